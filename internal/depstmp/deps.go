@@ -3,9 +3,10 @@ package depstmp
 import (
 	_ "cel.dev/cel-go/cel"
 	_ "github.com/anishathalye/porcupine"
+	_ "github.com/cespare/xxhash/v2"
 	_ "github.com/cockroachdb/pebble/v2"
-	_ "github.com/cockroachdb/pebble/v2/vfs"
 	_ "github.com/cockroachdb/pebble/v2/bloom"
+	_ "github.com/cockroachdb/pebble/v2/vfs"
 	_ "github.com/coder/websocket"
 	_ "github.com/go-json-experiment/json"
 	_ "github.com/go-json-experiment/json/jsontext"
@@ -18,8 +19,8 @@ import (
 	_ "github.com/klauspost/compress/zstd"
 	_ "github.com/pierrec/lz4/v4"
 	_ "github.com/prometheus/client_golang/prometheus"
-	_ "github.com/prometheus/client_golang/prometheus/promhttp"
 	_ "github.com/prometheus/client_golang/prometheus/collectors"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
 	_ "github.com/spf13/cobra"
 	_ "github.com/spf13/cobra/doc"
 	_ "github.com/tidwall/gjson"
@@ -36,5 +37,4 @@ import (
 	_ "golang.org/x/term"
 	_ "golang.org/x/time/rate"
 	_ "pgregory.net/rapid"
-	_ "github.com/cespare/xxhash/v2"
 )

@@ -1,0 +1,77 @@
+# Two commands matter: `make demo` and `make test`. They need Go and make, nothing else.
+.DEFAULT_GOAL := help
+SHELL         := /bin/sh
+
+# A checkout owned by somebody else (containers, CI) must build too, so the version comes from here and not from Go's VCS stamp.
+export GOFLAGS := -buildvcs=false
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+
+# Versions of the tools of `make check`, so that it says the same everywhere.
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
+GOFUMPT  := mvdan.cc/gofumpt@v0.9.1
+GOVULN   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## bin/leat
+	@mkdir -p bin
+	$(BUILD) -o bin/leat ./cmd/leat
+
+.PHONY: demo
+demo: build ## a node on a new data directory, and a live shop around it
+	cd conformance && $(BUILD) -o ../bin/ ./demo/...
+	bin/leat demo $(DEMO)
+
+.PHONY: test
+test: format ## everything CI runs
+	go vet ./...
+	@if [ -f conformance/go.mod ]; then cd conformance && go vet ./...; fi
+	@go run ./internal/tally . conformance
+
+.PHONY: format
+format: # every Go file is as gofmt would write it
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt -w these:"; echo "$$bad"; exit 1; fi
+
+.PHONY: check
+check: test ## test, then the linters that can be reached
+	@.ci/tool gofumpt $(GOFUMPT) -l .
+	@.ci/tool golangci-lint $(GOLANGCI) run ./...
+	@.ci/tool govulncheck $(GOVULN) ./...
+
+.PHONY: release
+release: ## static binaries for linux and darwin, amd64 and arm64, and the systemd unit, in dist/
+	@rm -rf dist && mkdir -p dist
+	@set -e; for p in $(PLATFORMS); do \
+		os=$${p%/*}; arch=$${p#*/}; out=dist/leat-$$os-$$arch; \
+		echo "$$out"; GOOS=$$os GOARCH=$$arch $(BUILD) -o $$out ./cmd/leat; \
+	done
+	@cp packaging/leat.service LICENSE dist/
+	@cd dist && (sha256sum leat-* 2>/dev/null || shasum -a 256 leat-*) > SHA256SUMS
+	@ls -l dist
+
+.PHONY: peers
+peers: ## fetch the client libraries and tools that the conformance tests would otherwise skip
+	cd conformance && go run ./peers $(PEERS)
+
+.PHONY: crash
+crash: build ## kill -9 under load, 200 cycles, with a checker
+	cd conformance && go run ./crash -leat ../bin/leat -cycles 200 $(CRASH)
+
+.PHONY: bench
+bench: build ## the table of docs/benchmarks.md, measured here
+	cd conformance && go run ./bench -leat ../bin/leat $(BENCH)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (default 30s) each
+	@.ci/fuzz $(or $(FUZZTIME),30s)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
