@@ -1,0 +1,154 @@
+package record
+
+import (
+	"encoding/binary"
+	"math"
+	"sync"
+
+	"leat/broker/fault"
+)
+
+// BatchBytesMax is the longest batch the format can say.
+const BatchBytesMax = math.MaxInt32
+
+// Builder makes batches from records. It reuses its memory: in a steady state neither Add nor Finish allocates, but for gzip's and
+// zstd's own occasional needs. It is for one goroutine at a time. The zero Builder is not ready; use NewBuilder.
+type Builder struct {
+	section []byte
+	count   int32
+	base    int64 // timestamp of the first record
+	max     int64
+	comp    compressor
+}
+
+// NewBuilder returns an empty builder.
+func NewBuilder() *Builder { return &Builder{} }
+
+// Reset forgets the records and keeps the memory.
+func (b *Builder) Reset() { b.section, b.count = b.section[:0], 0 }
+
+// Len is the number of records added.
+func (b *Builder) Len() int { return int(b.count) }
+
+// Bytes is the length of the batch so far, uncompressed.
+func (b *Builder) Bytes() int { return BatchHeaderBytes + len(b.section) }
+
+// Add appends a copy of r; its Offset is not looked at: records are numbered from 0 in the order they are added.
+func (b *Builder) Add(r *Record) {
+	if b.count == 0 {
+		b.base, b.max = r.Timestamp, r.Timestamp
+	}
+	b.max = max(b.max, r.Timestamp)
+	delta, offset := r.Timestamp-b.base, int64(b.count)
+	b.section = appendVarint(b.section, int64(recordBytes(r, delta, offset)))
+	b.section = append(b.section, 0) // attributes
+	b.section = appendVarint(b.section, delta)
+	b.section = appendVarint(b.section, offset)
+	b.section = appendNullable(b.section, r.Key)
+	b.section = appendNullable(b.section, r.Value)
+	b.section = appendVarint(b.section, int64(len(r.Headers)))
+	for i := range r.Headers {
+		h := &r.Headers[i]
+		b.section = appendVarint(b.section, int64(len(h.Key)))
+		b.section = append(b.section, h.Key...)
+		b.section = appendNullable(b.section, h.Value)
+	}
+	b.count++
+}
+
+// Finish appends the batch to dst: base offset 0, leader epoch 0, no producer. The same records and codec give the same bytes. The
+// builder keeps its records; Reset starts the next batch. An empty batch is Invalid, one over BatchBytesMax is TooLarge.
+func (b *Builder) Finish(dst []byte, codec Codec) ([]byte, error) {
+	if b.count == 0 {
+		return dst, invalid("batch", "it has no records")
+	}
+	if !codec.Known() {
+		return dst, unknownCodec(codec)
+	}
+	start := len(dst)
+	var head [BatchHeaderBytes]byte
+	dst = append(dst, head[:]...)
+	dst, err := b.comp.compress(dst, codec, b.section)
+	if err != nil {
+		return dst[:start], fault.New(fault.Internal, opBatch, "batch", "it cannot be compressed with %s", codec).From(err)
+	}
+	p := dst[start:]
+	if len(p)-batchLengthEnd > BatchBytesMax {
+		return dst[:start], fault.New(fault.TooLarge, opBatch, "batch", "it has %d bytes; %d are the most", len(p), BatchBytesMax)
+	}
+	be := binary.BigEndian
+	be.PutUint32(p[atLength:], uint32(len(p)-batchLengthEnd))
+	p[atMagic] = magic
+	be.PutUint16(p[atAttributes:], uint16(codec))
+	be.PutUint32(p[atLastDelta:], uint32(b.count-1))
+	be.PutUint64(p[atBaseTimestamp:], uint64(b.base))
+	be.PutUint64(p[atMaxTimestamp:], uint64(b.max))
+	be.PutUint64(p[atProducerID:], math.MaxUint64) // -1: none
+	be.PutUint16(p[atProducerEpoch:], math.MaxUint16)
+	be.PutUint32(p[atBaseSequence:], math.MaxUint32)
+	be.PutUint32(p[atCount:], uint32(b.count))
+	seal(p)
+	return dst, nil
+}
+
+var builders = sync.Pool{New: func() any { return NewBuilder() }}
+
+// builderKeepBytes is the section of a pooled builder that is kept for the next.
+const builderKeepBytes = 1 << 20
+
+// BuildBatch makes an uncompressed batch of the records, in memory of its own.
+func BuildBatch(records []Record) ([]byte, error) {
+	b := builders.Get().(*Builder)
+	defer func() {
+		if cap(b.section) > builderKeepBytes {
+			b.section = nil
+		}
+		builders.Put(b)
+	}()
+	b.Reset()
+	for i := range records {
+		b.Add(&records[i])
+	}
+	return b.Finish(make([]byte, 0, b.Bytes()), None)
+}
+
+// recordBytes is the length of a record behind its length field.
+func recordBytes(r *Record, delta, offset int64) int {
+	n := 1 + varintBytes(delta) + varintBytes(offset) + nullableBytes(r.Key) + nullableBytes(r.Value) + varintBytes(int64(len(r.Headers)))
+	for i := range r.Headers {
+		h := &r.Headers[i]
+		n += varintBytes(int64(len(h.Key))) + len(h.Key) + nullableBytes(h.Value)
+	}
+	return n
+}
+
+func nullableBytes(b []byte) int {
+	if b == nil {
+		return 1
+	}
+	return varintBytes(int64(len(b))) + len(b)
+}
+
+func appendNullable(dst, b []byte) []byte {
+	if b == nil {
+		return append(dst, 1) // zigzag of -1
+	}
+	return append(appendVarint(dst, int64(len(b))), b...)
+}
+
+func appendVarint(dst []byte, v int64) []byte {
+	u := uint64(v)<<1 ^ uint64(v>>63)
+	if u < 0x80 {
+		return append(dst, byte(u))
+	}
+	return binary.AppendUvarint(dst, u)
+}
+
+func varintBytes(v int64) int {
+	u := uint64(v)<<1 ^ uint64(v>>63)
+	n := 1
+	for ; u >= 0x80; u >>= 7 {
+		n++
+	}
+	return n
+}

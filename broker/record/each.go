@@ -1,0 +1,187 @@
+package record
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"leat/broker/fault"
+)
+
+// A record, inside a batch, all numbers zigzag varints but for the one byte of attributes:
+//
+//	┌────────┬────┬───────────┬────────┬──────────────┬────────────────┬───────┬─────────────────────────────────────────┐
+//	│ length │ 00 │ timestamp │ offset │ key length   │ value length   │ count │ headers: key length, key, value length, │
+//	│ (after)│    │ - base    │ - base │ (-1 null)key │ (-1 null)value │       │          (-1 null) value                │
+//	└────────┴────┴───────────┴────────┴──────────────┴────────────────┴───────┴─────────────────────────────────────────┘
+const (
+	recordBytesMin = 7 // every field in one byte
+	headerBytesMin = 2 // an empty key and a null value
+
+	headerArena = 64 // headers allocated at a time where they may outlive the call
+)
+
+// EachRecord calls fn for every record of the batch p, in order, i counting from 0. p is exactly one batch, whose header is judged
+// as by ParseBatchHeader; the checksum is not looked at. An error of fn ends the walk and is returned as it is.
+//
+// What r lends: *r itself is reused for the next record, so keep a copy of the struct, not the pointer. In an uncompressed batch
+// everything *r refers to (key, value, the Headers slice, header keys and values) stays valid and unchanged as long as p does. In a
+// compressed batch all of it is only valid during the call; Clone makes a copy that lasts.
+//
+// A batch with append time gives that as the timestamp of every record. Offsets are absolute. A batch that would inflate beyond lim
+// is refused with TooLarge before the memory is taken.
+func EachRecord(p []byte, lim InflateLimits, fn func(i int, r *Record) error) error {
+	h, err := ParseBatchHeader(p)
+	if err != nil {
+		return err
+	}
+	if h.Codec() == None {
+		d := recordDecoder{h: h, p: p[BatchHeaderBytes:h.Bytes], lasting: true}
+		return d.each(fn)
+	}
+	section, release, err := Inflated(p, lim)
+	if err != nil {
+		return err
+	}
+	defer release()
+	d := recordDecoder{h: h, p: section}
+	return d.each(fn)
+}
+
+// recordDecoder walks the records of an inflated section.
+type recordDecoder struct {
+	h       BatchHeader
+	p       []byte // not yet read
+	lasting bool   // what is handed out may be kept
+	headers []Header
+}
+
+func (d *recordDecoder) each(fn func(i int, r *Record) error) error {
+	count := int(d.h.Count)
+	if count > len(d.p)/recordBytesMin {
+		return invalid("batch", "it announces %d records and has %d bytes for them", count, len(d.p))
+	}
+	var r Record
+	last := int64(-1)
+	for i := range count {
+		delta, bad := d.next(&r)
+		if bad != "" {
+			return invalidRecord(i, bad)
+		}
+		// Strictly rising and at most the last: with a count that fits, that is dense.
+		if delta <= last || delta > int64(d.h.LastOffsetDelta) {
+			return invalidRecord(i, "its offset delta is out of order")
+		}
+		last = delta
+		if err := fn(i, &r); err != nil {
+			return err
+		}
+	}
+	if len(d.p) != 0 {
+		return invalid("batch", "%d bytes follow its last record", len(d.p))
+	}
+	return nil
+}
+
+// next decodes one record; bad says what is wrong with it.
+func (d *recordDecoder) next(r *Record) (delta int64, bad string) {
+	n, p, ok := varint(d.p)
+	if !ok || n < 0 || n > int64(len(p)) {
+		return 0, "its length is not right"
+	}
+	d.p = p[n:]
+	p = p[:n:n]
+	if len(p) == 0 {
+		return 0, "it is empty"
+	}
+	p = p[1:] // attributes: unused by the format, ignored by every reader
+	var ts int64
+	if ts, p, ok = varint(p); !ok {
+		return 0, "its timestamp cannot be read"
+	}
+	if delta, p, ok = varint(p); !ok {
+		return 0, "its offset delta cannot be read"
+	}
+	if r.Key, p, ok = nullable(p); !ok {
+		return 0, "its key cannot be read"
+	}
+	if r.Value, p, ok = nullable(p); !ok {
+		return 0, "its value cannot be read"
+	}
+	r.Offset = d.h.BaseOffset + Offset(delta)
+	r.Timestamp = d.h.BaseTimestamp + ts
+	if d.h.AppendTime() {
+		r.Timestamp = d.h.MaxTimestamp
+	}
+	return delta, d.readHeaders(r, p)
+}
+
+func (d *recordDecoder) readHeaders(r *Record, p []byte) (bad string) {
+	n, p, ok := varint(p)
+	if !ok || n < 0 || n > int64(len(p)/headerBytesMin) {
+		return "its header count is not right"
+	}
+	r.Headers = d.takeHeaders(int(n))
+	for i := range r.Headers {
+		var key []byte
+		if key, p, ok = nullable(p); !ok || key == nil {
+			return "a header key cannot be read"
+		}
+		// The string shares the batch's bytes, which nobody changes after the header was patched.
+		r.Headers[i].Key = unsafe.String(unsafe.SliceData(key), len(key))
+		if r.Headers[i].Value, p, ok = nullable(p); !ok {
+			return "a header value cannot be read"
+		}
+	}
+	if len(p) != 0 {
+		return "bytes follow its last header"
+	}
+	return ""
+}
+
+// takeHeaders gives room for n headers: the same room every time, or room of its own where the caller may keep it.
+func (d *recordDecoder) takeHeaders(n int) []Header {
+	if n == 0 {
+		return nil
+	}
+	if cap(d.headers) < n {
+		size := n
+		if d.lasting && d.h.Count > 1 {
+			size = max(n, min(headerArena, n*int(d.h.Count)))
+		}
+		d.headers = make([]Header, 0, size)
+	}
+	hs := d.headers[:n:n]
+	if d.lasting {
+		d.headers = d.headers[n:n:cap(d.headers)]
+	}
+	return hs
+}
+
+// varint reads a zigzag number of at most ten bytes.
+func varint(p []byte) (int64, []byte, bool) {
+	if len(p) > 0 && p[0] < 0x80 {
+		u := p[0]
+		return int64(u>>1) ^ -int64(u&1), p[1:], true
+	}
+	u, n := binary.Uvarint(p)
+	if n <= 0 {
+		return 0, nil, false
+	}
+	return int64(u>>1) ^ -int64(u&1), p[n:], true
+}
+
+// nullable reads bytes behind their length, -1 for null.
+func nullable(p []byte) (b, rest []byte, ok bool) {
+	n, p, ok := varint(p)
+	if !ok || n < -1 || n > int64(len(p)) {
+		return nil, nil, false
+	}
+	if n < 0 {
+		return nil, p, true
+	}
+	return p[:n:n], p[n:], true
+}
+
+func invalidRecord(i int, bad string) error {
+	return fault.New(fault.Invalid, opBatch, "record", "record %d of the batch: %s", i, bad)
+}
