@@ -1,0 +1,109 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+)
+
+// Every key starts with one of these bytes. docs/formats/state.md draws them; the code that makes rows of facts lives in the broker.
+const (
+	PrefixStore     byte = 0x00
+	PrefixCatalog   byte = 'c'
+	PrefixDedup     byte = 'd'
+	PrefixHistory   byte = 'h'
+	PrefixLatest    byte = 'l'
+	PrefixProducer  byte = 'i'
+	PrefixMeta      byte = 'm'
+	PrefixOrigin    byte = 'o'
+	PrefixPartition byte = 'p'
+	PrefixRun       byte = 'r'
+	PrefixStream    byte = 's'
+	PrefixVersion   byte = 'v'
+)
+
+// Entry describes one prefix. Key and Value list the parts in order: uN is a big-endian unsigned number of N bits, varint is an
+// unsigned LEB128, escaped is AppendEscaped, rest is what is left.
+type Entry struct {
+	Prefix byte
+	Name   string
+	Key    string
+	Value  string
+	About  string
+}
+
+// Keyspace is the table of all prefixes, in the order of their bytes.
+var Keyspace = []Entry{
+	{PrefixStore, "store", `"mark"`, "seq u64, place u64", "the store's own: the mark of the last apply"},
+	{PrefixCatalog, "catalog", "kind escaped, namespace escaped, name escaped", "id varint, revision varint, rest: the document", "named things and the documents gateways own"},
+	{PrefixDedup, "dedup", "minute u64, hash 16 bytes", "stream, partition, offset, seq, batch, record varint, time varint", "(source, id) first seen in that minute; whole minutes are deleted as ranges"},
+	{PrefixHistory, "key history", "stream u32, key escaped, partition u32, offset u64", "version, seq, batch, record varint", "every record of a key"},
+	{PrefixProducer, "producer", "stream u32, partition u32, producer u64", "epoch, time varint, recent batches", "idempotent producers of a partition"},
+	{PrefixLatest, "key latest", "stream u32, key escaped", "partition u32, offset u64, version, seq, batch, record varint", "the last record of a key, for streams with keys: latest"},
+	{PrefixMeta, "meta", "name rest", "by name", "single facts about the shard: next ids, time of the last frame"},
+	{PrefixOrigin, "origin", "origin u32", "number varint, principal, listener, protocol, client", "who appends, by small number"},
+	{PrefixPartition, "partition", "stream u32, partition u32", "start, next, bytes varint, max time varint", "ends of a partition"},
+	{PrefixRun, "run", "stream u32, partition u32, base offset u64", "records, place, seq, batch, offset, bytes varint, append time, max time varint, origin varint", "batches of a partition that lie together in one frame"},
+	{PrefixStream, "stream", "stream u32", "partitions varint, key mode u8, keyed u8", "a stream by number"},
+	{PrefixVersion, "key version", "stream u32, key escaped", "version varint", "current version of a key, for streams with keys: versioned"},
+}
+
+// Escaped parts. A part of any bytes must sort as it does alone, whatever follows it in the key, and must not run into what
+// follows. So its zero bytes are marked and its end is written as less than any byte that could go on:
+//
+//	byte 0x00  ->  0x00 0xFF
+//	end        ->  0x00 0x01
+//
+//	"ab"       ->  61 62 00 01
+//	"ab\x00"   ->  61 62 00 FF 00 01
+//	"abc"      ->  61 62 63 00 01
+//
+// Order is kept: where one part is a prefix of the other, 00 01 meets 00 FF or a byte above zero, and is less than either.
+
+// ErrEscape is what AppendDecoded returns for bytes that AppendEscaped cannot have written.
+var ErrEscape = errors.New("state: key part is not escaped as it should be")
+
+// AppendEscaped appends part to dst in the form that keeps its order inside a longer key, and returns the result.
+func AppendEscaped(dst, part []byte) []byte {
+	for {
+		i := bytes.IndexByte(part, 0)
+		if i < 0 {
+			return append(append(dst, part...), 0x00, 0x01)
+		}
+		dst = append(append(dst, part[:i]...), 0x00, 0xFF)
+		part = part[i+1:]
+	}
+}
+
+// AppendDecoded appends the part that src starts with to dst, unescaped, and returns it and what follows in src.
+func AppendDecoded(dst, src []byte) (part, rest []byte, err error) {
+	for {
+		i := bytes.IndexByte(src, 0)
+		if i < 0 || i+1 == len(src) {
+			return dst, src, ErrEscape
+		}
+		dst = append(dst, src[:i]...)
+		mark := src[i+1]
+		src = src[i+2:]
+		switch mark {
+		case 0x01:
+			return dst, src, nil
+		case 0xFF:
+			dst = append(dst, 0)
+		default:
+			return dst, src, ErrEscape
+		}
+	}
+}
+
+// After returns the first key that is greater than every key with that prefix, or nil when there is none: the hi that makes
+// Iter(prefix, After(prefix)) walk exactly the keys with that prefix.
+func After(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] != 0xFF {
+			hi := bytes.Clone(prefix[:i+1])
+			hi[i]++
+			return hi
+		}
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"leat/storage/state"
+)
+
+// format is what files are written as. Raising it makes older programs refuse the directory: see docs/formats/state.md.
+const format = pebble.FormatTableFormatV6
+
+// bloomBits per key: one absent key in a hundred costs a block read.
+const bloomBits = 10
+
+// markKey is the row that every batch writes: seq u64, place u64, big-endian.
+var markKey = []byte{state.PrefixStore, 'm', 'a', 'r', 'k'}
+
+const markBytes = 16
+
+// Store keeps state in a directory. It implements state.Store.
+type Store struct {
+	db      *pebble.DB
+	cache   *pebble.Cache
+	log     *slog.Logger
+	closed  atomic.Bool
+	applied atomic.Pointer[state.Mark]
+	durable durable
+	trouble trouble
+}
+
+// Open opens the store in dir, which it makes when it is not there. Only one open store may use dir.
+func Open(dir string, cfg Config) (*Store, error) { return OpenFS(vfs.Default, dir, cfg) }
+
+// OpenFS is Open on another disk than the machine's.
+func OpenFS(fs vfs.FS, dir string, cfg Config) (*Store, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	log := cfg.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	s := &Store{log: log.With("room", "state", "dir", dir)}
+	s.trouble.init()
+	s.cache = pebble.NewCache(cfg.CacheBytes)
+	db, err := pebble.Open(dir, s.options(fs, cfg))
+	if err != nil {
+		s.cache.Unref()
+		return nil, fmt.Errorf("state: open %s: %w", dir, err)
+	}
+	s.db = db
+	mark, err := s.readMark()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("state: open %s: %w", dir, err), s.Close())
+	}
+	s.applied.Store(&mark)
+	s.durable.mark = mark // without a log, all that an open finds was on the disk
+	return s, nil
+}
+
+func (s *Store) options(fs vfs.FS, cfg Config) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          &slowFS{FS: fs, trouble: &s.trouble},
+		Cache:                       s.cache,
+		DisableWAL:                  true,
+		FormatMajorVersion:          format,
+		MemTableSize:                uint64(cfg.MemTableBytes),
+		MemTableStopWritesThreshold: cfg.MemTablesMax,
+		MaxOpenFiles:                cfg.OpenFilesMax,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, cfg.CompactionsMax },
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       32,
+		BytesPerSync:                512 * kib,
+		Logger:                      logger{s},
+		EventListener: &pebble.EventListener{
+			FlushEnd:        func(i pebble.FlushInfo) { s.durable.flushEnded(); s.trouble.flushEnded(i.Err) },
+			BackgroundError: s.backgroundError,
+		},
+	}
+	o.TargetFileSizes[0] = 4 * mib
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+	}
+	return o
+}
+
+func (s *Store) Get(key []byte) ([]byte, error) {
+	if s.closed.Load() {
+		return nil, state.ErrClosed
+	}
+	v, closer, err := s.db.Get(key)
+	if err != nil {
+		if errors.Is(err, pebble.ErrNotFound) {
+			return nil, state.ErrNotFound
+		}
+		return nil, fmt.Errorf("state: get: %w", err)
+	}
+	out := append(make([]byte, 0, len(v)), v...)
+	if err := closer.Close(); err != nil {
+		return nil, fmt.Errorf("state: get: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Store) Apply(b state.Batch, m state.Mark) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	mine := b.(*batch)
+	if mine.err != nil {
+		return fmt.Errorf("state: apply: %w", mine.err)
+	}
+	var v [markBytes]byte
+	binary.BigEndian.PutUint64(v[:], m.Seq)
+	binary.BigEndian.PutUint64(v[8:], m.Place)
+	if err := mine.b.Set(markKey, v[:], nil); err != nil {
+		return fmt.Errorf("state: apply: %w", err)
+	}
+	if err := mine.b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("state: apply: %w", err)
+	}
+	s.applied.Store(&m)
+	err := mine.b.Close()
+	mine.b = nil
+	return err
+}
+
+func (s *Store) Applied() state.Mark { return *s.applied.Load() }
+
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return state.ErrClosed
+	}
+	defer s.cache.Unref()
+	if err := s.trouble.broken(); err != nil {
+		// The goroutine that found the damage holds Pebble's locks for ever, so Pebble cannot be closed. What it has open goes
+		// with the process.
+		return err
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("state: close: %w", err)
+	}
+	return nil
+}
+
+// usable says why the store takes no more changes.
+func (s *Store) usable() error {
+	if s.closed.Load() {
+		return state.ErrClosed
+	}
+	return s.trouble.broken()
+}
+
+// readMark reads the mark among all rows, durable or not.
+func (s *Store) readMark() (state.Mark, error) {
+	v, err := s.Get(markKey)
+	if errors.Is(err, state.ErrNotFound) {
+		return state.Mark{}, nil
+	}
+	if err != nil {
+		return state.Mark{}, err
+	}
+	return decodeMark(v)
+}
+
+func decodeMark(v []byte) (state.Mark, error) {
+	if len(v) != markBytes {
+		return state.Mark{}, fmt.Errorf("state: mark has %d bytes, not %d", len(v), markBytes)
+	}
+	return state.Mark{Seq: binary.BigEndian.Uint64(v), Place: binary.BigEndian.Uint64(v[8:])}, nil
+}
