@@ -1,0 +1,86 @@
+package osfs
+
+import (
+	"io"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// iovMax is what the kernel takes in one call (UIO_MAXIOV).
+const iovMax = 1024
+
+// vectors keeps the arrays that pwritev reads, so that a write allocates nothing.
+var vectors = sync.Pool{New: func() any { return new([iovMax]unix.Iovec) }}
+
+// syncData makes the bytes durable, and the size when it changed. EINTR is no verdict about the disk, so it alone is tried again.
+func syncData(fd int) error {
+	for {
+		if err := unix.Fdatasync(fd); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func writeV(f *file, pieces [][]byte, off int64) (int64, error) {
+	iov := vectors.Get().(*[iovMax]unix.Iovec)
+	defer func() {
+		clear(iov[:]) // lets go of the caller's bytes
+		vectors.Put(iov)
+	}()
+	var written int64
+	skip := 0 // bytes of pieces[0] already written
+	for {
+		for len(pieces) > 0 && skip == len(pieces[0]) {
+			pieces, skip = pieces[1:], 0
+		}
+		if len(pieces) == 0 {
+			return written, nil
+		}
+		count := fill(iov, pieces, skip)
+		n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(f.fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count),
+			uintptr(off+written), 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return written, errno
+		}
+		if n == 0 {
+			return written, io.ErrShortWrite
+		}
+		written += int64(n)
+		pieces, skip = advance(pieces, skip, int(n))
+	}
+}
+
+// fill points iov at the pieces, the first from skip on, and returns how many it used.
+func fill(iov *[iovMax]unix.Iovec, pieces [][]byte, skip int) int {
+	count := 0
+	for _, p := range pieces {
+		p, skip = p[skip:], 0
+		if len(p) == 0 {
+			continue
+		}
+		if count == iovMax {
+			break
+		}
+		iov[count].Base = &p[0]
+		iov[count].SetLen(len(p))
+		count++
+	}
+	return count
+}
+
+func advance(pieces [][]byte, skip, n int) ([][]byte, int) {
+	for n > 0 {
+		rest := len(pieces[0]) - skip
+		if n < rest {
+			return pieces, skip + n
+		}
+		n -= rest
+		pieces, skip = pieces[1:], 0
+	}
+	return pieces, skip
+}
