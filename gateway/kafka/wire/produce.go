@@ -1,0 +1,106 @@
+package wire
+
+// Versions of Produce that Decode understands. 0 to 2 are decoded so that they can be refused by name: their record format is gone.
+const (
+	ProduceVersionMin      int16 = 0
+	ProduceVersionServed   int16 = 3
+	ProduceVersionMax      int16 = 11
+	produceVersionFlexible int16 = 9
+)
+
+// Produce is a decoded request. One value is reused for all requests of a connection; its names and records are slices of the frame.
+//
+//	transactional id nullable string (3+) | acks int16 | timeout int32 | [topic]
+//	topic:     name string | [partition] | tags
+//	partition: index int32 | records nullable bytes | tags
+type Produce struct {
+	Version       int16
+	Transactional bool // a transactional id was given
+	Acks          int16
+	TimeoutMS     int32
+	Topics        []Topic
+	Parts         []ProducePart // of all topics, one after the other
+}
+
+// Topic is a name and the run of partitions, Parts[First:First+Count], that belong to it.
+type Topic struct {
+	Name         []byte
+	First, Count int
+}
+
+// ProducePart is what is to be appended to one partition.
+type ProducePart struct {
+	Partition int32
+	Records   []byte // nil when null
+}
+
+// Flexible reports whether the request, hence its response, is in the flexible encoding.
+func (p *Produce) Flexible() bool { return p.Version >= produceVersionFlexible }
+
+// Decode reads the body of a request, replacing what was in p.
+func (p *Produce) Decode(version int16, body []byte) error {
+	*p = Produce{Version: version, Topics: p.Topics[:0], Parts: p.Parts[:0]}
+	r := NewReader(body, p.Flexible())
+	if version >= 3 {
+		p.Transactional = r.String() != nil
+	}
+	p.Acks = r.Int16()
+	p.TimeoutMS = r.Int32()
+	for n := r.Array(3); n > 0 && !r.bad; n-- {
+		t := Topic{Name: r.String(), First: len(p.Parts)}
+		for n := r.Array(6); n > 0 && !r.bad; n-- {
+			p.Parts = append(p.Parts, ProducePart{r.Int32(), r.Bytes()})
+			r.Tags()
+		}
+		r.Tags()
+		t.Count = len(p.Parts) - t.First
+		p.Topics = append(p.Topics, t)
+	}
+	r.Tags()
+	return r.End()
+}
+
+// ProduceResult is the answer for one partition. Offsets and times that are not known are -1.
+type ProduceResult struct {
+	Partition  int32
+	Code       int16
+	Base       int64
+	AppendTime int64
+	Start      int64
+	Message    string // of a refusal
+}
+
+// AppendProduceResponse appends the body of a response: results are in the order of Parts.
+//
+//	[topic]: name | [partition] | tags;  throttle int32 (1+) | tags
+//	partition: index int32 | error int16 | base int64 | append time int64 (2+) | log start int64 (5+) | [record error] (8+) | message (8+) | tags
+func AppendProduceResponse(dst []byte, version int16, topics []Topic, results []ProduceResult, throttleMS int32) []byte {
+	flex := version >= produceVersionFlexible
+	dst = appendArray(dst, len(topics), flex)
+	for _, t := range topics {
+		dst = appendString(dst, t.Name, flex)
+		dst = appendArray(dst, t.Count, flex)
+		for i := range results[t.First : t.First+t.Count] {
+			r := &results[t.First+i]
+			dst = appendInt32(dst, r.Partition)
+			dst = appendInt16(dst, r.Code)
+			dst = appendInt64(dst, r.Base)
+			if version >= 2 {
+				dst = appendInt64(dst, r.AppendTime)
+			}
+			if version >= 5 {
+				dst = appendInt64(dst, r.Start)
+			}
+			if version >= 8 {
+				dst = appendArray(dst, 0, flex)
+				dst = appendText(dst, r.Message, flex)
+			}
+			dst = appendTags(dst, flex)
+		}
+		dst = appendTags(dst, flex)
+	}
+	if version >= 1 {
+		dst = appendInt32(dst, throttleMS)
+	}
+	return appendTags(dst, flex)
+}
