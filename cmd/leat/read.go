@@ -1,0 +1,308 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"leat/internal/clock"
+)
+
+const (
+	pageEvents     = 1000 // asked for at a time, the most a node gives
+	reconnectFirst = 200 * time.Millisecond
+	reconnectMost  = 5 * time.Second
+	sseLineMax     = 64 << 20
+)
+
+type readOptions struct {
+	from, direction, key, where string
+	kinds                       []string
+	limit                       int
+	follow                      bool
+}
+
+func (a *app) readCommand() *cobra.Command {
+	var o readOptions
+	cmd := &cobra.Command{
+		Use: "read STREAM[,STREAM...] | REF", Short: "Read events, and follow what comes, as NDJSON",
+		Long: "Read events as one JSON CloudEvent a line: from the earliest to the latest, or with --follow what comes from now on (with --from, from there on).\n" +
+			"A REF such as orders/0/1234 reads that one event.",
+		Example: "  leat read orders --from -1h --where 'data.total > 100'\n  leat read orders,payments --follow",
+		Args:    exactly(1), ValidArgsFunction: a.completeStreams,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			if o.limit < 0 {
+				return usageError("--limit %d: it is 0 (all) or more", o.limit)
+			}
+			out := bufio.NewWriterSize(a.out, 64<<10)
+			defer out.Flush()
+			if strings.Count(args[0], "/") == 2 {
+				return a.readRef(cmd.Context(), c, args[0], out)
+			}
+			if o.follow {
+				if o.direction != "" {
+					return usageError("--follow goes forward; leave --direction out")
+				}
+				return a.follow(cmd.Context(), c, args[0], o, out)
+			}
+			return a.readPages(cmd.Context(), c, args[0], o, out)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.follow, "follow", "f", false, "go on with what comes, until Ctrl-C")
+	f.StringVar(&o.from, "from", "", "earliest, latest, a time (RFC 3339), -1h, offset:N or a position")
+	f.IntVarP(&o.limit, "limit", "n", 0, "stop after so many events (default all)")
+	f.StringVar(&o.direction, "direction", "", "forward or backward")
+	f.StringVarP(&o.key, "key", "k", "", "only events with this key")
+	f.StringArrayVar(&o.kinds, "type", nil, "only events of this type; may be repeated")
+	f.StringVar(&o.where, "where", "", "only events for which this CEL expression is true")
+	_ = cmd.RegisterFlagCompletionFunc("direction", cobra.FixedCompletions([]string{"forward", "backward"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"earliest", "latest"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (o *readOptions) query() url.Values {
+	q := url.Values{}
+	for name, v := range map[string]string{"from": o.from, "direction": o.direction, "key": o.key, "where": o.where} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	if len(o.kinds) > 0 {
+		q["type"] = o.kinds
+	}
+	return q
+}
+
+func (a *app) readRef(ctx context.Context, c *client, ref string, out *bufio.Writer) error {
+	var event json.RawMessage
+	var parts []string
+	for p := range strings.SplitSeq(ref, "/") {
+		parts = append(parts, url.PathEscape(p))
+	}
+	if err := c.call(ctx, "GET", "/v1/events/"+strings.Join(parts, "/"), nil, &event); err != nil {
+		return err
+	}
+	return writeLine(out, event)
+}
+
+// page is a page of events. "next" goes into "from" of the next request.
+type page struct {
+	Events   []json.RawMessage `json:"events"`
+	Next     string            `json:"next"`
+	CaughtUp bool              `json:"caught_up"`
+}
+
+func (a *app) readPages(ctx context.Context, c *client, streams string, o readOptions, out *bufio.Writer) error {
+	progress := a.progress()
+	defer progress.done()
+	for n := 0; ; {
+		q := o.query()
+		want := pageEvents
+		if o.limit > 0 {
+			want = min(want, o.limit-n)
+		}
+		q.Set("limit", strconv.Itoa(want))
+		var p page
+		if err := c.call(ctx, "GET", eventsPath(streams, q), nil, &p); err != nil {
+			return err
+		}
+		for _, e := range p.Events {
+			if err := writeLine(out, e); err != nil {
+				return err
+			}
+		}
+		n += len(p.Events)
+		if p.CaughtUp || p.Next == "" || p.Next == o.from || o.limit > 0 && n >= o.limit {
+			return nil
+		}
+		o.from = p.Next
+		if !a.terminal {
+			progress.say("%d events read", n)
+		}
+	}
+}
+
+// writeLine writes one event on one line.
+func writeLine(out *bufio.Writer, event []byte) error {
+	if bytes.IndexByte(event, '\n') >= 0 {
+		var b bytes.Buffer
+		if err := json.Compact(&b, event); err != nil {
+			return err
+		}
+		event = b.Bytes()
+	}
+	if _, err := out.Write(event); err != nil {
+		return err
+	}
+	return out.WriteByte('\n')
+}
+
+// follow prints what comes until it is interrupted, which is its normal end. When the node goes away it goes on after the last event it
+// has printed: none is missed and none is printed twice.
+func (a *app) follow(ctx context.Context, c *client, streams string, o readOptions, out *bufio.Writer) error {
+	f := &follower{c: c, path: eventsPath(streams, o.query()), out: out, left: o.limit}
+	wait := reconnectFirst
+	for {
+		before := f.last
+		err := f.once(ctx)
+		if flushErr := out.Flush(); flushErr != nil {
+			return flushErr // who reads our output has gone
+		}
+		var p *problem
+		var w writeError
+		switch {
+		case errors.Is(err, errEnough) || ctx.Err() != nil:
+			return nil
+		case errors.As(err, &w):
+			return err
+		case errors.As(err, &p) && p.exit() != exitLater:
+			return err
+		case !f.begun:
+			return err // it was never there; waiting would hide a wrong address
+		}
+		if f.last != before {
+			wait = reconnectFirst
+		}
+		fmt.Fprintf(a.err, "leat: the node went away (%v); going on in %v\n", err, wait)
+		if clock.Sleep(ctx, wait) != nil {
+			return nil
+		}
+		wait = min(2*wait, reconnectMost)
+	}
+}
+
+var errEnough = errors.New("as many as were asked for")
+
+type writeError struct{ error }
+
+// follower reads server-sent events.
+type follower struct {
+	c     *client
+	path  string
+	out   *bufio.Writer
+	left  int    // 0 is no limit
+	last  string // id of the last event printed
+	begun bool   // the node has answered once
+}
+
+func (f *follower) once(ctx context.Context) error {
+	h := http.Header{"Accept": {"text/event-stream"}}
+	if f.last != "" {
+		h.Set("Last-Event-ID", f.last)
+	}
+	res, err := f.c.open(ctx, "GET", f.path, h, nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if ct := res.Header.Get("Content-Type"); !strings.HasPrefix(ct, "text/event-stream") {
+		return fmt.Errorf("what answers there sends %q instead of events", ct)
+	}
+	f.begun = true
+	return readEvents(res.Body, f.out.Flush, f.print)
+}
+
+func (f *follower) print(id, kind string, data []byte) error {
+	if kind == "problem" { // what ended the stream in its middle
+		p := &problem{}
+		if json.Unmarshal(data, p) == nil && p.Title != "" {
+			return p
+		}
+		return errors.New(string(data))
+	}
+	if kind != "" && kind != "message" {
+		return nil // of a newer node; not an event of the stream
+	}
+	if err := writeLine(f.out, data); err != nil {
+		return writeError{err}
+	}
+	if id != "" {
+		f.last = id
+	}
+	if f.left > 0 {
+		if f.left--; f.left == 0 {
+			return errEnough
+		}
+	}
+	return nil
+}
+
+// readEvents parses server-sent events: fields until an empty line. idle is called when there is nothing more to read at once, so that
+// what was printed is seen, while a burst costs one write.
+func readEvents(r io.Reader, idle func() error, event func(id, kind string, data []byte) error) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	var id, kind string
+	var data []byte
+	for {
+		if in.Buffered() == 0 {
+			if err := idle(); err != nil {
+				return writeError{err}
+			}
+		}
+		line, err := readLine(in)
+		if err != nil {
+			return err
+		}
+		if len(line) == 0 {
+			if data != nil {
+				if err := event(id, kind, data); err != nil {
+					return err
+				}
+			}
+			id, kind, data = "", "", nil
+			continue
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(name) {
+		case "id":
+			id = string(value)
+		case "event":
+			kind = string(value)
+		case "data":
+			if data != nil {
+				data = append(data, '\n')
+			}
+			data = append(data, value...)
+			if data == nil {
+				data = []byte{}
+			}
+			if len(data) > sseLineMax {
+				return fmt.Errorf("an event has more than %d bytes", sseLineMax)
+			}
+		}
+	}
+}
+
+// readLine reads one line, however long up to sseLineMax, without its end.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	line, err := in.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		long := bytes.Clone(line)
+		for errors.Is(err, bufio.ErrBufferFull) && len(long) <= sseLineMax {
+			line, err = in.ReadSlice('\n')
+			long = append(long, line...)
+		}
+		line = long
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(line, "\r\n"), nil
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// grant is what a user may do: an action on things of a kind whose names fit a pattern.
+type grant struct {
+	Action  string `json:"action"`
+	Kind    string `json:"kind"`
+	Pattern string `json:"pattern"`
+}
+
+func (g grant) String() string { return g.Action + " " + g.Kind + " " + g.Pattern }
+
+// userDocument is a user as the API has it. A password is only ever sent, never answered; without one, a user that exists keeps its own.
+type userDocument struct {
+	Password  string  `json:"password,omitempty"`
+	Namespace string  `json:"namespace,omitempty"`
+	Grants    []grant `json:"grants"`
+}
+
+func (a *app) userCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "user", Short: "Users and what they may do", Aliases: []string{"users"}}
+	cmd.AddCommand(a.userCreate(), a.userList(), a.userDescribe(), a.userDelete(), a.userGrant(true), a.userGrant(false))
+	return cmd
+}
+
+func (a *app) userCreate() *cobra.Command {
+	var fromStdin, generate bool
+	var grants []string
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Make a user, or give one a new password", Args: exactly(1),
+		Long:    "Make a user, or give one that exists a new password (its grants stay unless --grant is given).\nThe password is asked for; scripts use LEAT_NEW_PASSWORD, --password-stdin or --generate.",
+		Example: "  leat user create shop --grant 'write stream orders.*' --grant 'read stream *'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			doc := userDocument{Grants: []grant{}}
+			for _, g := range grants {
+				parsed, err := parseGrant(strings.Fields(g))
+				if err != nil {
+					return err
+				}
+				doc.Grants = append(doc.Grants, parsed)
+			}
+			if len(grants) == 0 {
+				if old, err := c.user(cmd.Context(), args[0]); err == nil {
+					doc = old
+				}
+			}
+			shown := false
+			if doc.Password, shown, err = a.newPassword(args[0], fromStdin, generate); err != nil {
+				return err
+			}
+			if err := c.call(cmd.Context(), "PUT", userPath(args[0]), doc, nil); err != nil {
+				return err
+			}
+			row := map[string]any{"name": args[0], "grants": doc.Grants}
+			if shown {
+				row["password"] = doc.Password
+			}
+			return a.describe(row, []string{"name", "password", "grants"})
+		},
+	}
+	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from the first line of standard input")
+	cmd.Flags().BoolVar(&generate, "generate", false, "make a password and print it, once")
+	cmd.Flags().StringArrayVar(&grants, "grant", nil, "'ACTION KIND PATTERN'; may be repeated")
+	return cmd
+}
+
+// newPassword finds the password for a new user. shown says that nobody has seen it yet, so it is printed.
+func (a *app) newPassword(name string, fromStdin, generate bool) (password string, shown bool, err error) {
+	switch {
+	case generate:
+		return rand.Text(), true, nil
+	case fromStdin:
+		line, err := bufio.NewReader(a.in).ReadString('\n')
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			return "", false, fmt.Errorf("no password on standard input: %w", err)
+		}
+		return line, false, nil
+	}
+	if p := a.env("LEAT_NEW_PASSWORD"); p != "" {
+		return p, false, nil
+	}
+	if !a.talking {
+		return "", false, usageError("no password: set LEAT_NEW_PASSWORD, or use --password-stdin or --generate")
+	}
+	ask := *a // LEAT_PASSWORD is that of the one who asks, not of the new user
+	ask.env = func(string) string { return "" }
+	if password, err = ask.password("new password of " + name + ": "); err != nil {
+		return "", false, err
+	}
+	again, err := ask.password("the same again: ")
+	if err == nil && again != password {
+		err = usageError("the two are not the same; nothing was done")
+	}
+	return password, false, err
+}
+
+func (c *client) user(ctx context.Context, name string) (userDocument, error) {
+	var doc userDocument
+	err := c.call(ctx, "GET", userPath(name), nil, &doc)
+	return doc, err
+}
+
+func (a *app) userList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "All users", Args: exactly(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			rows, err := c.collection(cmd.Context(), "/v1/users", "users")
+			if err != nil {
+				return err
+			}
+			if a.output != "json" {
+				for _, r := range rows {
+					r["grants"] = grantsText(r["grants"])
+				}
+			}
+			return a.list(rows, []string{"name", "grants"})
+		},
+	}
+}
+
+// grantsText is a list of grants on one line.
+func grantsText(v any) string {
+	b, err := json.Marshal(v)
+	var grants []grant
+	if err != nil || json.Unmarshal(b, &grants) != nil {
+		return cell(v)
+	}
+	var parts []string
+	for _, g := range grants {
+		parts = append(parts, g.String())
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (a *app) userDescribe() *cobra.Command {
+	return &cobra.Command{
+		Use: "describe NAME", Short: "One user and its grants", Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			doc, err := c.user(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.json(map[string]any{"name": args[0], "grants": doc.Grants})
+			}
+			var rows []map[string]any
+			for _, g := range doc.Grants {
+				rows = append(rows, map[string]any{"action": g.Action, "kind": g.Kind, "pattern": g.Pattern})
+			}
+			return a.list(rows, []string{"action", "kind", "pattern"})
+		},
+	}
+}
+
+func (a *app) userDelete() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "delete NAME", Aliases: []string{"rm"}, Short: "Delete a user", Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := a.confirm("user", args[0], yes); err != nil {
+				return err
+			}
+			return c.call(cmd.Context(), "DELETE", userPath(args[0]), nil, nil)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// userGrant adds a grant, or takes one away.
+func (a *app) userGrant(give bool) *cobra.Command {
+	use, short := "grant", "Let a user do something"
+	if !give {
+		use, short = "revoke", "Take a grant away"
+	}
+	return &cobra.Command{
+		Use: use + " NAME ACTION KIND PATTERN", Short: short, Args: exactly(4),
+		Example: "  leat user " + use + " shop write stream 'orders.*'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := parseGrant(args[1:])
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			doc, err := c.user(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			at := slices.Index(doc.Grants, g)
+			switch {
+			case give && at < 0:
+				doc.Grants = append(doc.Grants, g)
+			case !give && at >= 0:
+				doc.Grants = slices.Delete(doc.Grants, at, at+1)
+			case !give:
+				return advised{fmt.Errorf("%s has no grant %q", args[0], g), "leat user describe " + args[0]}
+			}
+			doc.Password = ""
+			return c.call(cmd.Context(), "PUT", userPath(args[0]), doc, nil)
+		},
+	}
+}
+
+func parseGrant(words []string) (grant, error) {
+	if len(words) != 3 {
+		return grant{}, usageError("a grant is ACTION KIND PATTERN, like: write stream orders.*")
+	}
+	return grant{Action: words[0], Kind: words[1], Pattern: words[2]}, nil
+}
