@@ -70,11 +70,7 @@ func (l *Listener) prepare(ctx context.Context, srv *http.Server) {
 	}
 	more := srv.ConnContext
 	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		below := c
-		if t, ok := c.(*tls.Conn); ok {
-			below = t.NetConn()
-		}
-		link := below.(*link)
+		link := below(c)
 		ctx, cancel := context.WithCancel(ctx)
 		link.onSever(cancel)
 		ctx = context.WithValue(ctx, connKey{}, newConn(link, c))
@@ -83,11 +79,26 @@ func (l *Listener) prepare(ctx context.Context, srv *http.Server) {
 		}
 		return ctx
 	}
+	watch := srv.ConnState
+	srv.ConnState = func(c net.Conn, s http.ConnState) {
+		below(c).setSilent(s == http.StateNew)
+		if watch != nil {
+			watch(c, s)
+		}
+	}
 	next := srv.Handler
 	if next == nil {
 		next = http.NotFoundHandler()
 	}
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serveRequest(next, w, r) })
+}
+
+// below finds the harness's part of a connection that httpListener gave to net/http.
+func below(c net.Conn) *link {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return c.(*link)
 }
 
 func serveRequest(next http.Handler, w http.ResponseWriter, r *http.Request) {

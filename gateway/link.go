@@ -22,6 +22,7 @@ type link struct {
 
 	mu       sync.Mutex
 	idle     bool // waits for the next request
+	silent   bool // an HTTP connection that has sent nothing yet
 	draining bool
 }
 
@@ -154,5 +155,19 @@ func (c *link) wake() {
 	c.draining = true
 	if c.idle {
 		_ = c.Conn.SetReadDeadline(past) // fails only on a closed connection, which needs no waking
+	}
+	if c.silent {
+		_ = c.Conn.Close()
+	}
+}
+
+// setSilent is for HTTP, where net/http waits between requests and ends that wait itself, but gives a connection that never sent
+// anything five seconds: longer than a drain should take for nothing.
+func (c *link) setSilent(silent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.silent = silent
+	if silent && c.draining {
+		_ = c.Conn.Close()
 	}
 }

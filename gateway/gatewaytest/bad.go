@@ -177,8 +177,11 @@ func (s *suite) doesNotRead() {
 	if grown := peak() - before; grown > s.kit.MemoryMax {
 		s.Errorf("answers that nobody reads: the heap grew by %d bytes; at most %d", grown, s.kit.MemoryMax)
 	}
-	r.alive()
+	if sent < unreadMax {
+		r.gone(patience, "a peer that does not read its answers")
+	}
 	_ = c.Close()
+	r.alive()
 	r.stop()
 }
 

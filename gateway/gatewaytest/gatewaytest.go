@@ -1,7 +1,6 @@
 package gatewaytest
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -64,7 +63,6 @@ type running struct {
 	*suite
 	l      *gateway.Listener
 	reg    *prometheus.Registry
-	log    *bytes.Buffer
 	served chan error
 	cancel context.CancelFunc
 	leaks  goleak.Option
@@ -80,7 +78,7 @@ type opts struct {
 func (s *suite) start(o opts) *running {
 	s.Helper()
 	g := s.kit.New(s.T, o.users)
-	r := &running{suite: s, reg: prometheus.NewRegistry(), log: &bytes.Buffer{}, served: make(chan error, 1), leaks: goleak.IgnoreCurrent()}
+	r := &running{suite: s, reg: prometheus.NewRegistry(), served: make(chan error, 1), leaks: goleak.IgnoreCurrent()}
 	d := g.Descriptor()
 	lo := gateway.Options{
 		Name: d.Name, Addr: "127.0.0.1:0", Protocol: d.Name, Known: d.Operations, Limits: limits(),
@@ -187,5 +185,16 @@ func (r *running) cut(c net.Conn, limit time.Duration, what string) {
 	var t net.Error
 	if errors.As(err, &t) && t.Timeout() {
 		r.Errorf("%s: the connection is still open after %v", what, limit)
+	}
+}
+
+// gone waits until the gateway has let go of all connections, without reading from them.
+func (r *running) gone(limit time.Duration, what string) {
+	r.Helper()
+	for deadline := time.Now().Add(limit); r.counter("leat_gateway_connections") != 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.Errorf("%s: the connection is still open after %v", what, limit)
+			return
+		}
 	}
 }

@@ -64,7 +64,7 @@ const patience = 10 * time.Second
 // limits are short, so that time-outs are seen within a test.
 func limits() gateway.Config {
 	c := gateway.Default()
-	c.HandshakeTimeout = time.Second
+	c.HandshakeTimeout = 500 * time.Millisecond
 	c.ReadTimeout = 300 * time.Millisecond
 	c.WriteTimeout = 300 * time.Millisecond
 	c.DrainTimeout = 3 * time.Second
