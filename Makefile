@@ -26,7 +26,7 @@ build: ## bin/leat
 
 .PHONY: demo
 demo: build ## a node on a new data directory, and a live shop around it
-	cd conformance && $(BUILD) -o ../bin/ ./demo/...
+	cd conformance && $(BUILD) -o ../bin/shop ./demo
 	bin/leat demo $(DEMO)
 
 .PHONY: test
