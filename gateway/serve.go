@@ -116,8 +116,8 @@ func (l *Listener) accept() (*link, error) {
 		if c != nil {
 			return c, nil
 		}
-		_ = conn.Close()
 		l.count.refused(limit).Inc()
+		_ = conn.Close()
 		l.warnRefused(conn, limit)
 	}
 }

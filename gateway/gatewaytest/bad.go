@@ -157,7 +157,7 @@ func (s *suite) drips() {
 const unreadMax = 64 << 20
 
 func (s *suite) doesNotRead() {
-	r := s.start(opts{})
+	r := s.start(opts{shortPipe: true})
 	c := r.dial().(*net.TCPConn)
 	if err := c.SetReadBuffer(4 << 10); err != nil {
 		s.Fatal(err)

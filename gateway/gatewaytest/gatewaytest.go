@@ -73,6 +73,19 @@ type opts struct {
 	users  bool
 	limits func(*gateway.Config)
 	tls    bool
+
+	shortPipe bool // the kernel keeps little of what the gateway writes
+}
+
+// shortPipe makes a peer that does not read felt soon.
+type shortPipe struct{ net.Listener }
+
+func (p shortPipe) Accept() (net.Conn, error) {
+	c, err := p.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return c, c.(*net.TCPConn).SetWriteBuffer(4 << 10)
 }
 
 func (s *suite) start(o opts) *running {
@@ -91,11 +104,15 @@ func (s *suite) start(o opts) *running {
 		lo.TLS, r.client = certificate(s.T)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l, err := gateway.Listen(ctx, lo)
+	inner, err := (&net.ListenConfig{}).Listen(ctx, "tcp", lo.Addr)
 	if err != nil {
 		cancel()
 		s.Fatal(err)
 	}
+	if o.shortPipe {
+		inner = shortPipe{inner}
+	}
+	l := gateway.Wrap(inner, lo)
 	r.l, r.cancel = l, cancel
 	go func() { r.served <- g.Serve(ctx, l) }()
 	s.Cleanup(cancel)
