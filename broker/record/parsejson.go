@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 
 	"leat/broker/fault"
@@ -97,8 +98,9 @@ type eventParser struct {
 	scanner
 	e           *Event
 	needVersion bool
-	name        string // of the member being read, for the refusal
-	seen        uint16 // which of the known members were there
+	name        string   // of the member being read, for the refusal
+	seen        uint16   // which of the known members were there
+	nulls       []string // which others were null
 	data        dataMember
 }
 
@@ -166,7 +168,7 @@ func (p *eventParser) end() bool {
 func (p *eventParser) event() bool {
 	p.e.Reset()
 	p.e.DataNull = true
-	p.seen, p.data, p.name = 0, dataMember{}, ""
+	p.seen, p.nulls, p.data, p.name = 0, p.nulls[:0], dataMember{}, ""
 	start := p.i
 	if p.space() != '{' {
 		return p.fail(p.i, "an event, which is an object, was expected")
@@ -298,7 +300,6 @@ func (p *eventParser) dataValue(c byte) bool {
 func (p *eventParser) base64(c byte) bool {
 	at := p.i
 	if c == 'n' {
-		p.seen &^= seenBase64
 		return p.word("null")
 	}
 	if c != '"' {
@@ -325,7 +326,7 @@ func (p *eventParser) finishData() bool {
 		return true
 	}
 	p.name = "data"
-	if p.seen&seenBase64 != 0 {
+	if p.e.Data != nil { // from data_base64
 		return p.fail(p.data.at, "data and data_base64 are both there")
 	}
 	p.e.DataNull = false
@@ -344,10 +345,32 @@ func (p *eventParser) finishData() bool {
 	return true
 }
 
+// null notes an attribute that is null, which is none, so that a second one of the name is found.
+func (p *eventParser) null(at int) bool {
+	_, twice := p.e.Extension(p.name)
+	switch p.name {
+	case partitionKey, KeyAttribute:
+		twice = p.e.Key != nil
+	case HeadersAttribute:
+		twice = len(p.e.Headers) > 0
+	}
+	if twice {
+		return p.fail(at, "it occurs twice")
+	}
+	if len(p.nulls) >= ExtensionsMax {
+		return p.fail(at, "there are too many extension attributes")
+	}
+	p.nulls = append(p.nulls, p.name)
+	return true
+}
+
 // extension reads an extension attribute: a string, a boolean, or an integer of 32 bits; null is none.
 func (p *eventParser) extension(c byte, at int) bool {
 	if why := badName(p.name); why != "" {
 		return p.fail(at, why)
+	}
+	if slices.Contains(p.nulls, p.name) {
+		return p.fail(at, "it occurs twice")
 	}
 	start := p.i
 	var value []byte
@@ -361,7 +384,7 @@ func (p *eventParser) extension(c byte, at int) bool {
 			value = unescape(raw)
 		}
 	case 'n':
-		return p.word("null")
+		return p.word("null") && p.null(at)
 	case 't', 'f':
 		if !p.value(1) {
 			return false
