@@ -109,3 +109,16 @@ func kindOfMedia(s string) mediaKind {
 func hasSuffixFold(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
+
+// DataForm is how the data of an event is to be understood, by its media type.
+type DataForm = mediaKind
+
+// The forms of data.
+const (
+	DataBinary = mediaBinary
+	DataJSON   = mediaJSON
+	DataText   = mediaText
+)
+
+// DataForm goes by the media type alone: the bytes may still be something else.
+func (e *Event) DataForm() DataForm { return kindOfMedia(e.DataContentType) }

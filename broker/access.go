@@ -1,0 +1,370 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"leat/broker/access"
+	"leat/broker/catalog"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/shard"
+)
+
+// The words of access, for gateways.
+type (
+	Action      = access.Action
+	Kind        = access.Kind
+	Grant       = access.Grant
+	ScramSecret = access.Scram
+)
+
+// Actions and kinds.
+const (
+	ActionRead     = access.Read
+	ActionWrite    = access.Write
+	ActionCreate   = access.Create
+	ActionDelete   = access.Delete
+	ActionAlter    = access.Alter
+	ActionDescribe = access.Describe
+	ActionAdmin    = access.Admin
+	KindStream     = access.Stream
+	KindUser       = access.User
+	KindNode       = access.Node
+)
+
+// User is a principal with its rights.
+type User struct {
+	Name      string  `json:"name"`
+	Password  string  `json:"password,omitempty"` // only on the way in; empty keeps the one there is
+	NewToken  bool    `json:"new_token,omitempty"`
+	Token     string  `json:"token,omitempty"` // only in the answer to NewToken, once
+	Namespace string  `json:"namespace,omitempty"`
+	Grants    []Grant `json:"grants"`
+}
+
+type userDocument struct {
+	Namespace string         `json:"namespace,omitempty"`
+	Grants    []Grant        `json:"grants"`
+	Secrets   access.Secrets `json:"secrets"`
+}
+
+// users is the index of principals, kept in step with what is published. The document of a user is replaced, never changed.
+type users struct {
+	mu     sync.RWMutex
+	byName map[string]*userDocument
+	tokens map[[32]byte]string // kept token → user
+	count  atomic.Int64
+	logins loginCache
+}
+
+func (u *users) init() {
+	u.byName, u.tokens = map[string]*userDocument{}, map[[32]byte]string{}
+	rand.Read(u.logins.salt[:])
+	u.logins.good = map[[32]byte]string{}
+}
+
+func (u *users) take(e *catalog.Entry) error {
+	d := &userDocument{}
+	if err := json.Unmarshal(e.Document, d); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.forget(e.Name.Name)
+	u.byName[e.Name.Name] = d
+	for _, t := range d.Secrets.Tokens {
+		if len(t) == 32 {
+			u.tokens[[32]byte(t)] = e.Name.Name
+		}
+	}
+	u.count.Store(int64(len(u.byName)))
+	return nil
+}
+
+func (u *users) drop(name string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.forget(name)
+	u.count.Store(int64(len(u.byName)))
+}
+
+func (u *users) forget(name string) {
+	if old := u.byName[name]; old != nil {
+		for _, t := range old.Secrets.Tokens {
+			if len(t) == 32 {
+				delete(u.tokens, [32]byte(t))
+			}
+		}
+		delete(u.byName, name)
+	}
+	u.logins.clear()
+}
+
+func (u *users) get(name string) *userDocument {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	return u.byName[name]
+}
+
+// loginCache remembers passwords that were right, as salted hashes: HTTP sends them with every request and PBKDF2 is meant to be slow.
+type loginCache struct {
+	mu   sync.Mutex
+	salt [32]byte
+	good map[[32]byte]string
+}
+
+const loginCacheMax = 4096
+
+func (l *loginCache) key(user, password string) [32]byte {
+	h := sha256.New()
+	h.Write(l.salt[:])
+	h.Write([]byte(user))
+	h.Write([]byte{0})
+	h.Write([]byte(password))
+	return [32]byte(h.Sum(nil))
+}
+
+func (l *loginCache) clear() {
+	l.mu.Lock()
+	clear(l.good)
+	l.mu.Unlock()
+}
+
+func (l *loginCache) has(k [32]byte) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.good[k]
+	return ok
+}
+
+func (l *loginCache) add(k [32]byte, user string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.good) >= loginCacheMax {
+		clear(l.good)
+	}
+	l.good[k] = user
+}
+
+// UsersExist reports whether anybody has to log in.
+func (b *Broker) UsersExist() bool { return b.users.count.Load() > 0 }
+
+var errLogin = "the name or the secret is wrong"
+
+func loginFault(user string) error {
+	return fault.New(fault.Denied, "login", user, "%s", errLogin).Because(fault.ReasonLogin)
+}
+
+// CheckPassword says whether the password is the user's.
+func (b *Broker) CheckPassword(_ context.Context, _ *Caller, user, password string) error {
+	k := b.users.logins.key(user, password)
+	if b.users.logins.has(k) {
+		return nil
+	}
+	d := b.users.get(user)
+	if d == nil {
+		d = nobody() // costs as much as a wrong password
+	}
+	if !d.Secrets.CheckPassword(password) {
+		return loginFault(user)
+	}
+	if b.users.get(user) == d {
+		b.users.logins.add(k, user)
+	}
+	return nil
+}
+
+var nobody = sync.OnceValue(func() *userDocument {
+	s, err := access.HashPassword(rand.Text())
+	if err != nil {
+		panic(err)
+	}
+	return &userDocument{Secrets: *s}
+})
+
+// CheckToken returns whose token it is.
+func (b *Broker) CheckToken(_ context.Context, _ *Caller, token string) (principal string, err error) {
+	b.users.mu.RLock()
+	name, ok := b.users.tokens[[32]byte(access.HashToken(token))]
+	b.users.mu.RUnlock()
+	if !ok {
+		return "", fault.New(fault.Denied, "login", "", "the token is not known").Because(fault.ReasonLogin)
+	}
+	return name, nil
+}
+
+// ScramSecret returns what is needed to run a SCRAM login ("SCRAM-SHA-256" or "SCRAM-SHA-512"); false when there is none.
+func (b *Broker) ScramSecret(user, algorithm string) (ScramSecret, bool) {
+	d := b.users.get(user)
+	if d == nil {
+		return ScramSecret{}, false
+	}
+	var s *access.Scram
+	switch algorithm {
+	case "SCRAM-SHA-256":
+		s = d.Secrets.SHA256
+	case "SCRAM-SHA-512":
+		s = d.Secrets.SHA512
+	}
+	if s == nil {
+		return ScramSecret{}, false
+	}
+	return *s, true
+}
+
+// NamespaceOf is the namespace a user works in unless told otherwise; "" is the default one.
+func (b *Broker) NamespaceOf(user string) string {
+	if d := b.users.get(user); d != nil {
+		return d.Namespace
+	}
+	return ""
+}
+
+// Allowed reports whether c may do it. While there are no users, everybody may do everything.
+func (b *Broker) Allowed(c *Caller, a Action, k Kind, name string) bool {
+	if !b.UsersExist() {
+		return true
+	}
+	d := b.users.get(c.Principal)
+	return d != nil && d.covers(c) && access.Allows(d.Grants, a, k, name)
+}
+
+// covers: a user with a namespace works only there.
+func (d *userDocument) covers(c *Caller) bool {
+	return d.Namespace == "" || d.Namespace == c.namespace()
+}
+
+// allowed is Allowed for many names.
+func (b *Broker) allowed(c *Caller, a Action, k Kind) func(name string) bool {
+	if !b.UsersExist() {
+		return func(string) bool { return true }
+	}
+	d := b.users.get(c.Principal)
+	if d == nil || !d.covers(c) {
+		return func(string) bool { return false }
+	}
+	return func(name string) bool { return access.Allows(d.Grants, a, k, name) }
+}
+
+func (b *Broker) allow(c *Caller, op string, a Action, k Kind, name string) error {
+	if b.Allowed(c, a, k, name) {
+		return nil
+	}
+	if c.Principal == "" {
+		return fault.New(fault.Denied, op, name, "log in first: this node has users").Because(fault.ReasonLogin)
+	}
+	return fault.New(fault.Denied, op, name, "%s may not %s the %s %q; it needs a grant (%s, %s, %s)", c.Principal, a, k, name, a, k, name)
+}
+
+func userName(name string) catalog.Name { return catalog.Name{Kind: catalog.User, Name: name} }
+
+// PutUser makes or changes a user. The first user must be able to manage users, or nobody could.
+func (b *Broker) PutUser(ctx context.Context, c *Caller, u User) (User, error) {
+	if err := b.allow(c, "put", ActionAdmin, KindUser, u.Name); err != nil {
+		return User{}, err
+	}
+	if err := record.CheckStreamName(u.Name); err != nil {
+		return User{}, fault.New(fault.Invalid, "put", "name", "the name of a user follows the rules of stream names: %s", fault.As(err).Text)
+	}
+	for i := range u.Grants {
+		if err := u.Grants[i].Check(); err != nil {
+			return User{}, err
+		}
+	}
+	old := b.users.get(u.Name)
+	if !b.UsersExist() && !access.Allows(u.Grants, ActionAdmin, KindUser, u.Name) {
+		return User{}, fault.New(fault.Invalid, "put", "grants", `the first user must be able to manage users: give it {"action":"admin","kind":"*","pattern":"*"}`)
+	}
+	d := userDocument{Namespace: u.Namespace, Grants: u.Grants}
+	if old != nil {
+		d.Secrets = old.Secrets
+	}
+	if u.Password != "" {
+		s, err := access.HashPassword(u.Password)
+		if err != nil {
+			return User{}, err
+		}
+		d.Secrets.SHA256, d.Secrets.SHA512 = s.SHA256, s.SHA512
+	}
+	token := ""
+	if u.NewToken {
+		if len(d.Secrets.Tokens) >= tokensMax {
+			return User{}, fault.New(fault.QuotaSpent, "put", "new_token", "a user can have %d tokens", tokensMax)
+		}
+		var kept []byte
+		token, kept = access.NewToken()
+		d.Secrets.Tokens = append(slices.Clone(d.Secrets.Tokens), kept)
+	}
+	if d.Secrets.SHA256 == nil && len(d.Secrets.Tokens) == 0 {
+		return User{}, fault.New(fault.Invalid, "put", "password", "a new user needs a password or new_token: true")
+	}
+	doc, err := json.Marshal(d)
+	if err != nil {
+		return User{}, err
+	}
+	if err := b.do(ctx, DefaultNamespace, &shard.PutDocument{Name: userName(u.Name), Document: doc}); err != nil {
+		return User{}, err
+	}
+	return User{Name: u.Name, Namespace: d.Namespace, Grants: d.Grants, Token: token}, nil
+}
+
+const tokensMax = 16 // of one user
+
+// DeleteUser removes a user. The last one that can manage users stays as long as there are others.
+func (b *Broker) DeleteUser(ctx context.Context, c *Caller, name string) error {
+	if err := b.allow(c, "delete", ActionAdmin, KindUser, name); err != nil {
+		return err
+	}
+	if err := b.keepAnAdmin(name); err != nil {
+		return err
+	}
+	return b.do(ctx, DefaultNamespace, &shard.DeleteDocument{Name: userName(name)})
+}
+
+func (b *Broker) keepAnAdmin(without string) error {
+	b.users.mu.RLock()
+	defer b.users.mu.RUnlock()
+	if len(b.users.byName) <= 1 {
+		return nil
+	}
+	for name, d := range b.users.byName {
+		if name != without && access.Allows(d.Grants, ActionAdmin, KindUser, name) {
+			return nil
+		}
+	}
+	return fault.New(fault.Conflict, "delete", without, "%s is the last user that can manage users; delete the others first", without)
+}
+
+// GetUser returns one user, without secrets.
+func (b *Broker) GetUser(_ context.Context, c *Caller, name string) (User, error) {
+	if err := b.allow(c, "describe", ActionDescribe, KindUser, name); err != nil {
+		return User{}, err
+	}
+	d := b.users.get(name)
+	if d == nil {
+		return User{}, fault.New(fault.NotFound, "describe", name, "there is no user %q", name)
+	}
+	return User{Name: name, Namespace: d.Namespace, Grants: d.Grants}, nil
+}
+
+// ListUsers lists the users that c may describe, by name, without secrets.
+func (b *Broker) ListUsers(_ context.Context, c *Caller) ([]User, error) {
+	may := b.allowed(c, ActionDescribe, KindUser)
+	b.users.mu.RLock()
+	defer b.users.mu.RUnlock()
+	out := []User{}
+	for name, d := range b.users.byName {
+		if may(name) {
+			out = append(out, User{Name: name, Namespace: d.Namespace, Grants: d.Grants})
+		}
+	}
+	slices.SortFunc(out, func(a, b User) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}

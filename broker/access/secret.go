@@ -1,0 +1,96 @@
+package access
+
+import (
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/base64"
+	"hash"
+
+	"leat/broker/fault"
+)
+
+// Iterations of PBKDF2 for new passwords. RFC 7677 asks for at least 4096; clients repeat them at every login.
+const Iterations = 8192
+
+// Bounds of what can be a password.
+const (
+	PasswordBytesMin = 8
+	PasswordBytesMax = 256
+)
+
+// Scram is what a server keeps of a password for one hash (RFC 5802, section 3). The password cannot be computed from it.
+type Scram struct {
+	Salt       []byte `json:"salt"`
+	Iterations int    `json:"iterations"`
+	StoredKey  []byte `json:"stored_key"`
+	ServerKey  []byte `json:"server_key"`
+}
+
+// Secrets are all of one user's.
+type Secrets struct {
+	SHA256 *Scram   `json:"scram_sha_256,omitempty"`
+	SHA512 *Scram   `json:"scram_sha_512,omitempty"`
+	Tokens [][]byte `json:"tokens,omitempty"` // SHA-256 of each
+}
+
+// HashPassword makes the secrets of a password.
+func HashPassword(password string) (*Secrets, error) {
+	if n := len(password); n < PasswordBytesMin || n > PasswordBytesMax {
+		return nil, fault.New(fault.Invalid, "put", "password", "a password must have %d to %d bytes, this one has %d", PasswordBytesMin, PasswordBytesMax, n)
+	}
+	salt := make([]byte, 16)
+	rand.Read(salt)
+	a, err := derive(sha256.New, password, salt, Iterations)
+	if err != nil {
+		return nil, err
+	}
+	b, err := derive(sha512.New, password, salt, Iterations)
+	if err != nil {
+		return nil, err
+	}
+	return &Secrets{SHA256: a, SHA512: b}, nil
+}
+
+func derive(h func() hash.Hash, password string, salt []byte, iterations int) (*Scram, error) {
+	salted, err := pbkdf2.Key(h, password, salt, iterations, h().Size())
+	if err != nil {
+		return nil, err
+	}
+	client, server := mac(h, salted, "Client Key"), mac(h, salted, "Server Key")
+	stored := h()
+	stored.Write(client)
+	return &Scram{salt, iterations, stored.Sum(nil), server}, nil
+}
+
+func mac(h func() hash.Hash, key []byte, text string) []byte {
+	m := hmac.New(h, key)
+	m.Write([]byte(text))
+	return m.Sum(nil)
+}
+
+// CheckPassword reports whether the password is the one the secrets were made of. It costs as much as a login.
+func (s *Secrets) CheckPassword(password string) bool {
+	if s.SHA256 == nil {
+		return false
+	}
+	got, err := derive(sha256.New, password, s.SHA256.Salt, s.SHA256.Iterations)
+	return err == nil && subtle.ConstantTimeCompare(got.StoredKey, s.SHA256.StoredKey) == 1
+}
+
+// NewToken makes a random token and what is kept of it.
+func NewToken() (token string, kept []byte) {
+	raw := make([]byte, 32)
+	rand.Read(raw)
+	token = "leat_" + base64.RawURLEncoding.EncodeToString(raw)
+	return token, HashToken(token)
+}
+
+// HashToken is what is kept of a token. Tokens are random and long, so one round is enough.
+func HashToken(token string) []byte {
+	h := sha256.Sum256([]byte(token))
+	return h[:]
+}

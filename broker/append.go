@@ -1,0 +1,297 @@
+package broker
+
+import (
+	"context"
+	"slices"
+
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/shard"
+	"leat/broker/stream"
+)
+
+// BatchEntry is one batch for one partition. Batch is exactly one batch as its producer sent it, and the broker's from the call on.
+type BatchEntry struct {
+	Stream    string
+	Partition record.PartitionID
+	Batch     []byte
+}
+
+// BatchAppend is a request of a producer that makes its own batches.
+type BatchAppend struct {
+	Entries    []BatchEntry
+	AutoCreate bool         // make streams that are missing, if the caller may
+	Defaults   StreamConfig // of streams made so
+}
+
+// BatchResult is what became of one entry.
+type BatchResult struct {
+	Base       record.Offset
+	Start      record.Offset // the partition's first offset
+	AppendTime int64         // ms; -1 unless the stream's records carry the time of append
+	Duplicate  bool          // it was appended before; Base is of the first time
+	Err        *fault.Error
+}
+
+// PendingBatches is a request on its way.
+type PendingBatches struct {
+	b       *Broker
+	c       *Caller
+	ctx     context.Context
+	results []BatchResult
+	shard   *shard.Shard
+	request *shard.Request // nil: nothing was submitted
+	command *shard.Append
+	place   []int // of each of the command's entries in results
+	queued  bool
+}
+
+// SubmitBatches checks and queues a request and returns at once (it waits only while the shard's queue is full). Calls of one goroutine
+// are appended in their order. Each entry is judged alone.
+func (b *Broker) SubmitBatches(ctx context.Context, c *Caller, a BatchAppend) *PendingBatches {
+	p := &PendingBatches{b: b, c: c, ctx: ctx, results: make([]BatchResult, len(a.Entries))}
+	cmd := &shard.Append{}
+	cmd.Origin = c.origin()
+	cmd.Entries = make([]stream.Entry, 0, len(a.Entries))
+	for i := range a.Entries {
+		p.results[i].AppendTime = -1
+		if err := p.resolve(cmd, i, &a); err != nil {
+			p.results[i].Err = fault.As(err)
+		}
+	}
+	if len(cmd.Entries) > 0 {
+		p.submit(cmd)
+	}
+	return p
+}
+
+// resolve turns entry i into one of the command's.
+func (p *PendingBatches) resolve(cmd *shard.Append, i int, a *BatchAppend) error {
+	b, in := p.b, &a.Entries[i]
+	n, err := b.target(p.ctx, p.c, in.Stream, a.AutoCreate, a.Defaults)
+	if err != nil {
+		return err
+	}
+	h, err := record.CheckBatch(in.Batch)
+	if err != nil {
+		return err
+	}
+	if err := b.checkBatch(n, &h); err != nil {
+		return err
+	}
+	if p.shard == nil {
+		p.shard = b.shards[n.shard]
+		cmd.ResolvedAt = p.shard.Published().Seq()
+	}
+	if n.config.TimeOf == TimeOfAppend {
+		now := b.nowMS()
+		record.StampAppendTime(in.Batch, now)
+		h.MaxTimestamp = now
+		p.results[i].AppendTime = now
+	}
+	e := stream.Entry{Stream: n.id, Partition: in.Partition, Header: h, Batch: in.Batch}
+	if err := b.resolveKeys(cmd, &e, n); err != nil {
+		return err
+	}
+	cmd.Entries = append(cmd.Entries, e)
+	p.place = append(p.place, i)
+	return nil
+}
+
+// target finds the stream to append to, making it where that is asked for and allowed.
+func (b *Broker) target(ctx context.Context, c *Caller, name string, autoCreate bool, defaults StreamConfig) (*named, error) {
+	if err := b.allow(c, "append", ActionWrite, KindStream, name); err != nil {
+		return nil, err
+	}
+	if full := b.reserve.refuse(b.opt.FreeBytes, b.opt.Clock.Now()); full != nil {
+		return nil, full
+	}
+	n, err := b.find(c, "append", name)
+	if err == nil || !autoCreate || !fault.Is(err, fault.NotFound) {
+		return n, err
+	}
+	if !b.Allowed(c, ActionCreate, KindStream, name) {
+		return nil, err
+	}
+	if err := b.create(ctx, c.namespace(), name, defaults); err != nil && !fault.Is(err, fault.Exists) {
+		return nil, err
+	}
+	return b.find(c, "append", name)
+}
+
+func (b *Broker) checkBatch(n *named, h *record.BatchHeader) error {
+	limit := n.config.BatchBytesMax
+	if limit == 0 {
+		limit = b.cfg.BatchBytesMax
+	}
+	switch {
+	case h.Bytes > limit:
+		return fault.New(fault.TooLarge, "append", n.name, "the batch has %d bytes; the stream takes %d", h.Bytes, limit)
+	case h.Transactional():
+		return fault.New(fault.Unsupported, "append", n.name, "transactional batches are not offered")
+	case h.Control():
+		return fault.New(fault.Invalid, "append", n.name, "a producer cannot send control batches")
+	case h.ProducerID >= 0 && h.BaseSequence < 0:
+		return fault.New(fault.Invalid, "append", n.name, "a batch with a producer id needs a sequence")
+	}
+	return nil
+}
+
+// resolveKeys reads the keys of a batch as far as its stream keeps them.
+func (b *Broker) resolveKeys(cmd *shard.Append, e *stream.Entry, n *named) error {
+	pub := b.shards[n.shard].Published()
+	st, ok := pub.Stream(e.Stream)
+	if !ok {
+		return fault.New(fault.NotFound, "append", n.name, "the stream was deleted")
+	}
+	e.Mode = st.Keys
+	if st.Keys == stream.KeysOff {
+		return nil
+	}
+	// Copied once for the whole batch: an inflated batch's records are only good during the call.
+	var keys []byte
+	type span struct{ index, from, to int }
+	var spans []span
+	err := record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(i int, r *record.Record) error {
+		if r.Key == nil {
+			if st.Keys == stream.KeysLatest {
+				return fault.New(fault.Invalid, "append", n.name, "record %d has no key; the stream keeps the latest record of each key", i)
+			}
+			return nil
+		}
+		if len(r.Key) > b.cfg.KeyBytesMax {
+			return fault.New(fault.TooLarge, "append", n.name, "the key of record %d has %d bytes; a stream that keeps keys takes %d", i, len(r.Key), b.cfg.KeyBytesMax)
+		}
+		spans = append(spans, span{i, len(keys), len(keys) + len(r.Key)})
+		keys = append(keys, r.Key...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.Keys = make([]stream.KeyUse, len(spans))
+	for i, s := range spans {
+		key := keys[s.from:s.to:s.to]
+		e.Keys[i] = stream.KeyUse{Index: int32(s.index), Slot: -1, Key: key, Event: -1}
+		if st.Keys == stream.KeysVersioned {
+			if e.Keys[i].Slot, err = slot(cmd, pub, e.Stream, key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const slotScanMax = 32 // slots compared one by one before a batch's keys are indexed
+
+// slot returns the command's slot for a key, reading its version for a new one.
+func slot(cmd *shard.Append, pub *shard.Published, id record.StreamID, key []byte) (int32, error) {
+	if len(cmd.Slots) < slotScanMax {
+		for i := range cmd.Slots {
+			if s := &cmd.Slots[i]; s.Stream == id && string(s.Key) == string(key) {
+				return int32(i), nil
+			}
+		}
+	} else if cmd.SlotIndex == nil {
+		cmd.SlotIndex = make(map[stream.SlotKey]int32, 4*slotScanMax)
+		for i := range cmd.Slots {
+			s := &cmd.Slots[i]
+			cmd.SlotIndex[stream.SlotKey{Stream: s.Stream, Key: string(s.Key)}] = int32(i)
+		}
+	}
+	if i, ok := cmd.SlotIndex[stream.SlotKey{Stream: id, Key: string(key)}]; ok {
+		return i, nil
+	}
+	v, err := pub.Version(id, key)
+	if err != nil {
+		return 0, err
+	}
+	i := int32(len(cmd.Slots))
+	cmd.Slots = append(cmd.Slots, stream.Slot{Stream: id, Key: key, Version: v})
+	if cmd.SlotIndex != nil {
+		cmd.SlotIndex[stream.SlotKey{Stream: id, Key: string(key)}] = i
+	}
+	return i, nil
+}
+
+func (p *PendingBatches) submit(cmd *shard.Append) {
+	p.command, p.request = cmd, shard.NewRequest(cmd)
+	if err := p.shard.Submit(p.ctx, p.request); err != nil {
+		p.fail(fault.As(err))
+		p.request = nil
+	}
+}
+
+func (p *PendingBatches) fail(err *fault.Error) {
+	for _, i := range p.place {
+		p.results[i].Err = err
+	}
+	p.place = nil
+}
+
+// Done is closed when Wait will not have to wait for the disk. It is nil when there is nothing to wait for.
+func (p *PendingBatches) Done() <-chan struct{} {
+	if p.request == nil {
+		return nil
+	}
+	return p.request.Done()
+}
+
+const resolveTriesMax = 20 // when what a command was resolved against keeps changing
+
+// Wait returns the results, in the order of the entries, when what was appended is durable.
+func (p *PendingBatches) Wait(ctx context.Context) []BatchResult {
+	for try := 0; p.request != nil; try++ {
+		if err := p.shard.Wait(ctx, p.request); err != nil {
+			p.fail(fault.As(err))
+			break
+		}
+		if p.request.Fault != nil {
+			p.fail(p.request.Fault)
+			break
+		}
+		cmd := p.command
+		for k := range cmd.Outcomes {
+			p.take(p.place[k], &cmd.Outcomes[k])
+		}
+		if cmd.Stale == stream.Fresh {
+			break
+		}
+		rest := cmd.Entries[len(cmd.Outcomes):]
+		p.place = p.place[len(cmd.Outcomes):]
+		if try >= resolveTriesMax {
+			p.fail(fault.New(fault.Unavailable, "append", "", "the stream is changing too fast; try again"))
+			break
+		}
+		if err := p.again(rest); err != nil {
+			p.fail(fault.As(err))
+			break
+		}
+	}
+	p.request = nil
+	return p.results
+}
+
+// again resolves what is left of a stale command once more.
+func (p *PendingBatches) again(rest []stream.Entry) error {
+	cmd := &shard.Append{ResolvedAt: p.shard.Published().Seq()}
+	cmd.Origin = p.c.origin()
+	for _, e := range rest {
+		n := &named{id: e.Stream, shard: slices.Index(p.b.shards, p.shard)}
+		e.Keys = nil
+		if err := p.b.resolveKeys(cmd, &e, n); err != nil {
+			return err
+		}
+		cmd.Entries = append(cmd.Entries, e)
+	}
+	p.submit(cmd)
+	return nil
+}
+
+func (p *PendingBatches) take(i int, o *stream.Outcome) {
+	r := &p.results[i]
+	r.Base, r.Start, r.Duplicate, r.Err = o.Base, o.Start, o.Duplicate, o.Err
+	if r.Err == nil && !r.Duplicate {
+		p.b.stats.appended(p.c)
+	}
+}

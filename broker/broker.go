@@ -1,0 +1,314 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"leat/broker/catalog"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/shard"
+	"leat/broker/stream"
+	"leat/internal/clock"
+	"leat/storage/journal"
+	"leat/storage/state"
+)
+
+// DefaultNamespace is meant when none is named.
+const DefaultNamespace = "default"
+
+// Config holds the limits of a broker. The zero value is not usable; start from Default.
+type Config struct {
+	HotTailBytes       int64         `yaml:"hot_tail_bytes" doc:"newest batches kept in memory, per shard"`
+	MemoryBytes        int64         `yaml:"memory_bytes" doc:"requests in flight, all connections together"`
+	ReserveWait        time.Duration `yaml:"reserve_wait" doc:"how long a request waits for memory before it is refused"`
+	QueueMax           int           `yaml:"queue_max" doc:"requests waiting to be decided, per shard"`
+	DedupWindow        time.Duration `yaml:"dedup_window" doc:"how long the same (source, id) is one event"`
+	BatchBytesMax      int           `yaml:"batch_bytes_max" doc:"largest batch a stream takes unless it says otherwise"`
+	RequestEventsMax   int           `yaml:"request_events_max" doc:"events in one atomic append"`
+	KeyBytesMax        int           `yaml:"key_bytes_max" doc:"largest key in a stream that keeps keys"`
+	StreamsMax         int           `yaml:"streams_max" doc:"streams of a node"`
+	DefaultPartitions  int32         `yaml:"default_partitions" doc:"partitions of a stream that does not say"`
+	StateFlushInterval time.Duration `yaml:"state_flush_interval" doc:"how often rows are made durable, which bounds the replay at start"`
+	PageScanMax        int           `yaml:"page_scan_max" doc:"records that one page may look at"`
+}
+
+// Default returns the limits a node starts with.
+func Default() Config {
+	return Config{
+		HotTailBytes: 64 << 20, MemoryBytes: 512 << 20, ReserveWait: 5 * time.Second, QueueMax: 8192, DedupWindow: 10 * time.Minute,
+		BatchBytesMax: 1_048_588, RequestEventsMax: 10_000, KeyBytesMax: 32 << 10, StreamsMax: 1_000_000, DefaultPartitions: 1,
+		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000,
+	}
+}
+
+// Validate reports the first setting that is out of its bounds.
+func (c *Config) Validate() error {
+	for _, x := range []struct {
+		name        string
+		v, min, max int64
+	}{
+		{"hot_tail_bytes", c.HotTailBytes, 0, 64 << 30},
+		{"memory_bytes", c.MemoryBytes, 16 << 20, 1 << 40},
+		{"reserve_wait", int64(c.ReserveWait), 0, int64(time.Minute)},
+		{"queue_max", int64(c.QueueMax), 16, 1 << 20},
+		{"dedup_window", int64(c.DedupWindow), 0, int64(7 * 24 * time.Hour)},
+		{"batch_bytes_max", int64(c.BatchBytesMax), 1 << 10, BatchBytesLimit},
+		{"request_events_max", int64(c.RequestEventsMax), 1, 1 << 20},
+		{"key_bytes_max", int64(c.KeyBytesMax), 16, 256 << 10},
+		{"streams_max", int64(c.StreamsMax), 1, 10_000_000},
+		{"default_partitions", int64(c.DefaultPartitions), 1, stream.PartitionsMax},
+		{"state_flush_interval", int64(c.StateFlushInterval), int64(100 * time.Millisecond), int64(time.Hour)},
+		{"page_scan_max", int64(c.PageScanMax), 100, 1 << 20},
+	} {
+		if x.v < x.min || x.v > x.max {
+			return fmt.Errorf("broker.%s is %d; it must be between %d and %d", x.name, x.v, x.min, x.max)
+		}
+	}
+	return nil
+}
+
+// BatchBytesLimit is the largest batch any stream may be set to take: it has to fit into a frame.
+const BatchBytesLimit = 12 << 20
+
+// ShardStore is what one shard is opened over.
+type ShardStore struct {
+	OpenJournal func() (journal.Journal, error)
+	State       state.Store
+}
+
+// Options are what a broker is assembled from.
+type Options struct {
+	Config  Config
+	Lineage uint32 // of the data directory: positions of another one are refused
+	Cluster string // name of the data directory, stable over restarts
+	Node    int32
+	Shards  []ShardStore
+	Clock   clock.Clock
+	Log     *slog.Logger
+	OnFrame func(shard uint16, f *shard.FrameStats)
+	// FreeBytes says how much can still be written and how much is kept back; nil: no disk.
+	FreeBytes func() (free, reserve int64)
+}
+
+// Broker is the one way in.
+type Broker struct {
+	opt     Options
+	cfg     Config
+	shards  []*shard.Shard
+	names   names
+	users   users
+	memory  budget
+	spread  atomic.Uint32
+	reserve diskReserve
+	closed  atomic.Bool
+	stats   Stats
+}
+
+// Open opens all shards and is ready to serve.
+func Open(opt Options) (*Broker, error) {
+	if err := opt.Config.Validate(); err != nil {
+		return nil, err
+	}
+	b := &Broker{opt: opt, cfg: opt.Config}
+	b.names.init()
+	b.users.init()
+	b.memory.init(opt.Config.MemoryBytes)
+	for i, st := range opt.Shards {
+		s, err := shard.Open(shard.Config{
+			ID: uint16(i), Lineage: opt.Lineage, QueueMax: b.cfg.QueueMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,
+			Limits: shard.DefaultLimits(), FlushInterval: b.cfg.StateFlushInterval, OpenJournal: st.OpenJournal, Store: st.State,
+			Clock: opt.Clock, Log: opt.Log,
+			OnFrame: func(f *shard.FrameStats) {
+				if opt.OnFrame != nil {
+					opt.OnFrame(uint16(i), f)
+				}
+			},
+			OnNames: func(ns []catalog.Name) { b.namesChanged(i, ns) },
+		})
+		if err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+		b.shards = append(b.shards, s)
+		s.Published().Entries(func(e *catalog.Entry) { b.take(i, e) })
+	}
+	return b, nil
+}
+
+// Close finishes what is queued and lets go of the shards.
+func (b *Broker) Close() error {
+	b.closed.Store(true)
+	var errs []error
+	for _, s := range b.shards {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Ready says why the broker does not serve; nil when it does.
+func (b *Broker) Ready() error {
+	if b.closed.Load() {
+		return fault.New(fault.Unavailable, "ready", "", "the node is stopping")
+	}
+	for i, s := range b.shards {
+		if why := s.Unhealthy(); why != "" {
+			return fault.New(fault.Unavailable, "ready", "", "shard %d: %s", i, why)
+		}
+	}
+	return nil
+}
+
+// ClusterID names the data directory; it is stable over restarts.
+func (b *Broker) ClusterID() string { return b.opt.Cluster }
+
+// NodeID is this node's number.
+func (b *Broker) NodeID() int32 { return b.opt.Node }
+
+// StreamURI is the CloudEvents source of records that have none of their own.
+func (b *Broker) StreamURI(namespace, name string) string {
+	if namespace == "" || namespace == DefaultNamespace {
+		return "/streams/" + name
+	}
+	return "/namespaces/" + namespace + "/streams/" + name
+}
+
+// Caller is who asks, and through what. It is made once per connection or request and not changed after its first use.
+type Caller struct {
+	Principal string // "" is nobody
+	Namespace string // "" is the default one
+	Listener  string
+	Protocol  string
+	Client    string
+}
+
+func (c *Caller) namespace() string {
+	if c.Namespace == "" {
+		return DefaultNamespace
+	}
+	return c.Namespace
+}
+
+const originPartMax = 128 // bytes of each part of an origin
+
+func clip(s string) string {
+	if len(s) > originPartMax {
+		return s[:originPartMax]
+	}
+	return s
+}
+
+func (c *Caller) origin() stream.Origin {
+	return stream.Origin{Principal: clip(c.Principal), Listener: clip(c.Listener), Protocol: clip(c.Protocol), Client: clip(c.Client)}
+}
+
+// shardOf is where a namespace lives. The default namespace is in shard 0, the others are spread by their name.
+func (b *Broker) shardOf(namespace string) int {
+	if len(b.shards) == 1 || namespace == DefaultNamespace {
+		return 0
+	}
+	h := fnv.New32a()
+	h.Write([]byte(namespace))
+	return int(h.Sum32() % uint32(len(b.shards)))
+}
+
+func (b *Broker) do(ctx context.Context, namespace string, c shard.Command) error {
+	_, err := b.shards[b.shardOf(namespace)].Do(ctx, c)
+	return err
+}
+
+func (b *Broker) nowMS() int64 { return b.opt.Clock.Now().UnixMilli() }
+
+// named is a stream as the broker resolves it. It is replaced, never changed.
+type named struct {
+	name      string
+	namespace string
+	uri       string
+	id        record.StreamID
+	revision  uint64
+	shard     int
+	config    StreamConfig
+	created   time.Time
+}
+
+type nameKey struct{ namespace, name string }
+
+// names is the index of streams by name, kept in step with what is published.
+type names struct {
+	mu      sync.RWMutex
+	streams map[nameKey]*named
+	changed atomic.Uint64 // counts changes, for caches
+}
+
+func (n *names) init() { n.streams = map[nameKey]*named{} }
+
+func (n *names) get(namespace, name string) *named {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.streams[nameKey{namespace, name}]
+}
+
+func (b *Broker) namesChanged(sh int, ns []catalog.Name) {
+	for _, n := range ns {
+		e := b.shardPublished(sh).Entry(n)
+		if e == nil {
+			b.drop(n)
+			continue
+		}
+		b.take(sh, e)
+	}
+}
+
+// shardPublished is used while Open is still collecting shards: a replay may already report names, which Open reads again afterwards.
+func (b *Broker) shardPublished(sh int) entries {
+	if sh < len(b.shards) {
+		return b.shards[sh].Published()
+	}
+	return noEntries{}
+}
+
+type entries interface {
+	Entry(catalog.Name) *catalog.Entry
+}
+
+type noEntries struct{}
+
+func (noEntries) Entry(catalog.Name) *catalog.Entry { return nil }
+
+func (b *Broker) take(sh int, e *catalog.Entry) {
+	switch e.Name.Kind {
+	case catalog.Stream:
+		n, err := readStreamDocument(e.Document)
+		if err != nil {
+			b.opt.Log.Error("a stream's document cannot be read", "stream", e.Name.Name, "error", err)
+			return
+		}
+		n.name, n.namespace, n.id, n.revision, n.shard = e.Name.Name, e.Name.Namespace, record.StreamID(e.ID), e.Revision, sh
+		n.uri = b.StreamURI(n.namespace, n.name)
+		b.names.mu.Lock()
+		b.names.streams[nameKey{n.namespace, n.name}] = n
+		b.names.mu.Unlock()
+		b.names.changed.Add(1)
+	case catalog.User:
+		if err := b.users.take(e); err != nil {
+			b.opt.Log.Error("a user's document cannot be read", "user", e.Name.Name, "error", err)
+		}
+	}
+}
+
+func (b *Broker) drop(n catalog.Name) {
+	switch n.Kind {
+	case catalog.Stream:
+		b.names.mu.Lock()
+		delete(b.names.streams, nameKey{n.Namespace, n.Name})
+		b.names.mu.Unlock()
+		b.names.changed.Add(1)
+	case catalog.User:
+		b.users.drop(n.Name)
+	}
+}

@@ -1,0 +1,26 @@
+// Package broker is the one way in: every gateway, view and flow goes through it, and name, permission, quota and metrics are handled
+// here and nowhere else.
+//
+// # What
+//
+// Broker is a concrete type over one or more shards. A namespace lives in one shard. Append, Read, Follow, Describe and the
+// administration of streams and users are its verbs, one file each. It speaks of streams, partitions, records, keys and positions; the
+// words of a protocol stay in that protocol's gateway.
+//
+// # Promises
+//
+// What is answered is durable. Refusals are *fault.Error. All methods may be called by many goroutines. Slices handed in belong to the
+// broker from then on; slices handed out are shared and never written to.
+//
+// # Imports
+//
+// broker/*, storage/state and storage/journal as given to it at Open; small internal tools.
+//
+// # Where to start
+//
+// broker.go, then append.go, read.go, follow.go.
+//
+// # How tested
+//
+// The real broker over the memory journal, with one and three shards.
+package broker

@@ -1,0 +1,452 @@
+package broker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/shard"
+	"leat/broker/stream"
+)
+
+// Expect is a condition on the version of a key. Versions count a key's events from 1.
+type Expect = stream.Expect
+
+// What can be expected.
+const (
+	ExpectAny     = stream.ExpectAny
+	ExpectNone    = stream.ExpectNone
+	ExpectExists  = stream.ExpectExists
+	ExpectVersion = stream.ExpectVersion
+)
+
+// EventEntry is one event to append.
+type EventEntry struct {
+	Stream    string
+	Partition record.PartitionID // record.NoPartition: by key, else spread
+	Record    record.Record      // Timestamp 0: now
+	Source    string             // with ID, what makes it the same event; ID "" takes part in no dedup
+	ID        string
+	Expect    Expect // on the version of Record.Key
+}
+
+// Condition is something that must hold besides.
+type Condition struct {
+	Stream string
+	Key    []byte
+	Expect Expect
+}
+
+// EventsAppend is a request of a producer that sends events one by one: all of them are appended or none.
+type EventsAppend struct {
+	Events     []EventEntry
+	If         []Condition
+	AutoCreate bool
+	Defaults   StreamConfig
+}
+
+// EventResult is where one event is.
+type EventResult struct {
+	Ref        record.Ref
+	Position   record.Position
+	Version    uint64 // of its key; 0 where the stream keeps none
+	AppendTime int64  // ms
+	Duplicate  bool   // it was there already; the rest is of the first time
+}
+
+// FailedCondition is one condition that did not hold.
+type FailedCondition struct {
+	Event    int // place in Events, -1 when it is one of If
+	If       int // place in If, -1 when it is an event's own
+	Stream   string
+	Key      string
+	Expected string // "none", "exists", or a number
+	Current  uint64 // 0: the key has no events
+}
+
+// AppendEvents appends all events or none and returns when they are durable, with one result for each. When conditions fail, the error
+// is a Conflict whose Detail is a []FailedCondition with all of them.
+func (b *Broker) AppendEvents(ctx context.Context, c *Caller, a EventsAppend) ([]EventResult, error) {
+	if len(a.Events) > b.cfg.RequestEventsMax {
+		return nil, fault.New(fault.TooLarge, "append", "events", "the request has %d events; the limit is %d", len(a.Events), b.cfg.RequestEventsMax)
+	}
+	for range resolveTriesMax {
+		results, again, err := b.appendEventsOnce(ctx, c, &a)
+		if err != nil || !again {
+			return results, err
+		}
+	}
+	return nil, fault.New(fault.Unavailable, "append", "", "the streams are changing too fast; try again")
+}
+
+// eventsCommand is a request being resolved.
+type eventsCommand struct {
+	b       *Broker
+	c       *Caller
+	a       *EventsAppend
+	cmd     *shard.Append
+	shard   *shard.Shard
+	now     int64
+	targets []*named
+	groups  []eventGroup
+	where   []eventPlace // of each event; group -1: duplicate
+	results []EventResult
+	same    map[stream.Identity]int
+}
+
+type eventGroup struct {
+	target    *named
+	partition record.PartitionID
+	events    []int
+}
+
+type eventPlace struct {
+	group, index int
+	of           int // a duplicate of that event of the request, else -1
+}
+
+func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppend) (results []EventResult, again bool, err error) {
+	x := &eventsCommand{b: b, c: c, a: a, cmd: &shard.Append{}, now: b.nowMS(), results: make([]EventResult, len(a.Events)), where: make([]eventPlace, len(a.Events))}
+	x.cmd.Atomic = true
+	x.cmd.Origin = c.origin()
+	if err := x.resolve(ctx); err != nil {
+		return nil, false, err
+	}
+	if len(x.groups) == 0 && (len(a.Events) > 0 || len(x.cmd.If) == 0) {
+		return x.results, false, nil // every event was there already
+	}
+	if err := x.build(); err != nil {
+		return nil, false, err
+	}
+	r, err := x.shard.Do(ctx, x.cmd)
+	if err != nil {
+		return nil, false, err
+	}
+	if x.cmd.Stale != stream.Fresh {
+		return nil, true, nil
+	}
+	if err := x.refused(); err != nil {
+		return nil, false, err
+	}
+	x.fill(r.Seq)
+	b.stats.appended(c)
+	return x.results, false, nil
+}
+
+// resolve finds streams, partitions, duplicates and versions.
+func (x *eventsCommand) resolve(ctx context.Context) error {
+	b, a := x.b, x.a
+	for i := range a.Events {
+		e := &a.Events[i]
+		n, err := b.target(ctx, x.c, e.Stream, a.AutoCreate, a.Defaults)
+		if err != nil {
+			return at(err, i, len(a.Events))
+		}
+		if e.Expect.Kind != ExpectAny {
+			if n, err = b.versioned(ctx, n, e.Record.Key); err != nil {
+				return at(err, i, len(a.Events))
+			}
+		}
+		if x.shard == nil {
+			x.shard = b.shards[n.shard]
+			x.cmd.ResolvedAt = x.shard.Published().Seq()
+		}
+		if err := x.place(i, e, n); err != nil {
+			return at(err, i, len(a.Events))
+		}
+	}
+	for i, k := range a.If {
+		if err := x.condition(ctx, k); err != nil {
+			return at(err, i, len(a.If))
+		}
+	}
+	if x.shard == nil {
+		return fault.New(fault.Invalid, "append", "events", "the request has no events and no conditions")
+	}
+	return nil
+}
+
+// at says which of several events or conditions a refusal is about.
+func at(err error, i, of int) error {
+	if of == 1 {
+		return err
+	}
+	f := *fault.As(err)
+	f.Text = fmt.Sprintf("%s (at index %d)", f.Text, i)
+	return &f
+}
+
+// versioned makes sure that a stream numbers its keys. One that did not say what it keeps becomes versioned the first time a version is
+// asked for.
+func (b *Broker) versioned(ctx context.Context, n *named, key []byte) (*named, error) {
+	if key == nil {
+		return nil, fault.New(fault.Invalid, "append", "key", "an expected version needs a key")
+	}
+	switch n.config.Keys {
+	case KeysVersioned:
+		return n, nil
+	case KeysUnset:
+		c := &Caller{Namespace: n.namespace}
+		err := b.alterOnce(ctx, c, n.name, func(cfg *StreamConfig) error {
+			if cfg.Keys == KeysUnset {
+				cfg.Keys = KeysVersioned
+			}
+			return nil
+		}, 0)
+		if err != nil && !fault.Is(err, fault.Conflict) {
+			return nil, err
+		}
+		return b.find(c, "append", n.name)
+	default:
+		return nil, fault.New(fault.Unsupported, "append", n.name, "the stream keeps keys: %s, so its keys have no versions; expected versions need keys: versioned", n.config.Keys)
+	}
+}
+
+func (x *eventsCommand) place(i int, e *EventEntry, n *named) error {
+	x.targets = append(x.targets, n)
+	x.where[i] = eventPlace{group: -1, of: -1}
+	if len(e.Record.Key) > x.b.cfg.KeyBytesMax {
+		return fault.New(fault.TooLarge, "append", "key", "the key has %d bytes; the limit is %d", len(e.Record.Key), x.b.cfg.KeyBytesMax)
+	}
+	if e.ID != "" && x.b.cfg.DedupWindow > 0 {
+		if dup, err := x.duplicate(i, e, n); dup || err != nil {
+			return err
+		}
+	}
+	p := e.Partition
+	if p == record.NoPartition {
+		p = x.b.partitionFor(n, e.Record.Key, x.groups)
+	}
+	if p < 0 || p >= record.PartitionID(n.config.Partitions) {
+		return fault.New(fault.NotFound, "append", n.name, "there is no partition %d; the stream has %d", p, n.config.Partitions).Because(fault.ReasonPartition)
+	}
+	for g := range x.groups {
+		if gr := &x.groups[g]; gr.target.id == n.id && gr.partition == p {
+			x.where[i] = eventPlace{g, len(gr.events), -1}
+			gr.events = append(gr.events, i)
+			return nil
+		}
+	}
+	x.where[i] = eventPlace{len(x.groups), 0, -1}
+	x.groups = append(x.groups, eventGroup{n, p, []int{i}})
+	return nil
+}
+
+// duplicate looks the event's identity up, in the request and in what is published.
+func (x *eventsCommand) duplicate(i int, e *EventEntry, n *named) (bool, error) {
+	id := identity(n.id, e.Source, e.ID)
+	if len(x.a.Events) > 1 {
+		if x.same == nil {
+			x.same = make(map[stream.Identity]int, len(x.a.Events))
+		}
+		if of, ok := x.same[id]; ok {
+			x.where[i].of = of
+			return true, nil
+		}
+		x.same[id] = i
+	}
+	first, seen, err := x.shard.Published().Identity(id, x.now)
+	if err != nil || !seen {
+		return false, err
+	}
+	x.results[i] = EventResult{
+		Ref:      record.Ref{Stream: n.name, Partition: first.Partition, Offset: first.Offset},
+		Position: x.b.position(n.shard, first.Seq, first.Batch, first.Record), AppendTime: first.TimeMS, Duplicate: true,
+	}
+	return true, nil
+}
+
+// identity is a cryptographic hash, because two events that somebody makes collide would be one.
+func identity(id record.StreamID, source, eventID string) stream.Identity {
+	var stack [256]byte
+	p := binary.BigEndian.AppendUint32(stack[:0], uint32(id))
+	p = binary.AppendUvarint(p, uint64(len(source)))
+	p = append(p, source...)
+	p = append(p, eventID...)
+	h := sha256.Sum256(p)
+	return stream.Identity(h[:16])
+}
+
+// partitionFor hashes the key as Kafka's Java client does; without a key, all of a request goes to one partition and the next request to
+// the next one.
+func (b *Broker) partitionFor(n *named, key []byte, groups []eventGroup) record.PartitionID {
+	if n.config.Partitions == 1 {
+		return 0
+	}
+	if key != nil {
+		return record.PartitionID(murmur2(key) & 0x7fffffff % uint32(n.config.Partitions))
+	}
+	for g := range groups {
+		if groups[g].target.id == n.id {
+			return groups[g].partition
+		}
+	}
+	return record.PartitionID(b.spread.Add(1) % uint32(n.config.Partitions))
+}
+
+func murmur2(p []byte) uint32 {
+	const m = 0x5bd1e995
+	h := uint32(0x9747b28c) ^ uint32(len(p))
+	for ; len(p) >= 4; p = p[4:] {
+		k := binary.LittleEndian.Uint32(p) * m
+		k = (k ^ k>>24) * m
+		h = h*m ^ k
+	}
+	switch len(p) {
+	case 3:
+		h ^= uint32(p[2]) << 16
+		fallthrough
+	case 2:
+		h ^= uint32(p[1]) << 8
+		fallthrough
+	case 1:
+		h = (h ^ uint32(p[0])) * m
+	}
+	h = (h ^ h>>13) * m
+	return h ^ h>>15
+}
+
+func (x *eventsCommand) condition(ctx context.Context, k Condition) error {
+	if err := x.b.allow(x.c, "append", ActionRead, KindStream, k.Stream); err != nil {
+		return err
+	}
+	n, err := x.b.find(x.c, "append", k.Stream)
+	if err != nil {
+		return err
+	}
+	if n, err = x.b.versioned(ctx, n, k.Key); err != nil {
+		return err
+	}
+	if x.shard == nil {
+		x.shard = x.b.shards[n.shard]
+		x.cmd.ResolvedAt = x.shard.Published().Seq()
+	}
+	s, err := slot(x.cmd, x.shard.Published(), n.id, k.Key)
+	x.cmd.If = append(x.cmd.If, stream.Check{Slot: s, Expect: k.Expect})
+	return err
+}
+
+// build makes one batch of each group.
+func (x *eventsCommand) build() error {
+	x.cmd.Entries = make([]stream.Entry, len(x.groups))
+	pub := x.shard.Published()
+	for g := range x.groups {
+		gr := &x.groups[g]
+		records := make([]record.Record, len(gr.events))
+		e := &x.cmd.Entries[g]
+		e.Stream, e.Partition = gr.target.id, gr.partition
+		st, ok := pub.Stream(gr.target.id)
+		if !ok {
+			return fault.New(fault.NotFound, "append", gr.target.name, "the stream was deleted")
+		}
+		e.Mode = st.Keys
+		for k, i := range gr.events {
+			ev := &x.a.Events[i]
+			records[k] = ev.Record
+			if records[k].Timestamp == 0 {
+				records[k].Timestamp = x.now
+			}
+			if err := x.use(e, st.Keys, gr.target, i, k, ev); err != nil {
+				return err
+			}
+		}
+		batch, err := record.BuildBatch(records)
+		if err != nil {
+			return err
+		}
+		if gr.target.config.TimeOf == TimeOfAppend {
+			record.StampAppendTime(batch, x.now)
+		}
+		if e.Header, err = record.ParseBatchHeader(batch); err != nil {
+			return err
+		}
+		if err := x.b.checkBatch(gr.target, &e.Header); err != nil {
+			return err
+		}
+		e.Batch = batch
+	}
+	return nil
+}
+
+// use notes the key and the identity of one event.
+func (x *eventsCommand) use(e *stream.Entry, mode KeyMode, n *named, i, k int, ev *EventEntry) error {
+	if key := ev.Record.Key; key != nil && mode != stream.KeysOff {
+		u := stream.KeyUse{Index: int32(k), Slot: -1, Key: key, Expect: ev.Expect, Event: i}
+		if mode == stream.KeysVersioned {
+			s, err := slot(x.cmd, x.shard.Published(), n.id, key)
+			if err != nil {
+				return err
+			}
+			u.Slot = s
+		}
+		e.Keys = append(e.Keys, u)
+	} else if key == nil && mode == stream.KeysLatest {
+		return fault.New(fault.Invalid, "append", n.name, "the event has no key; the stream keeps the latest event of each key")
+	}
+	if ev.ID != "" && x.b.cfg.DedupWindow > 0 {
+		e.IDs = append(e.IDs, stream.IDUse{Index: int32(k), Identity: identity(n.id, ev.Source, ev.ID)})
+	}
+	return nil
+}
+
+// refused returns the error of a command that was not recorded.
+func (x *eventsCommand) refused() error {
+	for i := range x.cmd.Outcomes {
+		if err := x.cmd.Outcomes[i].Err; err != nil {
+			return err
+		}
+	}
+	if len(x.cmd.Failed) == 0 {
+		return nil
+	}
+	failed := make([]FailedCondition, len(x.cmd.Failed))
+	for i, f := range x.cmd.Failed {
+		s := &x.cmd.Slots[f.Slot]
+		failed[i] = FailedCondition{Event: f.Event, If: f.If, Stream: x.streamName(s.Stream, f), Key: string(s.Key), Expected: f.Expect.String(), Current: f.Current}
+	}
+	slices.SortStableFunc(failed, func(a, b FailedCondition) int { return a.Event - b.Event })
+	f := failed[0]
+	return fault.New(fault.Conflict, "append", f.Stream, "key %q is at version %d, expected %s", f.Key, f.Current, f.Expected).
+		Because(fault.ReasonVersion).With(failed)
+}
+
+func (x *eventsCommand) streamName(id record.StreamID, f stream.Failure) string {
+	if f.Event < 0 {
+		return x.a.If[f.If].Stream
+	}
+	return x.a.Events[f.Event].Stream
+}
+
+// fill makes the results of what was recorded in frame seq.
+func (x *eventsCommand) fill(seq uint64) {
+	for g := range x.groups {
+		gr, o := &x.groups[g], &x.cmd.Outcomes[g]
+		for k, i := range gr.events {
+			x.results[i] = EventResult{
+				Ref:      record.Ref{Stream: gr.target.name, Partition: gr.partition, Offset: o.Base + record.Offset(k)},
+				Position: x.b.position(gr.target.shard, seq, o.Batch, uint32(k)), AppendTime: x.now,
+			}
+		}
+		v := 0
+		for _, u := range x.cmd.Entries[g].Keys {
+			if u.Slot >= 0 {
+				x.results[u.Event].Version = o.Versions[v]
+				v++
+			}
+		}
+	}
+	for i := range x.where {
+		if of := x.where[i].of; of >= 0 {
+			x.results[i] = x.results[of]
+			x.results[i].Duplicate = true
+		}
+	}
+}
+
+func (b *Broker) position(sh int, seq uint64, batch, rec uint32) record.Position {
+	return record.Position{Shard: uint16(sh), Lineage: b.opt.Lineage, Seq: seq, Batch: batch, Record: rec}
+}

@@ -1,0 +1,126 @@
+package fact
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Kind is what a fact is about.
+type Kind uint16
+
+// The kinds. Numbers are part of the file format: add at the end, never renumber.
+const (
+	Claimed           Kind = 1  // shard: an owner took the shard under an epoch
+	CatalogPut        Kind = 2  // catalog: a named thing has a new document
+	CatalogDeleted    Kind = 3  // catalog: a named thing is gone
+	StreamCreated     Kind = 4  // stream: an id came into use
+	StreamChanged     Kind = 5  // stream: partitions or key mode
+	StreamDeleted     Kind = 6  // stream: an id is gone for ever
+	Appended          Kind = 7  // stream: a batch has its offsets
+	Keyed             Kind = 8  // stream: the keys of the batch appended just before
+	Identified        Kind = 9  // stream: (source, id) of records of the batch appended just before
+	ProducerAllocated Kind = 10 // stream: a producer id was given out
+	OriginDefined     Kind = 11 // stream: a small number for (principal, listener, protocol, client)
+
+	kindEnd Kind = 12
+)
+
+var kindNames = [...]string{"", "claimed", "catalog-put", "catalog-deleted", "stream-created", "stream-changed", "stream-deleted",
+	"appended", "keyed", "identified", "producer-allocated", "origin-defined"}
+
+func (k Kind) String() string {
+	if k > 0 && k < kindEnd {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind-%d", uint16(k))
+}
+
+// HeadBytes is the length of a facts region's head.
+const HeadBytes = 15
+
+const headVersion = 1
+
+// Head opens the facts region of a frame.
+type Head struct {
+	Shard   uint16
+	Lineage uint32
+	TimeMS  int64 // append time of all facts in the frame
+}
+
+// AppendHead starts a facts region.
+func AppendHead(dst []byte, h Head) []byte {
+	dst = append(dst, headVersion)
+	dst = binary.BigEndian.AppendUint16(dst, h.Shard)
+	dst = binary.BigEndian.AppendUint32(dst, h.Lineage)
+	return binary.BigEndian.AppendUint64(dst, uint64(h.TimeMS))
+}
+
+// Append adds one fact. The body is copied.
+func Append(dst []byte, k Kind, version uint64, body []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(k))
+	dst = binary.AppendUvarint(dst, version)
+	dst = binary.AppendUvarint(dst, uint64(len(body)))
+	return append(dst, body...)
+}
+
+// Fact is one fact as Each hands it out. Body is a slice of the facts region.
+type Fact struct {
+	Kind    Kind
+	Version uint64
+	Body    []byte
+}
+
+// UnknownError says that a frame holds what this program does not understand.
+type UnknownError struct{ What string }
+
+func (e *UnknownError) Error() string {
+	return "journal holds " + e.What + ", which this version of Leat does not know; open the data directory with the version that wrote it"
+}
+
+// ReadHead splits a facts region into its head and the facts.
+func ReadHead(p []byte) (Head, []byte, error) {
+	if len(p) < HeadBytes {
+		return Head{}, nil, fmt.Errorf("facts region of %d bytes is shorter than its head", len(p))
+	}
+	if p[0] != headVersion {
+		return Head{}, nil, &UnknownError{fmt.Sprintf("a facts region of version %d", p[0])}
+	}
+	return Head{
+		Shard:   binary.BigEndian.Uint16(p[1:]),
+		Lineage: binary.BigEndian.Uint32(p[3:]),
+		TimeMS:  int64(binary.BigEndian.Uint64(p[7:])),
+	}, p[HeadBytes:], nil
+}
+
+// Each calls fn for every fact in order. It stops at the first error.
+func Each(p []byte, fn func(Fact) error) error {
+	for len(p) > 0 {
+		f, rest, err := next(p)
+		if err != nil {
+			return err
+		}
+		if err := fn(f); err != nil {
+			return err
+		}
+		p = rest
+	}
+	return nil
+}
+
+func next(p []byte) (Fact, []byte, error) {
+	var v [3]uint64
+	for i := range v {
+		n := 0
+		if v[i], n = binary.Uvarint(p); n <= 0 {
+			return Fact{}, nil, fmt.Errorf("fact header is cut short or too long")
+		}
+		p = p[n:]
+	}
+	if v[0] == 0 || v[0] >= uint64(kindEnd) {
+		return Fact{}, nil, &UnknownError{fmt.Sprintf("a fact of kind %d", v[0])}
+	}
+	if v[2] > uint64(len(p)) {
+		return Fact{}, nil, fmt.Errorf("fact of kind %s claims %d bytes, %d are there", Kind(v[0]), v[2], len(p))
+	}
+	return Fact{Kind(v[0]), v[1], p[:v[2]:v[2]]}, p[v[2]:], nil
+}

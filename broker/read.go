@@ -1,0 +1,103 @@
+package broker
+
+import (
+	"context"
+
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/shard"
+)
+
+// Cursor is where a reader stands in one partition.
+type Cursor struct {
+	Stream    string
+	Partition record.PartitionID
+	From      record.Offset
+	BytesMax  int
+}
+
+// ReadResult is what is there for one cursor.
+type ReadResult struct {
+	Batches []*Stored     // whole batches, ascending; the first one holds From
+	Start   record.Offset // of the partition
+	End     record.Offset // after its last record
+	Stable  record.Offset // up to where no transaction is open
+	Err     *fault.Error
+}
+
+// Stored is one stored batch. Raw is shared and never written to.
+type Stored = shard.Batch
+
+// Read returns what is there now, without waiting: for each cursor whole batches up to its BytesMax and, over all, up to totalMax. At
+// least one batch is returned if there is any, even a larger one.
+func (b *Broker) Read(_ context.Context, c *Caller, q []Cursor, totalMax int) []ReadResult {
+	out := make([]ReadResult, len(q))
+	left, any := totalMax, false
+	for i := range q {
+		if err := b.readOne(c, &q[i], &out[i], left, !any); err != nil {
+			out[i].Err = fault.As(err)
+		}
+		for _, s := range out[i].Batches {
+			left -= len(s.Raw)
+			any = true
+		}
+	}
+	return out
+}
+
+func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bool) error {
+	src, pub, _, err := b.source(c, q.Stream, q.Partition)
+	if err != nil {
+		return err
+	}
+	r.Start, r.End = src.Part.Ends()
+	r.Stable = r.End
+	if q.From == r.End || left <= 0 && !first {
+		return nil
+	}
+	room := min(q.BytesMax, left)
+	r.Batches, err = pub.Read(nil, src, q.From, room, shard.AllSeqs)
+	if err != nil {
+		return err
+	}
+	if n := len(r.Batches); n > 0 {
+		if !first && len(r.Batches[0].Raw) > left {
+			r.Batches = nil // only the first one of all may be larger than asked for
+			return nil
+		}
+		r.End = max(r.End, r.Batches[n-1].Next)
+		r.Stable = r.End
+	}
+	return nil
+}
+
+// source finds a partition to read from.
+func (b *Broker) source(c *Caller, name string, p record.PartitionID) (shard.Source, *shard.Published, *named, error) {
+	if err := b.allow(c, "read", ActionRead, KindStream, name); err != nil {
+		return shard.Source{}, nil, nil, err
+	}
+	n, err := b.find(c, "read", name)
+	if err != nil {
+		return shard.Source{}, nil, nil, err
+	}
+	pub := b.shards[n.shard].Published()
+	src, ok := pub.Source(n.id, p)
+	if !ok {
+		return src, nil, nil, fault.New(fault.NotFound, "read", name, "there is no partition %d; the stream has %d", p, n.config.Partitions).Because(fault.ReasonPartition)
+	}
+	return src, pub, n, nil
+}
+
+// Watch wakes a reader that waits for more.
+type Watch = shard.Watch
+
+// Watch watches partitions. Those that are not there, or may not be read, are left out: reading says why.
+func (b *Broker) Watch(c *Caller, q []Cursor) *Watch {
+	w := shard.NewWatch()
+	for i := range q {
+		if src, _, _, err := b.source(c, q[i].Stream, q[i].Partition); err == nil {
+			w.Add(src.Part)
+		}
+	}
+	return w
+}

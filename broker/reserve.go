@@ -1,0 +1,126 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"leat/broker/fault"
+	"leat/internal/clock"
+)
+
+// budget is the node's memory for requests in flight. Who comes first is served first, so that a large request is not starved by small
+// ones.
+type budget struct {
+	mu      sync.Mutex
+	max     int64
+	used    int64
+	waiting []*waiter
+}
+
+type waiter struct {
+	n     int64
+	ready chan struct{}
+}
+
+func (m *budget) init(bytes int64) { m.max = bytes }
+
+// Reserve takes memory for a request before its bytes are read. The caller calls release once, when it no longer holds them. When there is
+// none, Reserve waits at most Config.ReserveWait and then refuses with QuotaSpent.
+func (b *Broker) Reserve(ctx context.Context, _ *Caller, bytes int) (release func(), err error) {
+	m, n := &b.memory, int64(bytes)
+	if n > m.max {
+		return nil, fault.New(fault.TooLarge, "reserve", "", "the request has %d bytes; the node takes %d for all requests together (broker.memory_bytes)", bytes, m.max)
+	}
+	m.mu.Lock()
+	if len(m.waiting) == 0 && m.used+n <= m.max {
+		m.used += n
+		m.mu.Unlock()
+		return func() { m.release(n) }, nil
+	}
+	if len(m.waiting) >= reserveWaitersMax {
+		m.mu.Unlock()
+		return nil, spent(b.cfg.ReserveWait)
+	}
+	w := &waiter{n, make(chan struct{})}
+	m.waiting = append(m.waiting, w)
+	m.mu.Unlock()
+	t := clock.NewTimer(b.cfg.ReserveWait)
+	defer t.Stop()
+	select {
+	case <-w.ready:
+		return func() { m.release(n) }, nil
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	if !m.cancel(w) {
+		m.release(n) // it became ready just now
+	}
+	return nil, spent(b.cfg.ReserveWait)
+}
+
+const reserveWaitersMax = 20_000
+
+func spent(after time.Duration) error {
+	f := fault.New(fault.QuotaSpent, "reserve", "", "the node's memory for requests is in use; try again")
+	f.AfterMS = max(after.Milliseconds(), 100)
+	return f
+}
+
+func (m *budget) release(n int64) {
+	m.mu.Lock()
+	m.used -= n
+	for len(m.waiting) > 0 && m.used+m.waiting[0].n <= m.max {
+		w := m.waiting[0]
+		m.waiting = m.waiting[1:]
+		m.used += w.n
+		close(w.ready)
+	}
+	m.mu.Unlock()
+}
+
+func (m *budget) cancel(w *waiter) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, x := range m.waiting {
+		if x == w {
+			m.waiting = append(m.waiting[:i], m.waiting[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// MemoryReserved is what requests in flight hold now.
+func (b *Broker) MemoryReserved() int64 {
+	b.memory.mu.Lock()
+	defer b.memory.mu.Unlock()
+	return b.memory.used
+}
+
+// diskReserve keeps appends off the last part of the disk, so that clean-up can still be written there.
+type diskReserve struct {
+	checked atomic.Int64 // ns
+	low     atomic.Bool
+	free    atomic.Int64
+}
+
+const diskCheckEvery = time.Second
+
+func (d *diskReserve) refuse(free func() (int64, int64), now time.Time) error {
+	if free == nil {
+		return nil
+	}
+	if last := d.checked.Load(); now.UnixNano()-last > int64(diskCheckEvery) && d.checked.CompareAndSwap(last, now.UnixNano()) {
+		have, keep := free()
+		d.free.Store(have)
+		d.low.Store(have < keep)
+	}
+	if !d.low.Load() {
+		return nil
+	}
+	f := fault.New(fault.Unavailable, "append", "", "the disk is nearly full (%d MiB free); delete or truncate streams, or add space", d.free.Load()>>20).Because(fault.ReasonDiskReserve)
+	f.AfterMS = 5000
+	return f
+}

@@ -1,0 +1,149 @@
+package shard
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"leat/broker/record"
+)
+
+// Batch is one stored batch in memory. Raw is never written to.
+type Batch struct {
+	Raw     []byte
+	Base    record.Offset
+	Next    record.Offset
+	Seq     uint64
+	Ordinal uint32 // among the frame's batches
+	TimeMS  int64  // append time
+
+	Shared atomic.Pointer[any] // what readers made of it (decoded records, encodings), for all of them
+}
+
+const batchOverhead = 160
+
+// Part is what readers see of one partition: its ends, and the hot tail, which are its newest batches without a gap.
+type Part struct {
+	mu      sync.RWMutex
+	start   record.Offset
+	end     record.Offset
+	batches []*Batch
+	watches []*Watch
+}
+
+// Ends returns the first offset that is there and the one after the last.
+func (p *Part) Ends() (start, end record.Offset) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.start, p.end
+}
+
+// hot returns the batches from the one that holds from on, up to about max bytes, or false when from is older than the hot tail.
+func (p *Part) hot(dst []*Batch, from record.Offset, maxBytes int, upTo uint64) ([]*Batch, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if len(p.batches) == 0 || from < p.batches[0].Base {
+		return dst, from >= p.end
+	}
+	lo, hi := 0, len(p.batches)
+	for lo < hi {
+		if m := (lo + hi) / 2; p.batches[m].Next <= from {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	size := 0
+	for _, b := range p.batches[lo:] {
+		if b.Seq > upTo || size > 0 && size+len(b.Raw) > maxBytes {
+			break
+		}
+		size += len(b.Raw)
+		dst = append(dst, b)
+	}
+	return dst, true
+}
+
+// Watch wakes a reader when something was appended to a partition it watches.
+type Watch struct {
+	c     chan struct{}
+	parts []*Part
+}
+
+// NewWatch makes a watch on nothing.
+func NewWatch() *Watch { return &Watch{c: make(chan struct{}, 1)} }
+
+// Add watches one more partition.
+func (w *Watch) Add(p *Part) {
+	p.mu.Lock()
+	p.watches = append(p.watches, w)
+	p.mu.Unlock()
+	w.parts = append(w.parts, p)
+}
+
+// C fires at least once after each append to a watched partition. It holds one token.
+func (w *Watch) C() <-chan struct{} { return w.c }
+
+// Close stops watching.
+func (w *Watch) Close() {
+	for _, p := range w.parts {
+		p.mu.Lock()
+		for i, x := range p.watches {
+			if x == w {
+				n := len(p.watches) - 1
+				p.watches[i] = p.watches[n]
+				p.watches[n] = nil
+				p.watches = p.watches[:n]
+				break
+			}
+		}
+		p.mu.Unlock()
+	}
+	w.parts = nil
+}
+
+func (w *Watch) fire() {
+	select {
+	case w.c <- struct{}{}:
+	default:
+	}
+}
+
+// tail bounds the hot tails of all partitions by their bytes: the oldest batch of all goes first.
+type tail struct {
+	max   int64
+	bytes int64
+	queue []hotBatch // a ring would save the copying; the slice is cut when half of it is gone
+	first int
+}
+
+type hotBatch struct {
+	part  *Part
+	bytes int64
+}
+
+func (t *tail) add(p *Part, b *Batch) {
+	n := int64(len(b.Raw)) + batchOverhead
+	t.bytes += n
+	t.queue = append(t.queue, hotBatch{p, n})
+	for t.bytes > t.max && t.first < len(t.queue) {
+		t.drop()
+	}
+}
+
+func (t *tail) drop() {
+	h := t.queue[t.first]
+	t.queue[t.first] = hotBatch{}
+	t.first++
+	if t.first > 1024 && t.first*2 > len(t.queue) {
+		n := copy(t.queue, t.queue[t.first:])
+		clear(t.queue[n:])
+		t.queue, t.first = t.queue[:n], 0
+	}
+	t.bytes -= h.bytes
+	h.part.mu.Lock()
+	if len(h.part.batches) > 0 { // empty when the partition was cooled or deleted meanwhile
+		h.part.batches[0] = nil
+		h.part.batches = h.part.batches[1:]
+	}
+	h.part.mu.Unlock()
+}

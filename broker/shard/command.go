@@ -1,0 +1,153 @@
+package shard
+
+import (
+	"leat/broker/catalog"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/stream"
+)
+
+// Request is one command on its way. Its maker waits on Done and reads the results; nobody else touches it after Submit.
+type Request struct {
+	Command Command
+	Fault   *fault.Error // set when the request as a whole was refused
+	Seq     uint64       // of the frame that its outcome depends on
+	done    chan struct{}
+}
+
+// NewRequest makes a request.
+func NewRequest(c Command) *Request { return &Request{Command: c, done: make(chan struct{})} }
+
+// Done is closed when the outcome is known and, if it is a success, durable and published.
+func (r *Request) Done() <-chan struct{} { return r.done }
+
+// Command is one of the types below. decide runs on the loop's goroutine: it compares, records, and does nothing else.
+type Command interface {
+	decide(c *Core, r *Request)
+	kind() string
+}
+
+// Append appends batches. ResolvedAt is the published sequence that was read before anything the command was resolved with.
+type Append struct {
+	stream.Append
+	ResolvedAt uint64
+}
+
+func (a *Append) kind() string { return "append" }
+
+func (a *Append) decide(c *Core, r *Request) {
+	if (len(a.Slots) > 0 || hasIdentities(a.Entries)) && !c.head.Current(a.ResolvedAt) {
+		a.Stale, a.Outcomes = stream.StaleNow, a.Outcomes[:0]
+		return
+	}
+	c.head.Append(&a.Append, &c.open.Frame)
+}
+
+func hasIdentities(es []stream.Entry) bool {
+	for i := range es {
+		if len(es[i].IDs) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// CreateStream makes a stream with its catalog entry.
+type CreateStream struct {
+	Name       catalog.Name
+	Document   []byte
+	Partitions int
+	Keys       stream.KeyMode
+
+	Entry *catalog.Entry // result
+}
+
+func (x *CreateStream) kind() string { return "create-stream" }
+
+func (x *CreateStream) decide(c *Core, r *Request) {
+	id := c.head.NextStream
+	if x.Entry, r.Fault = c.catalog.Put(x.Name, uint32(id), x.Document, catalog.NoRevision, &c.open.Frame); r.Fault == nil {
+		c.head.Create(x.Partitions, x.Keys, &c.open.Frame)
+	}
+}
+
+// AlterStream changes a stream's document, and with it partitions and key mode.
+type AlterStream struct {
+	Name       catalog.Name
+	Document   []byte
+	Revision   uint64
+	Partitions int
+	Keys       stream.KeyMode
+
+	Entry *catalog.Entry
+}
+
+func (x *AlterStream) kind() string { return "alter-stream" }
+
+func (x *AlterStream) decide(c *Core, r *Request) {
+	e := c.catalog.Entries[x.Name]
+	if e == nil {
+		r.Fault = fault.New(fault.NotFound, "alter", x.Name.Name, "there is no stream of that name")
+		return
+	}
+	if e.Revision != x.Revision {
+		r.Fault = fault.New(fault.Conflict, "alter", x.Name.Name, "the stream was changed by somebody else").Because(fault.ReasonRevision)
+		return
+	}
+	if r.Fault = c.head.Change(record.StreamID(e.ID), x.Partitions, x.Keys, &c.open.Frame); r.Fault == nil {
+		x.Entry, r.Fault = c.catalog.Put(x.Name, e.ID, x.Document, x.Revision, &c.open.Frame)
+	}
+}
+
+// DeleteStream removes a stream and its name. Its id is never used again.
+type DeleteStream struct{ Name catalog.Name }
+
+func (x *DeleteStream) kind() string { return "delete-stream" }
+
+func (x *DeleteStream) decide(c *Core, r *Request) {
+	e := c.catalog.Entries[x.Name]
+	if r.Fault = c.catalog.Delete(x.Name, catalog.AnyRevision, &c.open.Frame); r.Fault == nil {
+		c.head.Delete(record.StreamID(e.ID), &c.open.Frame)
+	}
+}
+
+// PutDocument puts a named document.
+type PutDocument struct {
+	Name     catalog.Name
+	Document []byte
+	Expected uint64 // catalog.AnyRevision, NoRevision, or the current one
+
+	Entry *catalog.Entry
+}
+
+func (x *PutDocument) kind() string { return "put-document" }
+
+func (x *PutDocument) decide(c *Core, r *Request) {
+	x.Entry, r.Fault = c.catalog.Put(x.Name, 0, x.Document, x.Expected, &c.open.Frame)
+}
+
+// DeleteDocument removes a named document.
+type DeleteDocument struct {
+	Name     catalog.Name
+	Expected uint64
+}
+
+func (x *DeleteDocument) kind() string { return "delete-document" }
+
+func (x *DeleteDocument) decide(c *Core, r *Request) {
+	r.Fault = c.catalog.Delete(x.Name, x.Expected, &c.open.Frame)
+}
+
+// AllocateProducer gives out a producer id.
+type AllocateProducer struct{ ID int64 }
+
+func (x *AllocateProducer) kind() string { return "allocate-producer" }
+
+func (x *AllocateProducer) decide(c *Core, r *Request) { x.ID = c.head.AllocateProducer(&c.open.Frame) }
+
+// Claim records that an owner took the shard.
+type Claim struct{ Epoch uint64 }
+
+func (x *Claim) kind() string { return "claim" }
+
+func (x *Claim) decide(c *Core, r *Request) { c.claim(x.Epoch) }

@@ -1,0 +1,106 @@
+package shard
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"leat/broker/catalog"
+	"leat/broker/fact"
+	"leat/broker/stream"
+)
+
+// Core decides. It has no goroutine, clock, chance or I/O: whoever drives it says what time it is and what became of its frames. One
+// goroutine uses it.
+type Core struct {
+	id      uint16
+	lineage uint32
+	limits  Limits
+	head    *stream.Head
+	catalog *catalog.State
+	open    *Frame
+	next    uint64 // sequence of the next frame
+}
+
+// Limits of one frame and of what is remembered of published ones.
+type Limits struct {
+	FrameBytesMax    int64 // facts and data; one command may go over by its own size
+	FrameCommandsMax int
+	OverlayFrames    uint64 // published frames whose changes are kept for commands resolved before them
+	OverlayRowsMax   int    // rows of published frames kept likewise
+}
+
+// Frame is a frame on its way from decide to publish.
+type Frame struct {
+	fact.Frame
+	Seq      uint64
+	TimeMS   int64
+	Requests []*Request
+	Place    uint64 // once written
+	Stamps   Stamps
+	failed   error
+}
+
+// NewCore makes a core whose head is a copy of published state. next is the sequence of its first frame.
+func NewCore(id uint16, lineage uint32, lim Limits, s *stream.State, c *catalog.State, published, next uint64) *Core {
+	return &Core{id: id, lineage: lineage, limits: lim, head: stream.NewHead(s.Clone(), published), catalog: c.Clone(), next: next}
+}
+
+// Step decides one request. Its outcome stands, and may be released, when the frame that Take will return is published.
+func (c *Core) Step(r *Request, nowMS int64) {
+	if c.open == nil {
+		c.openFrame(nowMS)
+	}
+	r.Seq = c.open.Seq
+	r.Command.decide(c, r)
+	c.open.Requests = append(c.open.Requests, r)
+}
+
+func (c *Core) openFrame(nowMS int64) {
+	f := frames.Get().(*Frame)
+	f.Seq, f.Place, f.failed, f.Stamps = c.next, 0, nil, Stamps{}
+	c.next++
+	f.TimeMS = c.head.OpenFrame(f.Seq, nowMS)
+	f.Reset(fact.Head{Shard: c.id, Lineage: c.lineage, TimeMS: f.TimeMS})
+	c.open = f
+}
+
+// Full reports whether the open frame should take no more.
+func (c *Core) Full() bool {
+	return c.open != nil && (int64(len(c.open.Facts))+c.open.DataBytes >= c.limits.FrameBytesMax || len(c.open.Requests) >= c.limits.FrameCommandsMax)
+}
+
+// Take closes the open frame and returns it, nil if there is none. A frame may be empty of facts: its requests only wait their turn.
+func (c *Core) Take() *Frame {
+	f := c.open
+	c.open = nil
+	return f
+}
+
+// frames are reused: their buffers are the only allocation of a frame.
+var frames = sync.Pool{New: func() any { return &Frame{} }}
+
+const frameKeptBytesMax = 4 << 20 // a frame with larger buffers is left to the collector
+
+// Recycle gives a frame back that nobody uses any more. It may be called by any goroutine.
+func (f *Frame) Recycle() {
+	clear(f.Requests)
+	f.Requests = f.Requests[:0]
+	clear(f.Data)
+	f.Data = f.Data[:0]
+	if cap(f.Facts) <= frameKeptBytesMax {
+		frames.Put(f)
+	}
+}
+
+// Published tells how far frames are published, so that the overlay can shrink.
+func (c *Core) Published(seq uint64) {
+	if c.head.Overlaid() > c.limits.OverlayRowsMax {
+		c.head.Prune(seq)
+	} else if seq > c.limits.OverlayFrames {
+		c.head.Prune(seq - c.limits.OverlayFrames)
+	}
+}
+
+func (c *Core) claim(epoch uint64) {
+	c.open.Add(fact.Claimed, 1, func(dst []byte) []byte { return binary.AppendUvarint(dst, epoch) })
+}

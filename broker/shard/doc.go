@@ -1,0 +1,30 @@
+// Package shard is the engine: journal, state and the loop that decides.
+//
+// # What
+//
+// Core is the steppable part: a request is decided against head state, what was decided joins the open frame as facts. Published is the
+// other side: what durable frames have made, which everybody reads. Shard is the thin shell that moves frames between the two:
+//
+//	callers ──queue──▶ decide ──frame──▶ write + sync ──frame──▶ publish ──▶ replies, readers
+//	                   (Core)            (journal)               (Published)
+//
+// Three goroutines, one for each arrow. While one frame is written, the next fills; so the sync time sets the size of a group by itself.
+//
+// # Promises
+//
+// A reply is released only after the frame it depends on is durable and published. Nothing of a frame is visible before. When a write or
+// sync fails, head is dropped and rebuilt from published state and the journal, what was in the frame is answered Unknown, what was
+// decided after it Unavailable, and the shard goes on.
+//
+// # Imports
+//
+// The machines broker/stream and broker/catalog, broker/record, broker/fault, broker/fact; storage/journal, storage/state.
+//
+// # Where to start
+//
+// core.go, then shard.go, published.go, read.go.
+//
+// # How tested
+//
+// shard_test.go over memory and disk journals, with one and three shards through broker, and sim/.
+package shard

@@ -1,0 +1,272 @@
+package shard
+
+import (
+	"errors"
+	"time"
+
+	"leat/broker/fault"
+	"leat/internal/clock"
+	"leat/storage/journal"
+)
+
+// pipeline is one life of the three goroutines, from a recovery to the next failure.
+//
+// The race that matters: a frame fails while the next one is being filled. The writer marks it failed and closes broken, and from then
+// on passes frames through without writing them. The decider sees broken, sends nothing more, and closes its end; the publisher gets
+// every frame in order, publishes none from the failed one on, and keeps them for settle. Nothing decided on a head that holds the
+// failed frame is ever answered with success.
+type pipeline struct {
+	core   *Core
+	toSync chan *Frame
+	toShow chan *Frame
+	broken chan struct{}
+	failed []*Frame // in order; read after shown is closed
+	shown  chan struct{}
+	err    error // of a publish, likewise
+}
+
+const stallAfter = 50 * time.Millisecond
+
+// run serves until Close, through failures and recoveries.
+func (s *Shard) run(core *Core) {
+	defer close(s.done)
+	for core != nil {
+		p := &pipeline{core: core, toSync: make(chan *Frame), toShow: make(chan *Frame, 1), broken: make(chan struct{}), shown: make(chan struct{})}
+		j := *s.published.journal.Load()
+		go s.write(p, j)
+		go s.publish(p)
+		s.decide(p)
+		close(p.toSync)
+		<-p.shown
+		core = s.settle(p, j)
+	}
+	s.refuseQueued()
+}
+
+// decide moves requests from the queue into frames until the shard stops or a frame fails.
+func (s *Shard) decide(p *pipeline) {
+	for {
+		if p.core.open == nil {
+			select {
+			case r := <-s.queue:
+				s.step(p, r)
+			case <-p.broken:
+				return
+			case <-s.stop:
+				if len(s.queue) == 0 {
+					return
+				}
+				s.step(p, <-s.queue)
+			}
+		}
+		// Take what is there, then hand over as soon as the writer is free; until then keep filling.
+		for !p.core.Full() {
+			select {
+			case r := <-s.queue:
+				s.step(p, r)
+				continue
+			default:
+			}
+			break
+		}
+		queue := s.queue
+		if p.core.Full() {
+			queue = nil
+		}
+		p.core.open.Stamps.Decided = clock.Now()
+		select {
+		case p.toSync <- p.core.open:
+			p.core.Take()
+			p.core.Published(s.published.Seq())
+		case r := <-queue:
+			s.step(p, r)
+		case <-p.broken:
+			return
+		}
+	}
+}
+
+func (s *Shard) step(p *pipeline, r *Request) {
+	now := s.cfg.Clock.Now()
+	opens := p.core.open == nil
+	p.core.Step(r, now.UnixMilli())
+	if opens {
+		p.core.open.Stamps.Opened = now
+	}
+	if took := clock.Since(now); took > stallAfter {
+		s.cfg.Log.Warn("the decide loop stalled", "shard", s.cfg.ID, "command", r.Command.kind(), "took", took)
+	}
+}
+
+// write makes frames durable, one at a time.
+func (s *Shard) write(p *pipeline, j journal.Journal) {
+	defer close(p.toShow)
+	var failed error
+	for f := range p.toSync {
+		switch {
+		case failed != nil:
+			f.failed = errNotTried
+		case !f.Empty():
+			place, err := j.Append(journal.Frame{Seq: journal.Seq(f.Seq), Facts: f.Facts, Data: f.Data})
+			if err != nil {
+				failed, f.failed = err, err
+				close(p.broken)
+			}
+			f.Place = uint64(place)
+		}
+		f.Stamps.Written = clock.Now()
+		p.toShow <- f
+	}
+}
+
+var errNotTried = errors.New("shard: an earlier frame failed, this one was not written")
+
+// publish shows durable frames and releases their replies.
+func (s *Shard) publish(p *pipeline) {
+	defer close(p.shown)
+	lastFlush := clock.Now()
+	for f := range p.toShow {
+		if f.failed != nil || p.err != nil {
+			p.failed = append(p.failed, f)
+			continue
+		}
+		if !f.Empty() {
+			if err := s.published.Apply(f.Seq, f.Place, f.Facts, f.Data); err != nil {
+				p.err = err
+				p.failed = append(p.failed, f)
+				continue
+			}
+		}
+		f.Stamps.Published = clock.Now()
+		for _, r := range f.Requests {
+			close(r.done)
+		}
+		s.released(f)
+		if s.cfg.FlushInterval > 0 && clock.Since(lastFlush) > s.cfg.FlushInterval {
+			lastFlush = clock.Now()
+			go func() {
+				if err := s.published.store.Flush(); err != nil {
+					s.cfg.Log.Error("state was not flushed", "shard", s.cfg.ID, "error", err)
+				}
+			}()
+		}
+	}
+}
+
+func (s *Shard) released(f *Frame) {
+	f.Stamps.Released = clock.Now()
+	if s.cfg.OnFrame != nil {
+		s.cfg.OnFrame(&FrameStats{Stamps: f.Stamps, Requests: len(f.Requests), Bytes: int64(len(f.Facts)) + f.DataBytes})
+	}
+	f.Recycle()
+}
+
+// settle answers what failed and returns the core of the next life, nil when the shard stops.
+func (s *Shard) settle(p *pipeline, j journal.Journal) *Core {
+	if f := p.core.Take(); f != nil {
+		f.failed = errNotTried
+		p.failed = append(p.failed, f)
+	}
+	if len(p.failed) == 0 && p.err == nil {
+		return nil // Close
+	}
+	cause := p.err
+	if cause == nil {
+		cause = p.failed[0].failed
+	}
+	s.cfg.Log.Error("a frame failed", "shard", s.cfg.ID, "error", cause)
+	for _, f := range p.failed {
+		for _, r := range f.Requests {
+			r.Fault = failure(f.failed, p.err)
+			close(r.done)
+		}
+	}
+	if p.err == nil && errors.Is(cause, journal.ErrNoSpace) {
+		// Nothing was written and the journal is as it was: only head has to forget.
+		seq := s.published.Seq()
+		return NewCore(s.cfg.ID, s.cfg.Lineage, s.limits(j), s.published.folder.State, s.published.names, seq, p.failed[len(p.failed)-1].Seq+1)
+	}
+	return s.reopen(j, p.err)
+}
+
+func failure(frame, publishing error) *fault.Error {
+	switch {
+	case publishing != nil:
+		return fault.New(fault.Unknown, "append", "", "the node failed after writing; the append may have happened").From(publishing)
+	case errors.Is(frame, journal.ErrNoSpace):
+		return fault.New(fault.Unavailable, "append", "", "the disk is full; nothing was written").Because(fault.ReasonDiskReserve).From(frame)
+	case errors.Is(frame, errNotTried):
+		return fault.New(fault.Unavailable, "append", "", "the disk failed before this was written").From(frame)
+	case errors.Is(frame, journal.ErrFenced):
+		return fault.New(fault.Fenced, "append", "", "another process has taken this data directory").From(frame)
+	default:
+		return fault.New(fault.Unknown, "append", "", "the disk failed while writing; the append may have happened").From(frame)
+	}
+}
+
+// Reopening is tried until it works or the shard stops, with growing pauses.
+const (
+	reopenPauseMin = 50 * time.Millisecond
+	reopenPauseMax = 5 * time.Second
+)
+
+func (s *Shard) reopen(j journal.Journal, publishing error) *Core {
+	why := "the disk failed; the shard is being recovered"
+	if publishing != nil {
+		// Rows and readers may stand in the middle of a frame: only a fresh start can tell.
+		why = "state could not be written; restart the node"
+	}
+	s.state.Store(&why)
+	s.refuseQueued()
+	if err := j.Close(); err != nil {
+		s.cfg.Log.Warn("failed journal did not close cleanly", "shard", s.cfg.ID, "error", err)
+	}
+	if publishing != nil {
+		s.serveRefusals()
+		return nil
+	}
+	for pause := reopenPauseMin; ; pause = min(2*pause, reopenPauseMax) {
+		core, err := s.recover()
+		if err == nil {
+			s.cfg.Log.Info("recovered after a failed write", "shard", s.cfg.ID, "seq", s.published.Seq())
+			s.state.Store(nil)
+			return core
+		}
+		s.cfg.Log.Error("recovery failed", "shard", s.cfg.ID, "error", err, "again_in", pause)
+		select {
+		case <-clock.After(pause):
+			s.refuseQueued()
+		case <-s.stop:
+			return nil
+		}
+	}
+}
+
+// refuseQueued answers what is queued while the shard does not serve.
+func (s *Shard) refuseQueued() {
+	why := "the node is stopping"
+	if w := s.state.Load(); w != nil {
+		why = *w
+	}
+	for {
+		select {
+		case r := <-s.queue:
+			r.Fault = unavailable(why)
+			close(r.done)
+		default:
+			return
+		}
+	}
+}
+
+func (s *Shard) serveRefusals() {
+	for {
+		select {
+		case r := <-s.queue:
+			r.Fault = unavailable(*s.state.Load())
+			close(r.done)
+		case <-s.stop:
+			return
+		}
+	}
+}

@@ -1,0 +1,322 @@
+package shard
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"leat/broker/catalog"
+	"leat/broker/fact"
+	"leat/broker/record"
+	"leat/broker/stream"
+	"leat/storage/journal"
+	"leat/storage/state"
+)
+
+// Published is what durable frames have made of the shard: the fold, the rows, and what readers see. One goroutine at a time applies
+// frames; everything else may be called by many.
+//
+// A frame becomes visible in this order, so that nobody sees an end without the rows below it, or one partition of a frame and then,
+// further on by position, not the other:
+//
+//	rows applied ── catalog ── ends and hot tails of all partitions ── seq ── watches fire ── replies
+//
+// A reader that merges partitions by position reads Seq first and takes only batches up to it.
+type Published struct {
+	folder  *stream.Folder
+	store   state.Store
+	journal atomic.Pointer[journal.Journal]
+	seq     atomic.Uint64
+	seen    *identities
+	tail    tail
+	onNames func([]catalog.Name) // names that a frame changed
+
+	mu      sync.RWMutex
+	names   *catalog.State
+	streams map[record.StreamID]*view
+
+	rowsBuf []catalog.Name
+	woken   []*Watch
+}
+
+// view is a stream as readers see it.
+type view struct {
+	keys      stream.KeyMode
+	converted bool
+	keyed     bool
+	parts     []*Part
+}
+
+func openPublished(st state.Store, hotTailBytes int64, windowMS int64, onNames func([]catalog.Name)) (*Published, error) {
+	s, err := stream.Load(st)
+	if err != nil {
+		return nil, err
+	}
+	names, err := catalog.Load(st)
+	if err != nil {
+		return nil, err
+	}
+	p := &Published{
+		folder: stream.NewFolder(s), store: st, names: names, streams: map[record.StreamID]*view{}, tail: tail{max: hotTailBytes}, onNames: onNames,
+	}
+	for id, x := range s.Streams {
+		p.refreshView(id, x)
+	}
+	p.seq.Store(st.Applied().Seq)
+	if p.seen, err = loadIdentities(st, windowMS); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Seq is the sequence of the last published frame.
+func (p *Published) Seq() uint64 { return p.seq.Load() }
+
+// Apply publishes one frame. data is its data region in pieces, one per batch, or nil when it is replayed.
+func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error {
+	h, body, err := fact.ReadHead(facts)
+	if err != nil {
+		return fmt.Errorf("frame %d: %w", seq, err)
+	}
+	rows := p.store.NewBatch()
+	p.folder.Begin(stream.FrameInfo{Seq: seq, Place: place, TimeMS: h.TimeMS}, rows)
+	names := p.rowsBuf[:0]
+	err = fact.Each(body, func(x fact.Fact) error {
+		switch x.Kind {
+		case fact.CatalogPut, fact.CatalogDeleted:
+			// Entries are rare; readers are kept out only for the change of one map.
+			p.mu.Lock()
+			n, _, err := p.names.Apply(x, rows)
+			p.mu.Unlock()
+			names = append(names, n)
+			return err
+		case fact.Claimed:
+			return nil
+		}
+		_, err := p.folder.Apply(x)
+		return err
+	})
+	if err != nil {
+		rows.Discard()
+		return fmt.Errorf("frame %d: %w", seq, err)
+	}
+	p.seen.advance(p.folder, h.TimeMS)
+	p.folder.End()
+	if err := p.store.Apply(rows, state.Mark{Seq: seq, Place: place}); err != nil {
+		return fmt.Errorf("frame %d: write rows: %w", seq, err)
+	}
+	p.seen.add(h.TimeMS, p.folder.Identities)
+	if len(p.folder.Changed)+len(p.folder.Dropped) > 0 {
+		p.refreshViews()
+	}
+	p.show(seq, h.TimeMS, data)
+	if len(names) > 0 && p.onNames != nil {
+		p.onNames(names)
+	}
+	p.rowsBuf = names
+	return nil
+}
+
+// show moves the ends that readers see, and wakes them.
+func (p *Published) show(seq uint64, timeMS int64, data [][]byte) {
+	p.woken = p.woken[:0]
+	var block []Batch
+	if data != nil {
+		block = make([]Batch, len(p.folder.Appends))
+	}
+	for i := range p.folder.Appends {
+		a := &p.folder.Appends[i]
+		part := p.Part(a.Stream, a.Partition)
+		if part == nil {
+			continue // deleted within the same frame
+		}
+		next := a.Base + record.Offset(a.Count)
+		part.mu.Lock()
+		part.end = next
+		if data == nil {
+			part.batches = nil
+			part.mu.Unlock()
+			continue
+		}
+		b := &block[i]
+		b.Raw, b.Base, b.Next, b.Seq, b.Ordinal, b.TimeMS = data[i], a.Base, next, seq, a.Batch, timeMS
+		part.batches = append(part.batches, b)
+		p.woken = append(p.woken, part.watches...)
+		part.mu.Unlock()
+		p.tail.add(part, b)
+	}
+	p.seq.Store(seq)
+	for _, w := range p.woken {
+		w.fire()
+	}
+	clear(p.woken)
+}
+
+// refreshViews takes over what changed about streams.
+func (p *Published) refreshViews() {
+	p.woken = p.woken[:0]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range p.folder.Dropped {
+		if v := p.streams[id]; v != nil {
+			delete(p.streams, id)
+			for _, part := range v.parts {
+				part.mu.Lock()
+				part.batches = nil
+				p.woken = append(p.woken, part.watches...)
+				part.mu.Unlock()
+			}
+		}
+	}
+	for _, id := range p.folder.Changed {
+		if x := p.folder.Streams[id]; x != nil {
+			p.refreshView(id, x)
+		}
+	}
+	for _, w := range p.woken {
+		w.fire()
+	}
+}
+
+func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {
+	v := p.streams[id]
+	if v == nil {
+		v = &view{}
+	} else {
+		c := *v // readers may hold the old one
+		v = &c
+	}
+	v.keys, v.converted, v.keyed = x.Keys, x.Converted, x.Keyed
+	parts := v.parts[:len(v.parts):len(v.parts)]
+	for i := len(parts); i < len(x.Partitions); i++ {
+		parts = append(parts, &Part{start: x.Partitions[i].Start, end: x.Partitions[i].Next})
+	}
+	v.parts = parts
+	p.streams[id] = v
+}
+
+// Part returns a partition, nil when there is none.
+func (p *Published) Part(id record.StreamID, n record.PartitionID) *Part {
+	p.mu.RLock()
+	v := p.streams[id]
+	p.mu.RUnlock()
+	if v == nil || n < 0 || int(n) >= len(v.parts) {
+		return nil
+	}
+	return v.parts[n]
+}
+
+// StreamState is what there is to know about a stream besides its catalog entry.
+type StreamState struct {
+	Keys       stream.KeyMode
+	Keyed      bool
+	Partitions int
+}
+
+// Stream returns a stream's state; false when it is gone.
+func (p *Published) Stream(id record.StreamID) (StreamState, bool) {
+	p.mu.RLock()
+	v := p.streams[id]
+	p.mu.RUnlock()
+	if v == nil {
+		return StreamState{}, false
+	}
+	return StreamState{v.keys, v.keyed, len(v.parts)}, true
+}
+
+// Entry returns a catalog entry, nil when there is none.
+func (p *Published) Entry(n catalog.Name) *catalog.Entry {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.names.Entries[n]
+}
+
+// Entries calls fn for every catalog entry, in no order. fn must be quick and must not call back.
+func (p *Published) Entries(fn func(*catalog.Entry)) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, e := range p.names.Entries {
+		fn(e)
+	}
+}
+
+// Version returns the current version of a key, 0 when it has no events.
+func (p *Published) Version(id record.StreamID, key []byte) (uint64, error) {
+	v, err := p.store.Get(stream.VersionKey(id, key))
+	if err == nil {
+		n, w := binary.Uvarint(v)
+		if w <= 0 {
+			return 0, fmt.Errorf("version row of stream %d is malformed", id)
+		}
+		return n, nil
+	}
+	if !errors.Is(err, state.ErrNotFound) {
+		return 0, err
+	}
+	p.mu.RLock()
+	x := p.streams[id]
+	p.mu.RUnlock()
+	if x == nil || !x.converted {
+		return 0, nil
+	}
+	return p.countHistory(id, key)
+}
+
+// countHistory numbers a key that was kept before its stream numbered keys. The number is recorded as a fact with the next event of the
+// key, and counts no more from then on.
+func (p *Published) countHistory(id record.StreamID, key []byte) (n uint64, err error) {
+	err = p.History(id, key, false, func(stream.HistoryEntry) bool { n++; return true })
+	return n, err
+}
+
+// History walks the records of a key in order of partition and offset, or backwards, until fn returns false.
+func (p *Published) History(id record.StreamID, key []byte, backward bool, fn func(stream.HistoryEntry) bool) error {
+	lo := stream.HistoryKey(id, key)
+	hi := state.After(lo)
+	it, err := p.store.Iter(lo, hi)
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	ok := false
+	if backward {
+		ok = it.SeekLT(hi)
+	} else {
+		ok = it.SeekGE(lo)
+	}
+	for ok {
+		e, err := stream.ReadHistory(it.Key(), it.Value(), len(lo))
+		if err != nil {
+			return err
+		}
+		if !fn(e) {
+			break
+		}
+		if backward {
+			ok = it.Prev()
+		} else {
+			ok = it.Next()
+		}
+	}
+	return it.Err()
+}
+
+// Latest returns the last record of a key in a stream that keeps only that; false when there is none.
+func (p *Published) Latest(id record.StreamID, key []byte) (stream.HistoryEntry, bool, error) {
+	v, err := p.store.Get(stream.LatestKey(id, key))
+	if errors.Is(err, state.ErrNotFound) {
+		return stream.HistoryEntry{}, false, nil
+	}
+	if err != nil {
+		return stream.HistoryEntry{}, false, err
+	}
+	e, err := stream.ReadLatest(v)
+	return e, err == nil, err
+}
+
+// Identity returns the record that an identity was first seen with, within the window before nowMS.
+func (p *Published) Identity(id stream.Identity, nowMS int64) (stream.First, bool, error) {
+	return p.seen.find(p.store, id, nowMS)
+}

@@ -1,0 +1,224 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"leat/broker/catalog"
+	"leat/broker/fault"
+	"leat/broker/stream"
+	"leat/internal/clock"
+	"leat/storage/journal"
+	"leat/storage/state"
+)
+
+// Config of a shard. Everything in it is bounded by Validate.
+type Config struct {
+	ID            uint16
+	Lineage       uint32
+	QueueMax      int   // requests waiting to be decided
+	HotTailBytes  int64 // newest batches kept in memory
+	DedupWindow   time.Duration
+	Limits        Limits
+	FlushInterval time.Duration // how often rows are made durable, which bounds the replay at start
+
+	OpenJournal func() (journal.Journal, error) // also used to open it again after a failed write
+	Store       state.Store
+	Clock       clock.Clock
+	Log         *slog.Logger
+	OnFrame     func(*FrameStats)    // after a frame's replies are released; nil: nobody asks
+	OnNames     func([]catalog.Name) // after a frame changed names; nil likewise
+}
+
+// DefaultLimits are what a node uses.
+func DefaultLimits() Limits {
+	return Limits{FrameBytesMax: 8 << 20, FrameCommandsMax: 4096, OverlayFrames: 64, OverlayRowsMax: 200_000}
+}
+
+// Stamps are when a frame went through the stages of the pipeline.
+type Stamps struct{ Opened, Decided, Written, Published, Released time.Time }
+
+// FrameStats is one frame's way through the pipeline.
+type FrameStats struct {
+	Stamps
+	Requests int
+	Bytes    int64
+}
+
+// Shard runs a Core: it decides on one goroutine, writes on a second, publishes on a third.
+type Shard struct {
+	cfg       Config
+	queue     chan *Request
+	published *Published
+	stop      chan struct{}
+	stopOnce  sync.Once
+	done      chan struct{}
+	state     atomic.Pointer[string] // why it does not serve; nil when it does
+}
+
+// Open replays the journal into the store's state and starts serving.
+func Open(cfg Config) (*Shard, error) {
+	pub, err := openPublished(cfg.Store, cfg.HotTailBytes, cfg.DedupWindow.Milliseconds(), cfg.OnNames)
+	if err != nil {
+		return nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
+	}
+	s := &Shard{cfg: cfg, queue: make(chan *Request, cfg.QueueMax), published: pub, stop: make(chan struct{}), done: make(chan struct{})}
+	core, err := s.recover()
+	if err != nil {
+		return nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
+	}
+	go s.run(core)
+	return s, nil
+}
+
+// recover opens the journal, replays what the store does not hold yet, and makes a core on top of that. It begins with a claim.
+func (s *Shard) recover() (*Core, error) {
+	j, err := s.cfg.OpenJournal()
+	if err != nil {
+		return nil, err
+	}
+	mark := s.published.store.Applied()
+	after := s.published.Seq()
+	if mark.Seq != after {
+		return nil, errors.Join(fmt.Errorf("rows stand at frame %d, readers at %d", mark.Seq, after), j.Close())
+	}
+	if t := j.Tail(); uint64(t.Seq) < after {
+		return nil, errors.Join(fmt.Errorf("the journal ends at frame %d, the state at %d: they are not of the same data directory", t.Seq, after), j.Close())
+	}
+	if t := j.Tail(); uint64(t.Seq) == after && uint64(t.Place) != mark.Place && after > 0 {
+		if mark, err = s.relocate(j, t); err != nil {
+			return nil, errors.Join(fmt.Errorf("relocate: %w", err), j.Close())
+		}
+	}
+	began, frames := s.cfg.Clock.Now(), 0
+	err = j.Scan(journal.Place(mark.Place), journal.Seq(after), func(e journal.Entry) error {
+		if uint64(e.Seq) == after {
+			return nil
+		}
+		frames++
+		return s.published.Apply(uint64(e.Seq), uint64(e.Place), e.Facts, nil)
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("replay: %w", err), j.Close())
+	}
+	if frames > 0 {
+		s.cfg.Log.Info("replayed the journal", "shard", s.cfg.ID, "frames", frames, "took", s.cfg.Clock.Now().Sub(began))
+	}
+	s.published.journal.Store(&j)
+	seq := s.published.Seq()
+	core := NewCore(s.cfg.ID, s.cfg.Lineage, s.limits(j), s.published.folder.State, s.published.names, seq, max(uint64(j.Tail().Seq), seq)+1)
+	return core, nil
+}
+
+// relocate follows the last frame to where recovery has written it again.
+func (s *Shard) relocate(j journal.Journal, t journal.Tail) (state.Mark, error) {
+	st := s.published.store
+	rows, mark := st.NewBatch(), state.Mark{Seq: uint64(t.Seq), Place: uint64(t.Place)}
+	err := j.Scan(t.Place, t.Seq-1, func(e journal.Entry) error {
+		return stream.Relocate(st, rows, e.Facts, uint64(e.Place))
+	})
+	if err != nil {
+		rows.Discard()
+		return mark, err
+	}
+	return mark, st.Apply(rows, mark)
+}
+
+func (s *Shard) limits(j journal.Journal) Limits {
+	l := s.cfg.Limits
+	l.FrameBytesMax = min(l.FrameBytesMax, j.Limits().FrameBytesMax/2)
+	return l
+}
+
+// Published returns what readers read.
+func (s *Shard) Published() *Published { return s.published }
+
+// CommandBytesMax is how large one command may be: it must fit into a frame with another half of a frame before it.
+func (s *Shard) CommandBytesMax() int64 {
+	return (*s.published.journal.Load()).Limits().FrameBytesMax / 2
+}
+
+// ErrStopped is the cause when a request meets a shard that is stopping.
+var ErrStopped = errors.New("shard: stopped")
+
+// Submit queues a request. It waits while the queue is full. Requests of one goroutine are decided in the order of its calls.
+func (s *Shard) Submit(ctx context.Context, r *Request) error {
+	if why := s.state.Load(); why != nil {
+		return unavailable(*why)
+	}
+	select {
+	case s.queue <- r:
+		return nil
+	default:
+	}
+	select {
+	case s.queue <- r:
+		return nil
+	case <-ctx.Done():
+		return fault.New(fault.Unavailable, "append", "", "the node is too busy to take the request").From(ctx.Err())
+	case <-s.done:
+		return unavailable("the node is stopping").From(ErrStopped)
+	}
+}
+
+// Do submits a request and waits for its outcome.
+func (s *Shard) Do(ctx context.Context, c Command) (*Request, error) {
+	r := NewRequest(c)
+	if err := s.Submit(ctx, r); err != nil {
+		return r, err
+	}
+	if err := s.Wait(ctx, r); err != nil {
+		return r, err
+	}
+	if r.Fault != nil {
+		return r, r.Fault
+	}
+	return r, nil
+}
+
+// Wait waits for a submitted request. When ctx ends first, the outcome is unknown.
+func (s *Shard) Wait(ctx context.Context, r *Request) error {
+	select {
+	case <-r.done:
+		return nil
+	default:
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return fault.New(fault.Unknown, "append", "", "the answer did not come in time; it may still happen").From(ctx.Err())
+	case <-s.done:
+		select {
+		case <-r.done:
+			return nil
+		default:
+			return fault.New(fault.Unknown, "append", "", "the node stopped before the answer came").From(ErrStopped)
+		}
+	}
+}
+
+func unavailable(why string) *fault.Error {
+	return fault.New(fault.Unavailable, "append", "", "%s", why)
+}
+
+// Unhealthy says why the shard does not serve; empty when it does.
+func (s *Shard) Unhealthy() string {
+	if why := s.state.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
+// Close decides what is queued, writes and publishes it, flushes the rows and closes the journal.
+func (s *Shard) Close() error {
+	s.stopOnce.Do(func() { close(s.stop) })
+	<-s.done
+	err := s.published.store.Flush()
+	return errors.Join(err, (*s.published.journal.Load()).Close())
+}

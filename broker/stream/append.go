@@ -1,0 +1,304 @@
+package stream
+
+import (
+	"fmt"
+
+	"leat/broker/fact"
+	"leat/broker/fault"
+	"leat/broker/record"
+)
+
+// Append is a resolved command: everything it needs was read before, at a known sequence of published state, so deciding only compares.
+type Append struct {
+	Origin  Origin
+	Atomic  bool    // all entries or none
+	Entries []Entry // judged in order, each on what the ones before it left
+	Slots   []Slot
+	If      []Check
+
+	SlotIndex map[SlotKey]int32 // of Slots, once there are many; only for whoever resolves
+
+	// Set by Head.Append.
+	Outcomes []Outcome
+	Failed   []Failure // conditions that did not hold; with Atomic nothing was recorded then
+	Stale    Stale     // not decided: resolve again
+}
+
+// Entry is one batch for one partition. Batch is patched in place and must not be touched any more.
+type Entry struct {
+	Stream    record.StreamID
+	Partition record.PartitionID
+	Header    record.BatchHeader
+	Batch     []byte
+	Mode      KeyMode // the stream's key mode as resolved
+	Keys      []KeyUse
+	IDs       []IDUse
+}
+
+// Slot is one key whose version the command reads or moves. Version is as resolved; deciding replaces it by what is current.
+type Slot struct {
+	Stream  record.StreamID
+	Key     []byte
+	Version uint64
+}
+
+// SlotKey is what a slot is about.
+type SlotKey struct {
+	Stream record.StreamID
+	Key    string
+}
+
+// KeyUse is one record's key. Slot is -1 where the stream keeps no versions.
+type KeyUse struct {
+	Index  int32 // of the record in its batch
+	Slot   int32
+	Key    []byte
+	Expect Expect
+	Event  int // place in the request, for the failure
+}
+
+// IDUse is one record's identity, which resolving found unused.
+type IDUse struct {
+	Index    int32
+	Identity Identity
+}
+
+// Check is a condition on a key that the command need not write.
+type Check struct {
+	Slot   int32
+	Expect Expect
+}
+
+// ExpectKind is what is asked of a key's version.
+type ExpectKind uint8
+
+const (
+	ExpectAny ExpectKind = iota
+	ExpectNone
+	ExpectExists
+	ExpectVersion
+)
+
+// Expect is a condition on the version of a key.
+type Expect struct {
+	Kind    ExpectKind
+	Version uint64
+}
+
+// Holds reports whether current satisfies the condition. 0 is a key without events.
+func (e Expect) Holds(current uint64) bool {
+	switch e.Kind {
+	case ExpectNone:
+		return current == 0
+	case ExpectExists:
+		return current != 0
+	case ExpectVersion:
+		return current == e.Version
+	default:
+		return true
+	}
+}
+
+func (e Expect) String() string {
+	switch e.Kind {
+	case ExpectNone:
+		return "none"
+	case ExpectExists:
+		return "exists"
+	case ExpectVersion:
+		return fmt.Sprint(e.Version)
+	default:
+		return "any"
+	}
+}
+
+// Failure is one condition that did not hold. Event is the place in the request, or -1 and If the place among the command's checks.
+type Failure struct {
+	Event, If int
+	Slot      int32
+	Expect    Expect
+	Current   uint64
+}
+
+// Stale says whether and how a command has to be resolved again.
+type Stale uint8
+
+const (
+	Fresh      Stale = iota
+	StaleNow         // what it was resolved against has moved on: again, at once
+	StaleLater       // it collides with something not yet durable: again, when that is published
+)
+
+// Outcome is what became of one entry.
+type Outcome struct {
+	Base      record.Offset
+	Start     record.Offset
+	Batch     uint32 // place among the frame's batches
+	Duplicate bool
+	Versions  []uint64 // one for each of Keys with a slot, else nil
+	Err       *fault.Error
+}
+
+// Append judges c and records what it decided. now is the frame's time.
+func (h *Head) Append(c *Append, f *fact.Frame) {
+	if cap(c.Outcomes) < len(c.Entries) {
+		c.Outcomes = make([]Outcome, len(c.Entries))
+	}
+	c.Outcomes = c.Outcomes[:len(c.Entries)]
+	clear(c.Outcomes)
+	c.Failed, c.Stale = c.Failed[:0], Fresh
+	h.refreshSlots(c)
+	if c.Atomic {
+		h.appendAtomic(c, f)
+		return
+	}
+	for i := range c.Entries {
+		if c.Stale = h.judge(c, i); c.Stale != Fresh {
+			// What was recorded of earlier entries stands; resolving again must not repeat them.
+			for j := i; j < len(c.Entries); j++ {
+				c.Outcomes[j].Err = nil
+			}
+			c.Entries, c.Outcomes = c.Entries[:len(c.Entries):len(c.Entries)], c.Outcomes[:i]
+			return
+		}
+		if o := &c.Outcomes[i]; o.Err == nil && !o.Duplicate {
+			h.record(c, i, f)
+		}
+	}
+}
+
+func (h *Head) appendAtomic(c *Append, f *fact.Frame) {
+	before := len(c.Slots)
+	versions := h.versions[:0]
+	for i := range c.Slots {
+		versions = append(versions, c.Slots[i].Version)
+	}
+	h.versions = versions
+	for i, k := range c.If {
+		if cur := c.Slots[k.Slot].Version; !k.Expect.Holds(cur) {
+			c.Failed = append(c.Failed, Failure{Event: -1, If: i, Slot: k.Slot, Expect: k.Expect, Current: cur})
+		}
+	}
+	refused := false
+	for i := range c.Entries {
+		if c.Stale = h.judge(c, i); c.Stale != Fresh {
+			return
+		}
+		refused = refused || c.Outcomes[i].Err != nil
+		h.expectations(c, i)
+	}
+	// expectations moved the slots forward as if the entries were recorded; recording does it again from the start.
+	for i := range before {
+		c.Slots[i].Version = versions[i]
+	}
+	if refused || len(c.Failed) > 0 {
+		return
+	}
+	for i := range c.Entries {
+		h.record(c, i, f)
+	}
+}
+
+// expectations judges the conditions of entry i's own keys, on what the ones before left.
+func (h *Head) expectations(c *Append, i int) {
+	for _, k := range c.Entries[i].Keys {
+		if k.Slot < 0 {
+			continue
+		}
+		s := &c.Slots[k.Slot]
+		if !k.Expect.Holds(s.Version) {
+			c.Failed = append(c.Failed, Failure{Event: k.Event, If: -1, Slot: k.Slot, Expect: k.Expect, Current: s.Version})
+		}
+		s.Version++
+	}
+}
+
+// refreshSlots replaces resolved versions by those of changes that came after.
+func (h *Head) refreshSlots(c *Append) {
+	for i := range c.Slots {
+		s := &c.Slots[i]
+		h.key = versionKey(h.key[:0], s.Stream, s.Key)
+		if v, ok := h.overlay[string(h.key)]; ok {
+			s.Version = v.version
+		}
+	}
+}
+
+// judge says whether entry i may be appended, without recording anything.
+func (h *Head) judge(c *Append, i int) Stale {
+	e, o := &c.Entries[i], &c.Outcomes[i]
+	st := h.Streams[e.Stream]
+	if st == nil {
+		o.Err = fault.New(fault.NotFound, "append", "", "the stream was deleted")
+		return Fresh
+	}
+	if e.Partition < 0 || int(e.Partition) >= len(st.Partitions) {
+		o.Err = fault.New(fault.NotFound, "append", "", "there is no partition %d; the stream has %d", e.Partition, len(st.Partitions)).Because(fault.ReasonPartition)
+		return Fresh
+	}
+	if st.Keys != e.Mode {
+		return StaleNow
+	}
+	p := &st.Partitions[e.Partition]
+	o.Start = p.Start
+	if e.Header.ProducerID >= 0 {
+		if p.judgeProducer(&e.Header, h.frameTime, o); o.Err != nil || o.Duplicate {
+			return Fresh
+		}
+	}
+	for _, u := range e.IDs {
+		h.key = identityKey(h.key[:0], u.Identity)
+		if _, seen := h.overlay[string(h.key)]; seen {
+			return StaleLater
+		}
+	}
+	return Fresh
+}
+
+// record gives entry i its offsets and versions, as facts, and evolves the head by them.
+func (h *Head) record(c *Append, i int, f *fact.Frame) {
+	e, o := &c.Entries[i], &c.Outcomes[i]
+	st := h.Streams[e.Stream]
+	p := &st.Partitions[e.Partition]
+	record.PatchBatch(e.Batch, p.Next, LeaderEpoch)
+	a := Appended{
+		Stream: e.Stream, Partition: e.Partition, Base: p.Next, Count: e.Header.Count, Bytes: int64(len(e.Batch)),
+		MaxTimeMS: e.Header.MaxTimestamp, Origin: h.origin(c.Origin, f), Producer: e.Header.ProducerID,
+	}
+	if a.Producer >= 0 {
+		a.Epoch, a.First = e.Header.ProducerEpoch, e.Header.BaseSequence
+	}
+	o.Base, o.Batch = a.Base, h.batches
+	h.batches++
+	f.Add(fact.Appended, 1, a.append)
+	f.Attach(e.Batch)
+	h.evolveAppended(&a, h.frameTime)
+	if len(e.Keys) > 0 {
+		h.recordKeys(c, e, o, f)
+		st.Keyed = true
+	}
+	if len(e.IDs) > 0 {
+		f.Add(fact.Identified, 1, func(dst []byte) []byte { return appendIdentified(dst, e.IDs) })
+		for _, u := range e.IDs {
+			h.remember(identityKey(h.key[:0], u.Identity), 0)
+		}
+	}
+}
+
+func (h *Head) recordKeys(c *Append, e *Entry, o *Outcome, f *fact.Frame) {
+	keys := h.keyed[:0]
+	for _, k := range e.Keys {
+		at := KeyAt{Index: k.Index, Key: k.Key}
+		if k.Slot >= 0 {
+			s := &c.Slots[k.Slot]
+			s.Version++
+			at.Version = s.Version
+			o.Versions = append(o.Versions, s.Version)
+			h.remember(versionKey(h.key[:0], s.Stream, s.Key), s.Version)
+		}
+		keys = append(keys, at)
+	}
+	f.Add(fact.Keyed, 1, func(dst []byte) []byte { return appendKeyed(dst, keys) })
+	clear(keys)
+	h.keyed = keys
+}

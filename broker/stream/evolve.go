@@ -1,0 +1,43 @@
+package stream
+
+import "leat/broker/record"
+
+// The functions here are the only ones that change a State. Head calls them with what it has just recorded, Folder with what it reads
+// from a durable frame; that is why both arrive at the same state.
+
+func (s *State) evolveStream(id record.StreamID, partitions int, keys KeyMode) {
+	st := s.Streams[id]
+	if st == nil {
+		st = &Stream{ID: id}
+		s.Streams[id] = st
+		s.NextStream = max(s.NextStream, id+1)
+	}
+	if st.Keyed && keys == KeysVersioned && st.Keys != keys {
+		st.Converted = true
+	}
+	st.Keys = keys
+	if grow := partitions - len(st.Partitions); grow > 0 {
+		st.Partitions = append(st.Partitions, make([]Partition, grow)...)
+	}
+}
+
+func (s *State) evolveOrigin(n uint32, o Origin) {
+	s.Origins[o] = n
+	s.NextOrigin = max(s.NextOrigin, n+1)
+}
+
+// evolveAppended returns the producer it changed and the id of one it forgot (-1: none).
+func (s *State) evolveAppended(a *Appended, timeMS int64) (pr *Producer, forgotten int64) {
+	p := &s.Streams[a.Stream].Partitions[a.Partition]
+	p.Next = a.Base + record.Offset(a.Count)
+	p.Bytes += a.Bytes
+	p.MaxTimeMS = max(p.MaxTimeMS, a.MaxTimeMS)
+	if a.Producer < 0 {
+		return nil, -1
+	}
+	pr = p.remember(a, timeMS)
+	if forgotten = p.crowded(); forgotten >= 0 {
+		delete(p.Producers, forgotten)
+	}
+	return pr, forgotten
+}

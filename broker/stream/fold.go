@@ -1,0 +1,289 @@
+package stream
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"leat/broker/fact"
+	"leat/broker/record"
+	"leat/storage/state"
+)
+
+// Folder applies the facts of durable frames, one frame at a time, to a State and to rows. Begin, then Apply for each fact, then End.
+type Folder struct {
+	*State
+	rows  state.Batch
+	frame FrameInfo
+
+	off     int64  // in the data region, of the next batch
+	batches uint32 // in the frame so far
+	last    Appended
+	run     Run
+	runAt   partitionAt // of run; stream 0 when there is none
+	touched map[partitionAt]struct{}
+	sent    map[producerAt]*Producer
+	buf     []byte
+
+	// Appends lists what the frame appended, in order, for the hot tail and for waking readers. Good until the next Begin.
+	Appends []Placed
+	// Identities lists what the frame made known, likewise.
+	Identities []Identity
+	// Changed and Dropped list streams that were made or altered, and deleted, likewise.
+	Changed, Dropped []record.StreamID
+}
+
+// FrameInfo says where the facts come from.
+type FrameInfo struct {
+	Seq    uint64
+	Place  uint64
+	TimeMS int64
+}
+
+// Placed is one batch and its place among the frame's batches.
+type Placed struct {
+	Appended
+	Batch uint32
+	Off   int64
+}
+
+type partitionAt struct {
+	stream    record.StreamID
+	partition record.PartitionID
+}
+
+type producerAt struct {
+	partitionAt
+	producer int64
+}
+
+// NewFolder makes a folder that evolves s.
+func NewFolder(s *State) *Folder {
+	return &Folder{State: s, touched: map[partitionAt]struct{}{}, sent: map[producerAt]*Producer{}}
+}
+
+// Begin starts a frame whose rows go to rows.
+func (f *Folder) Begin(info FrameInfo, rows state.Batch) {
+	f.frame, f.rows = info, rows
+	f.off, f.batches, f.runAt = 0, 0, partitionAt{}
+	f.Appends, f.Identities, f.Changed, f.Dropped = f.Appends[:0], f.Identities[:0], f.Changed[:0], f.Dropped[:0]
+	f.TimeMS = max(f.TimeMS, info.TimeMS)
+}
+
+// Apply evolves by one fact. It reports false for a fact that belongs to another machine.
+func (f *Folder) Apply(x fact.Fact) (bool, error) {
+	if x.Version != 1 {
+		switch x.Kind {
+		case fact.Appended, fact.Keyed, fact.Identified, fact.StreamCreated, fact.StreamChanged, fact.StreamDeleted, fact.ProducerAllocated, fact.OriginDefined:
+			return true, &fact.UnknownError{What: fmt.Sprintf("version %d of %s", x.Version, x.Kind)}
+		}
+	}
+	switch x.Kind {
+	case fact.Appended:
+		return true, f.appended(x.Body)
+	case fact.Keyed:
+		return true, f.keyed(x.Body)
+	case fact.Identified:
+		return true, f.identified(x.Body)
+	case fact.StreamCreated, fact.StreamChanged:
+		id, n, keys, err := readStreamFact(x.Body)
+		if err != nil {
+			return true, err
+		}
+		f.evolveStream(id, n, keys)
+		f.writeStream(f.Streams[id])
+		f.Changed = append(f.Changed, id)
+		f.writeCounters()
+		return true, nil
+	case fact.StreamDeleted:
+		return true, f.deleted(x.Body)
+	case fact.ProducerAllocated:
+		b := fact.ReadBody(x.Body)
+		f.NextProducer = max(f.NextProducer, int64(b.Uvarint())+1)
+		f.writeCounters()
+		return true, b.Err()
+	case fact.OriginDefined:
+		n, o, err := readOrigin(x.Body)
+		if err != nil {
+			return true, err
+		}
+		f.evolveOrigin(n, o)
+		f.rows.Set(binary.BigEndian.AppendUint32([]byte{state.PrefixOrigin}, n), appendOrigin(nil, n, o))
+		f.writeCounters()
+		return true, nil
+	}
+	return false, nil
+}
+
+func (f *Folder) appended(body []byte) error {
+	a, err := ReadAppended(body)
+	if err != nil {
+		return err
+	}
+	p := f.Partition(a.Stream, a.Partition)
+	if p == nil {
+		return fmt.Errorf("appended to partition %d of stream %d, which does not exist", a.Partition, a.Stream)
+	}
+	if p.Next != a.Base {
+		return fmt.Errorf("appended at offset %d of partition %d of stream %d, which ends at %d", a.Base, a.Partition, a.Stream, p.Next)
+	}
+	at := partitionAt{a.Stream, a.Partition}
+	pr, forgotten := f.evolveAppended(&a, f.frame.TimeMS)
+	if pr != nil {
+		f.sent[producerAt{at, a.Producer}] = pr
+	}
+	if forgotten >= 0 {
+		delete(f.sent, producerAt{at, forgotten})
+		f.rows.Delete(producerKey(a.Stream, a.Partition, forgotten))
+	}
+	f.touched[at] = struct{}{}
+	f.extendRun(at, &a, p)
+	f.Appends = append(f.Appends, Placed{a, f.batches, f.off})
+	f.last = a
+	f.off += a.Bytes
+	f.batches++
+	return nil
+}
+
+func (f *Folder) extendRun(at partitionAt, a *Appended, p *Partition) {
+	if f.runAt == at && f.run.Bytes+a.Bytes <= RunBytesMax && f.run.Origin == a.Origin {
+		f.run.Bytes += a.Bytes
+		f.run.Next = p.Next
+		f.run.MaxTimeMS = p.MaxTimeMS
+		return
+	}
+	f.writeRun()
+	f.runAt = at
+	f.run = Run{
+		Base: a.Base, Next: p.Next, Place: f.frame.Place, Seq: f.frame.Seq, Batch: f.batches, Off: f.off, Bytes: a.Bytes,
+		TimeMS: f.frame.TimeMS, MaxTimeMS: p.MaxTimeMS, Origin: a.Origin,
+	}
+}
+
+func (f *Folder) writeRun() {
+	if f.runAt.stream == 0 {
+		return
+	}
+	f.buf = f.run.append(f.buf[:0])
+	f.rows.Set(RunKey(f.runAt.stream, f.runAt.partition, f.run.Base), f.buf)
+	f.runAt = partitionAt{}
+}
+
+func (f *Folder) keyed(body []byte) error {
+	st := f.Streams[f.last.Stream]
+	if st == nil || f.batches == 0 {
+		return fmt.Errorf("keys without a batch before them")
+	}
+	if !st.Keyed {
+		st.Keyed = true
+		f.Changed = append(f.Changed, st.ID)
+		f.writeStream(st)
+	}
+	a := &f.last
+	return readKeyed(body, func(k KeyAt) {
+		e := HistoryEntry{
+			Partition: a.Partition, Offset: a.Base + record.Offset(k.Index), Version: k.Version,
+			Seq: f.frame.Seq, Batch: f.batches - 1, Record: uint32(k.Index),
+		}
+		f.buf = e.append(f.buf[:0])
+		if st.Keys == KeysLatest {
+			v := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, uint32(e.Partition)), uint64(e.Offset))
+			f.rows.Set(LatestKey(a.Stream, k.Key), append(v, f.buf...))
+			return
+		}
+		f.rows.Set(historyRow(a.Stream, k.Key, e.Partition, e.Offset), f.buf)
+		if k.Version > 0 {
+			f.rows.Set(VersionKey(a.Stream, k.Key), binary.AppendUvarint(f.buf[:0], k.Version))
+		}
+	})
+}
+
+// ReadLatest decodes the value of a LatestKey row.
+func ReadLatest(value []byte) (HistoryEntry, error) {
+	if len(value) < 12 {
+		return HistoryEntry{}, fmt.Errorf("latest row: value of %d bytes", len(value))
+	}
+	return ReadHistory(value[:12], value[12:], 0)
+}
+
+func (f *Folder) identified(body []byte) error {
+	a := &f.last
+	if f.batches == 0 {
+		return fmt.Errorf("identities without a batch before them")
+	}
+	return readIdentified(body, func(i int32, id Identity) {
+		w := First{
+			Stream: a.Stream, Partition: a.Partition, Offset: a.Base + record.Offset(i), Seq: f.frame.Seq, Batch: f.batches - 1,
+			Record: uint32(i), TimeMS: f.frame.TimeMS,
+		}
+		f.buf = w.append(f.buf[:0])
+		f.rows.Set(IdentityKey(f.frame.TimeMS, id), f.buf)
+		f.Identities = append(f.Identities, id)
+	})
+}
+
+func (f *Folder) deleted(body []byte) error {
+	b := fact.ReadBody(body)
+	id := record.StreamID(b.Uvarint())
+	if err := b.Err(); err != nil {
+		return err
+	}
+	delete(f.Streams, id)
+	for at := range f.touched {
+		if at.stream == id {
+			delete(f.touched, at)
+		}
+	}
+	for at := range f.sent {
+		if at.stream == id {
+			delete(f.sent, at)
+		}
+	}
+	if f.runAt.stream == id {
+		f.runAt = partitionAt{}
+	}
+	for _, prefix := range []byte{state.PrefixRun, state.PrefixPartition, state.PrefixProducer, state.PrefixHistory, state.PrefixVersion, state.PrefixLatest} {
+		f.rows.DeleteRange(streamKey(prefix, id), streamKey(prefix, id+1))
+	}
+	f.rows.Delete(streamKey(state.PrefixStream, id))
+	f.Dropped = append(f.Dropped, id)
+	return nil
+}
+
+// End writes the rows that change once a frame.
+func (f *Folder) End() {
+	f.writeRun()
+	for at := range f.touched {
+		f.buf = f.Partition(at.stream, at.partition).appendRow(f.buf[:0])
+		f.rows.Set(PartitionKey(state.PrefixPartition, at.stream, at.partition), f.buf)
+	}
+	for at, pr := range f.sent {
+		f.buf = pr.appendRow(f.buf[:0])
+		f.rows.Set(producerKey(at.stream, at.partition, at.producer), f.buf)
+	}
+	f.rows.Set(timeKey, binary.AppendVarint(f.buf[:0], f.TimeMS))
+	clear(f.touched)
+	clear(f.sent)
+	f.rows = nil
+}
+
+func (f *Folder) writeStream(st *Stream) {
+	f.rows.Set(streamKey(state.PrefixStream, st.ID), st.appendRow(nil))
+}
+
+// DropIdentities removes the buckets before timeMS.
+func (f *Folder) DropIdentities(timeMS int64) {
+	lo := []byte{state.PrefixDedup}
+	f.rows.DeleteRange(lo, binary.BigEndian.AppendUint64([]byte{state.PrefixDedup}, uint64(max(timeMS, 0)/IdentityBucketMS)))
+}
+
+var (
+	countersKey = []byte{state.PrefixMeta, 's'}
+	timeKey     = []byte{state.PrefixMeta, 't'}
+)
+
+func (f *Folder) writeCounters() {
+	v := binary.AppendUvarint(nil, uint64(f.NextStream))
+	v = binary.AppendUvarint(v, uint64(f.NextProducer))
+	v = binary.AppendUvarint(v, uint64(f.NextOrigin))
+	f.rows.Set(countersKey, v)
+}

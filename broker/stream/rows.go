@@ -1,0 +1,198 @@
+package stream
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"leat/broker/fact"
+	"leat/broker/record"
+	"leat/storage/state"
+)
+
+// Rows of the state's key space that this machine writes. The prefixes stand in state's keyspace.go; numbers in keys are big endian.
+
+// Run is where one or more batches of a partition lie, one after the other, in the data region of one frame.
+type Run struct {
+	Base      record.Offset // of the first record; part of the key
+	Next      record.Offset // after the last record
+	Place     uint64        // of the frame
+	Seq       uint64
+	Batch     uint32 // of the first batch, among the frame's batches
+	Off       int64  // in the frame's data region
+	Bytes     int64
+	TimeMS    int64 // append time
+	MaxTimeMS int64 // greatest producer time up to and including this run, over the whole partition
+	Origin    uint32
+}
+
+// RunBytesMax is how far a run grows by merging: a reader that wants one batch reads at most this much, or that one batch.
+const RunBytesMax = 256 << 10
+
+// PartitionKey is the common start of a partition's rows under a prefix.
+func PartitionKey(prefix byte, id record.StreamID, p record.PartitionID) []byte {
+	k := make([]byte, 0, 9+8)
+	k = append(k, prefix)
+	k = binary.BigEndian.AppendUint32(k, uint32(id))
+	return binary.BigEndian.AppendUint32(k, uint32(p))
+}
+
+func streamKey(prefix byte, id record.StreamID) []byte {
+	return binary.BigEndian.AppendUint32([]byte{prefix}, uint32(id))
+}
+
+// RunKey is the row of the run that starts at base.
+func RunKey(id record.StreamID, p record.PartitionID, base record.Offset) []byte {
+	return binary.BigEndian.AppendUint64(PartitionKey(state.PrefixRun, id, p), uint64(base))
+}
+
+func (r *Run) append(dst []byte) []byte {
+	for _, v := range []uint64{uint64(r.Next - r.Base), r.Place, r.Seq, uint64(r.Batch), uint64(r.Off), uint64(r.Bytes)} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	dst = binary.AppendVarint(dst, r.TimeMS)
+	dst = binary.AppendVarint(dst, r.MaxTimeMS)
+	return binary.AppendUvarint(dst, uint64(r.Origin))
+}
+
+// ReadRun decodes a run's row.
+func ReadRun(key, value []byte) (Run, error) {
+	if len(key) != 17 {
+		return Run{}, fmt.Errorf("run row: key of %d bytes", len(key))
+	}
+	b := fact.ReadBody(value)
+	r := Run{Base: record.Offset(binary.BigEndian.Uint64(key[9:]))}
+	r.Next = r.Base + record.Offset(b.Uvarint())
+	r.Place, r.Seq, r.Batch = b.Uvarint(), b.Uvarint(), uint32(b.Uvarint())
+	r.Off, r.Bytes = int64(b.Uvarint()), int64(b.Uvarint())
+	r.TimeMS, r.MaxTimeMS, r.Origin = b.Varint(), b.Varint(), uint32(b.Uvarint())
+	return r, b.Err()
+}
+
+// HistoryKey is the row of one record of a key; without the last two parts it is the start of all of them.
+func HistoryKey(id record.StreamID, key []byte) []byte {
+	return state.AppendEscaped(streamKey(state.PrefixHistory, id), key)
+}
+
+func historyRow(id record.StreamID, key []byte, p record.PartitionID, o record.Offset) []byte {
+	k := binary.BigEndian.AppendUint32(HistoryKey(id, key), uint32(p))
+	return binary.BigEndian.AppendUint64(k, uint64(o))
+}
+
+// HistoryEntry is one record of a key.
+type HistoryEntry struct {
+	Partition record.PartitionID
+	Offset    record.Offset
+	Version   uint64
+	Seq       uint64
+	Batch     uint32
+	Record    uint32
+}
+
+func (e *HistoryEntry) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, e.Version)
+	dst = binary.AppendUvarint(dst, e.Seq)
+	dst = binary.AppendUvarint(dst, uint64(e.Batch))
+	return binary.AppendUvarint(dst, uint64(e.Record))
+}
+
+// ReadHistory decodes a history row whose key starts with HistoryKey of keyBytes bytes.
+func ReadHistory(key, value []byte, keyBytes int) (HistoryEntry, error) {
+	if len(key) != keyBytes+12 {
+		return HistoryEntry{}, fmt.Errorf("history row: key of %d bytes, expected %d", len(key), keyBytes+12)
+	}
+	b := fact.ReadBody(value)
+	e := HistoryEntry{
+		Partition: record.PartitionID(binary.BigEndian.Uint32(key[keyBytes:])),
+		Offset:    record.Offset(binary.BigEndian.Uint64(key[keyBytes+4:])),
+		Version:   b.Uvarint(), Seq: b.Uvarint(), Batch: uint32(b.Uvarint()), Record: uint32(b.Uvarint()),
+	}
+	return e, b.Err()
+}
+
+// VersionKey is the row that holds the current version of a key.
+func VersionKey(id record.StreamID, key []byte) []byte {
+	return state.AppendEscaped(streamKey(state.PrefixVersion, id), key)
+}
+
+// LatestKey is the row that holds the last record of a key in a stream that keeps only that.
+func LatestKey(id record.StreamID, key []byte) []byte {
+	return state.AppendEscaped(streamKey(state.PrefixLatest, id), key)
+}
+
+// First is the record that an identity belongs to.
+type First struct {
+	Stream    record.StreamID
+	Partition record.PartitionID
+	Offset    record.Offset
+	Seq       uint64
+	Batch     uint32
+	Record    uint32
+	TimeMS    int64
+}
+
+// IdentityBucketMS is the width of one bucket of identity rows. A bucket is dropped whole.
+const IdentityBucketMS = 60_000
+
+// IdentityKey is the row of an identity first seen in the bucket of timeMS.
+func IdentityKey(timeMS int64, id Identity) []byte {
+	k := binary.BigEndian.AppendUint64([]byte{state.PrefixDedup}, uint64(timeMS/IdentityBucketMS))
+	return append(k, id[:]...)
+}
+
+func (f *First) append(dst []byte) []byte {
+	for _, v := range []uint64{uint64(f.Stream), uint64(f.Partition), uint64(f.Offset), f.Seq, uint64(f.Batch), uint64(f.Record)} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	return binary.AppendVarint(dst, f.TimeMS)
+}
+
+// ReadFirst decodes an identity row's value.
+func ReadFirst(value []byte) (First, error) {
+	b := fact.ReadBody(value)
+	f := First{
+		Stream: record.StreamID(b.Uvarint()), Partition: record.PartitionID(b.Uvarint()), Offset: record.Offset(b.Uvarint()),
+		Seq: b.Uvarint(), Batch: uint32(b.Uvarint()), Record: uint32(b.Uvarint()), TimeMS: b.Varint(),
+	}
+	return f, b.Err()
+}
+
+const (
+	streamKeyed byte = 1 << iota
+	streamConverted
+)
+
+func (st *Stream) appendRow(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(st.Partitions)))
+	dst = append(dst, byte(st.Keys))
+	var flags byte
+	if st.Keyed {
+		flags |= streamKeyed
+	}
+	if st.Converted {
+		flags |= streamConverted
+	}
+	return append(dst, flags)
+}
+
+func (p *Partition) appendRow(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(p.Start))
+	dst = binary.AppendUvarint(dst, uint64(p.Next))
+	dst = binary.AppendUvarint(dst, uint64(p.Bytes))
+	return binary.AppendVarint(dst, p.MaxTimeMS)
+}
+
+func (pr *Producer) appendRow(dst []byte) []byte {
+	dst = binary.AppendVarint(dst, int64(pr.Epoch))
+	dst = binary.AppendVarint(dst, pr.LastMS)
+	dst = binary.AppendUvarint(dst, uint64(pr.Count))
+	for _, s := range pr.Recent[:pr.Count] {
+		dst = binary.AppendUvarint(dst, uint64(s.First))
+		dst = binary.AppendUvarint(dst, uint64(s.Last))
+		dst = binary.AppendUvarint(dst, uint64(s.Base))
+	}
+	return dst
+}
+
+func producerKey(id record.StreamID, p record.PartitionID, producer int64) []byte {
+	return binary.BigEndian.AppendUint64(PartitionKey(state.PrefixProducer, id, p), uint64(producer))
+}

@@ -1,0 +1,326 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"leat/broker/catalog"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/shard"
+	"leat/broker/stream"
+)
+
+// KeyMode is what a stream keeps about the keys of its records.
+type KeyMode = stream.KeyMode
+
+// The key modes; see stream.KeyMode.
+const (
+	KeysUnset     = stream.KeysUnset
+	KeysOff       = stream.KeysOff
+	KeysLatest    = stream.KeysLatest
+	KeysHistory   = stream.KeysHistory
+	KeysVersioned = stream.KeysVersioned
+)
+
+// TimeKind says whose time a stream's records carry.
+type TimeKind uint8
+
+const (
+	TimeOfProducer TimeKind = iota
+	TimeOfAppend
+)
+
+// StreamConfig is what can be set about a stream.
+type StreamConfig struct {
+	Partitions    int32             `json:"partitions"`
+	Keys          KeyMode           `json:"keys,omitempty"` // KeysUnset becomes KeysHistory, and KeysVersioned when a version is first asked for
+	TimeOf        TimeKind          `json:"time_of,omitempty"`
+	BatchBytesMax int               `json:"batch_bytes_max,omitempty"` // 0: the node's
+	DefaultType   string            `json:"default_type,omitempty"`    // CloudEvents type of records that have none
+	Documents     map[string]string `json:"documents,omitempty"`       // settings that gateways own, kept verbatim
+}
+
+// effectiveKeys is the mode that an unset one stands for.
+func (c *StreamConfig) effectiveKeys() KeyMode {
+	if c.Keys == KeysUnset {
+		return KeysHistory
+	}
+	return c.Keys
+}
+
+// PartitionInfo is one partition of a stream: its offsets are Start <= o < End.
+type PartitionInfo struct {
+	Start, End record.Offset
+}
+
+// StreamInfo is a stream as described.
+type StreamInfo struct {
+	Name       string
+	Namespace  string
+	ID         record.StreamID
+	Config     StreamConfig
+	Keys       KeyMode // the mode in force
+	Partitions []PartitionInfo
+	Created    time.Time
+	Revision   uint64
+}
+
+// StreamSummary is a stream as listed.
+type StreamSummary struct {
+	Name       string
+	ID         record.StreamID
+	Partitions int32
+	Internal   bool // its name starts with "leat." or "__"
+}
+
+type streamDocument struct {
+	StreamConfig
+	CreatedMS int64 `json:"created_ms"`
+}
+
+func readStreamDocument(p []byte) (*named, error) {
+	var d streamDocument
+	if err := json.Unmarshal(p, &d); err != nil {
+		return nil, err
+	}
+	return &named{config: d.StreamConfig, created: time.UnixMilli(d.CreatedMS)}, nil
+}
+
+func (d *streamDocument) bytes() []byte {
+	p, err := json.Marshal(d)
+	if err != nil {
+		panic(err) // a struct of numbers and strings
+	}
+	return p
+}
+
+// checkConfig fills defaults in and refuses what is out of bounds.
+func (b *Broker) checkConfig(name string, c *StreamConfig) error {
+	if err := record.CheckStreamName(name); err != nil {
+		return err
+	}
+	if c.Partitions == 0 {
+		c.Partitions = b.cfg.DefaultPartitions
+	}
+	switch {
+	case c.Partitions < 1 || c.Partitions > stream.PartitionsMax:
+		return fault.New(fault.Invalid, "create", "partitions", "partitions is %d; it must be between 1 and %d", c.Partitions, stream.PartitionsMax)
+	case c.Keys > KeysVersioned:
+		return fault.New(fault.Invalid, "create", "keys", "keys must be off, latest, history or versioned")
+	case c.BatchBytesMax < 0 || c.BatchBytesMax > BatchBytesLimit:
+		return fault.New(fault.Invalid, "create", "batch_bytes_max", "batch_bytes_max is %d; it must be between 1 and %d", c.BatchBytesMax, BatchBytesLimit)
+	case len(c.DefaultType) > 256:
+		return fault.New(fault.Invalid, "create", "default_type", "default_type is longer than 256 bytes")
+	}
+	return nil
+}
+
+// CheckCreateStream says whether CreateStream would be refused, and changes nothing.
+func (b *Broker) CheckCreateStream(_ context.Context, c *Caller, name string, cfg StreamConfig) error {
+	if err := b.checkConfig(name, &cfg); err != nil {
+		return err
+	}
+	if err := b.allow(c, "create", ActionCreate, KindStream, name); err != nil {
+		return err
+	}
+	if b.names.get(c.namespace(), name) != nil {
+		return fault.New(fault.Exists, "create", name, "a stream named %q exists", name)
+	}
+	return nil
+}
+
+// CreateStream makes a stream. Exists when there is one of that name.
+func (b *Broker) CreateStream(ctx context.Context, c *Caller, name string, cfg StreamConfig) (StreamInfo, error) {
+	if err := b.CheckCreateStream(ctx, c, name, cfg); err != nil {
+		return StreamInfo{}, err
+	}
+	if err := b.create(ctx, c.namespace(), name, cfg); err != nil {
+		return StreamInfo{}, err
+	}
+	return b.describe(c, name)
+}
+
+func (b *Broker) create(ctx context.Context, namespace, name string, cfg StreamConfig) error {
+	if err := b.checkConfig(name, &cfg); err != nil {
+		return err
+	}
+	b.names.mu.RLock()
+	count := len(b.names.streams)
+	b.names.mu.RUnlock()
+	if count >= b.cfg.StreamsMax {
+		return fault.New(fault.QuotaSpent, "create", name, "the node has %d streams, which is its limit (broker.streams_max)", count)
+	}
+	cfg.Documents = maps.Clone(cfg.Documents)
+	doc := streamDocument{cfg, b.nowMS()}
+	return b.do(ctx, namespace, &shard.CreateStream{
+		Name: streamName(namespace, name), Document: doc.bytes(), Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
+	})
+}
+
+func streamName(namespace, name string) catalog.Name {
+	return catalog.Name{Kind: catalog.Stream, Namespace: namespace, Name: name}
+}
+
+const alterTriesMax = 10 // when others change the same stream at the same time
+
+// AlterStream lets change edit the configuration. Partitions can grow but not shrink. With a revision other than 0, the stream must
+// still be at it.
+func (b *Broker) AlterStream(ctx context.Context, c *Caller, name string, change func(*StreamConfig) error, revision uint64) (StreamInfo, error) {
+	if err := b.allow(c, "alter", ActionAlter, KindStream, name); err != nil {
+		return StreamInfo{}, err
+	}
+	var err error
+	for range alterTriesMax {
+		if err = b.alterOnce(ctx, c, name, change, revision); !fault.Is(err, fault.Conflict) || revision != 0 {
+			break
+		}
+	}
+	if err != nil {
+		return StreamInfo{}, err
+	}
+	return b.describe(c, name)
+}
+
+func (b *Broker) alterOnce(ctx context.Context, c *Caller, name string, change func(*StreamConfig) error, revision uint64) error {
+	n, err := b.find(c, "alter", name)
+	if err != nil {
+		return err
+	}
+	if revision != 0 && revision != n.revision {
+		return fault.New(fault.Conflict, "alter", name, "the stream is at revision %d, not %d", n.revision, revision).Because(fault.ReasonRevision)
+	}
+	cfg := n.config
+	cfg.Documents = maps.Clone(cfg.Documents)
+	if err := change(&cfg); err != nil {
+		return err
+	}
+	if err := b.checkConfig(name, &cfg); err != nil {
+		return err
+	}
+	doc := streamDocument{cfg, n.created.UnixMilli()}
+	return b.do(ctx, n.namespace, &shard.AlterStream{
+		Name: streamName(n.namespace, name), Document: doc.bytes(), Revision: n.revision, Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
+	})
+}
+
+// DeleteStream removes a stream with all its records.
+func (b *Broker) DeleteStream(ctx context.Context, c *Caller, name string) error {
+	if err := b.allow(c, "delete", ActionDelete, KindStream, name); err != nil {
+		return err
+	}
+	n, err := b.find(c, "delete", name)
+	if err != nil {
+		return err
+	}
+	return b.do(ctx, n.namespace, &shard.DeleteStream{Name: streamName(n.namespace, name)})
+}
+
+// DescribeStream tells all about one stream.
+func (b *Broker) DescribeStream(_ context.Context, c *Caller, name string) (StreamInfo, error) {
+	if err := b.allow(c, "describe", ActionDescribe, KindStream, name); err != nil {
+		return StreamInfo{}, err
+	}
+	return b.describe(c, name)
+}
+
+func (b *Broker) describe(c *Caller, name string) (StreamInfo, error) {
+	n, err := b.find(c, "describe", name)
+	if err != nil {
+		return StreamInfo{}, err
+	}
+	info := StreamInfo{
+		Name: n.name, Namespace: n.namespace, ID: n.id, Config: n.config, Keys: n.config.effectiveKeys(), Created: n.created, Revision: n.revision,
+	}
+	p := b.shards[n.shard].Published()
+	for i := range n.config.Partitions {
+		if part := p.Part(n.id, record.PartitionID(i)); part != nil {
+			start, end := part.Ends()
+			info.Partitions = append(info.Partitions, PartitionInfo{start, end})
+		}
+	}
+	return info, nil
+}
+
+// ListStreams lists the streams of the caller's namespace that the caller may describe, by name.
+func (b *Broker) ListStreams(_ context.Context, c *Caller) ([]StreamSummary, error) {
+	ns := c.namespace()
+	may := b.allowed(c, ActionDescribe, KindStream)
+	b.names.mu.RLock()
+	out := make([]StreamSummary, 0, len(b.names.streams))
+	for k, n := range b.names.streams {
+		if k.namespace == ns && may(k.name) {
+			out = append(out, StreamSummary{n.name, n.id, n.config.Partitions, internalName(n.name)})
+		}
+	}
+	b.names.mu.RUnlock()
+	slices.SortFunc(out, func(a, b StreamSummary) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+func internalName(name string) bool {
+	return strings.HasPrefix(name, "leat.") || strings.HasPrefix(name, "__")
+}
+
+// find resolves a name; what is not there is NotFound with the nearest name.
+func (b *Broker) find(c *Caller, op, name string) (*named, error) {
+	if n := b.names.get(c.namespace(), name); n != nil {
+		return n, nil
+	}
+	if err := record.CheckStreamName(name); err != nil {
+		return nil, err
+	}
+	if near := b.nearest(c, name); near != "" {
+		return nil, fault.New(fault.NotFound, op, name, "there is no stream %q; did you mean %q?", name, near)
+	}
+	return nil, fault.New(fault.NotFound, op, name, "there is no stream %q", name)
+}
+
+const nearestScanMax = 10_000 // names compared for a suggestion
+
+func (b *Broker) nearest(c *Caller, name string) string {
+	may := b.allowed(c, ActionDescribe, KindStream)
+	best, at := len(name)/3+2, ""
+	b.names.mu.RLock()
+	defer b.names.mu.RUnlock()
+	scanned := 0
+	for k := range b.names.streams {
+		if scanned++; scanned > nearestScanMax {
+			break
+		}
+		if k.namespace != c.namespace() || !may(k.name) {
+			continue
+		}
+		if d := distance(name, k.name, best); d < best || d == best && at != "" && k.name < at {
+			best, at = d, k.name
+		}
+	}
+	return at
+}
+
+// distance is Levenshtein's, given up at limit.
+func distance(a, b string, limit int) int {
+	if d := len(a) - len(b); d >= limit || -d >= limit || len(a) > 64 || len(b) > 64 {
+		return limit
+	}
+	var row [65]int
+	for j := range len(b) + 1 {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diag
+			if a[i] != b[j] {
+				cost = 1 + min(diag, row[j], row[j+1])
+			}
+			diag, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
