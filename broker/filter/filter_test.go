@@ -34,8 +34,8 @@ func TestMatch(t *testing.T) {
 		`time.getFullYear() == 2026`:               true,
 		`data.amount > 100`:                        true,
 		`data.amount > 100.0 && data.n == 3`:       true,
-		`data.amount / 2 == 64.75`:                 true,
-		`data.n / 2 == 1.5`:                        true,
+		`data.amount / 2.0 == 64.75`:               true,
+		`data.n / 2.0 == 1.5`:                      true,
 		`data.big == 9007199254740993`:             true,
 		`data.big == 9007199254740992`:             false,
 		`data.name in ["Ann", "Bob"]`:              true,
@@ -68,7 +68,7 @@ func TestMatch_ErrorsAreNoMatch(t *testing.T) {
 		`data.name > 3`:          "no such overload",
 		`data.name`:              "string",
 		`headers.missing == "x"`: "missing",
-		`data.amount / 0 > 1 && data.items[9].qty == 1`: "index out of bounds",
+		`data.items[9].qty == 1`: "index out of bounds",
 	} {
 		f, err := Compile(expr)
 		if err != nil {

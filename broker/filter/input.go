@@ -16,7 +16,7 @@ import (
 //
 //	id source type subject   text, empty when there is none; subject is the key's text when the event has none of its own
 //	time                     timestamp; an event without one cannot be judged by it
-//	data                     JSON as its values (numbers are doubles, integers beyond 2^53 ints), text as string, other bytes as bytes,
+//	data                     JSON as its values (numbers are doubles, so arithmetic needs 2.0 and not 2; integers beyond 2^53 are ints), text as string, other bytes as bytes,
 //	                         no data as null
 //	headers                  extension attributes and plain headers by name, as strings; of a name that repeats the first,
 //	                         null values and values that are not UTF-8 are not in it

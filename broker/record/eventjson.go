@@ -61,12 +61,12 @@ func appendKey(dst, key []byte) []byte {
 }
 
 func (e *Event) appendData(dst []byte) []byte {
-	switch kindOfMedia(e.DataContentType) {
-	case mediaJSON:
+	switch formOf(e.DataContentType) {
+	case DataJSON:
 		if ValidJSON(e.Data) {
 			return appendOneLine(append(dst, `,"data":`...), e.Data)
 		}
-	case mediaText:
+	case DataText:
 		if utf8.Valid(e.Data) {
 			return appendJSONString(append(dst, `,"data":`...), stringOf(e.Data))
 		}

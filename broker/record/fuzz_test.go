@@ -109,7 +109,7 @@ func FuzzParseEventJSON(f *testing.F) {
 			t.Fatalf("%q was read and its own form is not: %v", p, err)
 		} else if err == nil {
 			e.Data, again.Data = appendOneLine(nil, e.Data), appendOneLine(nil, again.Data)
-			if kindOfMedia(e.DataContentType) == mediaJSON {
+			if formOf(e.DataContentType) == DataJSON {
 				if d := cmp.Diff(e, again, cmpopts.EquateEmpty()); d != "" {
 					t.Fatal(d)
 				}
@@ -170,7 +170,7 @@ func checkMember(t *testing.T, e *Event, name string, raw jsontext.Value) {
 		got = *p
 	case name == "data":
 		got = string(e.Data)
-		if kindOfMedia(e.DataContentType) == mediaJSON {
+		if formOf(e.DataContentType) == DataJSON {
 			text = string(raw)
 		} else if raw.Kind() == 'n' {
 			text = ""

@@ -331,7 +331,7 @@ func (p *eventParser) finishData() bool {
 	}
 	p.e.DataNull = false
 	switch {
-	case kindOfMedia(p.e.DataContentType) == mediaJSON:
+	case formOf(p.e.DataContentType) == DataJSON:
 		p.e.Data = p.data.raw
 	case string(p.data.raw) == "null":
 		p.e.DataNull = true

@@ -77,19 +77,23 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 func isAlnum(c byte) bool { return isAlpha(c) || isDigit(c) }
 func isHex(c byte) bool   { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
-// mediaKind is how data of a media type stands in JSON.
-type mediaKind uint8
+// DataForm is how data of a media type is to be understood, and how it stands in JSON.
+type DataForm uint8
 
+// The forms of data.
 const (
-	mediaBinary mediaKind = iota
-	mediaJSON
-	mediaText
+	DataBinary DataForm = iota
+	DataJSON
+	DataText
 )
 
-// kindOfMedia takes an absent type for JSON, as the JSON event format says.
-func kindOfMedia(s string) mediaKind {
+// DataForm goes by the media type alone: the bytes may still be something else.
+func (e *Event) DataForm() DataForm { return formOf(e.DataContentType) }
+
+// formOf takes an absent type for JSON, as the JSON event format says.
+func formOf(s string) DataForm {
 	if s == "" || s == "application/json" {
-		return mediaJSON
+		return DataJSON
 	}
 	if i := strings.IndexByte(s, ';'); i >= 0 {
 		s = s[:i]
@@ -98,27 +102,14 @@ func kindOfMedia(s string) mediaKind {
 	typ, sub, _ := strings.Cut(s, "/")
 	switch {
 	case strings.EqualFold(sub, "json") || hasSuffixFold(sub, "+json"):
-		return mediaJSON
+		return DataJSON
 	case strings.EqualFold(typ, "text") || strings.EqualFold(sub, "xml") || hasSuffixFold(sub, "+xml"),
 		strings.EqualFold(s, "application/x-www-form-urlencoded"), strings.EqualFold(sub, "yaml"):
-		return mediaText
+		return DataText
 	}
-	return mediaBinary
+	return DataBinary
 }
 
 func hasSuffixFold(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
-
-// DataForm is how the data of an event is to be understood, by its media type.
-type DataForm = mediaKind
-
-// The forms of data.
-const (
-	DataBinary = mediaBinary
-	DataJSON   = mediaJSON
-	DataText   = mediaText
-)
-
-// DataForm goes by the media type alone: the bytes may still be something else.
-func (e *Event) DataForm() DataForm { return kindOfMedia(e.DataContentType) }
