@@ -90,6 +90,8 @@ func TestCommands(t *testing.T) {
 		{args: "user revoke shop read stream *"},
 		{args: "user revoke shop read stream *", code: exitFailed, err: "next: leat user describe shop"},
 		{args: "user create shop --generate", out: "name\tshop\npassword\t…"},
+		{args: "user create bot --new-token", out: "name\tbot\ntoken\tt0ken\ngrants\t[]\n"},
+		{args: "user delete bot --yes"},
 		{args: "user list", out: "name\tgrants\nshop\twrite stream orders.*\n"},
 		{args: "user delete shop --yes"},
 		{args: "user grant shop read stream *", code: exitNotFound, err: "no user shop"},
@@ -116,6 +118,18 @@ func TestCommands(t *testing.T) {
 				t.Errorf("standard error %q, want it to say %q", errs, s.err)
 			}
 		})
+	}
+}
+
+func TestStreamList_GoesThroughAllPages(t *testing.T) {
+	c := cli{url: startNode(t)}
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		if _, errs, code := c.run(t.Context(), "", "stream", "create", name); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	if out, _, _ := c.run(t.Context(), "", "stream", "list"); out != "name\tpartitions\na\t1\nb\t1\nc\t1\nd\t1\ne\t1\n" {
+		t.Errorf("got %q", out)
 	}
 }
 

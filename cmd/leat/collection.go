@@ -11,14 +11,15 @@ import (
 // pagesMax bounds how many pages of a list are followed: a node that answers the same page for ever must not hold a script for ever.
 const pagesMax = 100_000
 
-// collection reads a list in all its pages. A page is {NAME: [...], "next": "..."}; a bare list, and rows that are only names, are read too.
+// collection reads a list in all its pages. A page is {NAME: [...], "next": "..."}, where next goes into after of the
+// following request. A bare list, and rows that are only names, are read too.
 func (c *client) collection(ctx context.Context, path, name string) ([]map[string]any, error) {
 	var rows []map[string]any
 	next := ""
 	for range pagesMax {
 		at := path
 		if next != "" {
-			at += "?from=" + url.QueryEscape(next)
+			at += "?after=" + url.QueryEscape(next)
 		}
 		var raw json.RawMessage
 		if err := c.call(ctx, "GET", at, nil, &raw); err != nil {

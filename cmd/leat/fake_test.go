@@ -45,7 +45,18 @@ func (f *fake) mux() http.Handler {
 			rows = append(rows, map[string]any{"name": name, "partitions": 1})
 		}
 		slices.SortFunc(rows, func(a, b map[string]any) int { return strings.Compare(a["name"].(string), b["name"].(string)) })
-		answer(w, 200, map[string]any{"streams": rows})
+		after, page, next := r.URL.Query().Get("after"), []any{}, any(nil)
+		for _, row := range rows { // two on a page, so that paging is seen
+			if row["name"].(string) <= after {
+				continue
+			}
+			if len(page) == 2 {
+				next = page[1].(map[string]any)["name"]
+				break
+			}
+			page = append(page, row)
+		}
+		answer(w, 200, map[string]any{"streams": page, "next": next})
 	}))
 	m.HandleFunc("PUT /v1/streams/{s}", f.locked(func(w http.ResponseWriter, r *http.Request) {
 		var config map[string]any
@@ -88,7 +99,7 @@ func (f *fake) mux() http.Handler {
 		switch {
 		case r.Method == "PUT":
 			var doc map[string]any
-			if json.NewDecoder(r.Body).Decode(&doc) != nil || !ok && doc["password"] == nil {
+			if json.NewDecoder(r.Body).Decode(&doc) != nil || !ok && doc["password"] == nil && doc["new_token"] == nil {
 				refuse(w, 400, "The request is wrong", "a new user needs a password", "password")
 				return
 			}
@@ -96,7 +107,11 @@ func (f *fake) mux() http.Handler {
 				doc["password"] = u["password"]
 			}
 			f.users[name] = doc
-			answer(w, 200, map[string]any{"name": name, "grants": doc["grants"]})
+			row := map[string]any{"name": name, "grants": doc["grants"]}
+			if doc["new_token"] == true {
+				row["token"] = "t0ken"
+			}
+			answer(w, 200, row)
 		case !ok:
 			refuse(w, 404, "Not there", "no user "+name, "name")
 		case r.Method == "DELETE":

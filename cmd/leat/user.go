@@ -24,6 +24,7 @@ func (g grant) String() string { return g.Action + " " + g.Kind + " " + g.Patter
 // userDocument is a user as the API has it. A password is only ever sent, never answered; without one, a user that exists keeps its own.
 type userDocument struct {
 	Password  string  `json:"password,omitempty"`
+	NewToken  bool    `json:"new_token,omitempty"` // asks for a token, which is answered once
 	Namespace string  `json:"namespace,omitempty"`
 	Grants    []grant `json:"grants"`
 }
@@ -35,7 +36,7 @@ func (a *app) userCommand() *cobra.Command {
 }
 
 func (a *app) userCreate() *cobra.Command {
-	var fromStdin, generate bool
+	var fromStdin, generate, token bool
 	var grants []string
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a user, or give one a new password", Args: exactly(1),
@@ -60,21 +61,30 @@ func (a *app) userCreate() *cobra.Command {
 				}
 			}
 			shown := false
-			if doc.Password, shown, err = a.newPassword(args[0], fromStdin, generate); err != nil {
-				return err
+			if doc.NewToken = token; !token || fromStdin || generate {
+				if doc.Password, shown, err = a.newPassword(args[0], fromStdin, generate); err != nil {
+					return err
+				}
 			}
-			if err := c.call(cmd.Context(), "PUT", userPath(args[0]), doc, nil); err != nil {
+			var made struct {
+				Token string `json:"token"`
+			}
+			if err := c.call(cmd.Context(), "PUT", userPath(args[0]), doc, &made); err != nil {
 				return err
 			}
 			row := map[string]any{"name": args[0], "grants": doc.Grants}
+			if made.Token != "" {
+				row["token"] = made.Token
+			}
 			if shown {
 				row["password"] = doc.Password
 			}
-			return a.describe(row, []string{"name", "password", "grants"})
+			return a.describe(row, []string{"name", "password", "token", "grants"})
 		},
 	}
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from the first line of standard input")
 	cmd.Flags().BoolVar(&generate, "generate", false, "make a password and print it, once")
+	cmd.Flags().BoolVar(&token, "new-token", false, "make a bearer token and print it, once; it stands in for a password")
 	cmd.Flags().StringArrayVar(&grants, "grant", nil, "'ACTION KIND PATTERN'; may be repeated")
 	return cmd
 }

@@ -53,8 +53,9 @@ func TestRules(t *testing.T) {
 
 		"a protocol's word in the core": {words, map[string]string{"broker/a.go": "package broker\nvar TopicName, kafkaID, nextQueues, SQSUrl int\n"},
 			[]string{"topic", "kafka", "queues", "sqs"}},
-		"words that only look so":   {words, map[string]string{"broker/a.go": "package broker\n// A topic is a stream.\nvar isotopic, exchanged, enqueue = 1, 2, \"topic\"\n"}, nil},
-		"a protocol's word at home": {words, map[string]string{"gateway/x/a.go": "package x\nvar topic int\n"}, nil},
+		"words that only look so":     {words, map[string]string{"broker/a.go": "package broker\n// A topic is a stream.\nvar isotopic, exchanged, enqueue = 1, 2, \"topic\"\n"}, nil},
+		"a protocol's word in a test": {words, map[string]string{"broker/a_test.go": "package broker\nvar kafka int\n"}, nil},
+		"a protocol's word at home":   {words, map[string]string{"gateway/x/a.go": "package x\nvar topic int\n"}, nil},
 
 		"time in a room":        {calls, map[string]string{"broker/a.go": "package broker\nimport \"time\"\nvar now = time.Now\n"}, []string{"time.Now"}},
 		"renamed time":          {calls, map[string]string{"broker/a.go": "package broker\nimport clk \"time\"\nvar x = clk.Sleep\n"}, []string{"time.Sleep"}},
