@@ -1,0 +1,34 @@
+package http
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are the numbers that the harness, which counts requests and connections, does not have.
+type metrics struct {
+	followers prometheus.Gauge
+	delivered prometheus.Counter
+	dropped   prometheus.Counter
+
+	whereErrors prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		followers: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "leat", Subsystem: "http", Name: "followers",
+			Help: "Followers that are connected, by SSE or WebSocket."}),
+		delivered: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "leat", Subsystem: "http", Name: "delivered_total",
+			Help: "Events that were handed to followers."}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "leat", Subsystem: "http", Name: "followers_dropped_total",
+			Help: "Followers that were let go because they read too slowly. They can resume."}),
+		whereErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "leat", Subsystem: "http", Name: "where_errors_total",
+			Help: "Events that a where could not judge, which is no match."}),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.followers, m.delivered, m.dropped, m.whereErrors} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,306 @@
+package http
+
+import (
+	nethttp "net/http"
+	"net/url"
+	"strings"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/gateway"
+	"leat/internal/clock"
+)
+
+// pathSegmentsMax is the most segments a path of ours has.
+const pathSegmentsMax = 6
+
+// handler serves one method of one route. What it returns is answered as a problem; it has then written nothing.
+type handler func(x *call) error
+
+// method is one method of a route. operation is what it is counted as. Open ones are served to anybody who gets past the guard.
+type method struct {
+	name, operation string
+	handle          handler
+	open            bool
+}
+
+// route is one row of the table: a path, where {name} is a parameter, and what can be done with it. openapi.json has the same rows;
+// a test compares them.
+type route struct {
+	pattern string
+	methods []method
+
+	segments []string // the pattern, cut; "" is a parameter
+	allow    string
+	index    int // in the table
+}
+
+// makeRoutes is the table. The busiest come first: it is searched in order.
+func makeRoutes() []route {
+	routes := []route{
+		{pattern: "/v1/streams/{stream}/events", methods: []method{{"POST", "publish", publish, false}, {"GET", "read", readStream, false}}},
+		{pattern: "/v1/append", methods: []method{{"POST", "append", appendAtomic, false}}},
+		{pattern: "/v1/events", methods: []method{{"GET", "read-many", readStreams, false}}},
+		{pattern: "/v1/events/{stream}/{partition}/{offset}", methods: []method{{"GET", "read-ref", readRef, false}}},
+		{pattern: "/v1/streams", methods: []method{{"GET", "list-streams", listStreams, false}}},
+		{pattern: "/v1/streams/{stream}", methods: []method{{"GET", "get-stream", getStream, false}, {"PUT", "put-stream", putStream, false}, {"DELETE", "delete-stream", deleteStream, false}}},
+		{pattern: "/v1/users", methods: []method{{"GET", "list-users", listUsers, false}}},
+		{pattern: "/v1/users/{name}", methods: []method{{"GET", "get-user", getUser, false}, {"PUT", "put-user", putUser, false}, {"DELETE", "delete-user", deleteUser, false}}},
+		{pattern: "/healthz", methods: []method{{"GET", "healthz", healthz, true}}},
+		{pattern: "/readyz", methods: []method{{"GET", "readyz", readyz, true}}},
+		{pattern: "/metrics", methods: []method{{"GET", "metrics", serveMetrics, false}}},
+		{pattern: "/openapi.json", methods: []method{{"GET", "openapi", serveOpenAPI, true}}},
+	}
+	for i := range routes {
+		rt := &routes[i]
+		rt.index = i
+		for s := range strings.SplitSeq(rt.pattern[1:], "/") {
+			if strings.HasPrefix(s, "{") {
+				s = ""
+			}
+			rt.segments = append(rt.segments, s)
+		}
+		names := []string{}
+		for _, m := range rt.methods {
+			names = append(names, m.name)
+			if m.name == "GET" {
+				names = append(names, "HEAD")
+			}
+		}
+		rt.allow = strings.Join(append(names, "OPTIONS"), ", ")
+	}
+	return routes
+}
+
+// call is one request on its way through.
+type call struct {
+	g      *server
+	w      nethttp.ResponseWriter
+	r      *nethttp.Request
+	who    broker.Caller
+	params [pathSegmentsMax]string
+	query  url.Values // parsed when first asked for
+	body   body
+	target target // of the event that is read, for its defaults
+}
+
+// caller is who asks, for the broker. It does not change any more once the handler runs.
+func (x *call) caller() *broker.Caller { return &x.who }
+
+// ServeHTTP serves one request: guard, route, login, handler, and the count of it.
+func (s *server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
+	start := clock.Now()
+	x := &call{g: s, w: w, r: r}
+	defer x.body.free()
+	op, err := x.serve()
+	if err != nil {
+		s.refuse(w, r, err)
+	}
+	op.Done(clock.Since(start), err)
+}
+
+func (x *call) serve() (*gateway.Operation, error) {
+	op := x.g.other
+	if err := x.g.guard(x.w, x.r); err != nil {
+		return op, err
+	}
+	rt, err := x.find()
+	if err != nil {
+		return op, err
+	}
+	if x.r.Method == nethttp.MethodOptions {
+		preflight(x.w, x.r, rt.allow)
+		return op, nil
+	}
+	i := rt.method(x.r.Method)
+	if i < 0 {
+		return op, (&problem{
+			fault:  fault.New(fault.Invalid, "request", clip(x.r.Method), "this path takes %s", rt.allow),
+			status: nethttp.StatusMethodNotAllowed, title: "The method is not for this path", kind: "method-not-allowed",
+		}).with("Allow", rt.allow)
+	}
+	m := &rt.methods[i]
+	op = x.g.operations[rt.index][i]
+	if err := x.identify(m.open); err != nil {
+		return op, err
+	}
+	return op, m.handle(x)
+}
+
+// identify fills in who: namespace, origin, and unless the route is open the principal.
+func (x *call) identify(open bool) error {
+	x.who.Listener, x.who.Protocol = x.g.listener, protocolName
+	if ua := x.r.Header["User-Agent"]; len(ua) > 0 {
+		x.who.Client = clip(ua[0])
+	}
+	if ns := x.r.Header["Leat-Namespace"]; len(ns) > 0 {
+		x.who.Namespace = ns[0]
+	}
+	if x.r.URL.RawQuery != "" {
+		if ns := x.param("namespace"); ns != "" {
+			if x.who.Namespace != "" && x.who.Namespace != ns {
+				return wrong("request", "namespace", "the header Leat-Namespace says %q and the query says %q", clip(x.who.Namespace), clip(ns))
+			}
+			x.who.Namespace = ns
+		}
+	}
+	if open {
+		return nil
+	}
+	if err := x.login(); err != nil {
+		return err
+	}
+	if x.who.Namespace == "" && x.who.Principal != "" {
+		x.who.Namespace = x.g.broker.NamespaceOf(x.who.Principal)
+	}
+	return nil
+}
+
+// param is the first value of a query parameter.
+func (x *call) param(name string) string {
+	if x.r.URL.RawQuery == "" {
+		return ""
+	}
+	if x.query == nil {
+		x.query = x.r.URL.Query()
+	}
+	return x.query.Get(name)
+}
+
+// onlyParams refuses a query parameter that is not known: a misspelt filter would otherwise answer with everything.
+func (x *call) onlyParams(known ...string) error {
+	if x.r.URL.RawQuery == "" {
+		return nil
+	}
+	query, err := url.ParseQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return wrong("request", "query", "the query cannot be read; is a %% in it not followed by two hex digits?")
+	}
+	x.query = query
+	for name, values := range query {
+		if name == "namespace" {
+			continue
+		}
+		found := false
+		for _, k := range known {
+			found = found || k == name
+		}
+		if !found {
+			return wrong("request", clip(name), "this query parameter is not known; %s are", strings.Join(append(known, "namespace"), ", "))
+		}
+		if len(values) > 1 && name != "type" && name != "streams" {
+			return wrong("request", clip(name), "this query parameter may be given once")
+		}
+	}
+	return nil
+}
+
+// method is the place of a method in the route, -1 if it has none of that name.
+func (rt *route) method(name string) int {
+	if name == nethttp.MethodHead {
+		name = nethttp.MethodGet
+	}
+	for i := range rt.methods {
+		if rt.methods[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// find matches the path and takes its parameters. Segments are cut before they are unescaped, so that %2F stays within one.
+func (x *call) find() (*route, error) {
+	u := x.r.URL
+	path, escaped := u.Path, false
+	if u.RawPath != "" {
+		path, escaped = u.RawPath, true
+	}
+	var segs [pathSegmentsMax]string
+	n := 0
+	for rest, more := strings.TrimPrefix(path, "/"), true; more; n++ {
+		if n == pathSegmentsMax {
+			return nil, noRoute(u.Path)
+		}
+		segs[n], rest, more = strings.Cut(rest, "/")
+	}
+	for i := range x.g.routes {
+		rt := &x.g.routes[i]
+		if len(rt.segments) == n && x.matches(rt, segs[:n], escaped) {
+			return rt, nil
+		}
+	}
+	return nil, noRoute(u.Path)
+}
+
+func (x *call) matches(rt *route, segs []string, escaped bool) bool {
+	p := 0
+	for i, want := range rt.segments {
+		switch {
+		case want != "" && segs[i] != want:
+			return false
+		case want == "":
+			value := segs[i]
+			if escaped {
+				v, err := url.PathUnescape(value)
+				if err != nil {
+					return false
+				}
+				value = v
+			}
+			if value == "" {
+				return false
+			}
+			x.params[p] = value
+			p++
+		}
+	}
+	return true
+}
+
+func noRoute(path string) error {
+	return &problem{
+		fault: fault.New(fault.NotFound, "request", clip(path), "there is nothing at this path; /openapi.json lists what there is"),
+		field: "path",
+	}
+}
+
+// answer writes an answer. One that is long gets time for each piece.
+func (x *call) answer(code int, contentType []string, b []byte) {
+	x.w.Header()["Content-Type"] = contentType
+	x.w.WriteHeader(code)
+	if x.r.Method == nethttp.MethodHead {
+		return
+	}
+	if len(b) > gateway.PieceBytes {
+		rc := nethttp.NewResponseController(x.w)
+		for len(b) > gateway.PieceBytes {
+			_ = rc.SetWriteDeadline(clock.Now().Add(x.g.limits.WriteTimeout)) // fails when closed, and so will the write
+			if _, err := x.w.Write(b[:gateway.PieceBytes]); err != nil {
+				return
+			}
+			b = b[gateway.PieceBytes:]
+		}
+		_ = rc.SetWriteDeadline(clock.Now().Add(x.g.limits.WriteTimeout))
+	}
+	_, _ = x.w.Write(b) // the client has gone; there is nobody to tell
+}
+
+// Values of headers, made once. The server does not change them.
+var (
+	contentTypeJSON    = []string{"application/json"}
+	contentTypeEvent   = []string{"application/cloudevents+json; charset=utf-8"}
+	contentTypeProblem = []string{"application/problem+json"}
+	contentTypeText    = []string{"text/plain; charset=utf-8"}
+	headerNoStore      = []string{"no-store"}
+	headerVaryOrigin   = []string{"Origin"}
+	headerChallenges   = []string{`Bearer realm="leat"`, `Basic realm="leat", charset="UTF-8"`}
+)
+
+// clip keeps what is quoted back short.
+func clip(s string) string {
+	const most = 128
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
