@@ -448,6 +448,7 @@ func TestEventPaths_AllocateNothing(t *testing.T) {
 	var back, parsed Event
 	dst := make([]byte, 0, 1024)
 	p := []byte(benchEvent)
+	e.IntoRecord(&r, 1)
 	for name, fn := range map[string]func(){
 		"AppendJSON":     func() { dst = e.AppendJSON(dst[:0], nil) },
 		"IntoRecord":     func() { e.IntoRecord(&r, 1) },
