@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"cel.dev/cel-go/common/types"
+
 	"leat/broker/fault"
 	"leat/broker/record"
 )
@@ -16,40 +18,52 @@ func input() *Input {
 	return &Input{Stream: "orders", Partition: 2, Offset: 1234, Event: &record.Event{
 		ID: "e-1", Source: "/shop", Type: "order.created", Subject: "order-7", Time: "2026-11-21T09:30:00Z", Key: []byte("order-7"),
 		Extensions: []record.Attribute{{Name: "region", Value: "eu-west"}}, Headers: []record.Header{{Key: "X-Trace", Value: []byte("t")}, {Key: "region", Value: []byte("other")}, {Key: "nil"}},
-		Data: []byte(`{"amount":129.5,"n":3,"big":9007199254740993,"name":"Ann","tags":["a","b"],"items":[{"sku":"x","qty":7}],"nothing":null}`)}}
+		Data: []byte(`{"amount":129.5,"n":3,"big":9007199254740993,"name":"Ann","tags":["a","b"],"items":[{"sku":"x","qty":7}],"nothing":null,"sub":{"x":{"y":1}}}`)}}
 }
 
 func TestMatch(t *testing.T) {
 	for expr, want := range map[string]bool{
-		`true`:                                     true,
-		`type == "order.created"`:                  true,
-		`type.startsWith("order.")`:                true,
-		`type == "order.paid"`:                     false,
-		`id == "e-1" && source == "/shop"`:         true,
-		`subject.matches("^order-[0-9]+$")`:        true,
-		`key == "order-7" && stream == "orders"`:   true,
-		`partition == 2 && offset >= 1234`:         true,
-		`time > timestamp("2026-11-21T09:29:59Z")`: true,
-		`time < timestamp("2026-11-21T09:29:59Z")`: false,
-		`time.getFullYear() == 2026`:               true,
-		`data.amount > 100`:                        true,
-		`data.amount > 100.0 && data.n == 3`:       true,
-		`data.amount / 2.0 == 64.75`:               true,
-		`data.n / 2.0 == 1.5`:                      true,
-		`data.big == 9007199254740993`:             true,
-		`data.big == 9007199254740992`:             false,
-		`data.name in ["Ann", "Bob"]`:              true,
-		`"b" in data.tags`:                         true,
-		`data.items.exists(i, i.qty > 5)`:          true,
-		`data.items.all(i, i.qty > 7)`:             false,
-		`has(data.nope)`:                           false,
-		`has(data.name) && size(data.name) == 3`:   true,
-		`data.nothing == null`:                     true,
-		`headers.region == "eu-west"`:              true,
-		`headers["X-Trace"] == "t"`:                true,
-		`"nil" in headers`:                         false,
-		`has(headers.missing) || data.n == 3`:      true,
-		`data.nope == 1 || true`:                   true,
+		`true`:                                                       true,
+		`type == "order.created"`:                                    true,
+		`type.startsWith("order.")`:                                  true,
+		`type == "order.paid"`:                                       false,
+		`id == "e-1" && source == "/shop"`:                           true,
+		`subject.matches("^order-[0-9]+$")`:                          true,
+		`key == "order-7" && stream == "orders"`:                     true,
+		`partition == 2 && offset >= 1234`:                           true,
+		`time > timestamp("2026-11-21T09:29:59Z")`:                   true,
+		`time < timestamp("2026-11-21T09:29:59Z")`:                   false,
+		`time.getFullYear() == 2026`:                                 true,
+		`data.amount > 100`:                                          true,
+		`data.amount > 100.0 && data.n == 3`:                         true,
+		`data.amount / 2.0 == 64.75`:                                 true,
+		`data.n / 2.0 == 1.5`:                                        true,
+		`data.big == 9007199254740993`:                               true,
+		`data.big == 9007199254740992`:                               false,
+		`data.name in ["Ann", "Bob"]`:                                true,
+		`"b" in data.tags`:                                           true,
+		`data.items.exists(i, i.qty > 5)`:                            true,
+		`data.items.all(i, i.qty > 7)`:                               false,
+		`has(data.nope)`:                                             false,
+		`has(data.name) && size(data.name) == 3`:                     true,
+		`data.nothing == null`:                                       true,
+		`headers.region == "eu-west"`:                                true,
+		`headers["X-Trace"] == "t"`:                                  true,
+		`"nil" in headers`:                                           false,
+		`has(headers.missing) || data.n == 3`:                        true,
+		`data == {"a": 1}`:                                           false,
+		`size(data) == 8`:                                            true,
+		`data.exists(k, k == "tags")`:                                true,
+		`data["amount"] > 1 && "n" in data`:                          true,
+		`"nope" in data`:                                             false,
+		`1 in data`:                                                  false,
+		`data.items[0] == {"sku": "x", "qty": 7.0}`:                  true,
+		`{"sku": "x", "qty": 7} == data.items[0]`:                    true,
+		`data.sub == {"x": {"y": 1}} && {"x": {"y": 1}} == data.sub`: true,
+		`data.sub.x.y == 1 && has(data.sub.x) && !has(data.sub.z)`:   true,
+		`data.sub != data.items`:                                     true,
+		`data.sub in [1, {"x": {"y": 1}}]`:                           true,
+		`data.nope == 1 || true`:                                     true,
 	} {
 		f, err := Compile(expr)
 		if err != nil {
@@ -248,6 +262,25 @@ func BenchmarkMatch(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A lazily read object is, to an expression, what the decoded one is.
+func FuzzLazyObject(f *testing.F) {
+	f.Add(`{"a":{"b":[1,2]},"c":"x","a":2}`, "a")
+	f.Add(` {"\u0061":1}`, "a")
+	f.Fuzz(func(t *testing.T, data, name string) {
+		v, ok := record.JSONValue([]byte(data))
+		m, isObject := v.(map[string]any)
+		if !ok || !isObject {
+			return
+		}
+		lazy := dataOf(&record.Event{Data: []byte(data)}).(*lazyObject)
+		got, found := lazy.Find(types.String(name))
+		want, there := types.NewStringInterfaceMap(types.DefaultTypeAdapter, m).Find(types.String(name))
+		if found != there || found && want.Equal(got) != types.True && !strings.Contains(data, "NaN") {
+			t.Fatalf("%s of %s: %v %v, want %v %v", name, data, got, found, want, there)
+		}
+	})
 }
 
 func BenchmarkCompile(b *testing.B) {

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"time"
 	"unicode/utf8"
 
@@ -93,8 +94,8 @@ func dataOf(e *record.Event) ref.Val {
 	}
 	switch e.DataForm() {
 	case record.DataJSON:
-		if v, ok := record.JSONValue(e.Data); ok {
-			return types.DefaultTypeAdapter.NativeToValue(v)
+		if record.ValidJSON(e.Data) {
+			return valueOfJSON(bytes.TrimLeft(e.Data, " \t\r\n"))
 		}
 	case record.DataText:
 		if utf8.Valid(e.Data) {
