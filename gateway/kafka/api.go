@@ -1,0 +1,84 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"leat/gateway/kafka/wire"
+)
+
+// api is a request type: the versions that are advertised, and what answers it. Produce, Fetch, ApiVersions and the two of SASL are
+// answered by the connection itself and have no handler here.
+type api struct {
+	key      int16
+	min, max int16
+	name     string // metric label
+	handle   func(k *conn, ctx context.Context, s *slot, q kmsg.Request) (kmsg.Response, error)
+}
+
+// apis is everything that is offered, by key. What is not offered is not here, so it is not advertised: a client that finds no group or
+// transaction requests says so at once, where one that finds them and is refused may try for ever.
+//
+// Low ends matter: librdkafka derives what a broker can do from them, and old clients use old versions without asking.
+var apis = []api{
+	{0, wire.ProduceVersionMin, wire.ProduceVersionMax, "produce", nil},
+	{1, wire.FetchVersionMin, wire.FetchVersionMax, "fetch", nil},
+	{2, 0, 7, "list_offsets", handler((*conn).listOffsets)},
+	{3, 0, wire.MetadataVersionMax, "metadata", nil},
+	{10, 0, 4, "find_coordinator", handler((*conn).findCoordinator)},
+	{17, 0, 1, "sasl_handshake", nil},
+	{18, 0, 4, "api_versions", nil},
+	{19, 0, 7, "create_topics", handler((*conn).createTopics)},
+	{20, 0, 5, "delete_topics", handler((*conn).deleteTopics)},
+	{22, 0, 4, "init_producer_id", handler((*conn).initProducerID)},
+	{32, 0, 4, "describe_configs", handler((*conn).describeConfigs)},
+	{33, 0, 2, "alter_configs", handler((*conn).alterConfigs)},
+	{36, 0, 2, "sasl_authenticate", nil},
+	{37, 0, 3, "create_partitions", handler((*conn).createPartitions)},
+	{44, 0, 1, "incremental_alter_configs", handler((*conn).incrementalAlterConfigs)},
+	{60, 0, 1, "describe_cluster", handler((*conn).describeCluster)},
+}
+
+// handler puts a handler of one request type into the table. The error it returns is for the numbers only: the response says it already.
+func handler[Q kmsg.Request, R kmsg.Response](f func(*conn, context.Context, *slot, Q) (R, error)) func(*conn, context.Context, *slot, kmsg.Request) (kmsg.Response, error) {
+	return func(k *conn, ctx context.Context, s *slot, q kmsg.Request) (kmsg.Response, error) {
+		return f(k, ctx, s, q.(Q))
+	}
+}
+
+// byKey finds an api; nil when it is not offered.
+var byKey = func() (t [64]*api) {
+	for i := range apis {
+		t[apis[i].key] = &apis[i]
+	}
+	return t
+}()
+
+func findAPI(key int16) *api {
+	if key < 0 || int(key) >= len(byKey) {
+		return nil
+	}
+	return byKey[key]
+}
+
+// flexibleFrom is the first version of each request that has tagged fields in its header.
+var flexibleFrom = func() (t [64]int16) {
+	for i := range apis {
+		q := kmsg.RequestForKey(apis[i].key)
+		t[apis[i].key] = 1<<15 - 1
+		for v := int16(0); v <= q.MaxVersion(); v++ {
+			if q.SetVersion(v); q.IsFlexible() {
+				t[apis[i].key] = v
+				break
+			}
+		}
+	}
+	return t
+}()
+
+// flexibleHeader says how the header of a request is encoded. For versions that are not offered only ApiVersions is ever answered, by
+// its correlation id, which comes before the difference.
+func flexibleHeader(key, version int16) bool {
+	return findAPI(key) != nil && version <= findAPI(key).max && version >= flexibleFrom[key]
+}

@@ -1,0 +1,84 @@
+package kafka
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+)
+
+// Config bounds and addresses the gateway.
+type Config struct {
+	Advertise         string        // host:port that clients are told to connect to; empty: the address at which they came in
+	RequestBytesMax   int           // of a Produce request
+	OtherBytesMax     int           // of any other request
+	LoginBytesMax     int           // of any request while users exist and nobody has logged in
+	FetchBytesMax     int           // of a Fetch response, whatever the client allows
+	FetchWaitMax      time.Duration // of a Fetch, whatever the client asks for
+	InFlightMax       int           // requests of one connection that are not answered yet
+	LoginDelay        time.Duration // before a refused login is answered
+	AutoCreate        bool          // make streams that are named in Produce or Metadata and are not there
+	PartitionsDefault int32         // of streams whose maker does not say
+	PartitionsMax     int32         // of one stream
+}
+
+// Default is what Kafka's own defaults lead clients to expect.
+func Default() Config {
+	return Config{
+		RequestBytesMax:   100 << 20,
+		OtherBytesMax:     4 << 20,
+		LoginBytesMax:     64 << 10,
+		FetchBytesMax:     16 << 20,
+		FetchWaitMax:      5 * time.Minute,
+		InFlightMax:       256,
+		LoginDelay:        100 * time.Millisecond,
+		AutoCreate:        true,
+		PartitionsDefault: 1,
+		PartitionsMax:     10_000,
+	}
+}
+
+// Validate says which field is out of its limits.
+func (c Config) Validate() error {
+	for _, n := range []struct {
+		name               string
+		value, least, most int
+	}{
+		{"request_bytes_max", c.RequestBytesMax, 1 << 10, 1 << 30},
+		{"other_bytes_max", c.OtherBytesMax, 1 << 10, 64 << 20},
+		{"login_bytes_max", c.LoginBytesMax, 1 << 10, 1 << 20},
+		{"fetch_bytes_max", c.FetchBytesMax, 1 << 10, 1 << 30},
+		{"in_flight_max", c.InFlightMax, 1, 10_000},
+		{"partitions_default", int(c.PartitionsDefault), 1, int(c.PartitionsMax)},
+		{"partitions_max", int(c.PartitionsMax), 1, 100_000},
+	} {
+		if n.value < n.least || n.value > n.most {
+			return fmt.Errorf("%s is %d; it must be from %d to %d", n.name, n.value, n.least, n.most)
+		}
+	}
+	if c.FetchWaitMax < time.Millisecond || c.FetchWaitMax > time.Hour {
+		return fmt.Errorf("fetch_wait_max is %v; it must be from 1ms to 1h", c.FetchWaitMax)
+	}
+	if c.LoginDelay < 0 || c.LoginDelay > time.Minute {
+		return fmt.Errorf("login_delay is %v; it must be from 0s to 1m", c.LoginDelay)
+	}
+	if c.Advertise != "" {
+		if _, _, err := splitAddr(c.Advertise); err != nil {
+			return fmt.Errorf("advertise is %q; it must be HOST:PORT", c.Advertise)
+		}
+	}
+	return nil
+}
+
+// splitAddr takes host:port apart.
+func splitAddr(addr string) (host string, port int32, err error) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err == nil && (host == "" || n == 0) {
+		err = fmt.Errorf("%q names no host or no port", addr)
+	}
+	return host, int32(n), err
+}

@@ -1,0 +1,41 @@
+// Package kafka speaks the Kafka protocol: clients of Kafka 2.1 and later work unchanged for producing, fetching and administration.
+//
+// # What
+//
+// Specification: the message definitions of Apache Kafka 3.9 (clients/src/main/resources/common/message), KIP-98, 152, 219, 255, 482.
+//
+//	Produce 0-11 (0-2 refused)   Fetch 4-12            ListOffsets 0-7               Metadata 0-9        FindCoordinator 0-4 (refused)
+//	SaslHandshake 0-1            SaslAuthenticate 0-2  ApiVersions 0-4               InitProducerId 0-4  DescribeCluster 0-1
+//	CreateTopics 0-7             DeleteTopics 0-5      CreatePartitions 0-3          DescribeConfigs 0-4
+//	AlterConfigs 0-2             IncrementalAlterConfigs 0-1
+//
+//	their word            ours
+//	topic                 stream of the same name
+//	partition, offset     partition, offset
+//	record batch (v2)     batch, stored as it came
+//	topic config          document "kafka.<name>" of the stream; cleanup.policy=compact is keys: latest, message.timestamp.type is whose
+//	                      time records carry, max.message.bytes is the stream's largest batch
+//	principal User:x      principal x; ACL operations are grants
+//	cluster id            name of the data directory; broker: this node, leader of everything in epoch 0
+//
+// Known gaps: consumer groups, transactions, topic ids, fetch sessions (always answered with session 0), ACL, quota and log-directory
+// administration, record formats before 2. What is missing is not advertised.
+//
+// # Promises
+//
+// A produced batch is answered when it is durable, with acks=1 as with acks=all. Appends of a connection keep their order, answers are
+// in the order of requests. A peer costs a connection's buffers and what was reserved for its requests before they were read.
+//
+// # Imports
+//
+// broker, broker/record, broker/fault, gateway, internal/clock; kmsg for the requests that are not hot; xdg-go/scram.
+//
+// # Where to start
+//
+// conn.go, which draws a connection; api.go lists the requests; one handle_*.go each; translate.go knows both vocabularies.
+//
+// # How tested
+//
+// Tables beside the code against the real broker; wire/ is fuzzed; testdata/captures holds what real clients send; gatewaytest;
+// clienttest/ is a module of its own that runs real clients against the real binary.
+package kafka

@@ -1,0 +1,131 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"leat/broker"
+	"leat/broker/fault"
+)
+
+// DescribeConfigs(32), versions 0-4, of topics and of this node. A topic's are those in configKeys, whether set or default; a node's are
+// the few that tools look for, and read only. Synonyms say where a value comes from, as UIs show it.
+func (k *conn) describeConfigs(ctx context.Context, s *slot, q *kmsg.DescribeConfigsRequest) (*kmsg.DescribeConfigsResponse, error) {
+	r := kmsg.NewPtrDescribeConfigsResponse()
+	var failed error
+	for i := range q.Resources {
+		res := &q.Resources[i]
+		rr := kmsg.NewDescribeConfigsResponseResource()
+		rr.ResourceType, rr.ResourceName = res.ResourceType, res.ResourceName
+		var err error
+		switch res.ResourceType {
+		case kmsg.ConfigResourceTypeTopic:
+			rr.Configs, err = k.topicConfigs(ctx, s.caller, q, res)
+		case kmsg.ConfigResourceTypeBroker:
+			rr.Configs, err = k.nodeConfigs(s.caller, q, res)
+		default:
+			err = fault.New(fault.Invalid, "describe", res.ResourceName, "configs of resource type %d are not kept here; of topics (2) and brokers (4) they are", res.ResourceType)
+		}
+		if err != nil {
+			f := fault.As(err)
+			rr.ErrorCode, rr.ErrorMessage = code(f, configPlace(res.ResourceType)), message(f)
+			k.report(s, err)
+			failed = err
+		}
+		r.Resources = append(r.Resources, rr)
+	}
+	return r, failed
+}
+
+func configPlace(t kmsg.ConfigResourceType) place {
+	if t == kmsg.ConfigResourceTypeTopic {
+		return placeAdmin
+	}
+	return placeCluster
+}
+
+func sourceOf(own bool) kmsg.ConfigSource {
+	if own {
+		return kmsg.ConfigSourceDynamicTopicConfig
+	}
+	return kmsg.ConfigSourceDefaultConfig
+}
+
+func (k *conn) topicConfigs(ctx context.Context, caller *broker.Caller, q *kmsg.DescribeConfigsRequest, res *kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
+	info, err := k.g.b.DescribeStream(ctx, caller, res.ResourceName)
+	if err != nil {
+		return nil, err
+	}
+	var configs []kmsg.DescribeConfigsResponseResourceConfig
+	for i := range configKeys {
+		key := &configKeys[i]
+		if res.ConfigNames != nil && !slices.Contains(res.ConfigNames, key.name) {
+			continue
+		}
+		value, own := topicConfig(&info.Config, key)
+		c := kmsg.NewDescribeConfigsResponseResourceConfig()
+		c.Name, c.Value, c.IsDefault, c.Source, c.ConfigType = key.name, &value, !own, sourceOf(own), key.kind
+		if q.IncludeSynonyms {
+			if own {
+				c.ConfigSynonyms = append(c.ConfigSynonyms, synonym(key.name, value, kmsg.ConfigSourceDynamicTopicConfig))
+			}
+			c.ConfigSynonyms = append(c.ConfigSynonyms, synonym(key.name, key.value, kmsg.ConfigSourceDefaultConfig))
+		}
+		if q.IncludeDocumentation {
+			c.Documentation = &key.doc
+		}
+		configs = append(configs, c)
+	}
+	return configs, nil
+}
+
+func synonym(name, value string, source kmsg.ConfigSource) kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
+	s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+	s.Name, s.Value, s.Source = name, &value, source
+	return s
+}
+
+// nodeConfigs are what tools look for about a broker.
+func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest, res *kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
+	if !k.g.b.Allowed(caller, broker.ActionDescribe, broker.KindNode, "") {
+		return nil, fault.New(fault.Denied, "describe", "node", "the configuration of the node needs the right to describe it")
+	}
+	if id := formatNumber(int64(k.g.b.NodeID())); res.ResourceName != "" && res.ResourceName != id {
+		return nil, fault.New(fault.Invalid, "describe", res.ResourceName, "there is no broker %s; this one is %s", clip(res.ResourceName), id)
+	}
+	truth := "false"
+	if k.g.cfg.AutoCreate {
+		truth = "true"
+	}
+	var configs []kmsg.DescribeConfigsResponseResourceConfig
+	for _, n := range []struct {
+		name, value string
+		kind        kmsg.ConfigType
+	}{
+		{"auto.create.topics.enable", truth, kmsg.ConfigTypeBoolean},
+		{"broker.id", formatNumber(int64(k.g.b.NodeID())), kmsg.ConfigTypeInt},
+		{"default.replication.factor", "1", kmsg.ConfigTypeInt},
+		{"delete.topic.enable", "true", kmsg.ConfigTypeBoolean},
+		{"fetch.max.bytes", formatNumber(int64(k.g.cfg.FetchBytesMax)), kmsg.ConfigTypeInt},
+		{"log.cleanup.policy", "delete", kmsg.ConfigTypeList},
+		{"log.retention.ms", "604800000", kmsg.ConfigTypeLong},
+		{"message.max.bytes", "1048588", kmsg.ConfigTypeInt},
+		{"min.insync.replicas", "1", kmsg.ConfigTypeInt},
+		{"node.id", formatNumber(int64(k.g.b.NodeID())), kmsg.ConfigTypeInt},
+		{"num.partitions", formatNumber(int64(k.g.cfg.PartitionsDefault)), kmsg.ConfigTypeInt},
+		{"socket.request.max.bytes", formatNumber(int64(k.g.cfg.RequestBytesMax)), kmsg.ConfigTypeInt},
+	} {
+		if res.ConfigNames != nil && !slices.Contains(res.ConfigNames, n.name) {
+			continue
+		}
+		c := kmsg.NewDescribeConfigsResponseResourceConfig()
+		c.Name, c.Value, c.ReadOnly, c.Source, c.ConfigType = n.name, kmsg.StringPtr(n.value), true, kmsg.ConfigSourceStaticBrokerConfig, n.kind
+		if q.IncludeSynonyms {
+			c.ConfigSynonyms = append(c.ConfigSynonyms, synonym(n.name, n.value, c.Source))
+		}
+		configs = append(configs, c)
+	}
+	return configs, nil
+}

@@ -1,0 +1,76 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"leat/broker"
+	"leat/gateway/kafka/wire"
+)
+
+// Produce(0), versions 3-11; 0-2 are advertised, because clients read abilities off the low end, and refused.
+//
+// Refused: transactions; acks other than -1, 0, 1; records of format 0 and 1. acks 1 and -1 are the same: the records are on disk.
+// acks 0 is answered with nothing; when it fails the connection is closed, so that the client asks for metadata again.
+// A stream that is not there is not made here: that is what the client's Metadata request is for.
+
+// submit decodes a request and hands its batches to the broker, in the reader.
+func (k *conn) submit(ctx context.Context, s *slot) error {
+	p := &s.produce
+	if err := p.Decode(s.header.Version, s.body); err != nil {
+		return fmt.Errorf("produce request version %d: %w", s.header.Version, err)
+	}
+	refuse := func(code int16, text string) error {
+		for i := range p.Parts {
+			s.results = append(s.results, refusedPart(p.Parts[i].Partition, code, text))
+		}
+		return nil
+	}
+	switch {
+	case p.Version < wire.ProduceVersionServed:
+		return refuse(codeUnsupportedVersion, "record formats before 2 (Kafka 0.11) are not accepted")
+	case p.Transactional:
+		return refuse(codeTransactionalDenied, "transactions are not offered")
+	case p.Acks < -1 || p.Acks > 1:
+		return refuse(codeInvalidAcks, "acks must be -1, 0 or 1")
+	case len(p.Parts) == 0:
+		return nil
+	}
+	for _, t := range p.Topics {
+		name := k.names.of(t.Name)
+		for i := range p.Parts[t.First : t.First+t.Count] {
+			part := &p.Parts[t.First+i]
+			s.entries = append(s.entries, broker.BatchEntry{Stream: name, Partition: partitionID(part.Partition), Batch: part.Records})
+		}
+	}
+	s.pending = k.g.b.SubmitBatches(ctx, s.caller, broker.BatchAppend{Entries: s.entries})
+	return nil
+}
+
+// answerProduce waits for the appends and answers, in the writer.
+func (k *conn) answerProduce(ctx context.Context, s *slot) error {
+	p := &s.produce
+	var throttleMS int32
+	if s.pending != nil {
+		for i, r := range s.pending.Wait(ctx) {
+			s.results = append(s.results, produceResult(p.Parts[i].Partition, &r))
+			throttleMS = throttle(r.Err, throttleMS)
+			if r.Err != nil {
+				s.err = r.Err
+				k.report(s, r.Err)
+			}
+		}
+	}
+	if p.Acks == 0 {
+		for _, r := range s.results {
+			if r.Code != codeNone {
+				return fmt.Errorf("an append with acks=0 failed, which only closing the connection can say: %s", r.Message)
+			}
+		}
+		return nil
+	}
+	start := k.out.begin(s.header.Correlation, p.Flexible())
+	k.out.buf = wire.AppendProduceResponse(k.out.buf, p.Version, p.Topics, s.results, throttleMS)
+	k.out.end(start)
+	return nil
+}

@@ -1,0 +1,195 @@
+package kafka
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/xdg-go/scram"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/internal/clock"
+)
+
+const (
+	keyAPIVersions      int16 = 18
+	keySaslHandshake    int16 = 17
+	keySaslAuthenticate int16 = 36
+)
+
+// mechanisms are offered in this order.
+var mechanisms = []string{"SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"}
+
+// errLogin ends a connection whose login was refused.
+var errLogin = errors.New("the user name or the secret is wrong")
+
+// login is where a connection stands with SASL. A client says which mechanism it wants (SaslHandshake), then sends tokens: in
+// SaslAuthenticate requests after a handshake of version 1, bare, with nothing but a length before each, after one of version 0. It may
+// begin again on a live connection, to prolong its login; until that has succeeded, requests are those of the old principal.
+type login struct {
+	mechanism string                    // "" before a handshake
+	raw       bool                      // tokens come bare
+	scram     *scram.ServerConversation // nil before its first token
+}
+
+// SaslHandshake(17), versions 0-1.
+func (k *conn) saslHandshake(s *slot) error {
+	q := kmsg.NewPtrSASLHandshakeRequest()
+	q.SetVersion(s.header.Version)
+	if err := q.ReadFrom(s.body); err != nil {
+		return fmt.Errorf("sasl handshake: %w", err)
+	}
+	r := kmsg.NewPtrSASLHandshakeResponse()
+	r.SupportedMechanisms = mechanisms
+	k.login = login{}
+	for _, m := range mechanisms {
+		if q.Mechanism == m {
+			k.login = login{mechanism: m, raw: s.header.Version == 0}
+		}
+	}
+	if k.login.mechanism == "" {
+		r.ErrorCode = codeUnsupportedMechanism
+	}
+	s.ready = appendResponse(nil, s, r)
+	return nil
+}
+
+// SaslAuthenticate(36), versions 0-2. A refused login is answered after LoginDelay, and ends the connection.
+func (k *conn) saslAuthenticate(ctx context.Context, s *slot) (end bool, err error) {
+	q := kmsg.NewPtrSASLAuthenticateRequest()
+	q.SetVersion(s.header.Version)
+	if err := q.ReadFrom(s.body); err != nil {
+		return false, fmt.Errorf("sasl authenticate: %w", err)
+	}
+	r := kmsg.NewPtrSASLAuthenticateResponse()
+	if k.login.mechanism == "" {
+		r.ErrorCode, r.ErrorMessage = codeIllegalSaslState, kmsg.StringPtr("SaslHandshake comes first")
+		s.ready = appendResponse(nil, s, r)
+		return false, nil
+	}
+	r.SASLAuthBytes, err = k.token(ctx, q.SASLAuthBytes)
+	if err != nil {
+		s.err, s.last = err, true
+		r.ErrorCode, r.ErrorMessage = codeLoginFailed, message(fault.As(err))
+	}
+	if r.SASLAuthBytes == nil {
+		r.SASLAuthBytes = []byte{}
+	}
+	s.ready = appendResponse(nil, s, r)
+	return s.last, nil
+}
+
+// rawToken is a token after a handshake of version 0. There is no way to say that it was refused but to close the connection.
+func (k *conn) rawToken(ctx context.Context, s *slot, token []byte) (end bool, err error) {
+	s.id, s.caller, s.op = k.c.NextRequest(), k.caller, k.ops[keySaslAuthenticate]
+	answer, err := k.token(ctx, token)
+	if err != nil {
+		return false, err
+	}
+	s.ready = append(binary.BigEndian.AppendUint32(nil, uint32(len(answer))), answer...)
+	return false, nil
+}
+
+// token takes one step of the mechanism. When it was the last, the connection is the user's.
+func (k *conn) token(ctx context.Context, token []byte) (answer []byte, err error) {
+	var user string
+	if k.login.mechanism == "PLAIN" {
+		user, err = k.plain(ctx, token)
+	} else {
+		answer, user, err = k.scramStep(token)
+	}
+	if err != nil {
+		k.login = login{}
+		k.c.Log().Warn("login refused", "user", clip(user), "client", k.caller.Client, "error", err)
+		if waitErr := clock.Sleep(ctx, k.g.cfg.LoginDelay); waitErr != nil {
+			return nil, waitErr
+		}
+		return nil, err
+	}
+	if user != "" {
+		c := *k.caller
+		c.Principal, c.Namespace = user, k.g.b.NamespaceOf(user)
+		k.caller = &c
+		k.login = login{}
+	}
+	return answer, nil
+}
+
+func refused(user, text string) error {
+	return fault.New(fault.Denied, "login", user, "%s", text).Because(fault.ReasonLogin)
+}
+
+// plain is RFC 4616: authorization identity, NUL, user, NUL, password.
+func (k *conn) plain(ctx context.Context, token []byte) (user string, err error) {
+	parts := strings.Split(string(token), "\x00")
+	if len(parts) != 3 || parts[1] == "" {
+		return "", refused("", "a PLAIN token is: authorization identity, NUL, user name, NUL, password")
+	}
+	if parts[0] != "" && parts[0] != parts[1] {
+		return parts[1], refused(parts[1], "nobody may act as somebody else")
+	}
+	return parts[1], k.g.b.CheckPassword(ctx, k.caller, parts[1], parts[2])
+}
+
+// scramStep is RFC 5802, without channel binding: first token and salt, second token and proof.
+func (k *conn) scramStep(token []byte) (answer []byte, user string, err error) {
+	conv := k.login.scram
+	if conv == nil {
+		hash := scram.SHA512
+		if k.login.mechanism == "SCRAM-SHA-256" {
+			hash = scram.SHA256
+		}
+		mechanism := k.login.mechanism
+		server, err := hash.NewServer(func(user string) (scram.StoredCredentials, error) { return k.credentials(user, mechanism) })
+		if err != nil {
+			return nil, "", err
+		}
+		conv = server.NewConversation()
+		k.login.scram = conv
+	}
+	text, err := conv.Step(string(token))
+	if err != nil {
+		return nil, conv.Username(), refused(conv.Username(), errLogin.Error()).(*fault.Error).From(err)
+	}
+	if !conv.Done() {
+		return []byte(text), "", nil
+	}
+	if !conv.Valid() || conv.AuthzID() != "" && conv.AuthzID() != conv.Username() {
+		return nil, conv.Username(), refused(conv.Username(), errLogin.Error())
+	}
+	return []byte(text), conv.Username(), nil
+}
+
+// pepper makes salts of users that do not exist: the same each time, as those of users that do.
+var pepper = func() (p [32]byte) { rand.Read(p[:]); return p }()
+
+// scramIterations is how often secrets are hashed when nobody says otherwise; what a user that does not exist is said to have.
+const scramIterations = 8192
+
+// credentials are those of a user. A name that is nobody's gets some that no password fits, so that asking tells nothing.
+func (k *conn) credentials(user, mechanism string) (scram.StoredCredentials, error) {
+	secret, ok := k.g.b.ScramSecret(user, mechanism)
+	if !ok {
+		mac := hmac.New(sha256.New, pepper[:])
+		mac.Write([]byte(mechanism + "\x00" + user))
+		salt := mac.Sum(nil)
+		mac.Write([]byte("key"))
+		none := make([]byte, 64)
+		copy(none, mac.Sum(nil))
+		if mechanism == "SCRAM-SHA-256" {
+			none = none[:32]
+		}
+		secret = broker.ScramSecret{Salt: salt[:16], Iterations: scramIterations, StoredKey: none, ServerKey: none}
+	}
+	return scram.StoredCredentials{
+		KeyFactors: scram.KeyFactors{Salt: string(secret.Salt), Iters: secret.Iterations},
+		StoredKey:  secret.StoredKey, ServerKey: secret.ServerKey,
+	}, nil
+}
