@@ -84,55 +84,52 @@ func (d *recordDecoder) each(fn func(i int, r *Record) error) error {
 
 // next decodes one record; bad says what is wrong with it.
 func (d *recordDecoder) next(r *Record) (delta int64, bad string) {
-	n, p, ok := varint(d.p)
-	if !ok || n < 0 || n > int64(len(p)) {
+	c := cursor{p: d.p}
+	n := c.varint()
+	if c.bad || n < 0 || n > int64(len(c.p)-c.i) {
 		return 0, "its length is not right"
 	}
-	d.p = p[n:]
-	p = p[:n:n]
-	if len(p) == 0 {
-		return 0, "it is empty"
-	}
-	p = p[1:] // attributes: unused by the format, ignored by every reader
-	var ts int64
-	if ts, p, ok = varint(p); !ok {
-		return 0, "its timestamp cannot be read"
-	}
-	if delta, p, ok = varint(p); !ok {
-		return 0, "its offset delta cannot be read"
-	}
-	if r.Key, p, ok = nullable(p); !ok {
+	d.p = d.p[c.i+int(n):]
+	c.p = c.p[:c.i+int(n)]
+	c.i++ // attributes: unused by the format, ignored by every reader
+	ts := c.varint()
+	delta = c.varint()
+	r.Key = c.nullable()
+	if c.bad {
 		return 0, "its key cannot be read"
 	}
-	if r.Value, p, ok = nullable(p); !ok {
+	r.Value = c.nullable()
+	if c.bad {
 		return 0, "its value cannot be read"
 	}
 	r.Offset = d.h.BaseOffset + Offset(delta)
-	r.Timestamp = d.h.BaseTimestamp + ts
-	if d.h.AppendTime() {
+	if r.Timestamp = d.h.BaseTimestamp + ts; d.h.AppendTime() {
 		r.Timestamp = d.h.MaxTimestamp
 	}
-	return delta, d.readHeaders(r, p)
+	return delta, d.readHeaders(r, &c)
 }
 
-func (d *recordDecoder) readHeaders(r *Record, p []byte) (bad string) {
-	n, p, ok := varint(p)
-	if !ok || n < 0 || n > int64(len(p)/headerBytesMin) {
+func (d *recordDecoder) readHeaders(r *Record, c *cursor) (bad string) {
+	n := c.varint()
+	if c.bad || n < 0 || n > int64((len(c.p)-c.i)/headerBytesMin) {
 		return "its header count is not right"
 	}
-	r.Headers = d.takeHeaders(int(n))
+	r.Headers = nil
+	if n > 0 {
+		r.Headers = d.takeHeaders(int(n))
+	}
 	for i := range r.Headers {
-		var key []byte
-		if key, p, ok = nullable(p); !ok || key == nil {
+		key := c.nullable()
+		if c.bad || key == nil {
 			return "a header key cannot be read"
 		}
 		// The string shares the batch's bytes, which nobody changes after the header was patched.
 		r.Headers[i].Key = unsafe.String(unsafe.SliceData(key), len(key))
-		if r.Headers[i].Value, p, ok = nullable(p); !ok {
+		if r.Headers[i].Value = c.nullable(); c.bad {
 			return "a header value cannot be read"
 		}
 	}
-	if len(p) != 0 {
+	if c.i != len(c.p) {
 		return "bytes follow its last header"
 	}
 	return ""
@@ -140,9 +137,6 @@ func (d *recordDecoder) readHeaders(r *Record, p []byte) (bad string) {
 
 // takeHeaders gives room for n headers: the same room every time, or room of its own where the caller may keep it.
 func (d *recordDecoder) takeHeaders(n int) []Header {
-	if n == 0 {
-		return nil
-	}
 	if cap(d.headers) < n {
 		size := n
 		if d.lasting && d.h.Count > 1 {
@@ -157,29 +151,50 @@ func (d *recordDecoder) takeHeaders(n int) []Header {
 	return hs
 }
 
-// varint reads a zigzag number of at most ten bytes.
-func varint(p []byte) (int64, []byte, bool) {
-	if len(p) > 0 && p[0] < 0x80 {
-		u := p[0]
-		return int64(u>>1) ^ -int64(u&1), p[1:], true
+// cursor reads the fields of one record. After bad, what it gives has no meaning.
+type cursor struct {
+	p   []byte
+	i   int
+	bad bool
+}
+
+// varint reads a zigzag number of at most ten bytes; most have one.
+func (c *cursor) varint() int64 {
+	if c.i < len(c.p) && c.p[c.i] < 0x80 {
+		u := c.p[c.i]
+		c.i++
+		return int64(u>>1) ^ -int64(u&1)
 	}
-	u, n := binary.Uvarint(p)
+	return c.longVarint()
+}
+
+func (c *cursor) longVarint() int64 {
+	if c.i >= len(c.p) {
+		c.bad = true
+		return 0
+	}
+	u, n := binary.Uvarint(c.p[c.i:])
 	if n <= 0 {
-		return 0, nil, false
+		c.bad = true
+		return 0
 	}
-	return int64(u>>1) ^ -int64(u&1), p[n:], true
+	c.i += n
+	return int64(u>>1) ^ -int64(u&1)
 }
 
 // nullable reads bytes behind their length, -1 for null.
-func nullable(p []byte) (b, rest []byte, ok bool) {
-	n, p, ok := varint(p)
-	if !ok || n < -1 || n > int64(len(p)) {
-		return nil, nil, false
+func (c *cursor) nullable() []byte {
+	n := c.varint()
+	if n < -1 || n > int64(len(c.p)-c.i) {
+		c.bad = true
+		return nil
 	}
 	if n < 0 {
-		return nil, p, true
+		return nil
 	}
-	return p[:n:n], p[n:], true
+	b := c.p[c.i : c.i+int(n) : c.i+int(n)]
+	c.i += int(n)
+	return b
 }
 
 func invalidRecord(i int, bad string) error {
