@@ -96,6 +96,7 @@ type eventsCommand struct {
 	where   []eventPlace // of each event; group -1: duplicate
 	results []EventResult
 	same    map[stream.Identity]int
+	keys    []byte // copies of keys: the loop may look at them after a caller has given up and reused its memory
 }
 
 type eventGroup struct {
@@ -325,7 +326,7 @@ func (x *eventsCommand) condition(ctx context.Context, k Condition) error {
 		x.shard = x.b.shards[n.shard]
 		x.cmd.ResolvedAt = x.shard.Published().Seq()
 	}
-	s, err := slot(x.cmd, x.shard.Published(), n.id, k.Key)
+	s, err := slot(x.cmd, x.shard.Published(), n.id, x.keep(k.Key))
 	x.cmd.If = append(x.cmd.If, stream.Check{Slot: s, Expect: k.Expect})
 	return err
 }
@@ -375,6 +376,7 @@ func (x *eventsCommand) build() error {
 // use notes the key and the identity of one event.
 func (x *eventsCommand) use(e *stream.Entry, mode KeyMode, n *named, i, k int, ev *EventEntry) error {
 	if key := ev.Record.Key; key != nil && mode != stream.KeysOff {
+		key = x.keep(key)
 		u := stream.KeyUse{Index: int32(k), Slot: -1, Key: key, Expect: ev.Expect, Event: i}
 		if mode == stream.KeysVersioned {
 			s, err := slot(x.cmd, x.shard.Published(), n.id, key)
@@ -391,6 +393,15 @@ func (x *eventsCommand) use(e *stream.Entry, mode KeyMode, n *named, i, k int, e
 		e.IDs = append(e.IDs, stream.IDUse{Index: int32(k), Identity: identity(n.id, ev.Source, ev.ID)})
 	}
 	return nil
+}
+
+func (x *eventsCommand) keep(key []byte) []byte {
+	if cap(x.keys)-len(x.keys) < len(key) {
+		x.keys = make([]byte, 0, max(64, 2*cap(x.keys), len(key)))
+	}
+	at := len(x.keys)
+	x.keys = append(x.keys, key...)
+	return x.keys[at:len(x.keys):len(x.keys)]
 }
 
 // refused returns the error of a command that was not recorded.

@@ -262,6 +262,14 @@ func (b *Broker) ListStreams(_ context.Context, c *Caller) ([]StreamSummary, err
 	return out, nil
 }
 
+// DefaultType is the CloudEvents type of records of a stream that have none, also of a stream that is yet to be made.
+func (b *Broker) DefaultType(c *Caller, name string) string {
+	if n := b.names.get(c.namespace(), name); n != nil && n.config.DefaultType != "" {
+		return n.config.DefaultType
+	}
+	return DefaultEventType
+}
+
 func internalName(name string) bool {
 	return strings.HasPrefix(name, "leat.") || strings.HasPrefix(name, "__")
 }

@@ -215,10 +215,10 @@ func (s *Shard) Unhealthy() string {
 	return ""
 }
 
-// Close decides what is queued, writes and publishes it, flushes the rows and closes the journal.
+// Close decides what is queued, writes and publishes it, flushes the rows and closes journal and store.
 func (s *Shard) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
 	<-s.done
 	err := s.published.store.Flush()
-	return errors.Join(err, (*s.published.journal.Load()).Close())
+	return errors.Join(err, (*s.published.journal.Load()).Close(), s.published.store.Close())
 }

@@ -2,8 +2,10 @@ package main
 
 import "github.com/spf13/cobra"
 
-// nodeCommands run a node. (serve and demo come with package node.)
-func (a *app) nodeCommands() []*cobra.Command { return nil }
+// nodeCommands run a node.
+func (a *app) nodeCommands() []*cobra.Command {
+	return []*cobra.Command{a.serveCommand(), a.demoCommand()}
+}
 
-// directoryCommands look after a data directory whose node is stopped. (journal and config come with package node.)
-func (a *app) directoryCommands() []*cobra.Command { return nil }
+// directoryCommands look after a data directory whose node is stopped. (journal comes with its check.)
+func (a *app) directoryCommands() []*cobra.Command { return []*cobra.Command{a.configCommand()} }

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"leat/broker"
+	"leat/gateway"
+	"leat/gateway/http"
+	"leat/gateway/kafka"
+	"leat/node"
+)
+
+// protocols lists the gateways in this binary. A new one is added here, and nowhere else.
+func protocols() []node.Protocol {
+	kafkaConfig, httpConfig := kafka.Default(), http.Default()
+	return []node.Protocol{
+		{Name: "kafka", Config: &kafkaConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
+			cfg := *env.Config.(*kafka.Config)
+			if env.Advertise != "" {
+				cfg.Advertise = env.Advertise
+			}
+			return kafka.New(b, cfg), cfg.Validate()
+		}},
+		{Name: "http", Config: &httpConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
+			return http.New(b, *env.Config.(*http.Config), env.Registry, env.Log)
+		}},
+	}
+}

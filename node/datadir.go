@@ -1,0 +1,132 @@
+package node
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+
+	"leat/storage/vfs"
+)
+
+// DirectoryFormat is the version of the layout of a data directory.
+const DirectoryFormat = 1
+
+const identityFile = "leat.json"
+
+// Identity is what a data directory is: written once, when it is made.
+type Identity struct {
+	Format  int    `json:"format"`
+	Lineage string `json:"lineage"` // 16 random bytes, base64url: positions of another lineage are refused
+	Node    int32  `json:"node"`
+	Shards  int    `json:"shards"`
+}
+
+// Short is the part of the lineage that positions and frames carry.
+func (i *Identity) Short() uint32 {
+	raw, err := base64.RawURLEncoding.DecodeString(i.Lineage)
+	if err != nil || len(raw) != 16 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(raw)
+}
+
+func newIdentity(shards int) Identity {
+	var raw [16]byte
+	rand.Read(raw[:])
+	return Identity{Format: DirectoryFormat, Lineage: base64.RawURLEncoding.EncodeToString(raw[:]), Node: 1, Shards: shards}
+}
+
+const identityBytesMax = 64 << 10
+
+// openDirectory locks a data directory and reads what it is, or makes it.
+func openDirectory(fsys vfs.FS, dir string, shards int) (Identity, io.Closer, error) {
+	if err := fsys.MkdirAll(dir); err != nil {
+		return Identity{}, nil, fmt.Errorf("data directory: %w", err)
+	}
+	lock, err := fsys.Lock(path.Join(dir, "LOCK"))
+	if err != nil {
+		return Identity{}, nil, fmt.Errorf("data directory %s is in use by another process: %w", dir, err)
+	}
+	id, err := readIdentity(fsys, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		id = newIdentity(shards)
+		err = writeIdentity(fsys, dir, id)
+	}
+	switch {
+	case err != nil:
+		err = fmt.Errorf("data directory %s: %w", dir, err)
+	case id.Format != DirectoryFormat:
+		err = fmt.Errorf("data directory %s has format %d; this version of Leat opens format %d", dir, id.Format, DirectoryFormat)
+	case id.Shards < 1 || id.Shards > ShardsMax:
+		err = fmt.Errorf("data directory %s: %s says %d shards", dir, identityFile, id.Shards)
+	case id.Short() == 0:
+		err = fmt.Errorf("data directory %s: %s has no usable lineage", dir, identityFile)
+	}
+	if err != nil {
+		return Identity{}, nil, errors.Join(err, lock.Close())
+	}
+	return id, lock, nil
+}
+
+func readIdentity(fsys vfs.FS, dir string) (Identity, error) {
+	f, err := fsys.Open(path.Join(dir, identityFile), vfs.Read)
+	if err != nil {
+		return Identity{}, err
+	}
+	defer f.Close()
+	n, err := f.Size()
+	if err != nil {
+		return Identity{}, err
+	}
+	p := make([]byte, min(n, identityBytesMax))
+	if _, err := f.ReadAt(p, 0); err != nil && !errors.Is(err, io.EOF) {
+		return Identity{}, err
+	}
+	var id Identity
+	if err := json.Unmarshal(p, &id); err != nil {
+		return Identity{}, fmt.Errorf("%s cannot be read: %w", identityFile, err)
+	}
+	return id, nil
+}
+
+// writeIdentity writes a new file beside, syncs it, and only then gives it its name.
+func writeIdentity(fsys vfs.FS, dir string, id Identity) error {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if n != "LOCK" && n != identityFile+".new" {
+			return fmt.Errorf("it holds %s but no %s; Leat does not write into a directory that is not its own", n, identityFile)
+		}
+	}
+	p, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := path.Join(dir, identityFile+".new")
+	if err := fsys.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := fsys.Open(tmp, vfs.Create)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(append(p, '\n'), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fsys.Rename(tmp, path.Join(dir, identityFile)); err != nil {
+		return err
+	}
+	return fsys.SyncDir(dir)
+}

@@ -1,0 +1,328 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"leat/broker"
+	"leat/gateway"
+	"leat/internal/clock"
+	"leat/internal/tlsreload"
+	"leat/storage/journal"
+	"leat/storage/journal/disk"
+	memjournal "leat/storage/journal/memory"
+	memstate "leat/storage/state/memory"
+	"leat/storage/state/pebble"
+	osfs "leat/storage/vfs/os"
+)
+
+// ShardsMax is the most shards of one node.
+const ShardsMax = 64
+
+// Protocol is a gateway that this binary can make.
+type Protocol struct {
+	Name   string
+	Config any // pointer to its defaults; the configuration file is decoded into it
+	New    func(b *broker.Broker, env Env) (gateway.Gateway, error)
+}
+
+// Env is what a gateway is given beside the broker.
+type Env struct {
+	Config    any // as in Protocol, filled in
+	Advertise string
+	Registry  *prometheus.Registry
+	Log       *slog.Logger
+}
+
+// Options are what a node is opened with.
+type Options struct {
+	Data      string            // data directory; "" keeps all in memory
+	Config    *Config           // nil: defaults
+	Listen    map[string]string // NAME=ADDR; when given, only these open, and a busy port is an error
+	Advertise map[string]string // NAME=HOST:PORT
+	Protocols []Protocol
+	Insecure  bool // listen beyond loopback although there are no users
+	AnyPort   bool // listen on ports the system picks, unless Listen says otherwise
+	Version   string
+	Log       *slog.Logger
+}
+
+// Node is a running process.
+type Node struct {
+	opt       Options
+	cfg       *Config
+	log       *slog.Logger
+	lock      io.Closer
+	Identity  Identity
+	Broker    *broker.Broker
+	Registry  *prometheus.Registry
+	metrics   *metrics
+	listening []serving
+	tls       *tlsreload.Reloader
+	wg        sync.WaitGroup
+	cancel    context.CancelFunc
+	stopOnce  sync.Once
+	stopErr   error
+	journals  journals
+}
+
+type serving struct {
+	name string
+	l    *gateway.Listener
+}
+
+// journals are the disk journals now open, by shard, for metrics and readiness.
+type journals struct {
+	mu   sync.Mutex
+	disk []*disk.Journal
+}
+
+func (j *journals) set(i int, d *disk.Journal) {
+	j.mu.Lock()
+	j.disk[i] = d
+	j.mu.Unlock()
+}
+
+func (j *journals) get() []*disk.Journal {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(j.disk), func(d *disk.Journal) bool { return d == nil })
+}
+
+// Open opens the data directory and everything on it. Nothing listens yet.
+func Open(opt Options) (*Node, error) {
+	if opt.Log == nil {
+		opt.Log = slog.Default()
+	}
+	cfg := opt.Config
+	if cfg == nil {
+		cfg = DefaultConfig(opt.Protocols)
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{opt: opt, cfg: cfg, log: opt.Log, Registry: prometheus.NewRegistry()}
+	n.metrics = newMetrics(n.Registry, opt.Version)
+	if err := n.open(); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	n.metrics.watch(n)
+	return n, nil
+}
+
+func (n *Node) open() error {
+	bo := broker.Options{Config: n.cfg.Broker, Clock: clock.Real, Log: n.log, OnFrame: n.metrics.frame}
+	if n.opt.Data == "" {
+		n.Identity = newIdentity(n.cfg.Shards)
+		for range n.cfg.Shards {
+			js, err := memjournal.NewStore(memjournal.Default())
+			if err != nil {
+				return err
+			}
+			bo.Shards = append(bo.Shards, broker.ShardStore{
+				OpenJournal: func() (journal.Journal, error) { return js.Open(), nil }, State: memstate.New(),
+			})
+		}
+	} else {
+		if err := n.openDisk(&bo); err != nil {
+			return err
+		}
+	}
+	bo.Lineage, bo.Cluster, bo.Node = n.Identity.Short(), n.Identity.Lineage, n.Identity.Node
+	var err error
+	n.Broker, err = broker.Open(bo)
+	return err
+}
+
+func (n *Node) openDisk(bo *broker.Options) error {
+	fsys := osfs.New()
+	var err error
+	if n.Identity, n.lock, err = openDirectory(fsys, n.opt.Data, n.cfg.Shards); err != nil {
+		return err
+	}
+	n.journals.disk = make([]*disk.Journal, n.Identity.Shards)
+	for i := range n.Identity.Shards {
+		dir := path.Join(n.opt.Data, fmt.Sprintf("shard-%d", i))
+		if err := fsys.MkdirAll(dir); err != nil {
+			return err
+		}
+		pc := n.cfg.State
+		pc.Log = n.log
+		st, err := pebble.Open(path.Join(dir, "state"), pc)
+		if err != nil {
+			return fmt.Errorf("shard %d: %w", i, err)
+		}
+		bo.Shards = append(bo.Shards, broker.ShardStore{State: st, OpenJournal: func() (journal.Journal, error) {
+			j, err := disk.Open(fsys, path.Join(dir, "journal"), n.cfg.Journal, disk.Options{Log: n.log, OnSync: n.metrics.sync})
+			if err != nil {
+				return nil, err
+			}
+			n.journals.set(i, j)
+			return j, nil
+		}})
+	}
+	reserve := n.cfg.DiskReserveBytes
+	bo.FreeBytes = func() (int64, int64) {
+		free, err := fsys.Free(n.opt.Data)
+		if err != nil {
+			return reserve, reserve // unknown is not full
+		}
+		return free, reserve
+	}
+	return nil
+}
+
+// RingReady reports whether every journal has its files zero-filled ahead.
+func (n *Node) RingReady() bool {
+	for _, j := range n.journals.get() {
+		if !j.RingReady() {
+			return false
+		}
+	}
+	return true
+}
+
+// Start opens the listeners and serves them. A busy port that nobody asked for by name is reported and left out.
+func (n *Node) Start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	if n.cfg.TLS.CertFile != "" {
+		r, err := tlsreload.Open(tlsreload.Config{CertFile: n.cfg.TLS.CertFile, KeyFile: n.cfg.TLS.KeyFile, ClientCAFile: n.cfg.TLS.ClientCAFile}, n.log)
+		if err != nil {
+			return err
+		}
+		n.tls = r
+		n.wg.Go(func() { r.Run(ctx) })
+	}
+	for name := range n.opt.Listen {
+		if !slices.ContainsFunc(n.opt.Protocols, func(p Protocol) bool { return p.Name == name }) {
+			return fmt.Errorf("--listen %s=…: this binary has no gateway of that name; it has %s", name, n.protocolNames())
+		}
+	}
+	for i := range n.opt.Protocols {
+		if err := n.startProtocol(ctx, &n.opt.Protocols[i]); err != nil {
+			return err
+		}
+	}
+	if len(n.listening) == 0 {
+		return errors.New("no listener could be opened; name free ports with --listen NAME=ADDR")
+	}
+	return nil
+}
+
+func (n *Node) protocolNames() (s string) {
+	for i, p := range n.opt.Protocols {
+		if i > 0 {
+			s += ", "
+		}
+		s += p.Name
+	}
+	return s
+}
+
+func (n *Node) startProtocol(ctx context.Context, p *Protocol) error {
+	addr, named := n.opt.Listen[p.Name]
+	if len(n.opt.Listen) > 0 && !named {
+		return nil
+	}
+	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log})
+	if err != nil {
+		return err
+	}
+	d := g.Descriptor()
+	switch {
+	case named:
+	case n.opt.AnyPort:
+		addr = "127.0.0.1:0"
+	default:
+		addr = d.DefaultAddr
+	}
+	if err := gateway.CheckExposure(p.Name, addr, n.Broker.UsersExist(), n.opt.Insecure); err != nil {
+		return err
+	}
+	opts := gateway.Options{
+		Name: p.Name, Addr: addr, Protocol: d.Name, Known: d.Operations, Limits: n.cfg.Listeners, Metrics: n.metrics.gateways, Log: n.log,
+	}
+	if n.tls != nil {
+		opts.TLS = n.tls.Config()
+	}
+	l, err := gateway.Listen(ctx, opts)
+	if errors.Is(err, gateway.ErrBusy) && !named {
+		n.log.Warn("port is taken; this gateway stays closed", "listener", p.Name, "addr", addr)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	n.listening = append(n.listening, serving{p.Name, l})
+	n.wg.Go(func() {
+		if err := g.Serve(ctx, l); err != nil {
+			n.log.Error("a gateway stopped serving", "listener", p.Name, "error", err)
+		}
+	})
+	return nil
+}
+
+// Addr returns the address a listener has, "" when it is not open.
+func (n *Node) Addr(name string) string {
+	for _, s := range n.listening {
+		if s.name == name {
+			return s.l.Addr().String()
+		}
+	}
+	return ""
+}
+
+// Addrs returns all open listeners and their addresses.
+func (n *Node) Addrs() map[string]string {
+	out := map[string]string{}
+	for _, s := range n.listening {
+		out[s.name] = s.l.Addr().String()
+	}
+	return out
+}
+
+const drainGrace = time.Second // beyond the listeners' own DrainTimeout
+
+// Stop drains the listeners, finishes what is in flight, and closes everything. Further calls return what the first one did.
+func (n *Node) Stop() error {
+	n.stopOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), n.cfg.Listeners.DrainTimeout+drainGrace)
+		defer cancel()
+		var drains sync.WaitGroup
+		for _, s := range n.listening {
+			drains.Go(func() {
+				if cut := s.l.Drain(ctx); cut > 0 {
+					n.log.Warn("connections were cut at the end of the drain", "listener", s.name, "connections", cut)
+				}
+			})
+		}
+		drains.Wait()
+		if n.cancel != nil {
+			n.cancel()
+		}
+		n.wg.Wait()
+		n.stopErr = n.close()
+	})
+	return n.stopErr
+}
+
+func (n *Node) close() error {
+	var errs []error
+	if n.Broker != nil {
+		errs = append(errs, n.Broker.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}
