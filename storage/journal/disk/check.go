@@ -343,4 +343,3 @@ func (w *walker) index(f *file, end int64) error {
 	}
 	return nil
 }
-

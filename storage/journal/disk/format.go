@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -168,6 +169,9 @@ func decodeFileHeader(b []byte) (h fileHeader, err error) {
 	if f := le.Uint16(b[10:]); f&^fileFlagFilled != 0 {
 		return h, fmt.Errorf("%w (journal file flags %04x)", errNewer, f)
 	}
+	if !zero(b[104 : headerPageBytes-4]) {
+		return h, fmt.Errorf("%w (namespace or encryption in a journal file)", errNewer)
+	}
 	h.filled = b[10] == fileFlagFilled
 	h.number = le.Uint64(b[16:])
 	h.generation = le.Uint64(b[24:])
@@ -260,11 +264,13 @@ func decodeFrameHeader(b []byte) (h frameHeader, err error) {
 		factsCRC:   le.Uint32(b[88:]),
 		dataCRC:    le.Uint32(b[92:]),
 	}
-	if h.kind < kindData || h.kind > kindOpen || b[7] != 0 || le.Uint32(b[96:]) != 0 {
-		return h, fmt.Errorf("%w (frame kind %d, flags %d, encryption or parts %08x)", errNewer, b[6], b[7], le.Uint32(b[96:]))
+	if h.kind < kindData || h.kind > kindOpen || b[7] != 0 || !zero(b[96:124]) {
+		return h, fmt.Errorf("%w (frame kind %d, flags %d, encryption or parts %x)", errNewer, b[6], b[7], b[96:124])
 	}
 	return h, nil
 }
+
+func zero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 // size is what the frame takes in its file.
 func (h *frameHeader) size() int64 {
