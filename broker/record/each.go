@@ -173,6 +173,11 @@ func (c *cursor) longVarint() int64 {
 		c.bad = true
 		return 0
 	}
+	if c.i+1 < len(c.p) && c.p[c.i+1] < 0x80 { // two bytes: lengths from 64 on
+		u := uint64(c.p[c.i]&0x7f) | uint64(c.p[c.i+1])<<7
+		c.i += 2
+		return int64(u>>1) ^ -int64(u&1)
+	}
 	u, n := binary.Uvarint(c.p[c.i:])
 	if n <= 0 {
 		c.bad = true
