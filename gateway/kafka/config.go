@@ -9,17 +9,17 @@ import (
 
 // Config bounds and addresses the gateway.
 type Config struct {
-	Advertise         string        // host:port that clients are told to connect to; empty: the address at which they came in
-	RequestBytesMax   int           // of a Produce request
-	OtherBytesMax     int           // of any other request
-	LoginBytesMax     int           // of any request while users exist and nobody has logged in
-	FetchBytesMax     int           // of a Fetch response, whatever the client allows
-	FetchWaitMax      time.Duration // of a Fetch, whatever the client asks for
-	InFlightMax       int           // requests of one connection that are not answered yet
-	LoginDelay        time.Duration // before a refused login is answered
-	AutoCreate        bool          // make streams that are named in Produce or Metadata and are not there
-	PartitionsDefault int32         // of streams whose maker does not say
-	PartitionsMax     int32         // of one stream
+	Advertise         string        `yaml:"advertise" doc:"host:port that clients are told to connect to; empty: the address at which they came in"`
+	RequestBytesMax   int           `yaml:"request_bytes_max" doc:"largest Produce request"`
+	OtherBytesMax     int           `yaml:"other_bytes_max" doc:"largest request of any other kind"`
+	LoginBytesMax     int           `yaml:"login_bytes_max" doc:"largest request while users exist and nobody has logged in"`
+	FetchBytesMax     int           `yaml:"fetch_bytes_max" doc:"largest Fetch response, whatever the client allows"`
+	FetchWaitMax      time.Duration `yaml:"fetch_wait_max" doc:"longest wait of a Fetch, whatever the client asks for"`
+	InFlightMax       int           `yaml:"in_flight_max" doc:"requests of one connection that are not answered yet"`
+	LoginDelay        time.Duration `yaml:"login_delay" doc:"wait before a refused login is answered"`
+	AutoCreate        bool          `yaml:"auto_create" doc:"make topics that a client names in Metadata and that are not there"`
+	PartitionsDefault int32         `yaml:"partitions_default" doc:"partitions of topics whose maker does not say"`
+	PartitionsMax     int32         `yaml:"partitions_max" doc:"partitions of one topic"`
 }
 
 // Default is what Kafka's own defaults lead clients to expect.

@@ -40,9 +40,12 @@ func TestSuite(t *testing.T) {
 			}
 			return New(newBroker(t, 1), Default())
 		},
-		Hello:    requestFrame(hello, 1),
-		Exchange: func(c net.Conn) error { _, err := call[*kmsg.ApiVersionsResponse](c, kmsg.NewPtrApiVersionsRequest(), 3); return err },
-		Login:    login3,
+		Hello: requestFrame(hello, 1),
+		Exchange: func(c net.Conn) error {
+			_, err := call[*kmsg.ApiVersionsResponse](c, kmsg.NewPtrApiVersionsRequest(), 3)
+			return err
+		},
+		Login: login3,
 		Long: func(c net.Conn, sent func()) error {
 			m := kmsg.NewPtrMetadataRequest()
 			m.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("long")}}

@@ -1,0 +1,291 @@
+package kafka
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"leat/broker"
+)
+
+func topicOf(name string, partitions int32, configs ...string) kmsg.CreateTopicsRequestTopic {
+	rt := kmsg.NewCreateTopicsRequestTopic()
+	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = name, partitions, 1
+	for i := 0; i < len(configs); i += 2 {
+		cf := kmsg.NewCreateTopicsRequestTopicConfig()
+		cf.Name, cf.Value = configs[i], &configs[i+1]
+		rt.Configs = append(rt.Configs, cf)
+	}
+	return rt
+}
+
+func TestCreateTopics(t *testing.T) {
+	b := newBroker(t, 1)
+	c := dial(t, serve(t, b))
+	create(c, "there", 1)
+	three := topicOf("three", 3)
+	three.ReplicationFactor = 3
+	assigned := topicOf("assigned", -1)
+	assigned.ReplicationFactor = -1
+	assigned.ReplicaAssignment = []kmsg.CreateTopicsRequestTopicReplicaAssignment{{Partition: 1, Replicas: []int32{1}}, {Partition: 0, Replicas: []int32{1}}}
+	gap := topicOf("gap", -1)
+	gap.ReplicationFactor = -1
+	gap.ReplicaAssignment = []kmsg.CreateTopicsRequestTopicReplicaAssignment{{Partition: 2, Replicas: []int32{1}}}
+	noReplicas := topicOf("none", 1)
+	noReplicas.ReplicationFactor = 0
+	for _, x := range []struct {
+		topic      kmsg.CreateTopicsRequestTopic
+		code       int16
+		partitions int32
+		says       string
+	}{
+		{topicOf("plain", 2), 0, 2, ""},
+		{topicOf("default", -1), 0, 1, ""},
+		{three, 0, 3, ""},
+		{assigned, 0, 2, ""},
+		{gap, codeInvalidAssignment, -1, "0, 1, 2"},
+		{noReplicas, codeInvalidReplication, -1, "replication factor"},
+		{topicOf("there", 1), codeTopicExists, -1, "there"},
+		{topicOf("a/b", 1), codeInvalidTopic, -1, "'/'"},
+		{topicOf("", 1), codeInvalidTopic, -1, "empty"},
+		{topicOf("zero", 0), codeInvalidPartitions, -1, "from 1"},
+		{topicOf("many", 1<<20), codeInvalidPartitions, -1, "from 1"},
+		{topicOf("typo", 1, "retention.mss", "1"), codeInvalidConfig, -1, `"retention.ms"`},
+		{topicOf("value", 1, "retention.ms", "soon"), codeInvalidConfig, -1, "number"},
+		{topicOf("policy", 1, "cleanup.policy", "shred"), codeInvalidConfig, -1, "compact, delete"},
+		{topicOf("huge", 1, "max.message.bytes", "2000000000"), codeInvalidConfig, -1, "batch_bytes_max"},
+	} {
+		for v := int16(0); v <= 7; v++ {
+			q := kmsg.NewPtrCreateTopicsRequest()
+			q.Topics = []kmsg.CreateTopicsRequestTopic{x.topic}
+			if x.code == 0 && (v < 4 && x.topic.NumPartitions == -1 && x.topic.ReplicaAssignment == nil) {
+				continue // older clients cannot ask for the default
+			}
+			r := ask[*kmsg.CreateTopicsResponse](c, q, v).Topics[0]
+			if r.ErrorCode != x.code || v >= 1 && x.says != "" && (r.ErrorMessage == nil || !strings.Contains(*r.ErrorMessage, x.says)) {
+				t.Errorf("%q version %d: %d %v; want %d, saying %q", x.topic.Topic, v, r.ErrorCode, str(r.ErrorMessage), x.code, x.says)
+			}
+			if v >= 5 && (r.NumPartitions != x.partitions || r.Configs == nil) {
+				t.Errorf("%q version %d: %d partitions, configs %v", x.topic.Topic, v, r.NumPartitions, r.Configs)
+			}
+			if r.ErrorCode == 0 {
+				if err := b.DeleteStream(t.Context(), &broker.Caller{}, x.topic.Topic); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	q := kmsg.NewPtrCreateTopicsRequest()
+	q.ValidateOnly = true
+	q.Topics = []kmsg.CreateTopicsRequestTopic{topicOf("only", 1)}
+	if r := ask[*kmsg.CreateTopicsResponse](c, q, 5).Topics[0]; r.ErrorCode != 0 {
+		t.Errorf("validate: %d", r.ErrorCode)
+	}
+	if _, err := b.DescribeStream(t.Context(), &broker.Caller{}, "only"); err == nil {
+		t.Error("validating made it")
+	}
+	q.ValidateOnly = false
+	q.Topics = append(q.Topics, topicOf("only", 2), topicOf("other", 1))
+	rs := ask[*kmsg.CreateTopicsResponse](c, q, 5).Topics
+	if rs[0].ErrorCode != codeInvalidRequest || rs[1].ErrorCode != codeInvalidRequest || rs[2].ErrorCode != 0 {
+		t.Errorf("twice in one request: %d %d, beside it %d", rs[0].ErrorCode, rs[1].ErrorCode, rs[2].ErrorCode)
+	}
+}
+
+func str(s *string) string {
+	if s == nil {
+		return "(null)"
+	}
+	return *s
+}
+
+func TestDeleteTopicsAndCreatePartitions(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t, 1)))
+	for v := int16(0); v <= 5; v++ {
+		create(c, "orders", 1)
+		q := kmsg.NewPtrDeleteTopicsRequest()
+		q.TopicNames = []string{"orders", "nope"}
+		r := ask[*kmsg.DeleteTopicsResponse](c, q, v)
+		if r.Topics[0].ErrorCode != 0 || r.Topics[1].ErrorCode != codeUnknownPartition {
+			t.Errorf("version %d: %d %d", v, r.Topics[0].ErrorCode, r.Topics[1].ErrorCode)
+		}
+	}
+	create(c, "orders", 1)
+	for v := int16(0); v <= 3; v++ {
+		for _, x := range []struct {
+			name  string
+			count int32
+			only  bool
+			code  int16
+		}{
+			{"orders", int32(v) + 2, true, 0}, {"orders", int32(v) + 2, false, 0}, {"orders", 1, false, codeInvalidPartitions},
+			{"orders", 1 << 20, false, codeInvalidPartitions}, {"nope", 3, false, codeUnknownPartition},
+		} {
+			q := kmsg.NewPtrCreatePartitionsRequest()
+			q.ValidateOnly = x.only
+			rt := kmsg.NewCreatePartitionsRequestTopic()
+			rt.Topic, rt.Count = x.name, x.count
+			q.Topics = append(q.Topics, rt)
+			if r := ask[*kmsg.CreatePartitionsResponse](c, q, v).Topics[0]; r.ErrorCode != x.code {
+				t.Errorf("version %d %+v: %d %s", v, x, r.ErrorCode, str(r.ErrorMessage))
+			}
+		}
+	}
+	m := kmsg.NewPtrMetadataRequest()
+	if r := ask[*kmsg.MetadataResponse](c, m, 9); len(r.Topics[0].Partitions) != 5 {
+		t.Errorf("%d partitions", len(r.Topics[0].Partitions))
+	}
+}
+
+// configs asks for a topic's configs.
+func configs(c *client, name string, version int16) map[string]kmsg.DescribeConfigsResponseResourceConfig {
+	q := kmsg.NewPtrDescribeConfigsRequest()
+	q.IncludeSynonyms, q.IncludeDocumentation = true, true
+	res := kmsg.NewDescribeConfigsRequestResource()
+	res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, name
+	q.Resources = append(q.Resources, res)
+	r := ask[*kmsg.DescribeConfigsResponse](c, q, version).Resources[0]
+	if r.ErrorCode != 0 {
+		c.t.Fatalf("describe %s: %d %s", name, r.ErrorCode, str(r.ErrorMessage))
+	}
+	m := map[string]kmsg.DescribeConfigsResponseResourceConfig{}
+	for _, x := range r.Configs {
+		m[x.Name] = x
+	}
+	return m
+}
+
+func TestConfigs(t *testing.T) {
+	b := newBroker(t, 1)
+	c := dial(t, serve(t, b))
+	create(c, "orders", 1, "cleanup.policy", "compact", "retention.ms", "1000", "message.timestamp.type", "LogAppendTime", "max.message.bytes", "2048")
+	stream := func() broker.StreamConfig {
+		info, err := b.DescribeStream(t.Context(), &broker.Caller{}, "orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Config
+	}
+	if s := stream(); s.Keys != broker.KeysLatest || s.TimeOf != broker.TimeOfAppend || s.BatchBytesMax != 2048 {
+		t.Fatalf("made as %+v", s)
+	}
+	for v := int16(0); v <= 4; v++ {
+		m := configs(c, "orders", v)
+		if len(m) != len(configKeys) || str(m["retention.ms"].Value) != "1000" || str(m["segment.ms"].Value) != "604800000" {
+			t.Errorf("version %d: %d configs, retention %s", v, len(m), str(m["retention.ms"].Value))
+		}
+		if x := m["retention.ms"]; v >= 1 && (x.Source != kmsg.ConfigSourceDynamicTopicConfig || len(x.ConfigSynonyms) != 2) {
+			t.Errorf("version %d: %+v", v, x)
+		}
+		if x := m["segment.ms"]; v >= 3 && (x.Source != kmsg.ConfigSourceDefaultConfig || x.ConfigType != kmsg.ConfigTypeLong || x.Documentation == nil) {
+			t.Errorf("version %d: %+v", v, x)
+		}
+	}
+	alter := func(op kmsg.IncrementalAlterConfigOp, name, value string) (int16, string) {
+		q := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		res := kmsg.NewIncrementalAlterConfigsRequestResource()
+		res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, "orders"
+		cf := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		cf.Name, cf.Op = name, op
+		if value != "" {
+			cf.Value = &value
+		}
+		res.Configs = append(res.Configs, cf)
+		q.Resources = append(q.Resources, res)
+		r := ask[*kmsg.IncrementalAlterConfigsResponse](c, q, 1).Resources[0]
+		return r.ErrorCode, str(r.ErrorMessage)
+	}
+	for _, x := range []struct {
+		op          kmsg.IncrementalAlterConfigOp
+		name, value string
+		code        int16
+		now         string
+	}{
+		{kmsg.IncrementalAlterConfigOpSet, "retention.ms", "5", 0, "5"},
+		{kmsg.IncrementalAlterConfigOpDelete, "retention.ms", "", 0, "604800000"},
+		{kmsg.IncrementalAlterConfigOpAppend, "cleanup.policy", "delete", 0, "compact,delete"},
+		{kmsg.IncrementalAlterConfigOpSubtract, "cleanup.policy", "compact", 0, "delete"},
+		{kmsg.IncrementalAlterConfigOpAppend, "retention.ms", "5", codeInvalidConfig, "604800000"},
+		{kmsg.IncrementalAlterConfigOpSet, "retention.ms", "", codeInvalidConfig, "604800000"},
+		{9, "retention.ms", "5", codeInvalidRequest, "604800000"},
+		{kmsg.IncrementalAlterConfigOpDelete, "message.timestamp.type", "", 0, "CreateTime"},
+		{kmsg.IncrementalAlterConfigOpSet, "max.message.bytes", "4096", 0, "4096"},
+	} {
+		code, text := alter(x.op, x.name, x.value)
+		if code != x.code {
+			t.Errorf("%+v: %d %s", x, code, text)
+		}
+		if got := str(configs(c, "orders", 4)[x.name].Value); got != x.now {
+			t.Errorf("%+v: now %s", x, got)
+		}
+	}
+	if code, text := alter(kmsg.IncrementalAlterConfigOpSet, "clean.policy", "x"); code != codeInvalidConfig || !strings.Contains(text, "cleanup.policy") {
+		t.Errorf("unknown config: %d %s", code, text)
+	}
+	if s := stream(); s.Keys != broker.KeysOff || s.TimeOf != broker.TimeOfProducer || s.BatchBytesMax != 4096 {
+		t.Errorf("altered to %+v", s)
+	}
+	for v := int16(0); v <= 2; v++ { // AlterConfigs replaces everything
+		q := kmsg.NewPtrAlterConfigsRequest()
+		res := kmsg.NewAlterConfigsRequestResource()
+		res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, "orders"
+		res.Configs = []kmsg.AlterConfigsRequestResourceConfig{{Name: "segment.ms", Value: kmsg.StringPtr("77")}}
+		q.Resources = append(q.Resources, res)
+		if r := ask[*kmsg.AlterConfigsResponse](c, q, v).Resources[0]; r.ErrorCode != 0 {
+			t.Errorf("version %d: %d %s", v, r.ErrorCode, str(r.ErrorMessage))
+		}
+		if m := configs(c, "orders", 4); str(m["segment.ms"].Value) != "77" || str(m["max.message.bytes"].Value) != "1048588" {
+			t.Errorf("version %d: %s %s", v, str(m["segment.ms"].Value), str(m["max.message.bytes"].Value))
+		}
+	}
+}
+
+func TestConfigs_OfNodesAndOthers(t *testing.T) {
+	b := newBroker(t, 1)
+	c := dial(t, serve(t, b))
+	if _, err := b.CreateStream(t.Context(), &broker.Caller{}, "native", broker.StreamConfig{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if v := str(configs(c, "native", 4)["retention.ms"].Value); v != "-1" {
+		t.Errorf("a stream that no Kafka client made is kept %s ms", v)
+	}
+	for _, x := range []struct {
+		kind kmsg.ConfigResourceType
+		name string
+		code int16
+	}{
+		{kmsg.ConfigResourceTypeBroker, "1", 0}, {kmsg.ConfigResourceTypeBroker, "", 0}, {kmsg.ConfigResourceTypeBroker, "2", codeInvalidRequest},
+		{kmsg.ConfigResourceTypeBrokerLogger, "1", codeInvalidRequest}, {kmsg.ConfigResourceTypeTopic, "nope", codeUnknownPartition},
+	} {
+		q := kmsg.NewPtrDescribeConfigsRequest()
+		res := kmsg.NewDescribeConfigsRequestResource()
+		res.ResourceType, res.ResourceName, res.ConfigNames = x.kind, x.name, []string{"num.partitions"}
+		q.Resources = append(q.Resources, res)
+		r := ask[*kmsg.DescribeConfigsResponse](c, q, 4).Resources[0]
+		if r.ErrorCode != x.code || x.code == 0 && len(r.Configs) != 1 {
+			t.Errorf("%+v: %d %s, %d configs", x, r.ErrorCode, str(r.ErrorMessage), len(r.Configs))
+		}
+	}
+}
+
+func TestConfig_Validate(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"request_bytes_max":  func(c *Config) { c.RequestBytesMax = 0 },
+		"fetch_bytes_max":    func(c *Config) { c.FetchBytesMax = 2 << 30 },
+		"in_flight_max":      func(c *Config) { c.InFlightMax = 0 },
+		"partitions_default": func(c *Config) { c.PartitionsDefault = c.PartitionsMax + 1 },
+		"fetch_wait_max":     func(c *Config) { c.FetchWaitMax = 0 },
+		"login_delay":        func(c *Config) { c.LoginDelay = -1 },
+		"advertise":          func(c *Config) { c.Advertise = "nowhere" },
+	} {
+		c := Default()
+		if change(&c); c.Validate() == nil || !strings.Contains(c.Validate().Error(), name) {
+			t.Errorf("%s: %v", name, c.Validate())
+		}
+	}
+	c := Default()
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
