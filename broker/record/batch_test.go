@@ -53,9 +53,13 @@ func collect(t testing.TB, p []byte) []Record {
 	return got
 }
 
+// testBuilder is shared: coders are slow to make under the race detector.
+var testBuilder = NewBuilder()
+
 func mustBuild(t testing.TB, rs []Record, c Codec) []byte {
 	t.Helper()
-	b := NewBuilder()
+	b := testBuilder
+	b.Reset()
 	for i := range rs {
 		b.Add(&rs[i])
 	}

@@ -14,7 +14,7 @@ import (
 type compressor struct {
 	gz  *gzip.Writer
 	out appendWriter
-	lz  lz4.Compressor
+	lz  *lz4.Compressor // 100 KiB of tables and more
 }
 
 // appendWriter is an io.Writer onto the end of a slice.
@@ -76,6 +76,9 @@ const (
 )
 
 func (c *compressor) lz4(dst, src []byte) ([]byte, error) {
+	if c.lz == nil {
+		c.lz = new(lz4.Compressor)
+	}
 	dst = append(dst, lz4FrameHeader...)
 	for len(src) > 0 {
 		block := src[:min(len(src), lz4BlockBytes)]
