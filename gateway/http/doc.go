@@ -7,6 +7,8 @@
 // (RFC 9110, 9112); problem documents (RFC 9457); JSON Pointer (RFC 6901); Basic and Bearer (RFC 7617, 6750); server-sent events (HTML
 // Living Standard 9.2); WebSocket (RFC 6455); CORS (Fetch Standard); OpenAPI 3.1.
 //
+// # Mapping
+//
 //	their word                               our word
 //	event, CloudEvent                        record; attributes are ce_ headers, data is the value
 //	partitionkey, else subject, or Leat-Key  key

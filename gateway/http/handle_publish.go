@@ -62,7 +62,7 @@ func publish(x *call) error {
 		if media == mediaEvent {
 			return pointerFault(err, "")
 		}
-		return attributeFault(err, binaryPrefix(err))
+		return headerFault(err)
 	}
 	if expect.Kind != broker.ExpectAny && entry.Record.Key == nil {
 		return needsKey()
@@ -84,12 +84,13 @@ func publish(x *call) error {
 	return nil
 }
 
-// binaryPrefix is how an attribute is called in headers.
-func binaryPrefix(err error) string {
-	if fault.As(err).Subject == "datacontenttype" {
-		return ""
+// headerFault names the header that an attribute came in by.
+func headerFault(err error) error {
+	p := asProblem(err)
+	if p.field == "" && p.fault.Subject == "datacontenttype" {
+		p.field = "Content-Type"
 	}
-	return "ce-"
+	return attributeFault(p, "ce-")
 }
 
 func needsKey() error {

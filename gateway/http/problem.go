@@ -85,8 +85,12 @@ func (p *problem) document(instance string) (code int, body []byte) {
 	if failed, ok := f.Detail.([]broker.FailedCondition); ok {
 		b = appendFailed(appendName(b, "failed"), failed)
 	}
-	if earliest, ok := f.Detail.(record.Offset); ok && f.Kind == fault.Trimmed {
-		b = appendMember(b, "earliest", "offset:"+strconv.FormatInt(int64(earliest), 10))
+	if f.Kind == fault.Trimmed { // what to give as from instead
+		if earliest, ok := f.Detail.(record.Offset); ok {
+			b = appendMember(b, "earliest", "offset:"+strconv.FormatInt(int64(earliest), 10))
+		} else {
+			b = appendMember(b, "earliest", "earliest")
+		}
 	}
 	for _, m := range p.members {
 		b = append(appendName(b, m[0]), m[1]...)
@@ -167,7 +171,11 @@ func retrySeconds(afterMS int64, least time.Duration) int64 {
 
 // instanceOf names the request, as the log does.
 func instanceOf(r *nethttp.Request) string {
-	return "urn:leat:request:" + gateway.ConnOf(r.Context()).LastRequest().String()
+	c := gateway.ConnOf(r.Context())
+	if c == nil { // not behind the harness
+		return "urn:leat:request:unnumbered"
+	}
+	return "urn:leat:request:" + c.LastRequest().String()
 }
 
 // pointerToken escapes a member name for a JSON Pointer (RFC 6901).

@@ -48,32 +48,37 @@ func (x *call) followWebSocket(streams []string) error {
 	defer func() { _ = c.CloseNow() }()
 	x.g.metrics.followers.Inc()
 	defer x.g.metrics.followers.Dec()
-	ctx, cancel := context.WithCancel(c.CloseRead(x.g.followers.ctx))
-	defer cancel()
-	go x.g.ping(ctx, cancel, c)
-	err = x.g.deliverWebSocket(ctx, c, f)
+	// The library cuts a connection whose reading or writing is cancelled; alive ends when the client has gone, and only then. A drain
+	// ends the waiting for events alone, so that what is being written is finished and a goodbye follows it.
+	alive, cut := context.WithCancel(c.CloseRead(context.Background()))
+	defer cut()
+	wait, stop := context.WithCancel(alive)
+	defer stop()
+	defer context.AfterFunc(x.g.followers.ctx, stop)()
+	go x.g.ping(wait, cut, c)
+	err = x.g.deliverWebSocket(wait, alive, c, f)
 	switch {
 	case x.g.followers.ctx.Err() != nil:
 		_ = c.Close(websocket.StatusGoingAway, "this node is stopping; connect again from your last position")
 	case err != nil && !ended(err):
-		x.g.closeWithProblem(ctx, c, err, instanceOf(x.r))
+		x.g.closeWithProblem(alive, c, err, instanceOf(x.r))
 	}
 	return nil
 }
 
 // deliverWebSocket writes until the client goes (nil), or the follower ends.
-func (g *server) deliverWebSocket(ctx context.Context, c *websocket.Conn, f *broker.Follower) error {
+func (g *server) deliverWebSocket(wait, alive context.Context, c *websocket.Conn, f *broker.Follower) error {
 	format, encode := formatFrame, encodeFrame
 	if c.Subprotocol() == subprotocolCloudEvents {
 		format, encode = formatJSON, encodeJSON
 	}
 	for {
-		events, err := f.Next(ctx, g.config.FlushEventsMax)
+		events, err := f.Next(wait, g.config.FlushEventsMax)
 		if err != nil {
 			return err
 		}
 		g.metrics.delivered.Add(float64(len(events)))
-		flush, done := context.WithTimeout(ctx, g.limits.WriteTimeout)
+		flush, done := context.WithTimeout(alive, g.limits.WriteTimeout)
 		for _, d := range events {
 			if err = c.Write(flush, websocket.MessageText, d.Encoded(format, encode)); err != nil {
 				break
@@ -91,13 +96,13 @@ func (g *server) deliverWebSocket(ctx context.Context, c *websocket.Conn, f *bro
 }
 
 // ping finds out whether the client is still there. A ping that is not answered in time ends it.
-func (g *server) ping(ctx context.Context, cancel context.CancelFunc, c *websocket.Conn) {
-	defer cancel()
-	for clock.Sleep(ctx, g.config.HeartbeatInterval) == nil {
-		wait, done := context.WithTimeout(ctx, g.limits.WriteTimeout)
-		err := c.Ping(wait)
+func (g *server) ping(wait context.Context, cut context.CancelFunc, c *websocket.Conn) {
+	for clock.Sleep(wait, g.config.HeartbeatInterval) == nil {
+		answer, done := context.WithTimeout(context.Background(), g.limits.WriteTimeout)
+		err := c.Ping(answer)
 		done()
 		if err != nil {
+			cut()
 			return
 		}
 	}
