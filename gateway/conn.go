@@ -24,13 +24,6 @@ type Conn struct {
 	net.Conn // TLS, when the listener has it
 	link     *link
 	requests atomic.Uint64
-	log      *slog.Logger
-}
-
-func newConn(c *link, visible net.Conn) *Conn {
-	conn := &Conn{Conn: visible, link: c}
-	conn.log = c.l.log.With("conn", c.id, "peer", c.RemoteAddr().String())
-	return conn
 }
 
 // ID numbers the connections of a listener from 1 on.
@@ -39,8 +32,10 @@ func (c *Conn) ID() uint64 { return c.link.id }
 // Listener is the one that accepted it.
 func (c *Conn) Listener() *Listener { return c.link.l }
 
-// Log carries listener, connection and peer.
-func (c *Conn) Log() *slog.Logger { return c.log }
+// Log carries listener, connection and peer. It is made at each call: a connection that has nothing to log should cost nothing.
+func (c *Conn) Log() *slog.Logger {
+	return c.link.l.log.With("conn", c.link.id, "peer", c.RemoteAddr().String())
+}
 
 // Draining is closed when the listener begins to drain: finish what has begun, begin nothing, say goodbye.
 func (c *Conn) Draining() <-chan struct{} { return c.link.l.draining }
@@ -69,7 +64,7 @@ func (c *Conn) NextRequest() RequestID {
 	return RequestID{c.link.l.opts.Name, c.link.id, c.requests.Add(1)}
 }
 
-// LastRequest names the request that was counted last.
+// LastRequest names the request that was counted last. HTTP requests are counted by the harness.
 func (c *Conn) LastRequest() RequestID {
 	return RequestID{c.link.l.opts.Name, c.link.id, c.requests.Load()}
 }

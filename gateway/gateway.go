@@ -22,5 +22,6 @@ type Descriptor struct {
 	Name        string   // listener name, config key, metric label, docs page: kafka, http
 	Title       string   // for people: Apache Kafka
 	DefaultAddr string   // on loopback, at the protocol's usual port: 127.0.0.1:9092
+	ALPN        []string // what is offered in a TLS handshake: h2, http/1.1; empty is nothing
 	Operations  []string // everything Listener.Operation is asked for; other names are counted as "other"
 }

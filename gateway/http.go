@@ -73,7 +73,7 @@ func (l *Listener) prepare(ctx context.Context, srv *http.Server) {
 		link := below(c)
 		ctx, cancel := context.WithCancel(ctx)
 		link.onSever(cancel)
-		ctx = context.WithValue(ctx, connKey{}, newConn(link, c))
+		ctx = context.WithValue(ctx, connKey{}, &Conn{Conn: c, link: link})
 		if more != nil {
 			ctx = more(ctx, c)
 		}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -272,6 +273,100 @@ func TestDrain_LetsARequestFinishAndWakesTheRest(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A peer that sends ahead must still get the answers to what was begun: closing with unread bytes would reset the connection.
+func TestServeConns_AnswersSurviveRequestsThatAreNotRead(t *testing.T) {
+	l, err := Listen(t.Context(), Options{Name: "test", Addr: "127.0.0.1:0", Protocol: "frames", Limits: Default()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	sent := make(chan struct{})
+	go func() {
+		served <- l.ServeConns(t.Context(), func(_ context.Context, c *Conn) {
+			_, _ = io.ReadFull(c, make([]byte, 1))
+			<-sent
+			_, _ = c.Write([]byte("answer"))
+		})
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(make([]byte, 64<<10)); err != nil {
+		t.Fatal(err)
+	}
+	close(sent)
+	time.Sleep(50 * time.Millisecond) // a reset would be here by now
+	if got, err := io.ReadAll(c); err != nil || string(got) != "answer" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	_ = c.Close()
+	l.Drain(t.Context())
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// Under load and over real sockets: each request that a connection has begun is answered, and nobody has to be cut.
+func TestDrain_UnderLoadLosesNoRequestThatHasBegun(t *testing.T) {
+	l, err := Listen(t.Context(), Options{Name: "test", Addr: "127.0.0.1:0", Protocol: "frames", Limits: Default()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var begun, answered, heard atomic.Int64
+	served := make(chan error, 1)
+	go func() {
+		served <- l.ServeConns(t.Context(), func(_ context.Context, c *Conn) {
+			br := bufio.NewReader(c)
+			for c.Await(br) == nil {
+				b, err := br.ReadByte()
+				if err != nil {
+					return
+				}
+				begun.Add(1)
+				if _, err := c.Write([]byte{b}); err == nil {
+					answered.Add(1)
+				}
+			}
+		})
+	}()
+	var clients sync.WaitGroup
+	for range 20 {
+		clients.Go(func() {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			b := []byte{'x'}
+			for {
+				if _, err := c.Write(b); err != nil {
+					return
+				}
+				if _, err := io.ReadFull(c, b); err != nil {
+					return
+				}
+				heard.Add(1)
+			}
+		})
+	}
+	for heard.Load() < 500 {
+		time.Sleep(time.Millisecond)
+	}
+	if cut := l.Drain(t.Context()); cut != 0 {
+		t.Errorf("%d were cut", cut)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	clients.Wait()
+	if begun.Load() != answered.Load() || answered.Load() != heard.Load() {
+		t.Errorf("begun %d, answered %d, heard %d: all must be the same", begun.Load(), answered.Load(), heard.Load())
+	}
 }
 
 func TestDrain_CutsWhatDoesNotEnd(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -39,22 +40,24 @@ func (l *Listener) serve(ctx context.Context, c *link, handle func(context.Conte
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.onSever(cancel)
-	conn := newConn(c, c)
+	conn := &Conn{Conn: c, link: c}
 	defer func() { _ = c.Close() }()
 	defer conn.recoverPanic()
 	if l.opts.TLS == nil {
 		handle(ctx, conn)
+		c.linger()
 		return
 	}
 	secure := tls.Server(c, l.opts.TLS)
 	if err := l.handshake(ctx, secure); err != nil {
 		l.count.handshakes.Inc()
-		conn.log.Debug("TLS handshake failed", "error", err)
+		conn.Log().Debug("TLS handshake failed", "error", err)
 		return
 	}
 	conn.Conn = secure
-	defer func() { l.sayGoodbye(secure) }()
 	handle(ctx, conn)
+	sayGoodbye(secure)
+	c.linger()
 }
 
 func (l *Listener) handshake(ctx context.Context, c *tls.Conn) error {
@@ -64,9 +67,29 @@ func (l *Listener) handshake(ctx context.Context, c *tls.Conn) error {
 }
 
 // sayGoodbye sends close_notify, without waiting long for a peer that does not read.
-func (l *Listener) sayGoodbye(c *tls.Conn) {
-	_ = c.SetWriteDeadline(clock.Now().Add(time.Second))
+func sayGoodbye(c *tls.Conn) {
+	_ = c.SetWriteDeadline(clock.Now().Add(lingerTime))
 	_ = c.CloseWrite() // the peer may be gone, which is the usual way for this to fail
+}
+
+// How long and how much a connection that we end is still read from.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 1 << 20
+)
+
+// linger ends our side and reads on for a moment what the peer still sends. To close with unread bytes would make the kernel send
+// a reset, and a reset takes away answers that the peer has not read yet:
+//
+//	peer: request 1, request 2
+//	we:   answer 1, and drain: request 2 is not begun
+//	we:   close with request 2 unread -> reset -> answer 1 may be lost, though it was sent
+func (c *link) linger() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(clock.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // the end, the deadline or the limit: all are good reasons to stop
 }
 
 // recoverPanic is deferred around what may panic for this connection alone.
@@ -78,7 +101,7 @@ func (c *Conn) recoverPanic() {
 
 func (c *Conn) reportPanic(p any) {
 	c.link.l.count.panics.Inc()
-	c.log.Error("panic; the connection is closed", "request", c.LastRequest().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	c.Log().Error("panic; the connection is closed", "request", c.LastRequest().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 // Pauses of accept after an error that time may heal, doubling from the first to the last. Used up file descriptors are the usual
