@@ -9,7 +9,6 @@ import (
 	"math"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
@@ -80,14 +79,14 @@ func TestBuild_EveryCodecComesBack(t *testing.T) {
 			}
 			want := BatchHeader{Bytes: len(p), CRC: h.CRC, Attributes: int16(c), LastOffsetDelta: 3, BaseTimestamp: 1700000000000,
 				MaxTimestamp: 1700000000005, ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1, Count: 4}
-			if d := cmp.Diff(want, h); d != "" {
+			if d := diff(want, h); d != "" {
 				t.Error(d)
 			}
 			PatchBatch(p, 1000, 7)
 			if h, err = CheckStored(p, 1000, 7); err != nil || h.LastOffset() != 1003 {
 				t.Fatal(h, err)
 			}
-			if d := cmp.Diff(withOffsets(sampleRecords(), 1000), collect(t, p)); d != "" {
+			if d := diff(withOffsets(sampleRecords(), 1000), collect(t, p)); d != "" {
 				t.Error(d)
 			}
 			if again := mustBuild(t, sampleRecords(), c); !bytes.Equal(again[12:16], []byte{0, 0, 0, 0}) || !bytes.Equal(again[16:], p[16:]) {
@@ -132,7 +131,7 @@ func TestBuild_AnotherImplementationReadsIt(t *testing.T) {
 	for _, c := range allCodecs {
 		p := mustBuild(t, sampleRecords(), c)
 		b, got := kmsgRecords(t, p)
-		if d := cmp.Diff(withOffsets(sampleRecords(), 0), got); d != "" {
+		if d := diff(withOffsets(sampleRecords(), 0), got); d != "" {
 			t.Errorf("%s: %s", c, d)
 		}
 		if b.NumRecords != 4 || b.LastOffsetDelta != 3 || b.ProducerID != -1 || b.ProducerEpoch != -1 || b.FirstSequence != -1 {
@@ -186,7 +185,7 @@ func TestEachRecord_ReadsAnotherImplementation(t *testing.T) {
 		if h.ProducerID != 4000 || h.ProducerEpoch != 3 || h.BaseSequence != 12 || h.LastSequence() != 15 {
 			t.Errorf("%s: %+v", c, h)
 		}
-		if d := cmp.Diff(withOffsets(sampleRecords(), 0), collect(t, p)); d != "" {
+		if d := diff(withOffsets(sampleRecords(), 0), collect(t, p)); d != "" {
 			t.Errorf("%s: %s", c, d)
 		}
 	}
@@ -226,10 +225,10 @@ func TestBuild_Property(t *testing.T) {
 		if _, err := CheckBatch(p); err != nil {
 			rt.Fatal(err)
 		}
-		if d := cmp.Diff(withOffsets(rs, 0), collect(t, p)); d != "" {
+		if d := diff(withOffsets(rs, 0), collect(t, p)); d != "" {
 			rt.Fatal(d)
 		}
-		if _, got := kmsgRecords(t, p); cmp.Diff(withOffsets(rs, 0), got) != "" {
+		if _, got := kmsgRecords(t, p); diff(withOffsets(rs, 0), got) != "" {
 			rt.Fatal("kmsg reads something else")
 		}
 	})
@@ -391,7 +390,7 @@ func TestEachRecord_LendsWhatItSays(t *testing.T) {
 	if err := EachRecord(p, DefaultInflateLimits(), func(_ int, r *Record) error { kept = append(kept, *r); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(withOffsets(sampleRecords(), 0), kept); d != "" {
+	if d := diff(withOffsets(sampleRecords(), 0), kept); d != "" {
 		t.Error("records of an uncompressed batch did not last: " + d)
 	}
 	stop := errors.New("stop")
@@ -490,5 +489,18 @@ func BenchmarkBuild(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/record")
 		})
+	}
+}
+
+const goldenBatch = "00000000000000000000005e0000000002f97ae31d0000000000020000018bcfe568000000018bcfe56805ffffffffffffffffffffffffffff000000032c000000046b310a68656c6c6f060261023102620100000c000a020100001c0013040001040261023102610232"
+
+// The bytes of a stored batch never change: old data directories are full of them.
+func TestBuild_GoldenBytes(t *testing.T) {
+	p := mustBuild(t, sampleRecords()[:3], None)
+	if got := fmt.Sprintf("%x", p); got != goldenBatch {
+		t.Errorf("got  %s\nwant %s", got, goldenBatch)
+	}
+	if text := (Position{Shard: 3, Lineage: 2, Seq: 70000, Batch: 1, Record: 9}).String(); text != "AQMC8KIEAQk" {
+		t.Errorf("a position is written %s", text)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
@@ -59,7 +58,7 @@ func TestParseEventJSON_SpecificationExamples(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+		if d := diff(want, got, cmpopts.EquateEmpty()); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
 		if err := got.Validate(); err != nil {
@@ -67,7 +66,7 @@ func TestParseEventJSON_SpecificationExamples(t *testing.T) {
 		}
 		again := mustParse(t, string(got.AppendJSON(nil, nil)))
 		again.Data, got.Data = appendOneLine(nil, again.Data), appendOneLine(nil, got.Data)
-		if d := cmp.Diff(got, again, cmpopts.EquateEmpty()); d != "" {
+		if d := diff(got, again, cmpopts.EquateEmpty()); d != "" {
 			t.Errorf("%s written and read again: %s", name, d)
 		}
 	}
@@ -75,7 +74,7 @@ func TestParseEventJSON_SpecificationExamples(t *testing.T) {
 	if err := ParseEventsJSON(example(t, "batch.json"), 2, func(_ int, e *Event) error { ids = append(ids, e.ID+e.Source); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"B234-1234-1234/mycontext/4", "C234-1234-1234/mycontext/9"}, ids); d != "" {
+	if d := diff([]string{"B234-1234-1234/mycontext/4", "C234-1234-1234/mycontext/9"}, ids); d != "" {
 		t.Error(d)
 	}
 }
@@ -259,7 +258,7 @@ func TestEventToRecord_IsTheKafkaBinding(t *testing.T) {
 		{"ce_subject", []byte("sub")}, {"ce_dataschema", []byte("https://x/")}, {"content-type", []byte("application/json")}, {"ce_partitionkey", []byte("k")},
 		{"ce_b", []byte{}}, {"ce_traceparent", []byte("00")}, {"ce_zz", []byte("1")}, {"plain", []byte("x")}, {"plain", nil}}}
 	r := EventToRecord(&e, 7)
-	if d := cmp.Diff(want, r); d != "" {
+	if d := diff(want, r); d != "" {
 		t.Error(d)
 	}
 	small := Event{ID: "1", Source: "/s", Type: "t", Subject: "sub", DataNull: true, Time: "1950-01-01T00:00:00Z"}
@@ -305,7 +304,7 @@ func TestEventFromRecord(t *testing.T) {
 			`{"specversion":"1.0","id":"orders/0/12","source":"/v1/streams/orders","type":"orders.event","datacontenttype":"application/cloudevents+json","data":{"id":3}}`},
 	} {
 		e := EventFromRecord(&c.r, defaults)
-		if d := cmp.Diff(c.want, string(e.AppendJSON(nil, nil))); d != "" {
+		if d := diff(c.want, string(e.AppendJSON(nil, nil))); d != "" {
 			t.Errorf("%s: %s", c.name, d)
 		}
 	}
@@ -363,7 +362,7 @@ func TestEvent_NothingIsLost(t *testing.T) {
 		}
 		if err := EachRecord(p, DefaultInflateLimits(), func(_ int, r *Record) error {
 			got := EventFromRecord(r, defaults)
-			if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+			if d := diff(want, got, cmpopts.EquateEmpty()); d != "" {
 				t.Fatalf("through a record: %s", d)
 			}
 			var again Event
@@ -374,7 +373,7 @@ func TestEvent_NothingIsLost(t *testing.T) {
 			if err := ParseEventJSON(text, &again); err != nil {
 				t.Fatalf("%s: %v", text, err)
 			}
-			if d := cmp.Diff(want, again, cmpopts.EquateEmpty()); d != "" {
+			if d := diff(want, again, cmpopts.EquateEmpty()); d != "" {
 				t.Fatalf("through JSON %s: %s", text, d)
 			}
 			return nil

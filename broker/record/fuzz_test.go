@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"leat/broker/fault"
@@ -53,7 +52,7 @@ func FuzzBatch(f *testing.F) {
 		for i := range again {
 			again[i].Offset = rs[i].Offset
 		}
-		if d := cmp.Diff(rs, again); d != "" {
+		if d := diff(rs, again); d != "" {
 			t.Fatal(d)
 		}
 	})
@@ -110,7 +109,7 @@ func FuzzParseEventJSON(f *testing.F) {
 		} else if err == nil {
 			e.Data, again.Data = appendOneLine(nil, e.Data), appendOneLine(nil, again.Data)
 			if formOf(e.DataContentType) == DataJSON {
-				if d := cmp.Diff(e, again, cmpopts.EquateEmpty()); d != "" {
+				if d := diff(e, again, cmpopts.EquateEmpty()); d != "" {
 					t.Fatal(d)
 				}
 			}
@@ -218,7 +217,7 @@ func FuzzHeadersAttribute(f *testing.F) {
 		if err := b.setHeaders(form); err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(a.Headers, b.Headers); d != "" {
+		if d := diff(a.Headers, b.Headers); d != "" {
 			t.Fatal(d)
 		}
 	})

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -72,7 +71,7 @@ func TestInflated_OtherClientsForms(t *testing.T) {
 		"zstd, two frames":             recompress(plain, Zstd, enc.EncodeAll(section[half:], enc.EncodeAll(section[:half], nil))),
 		"gzip, two members":            recompress(plain, Gzip, members),
 	} {
-		if d := cmp.Diff(withOffsets(rs, 0), collect(t, p)); d != "" {
+		if d := diff(withOffsets(rs, 0), collect(t, p)); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
 	}

@@ -35,7 +35,7 @@ func FuzzJSONValue(f *testing.F) {
 		if !ok {
 			return
 		}
-		if d := cmp.Diff(want, got, cmp.FilterValues(func(a, b any) bool {
+		if d := diff(want, got, cmp.FilterValues(func(a, b any) bool {
 			_, x := a.(int64)
 			_, y := b.(int64)
 			return x || y
