@@ -66,7 +66,7 @@ func TestCodecs_FindEveryFlippedBit(t *testing.T) {
 		{"frame header", encoded(frameHeaderBytes, someFrame.encode), func(b []byte) error { _, err := decodeFrameHeader(b); return err }},
 		{"index", encoded(footerBytes, someFooter.encode), func(b []byte) error { _, err := decodeFooter(b); return err }},
 	} {
-		for bit := range len(c.bytes) * 8 {
+		for bit := 0; bit < len(c.bytes)*8; bit += 1 + bit/1024*6 { // all of the fields, some of the rest
 			c.bytes[bit/8] ^= 1 << (bit % 8)
 			var b *badBytes
 			if err := c.decode(c.bytes); !errors.As(err, &b) {

@@ -110,7 +110,7 @@ func (j *Journal) Close() error {
 	}
 	j.wmu.Unlock()
 
-	errs = append(errs, j.ring.close())
+	j.ring.close()
 	if j.w.next != nil {
 		errs = append(errs, j.w.next.h.Close())
 	}

@@ -87,6 +87,9 @@ func (j *Journal) findCut(l listing, o RepairOptions) (cutPoint, error) {
 	var at cutPoint // the end of the last whole frame
 	for i, number := range l.numbers {
 		f, err := j.readFile(number)
+		if err != nil && i > 0 && i == len(l.numbers)-1 && (&walker{j: j, r: &Report{}}).unwritten(number, at.file) {
+			break // named, never written: for Open to undo
+		}
 		if err == nil && i > 0 {
 			err = j.chained(at.file, f)
 		}

@@ -53,6 +53,7 @@ type ring struct {
 
 	foreground atomic.Int64 // grows with every sync of a frame
 	errors     atomic.Int64
+	failing    atomic.Bool
 
 	mu     sync.Mutex
 	spares []uint64
@@ -140,8 +141,12 @@ func (r *ring) finish(f finished) {
 	r.nudge()
 }
 
+// failedTo counts every failure and logs the first of a row, so that a full disk does not fill the log too.
 func (r *ring) failedTo(what string, err error) {
 	r.errors.Add(1)
+	if r.failing.Swap(true) {
+		return
+	}
 	r.log.Warn("journal: could not "+what, "dir", r.dir, "err", err)
 }
 
@@ -154,6 +159,7 @@ func (r *ring) run() {
 			err := r.fill()
 			switch {
 			case err == nil:
+				r.failing.Store(false)
 				continue
 			case errors.Is(err, journal.ErrClosed):
 				return
@@ -171,11 +177,10 @@ func (r *ring) run() {
 }
 
 // close stops the filler and writes the indexes that wait.
-func (r *ring) close() error {
+func (r *ring) close() {
 	close(r.stop)
 	<-r.stopped
 	r.finishAll()
-	return nil
 }
 
 // settle makes sure that nothing is written to f any more.

@@ -11,6 +11,8 @@ import (
 // Scan hands out the data frames after a Seq. It verifies each header with its place in the chain and the CRC of the facts. Data is
 // jumped over, not read: a replay costs the facts. Data carries CRCs of its own, and Check reads every byte.
 //
+// Frames that were trimmed before the call are left out; ErrTrimmed says that a Trim overtook it.
+//
 // The place is a hint and may be stale; what is found there is only used when it proves to be at or before the first wanted frame.
 func (j *Journal) Scan(from journal.Place, after journal.Seq, fn func(journal.Entry) error) error {
 	lastFile, lastEnd := j.durableEnd()
