@@ -72,8 +72,12 @@ func (p *problem) document(instance string) (code int, body []byte) {
 	b = appendMember(b, "detail", f.Text)
 	b = appendMember(b, "instance", instance)
 	b = appendMember(b, "kind", kind)
+	pointer := p.pointer
+	if at, ok := f.Detail.(string); ok && f.Kind == fault.ContractBroken { // where in the event
+		pointer += at
+	}
 	for _, m := range [...][2]string{
-		{"reason", string(f.Reason)}, {"subject", f.Subject}, {"field", p.field}, {"pointer", p.pointer},
+		{"reason", string(f.Reason)}, {"subject", f.Subject}, {"field", p.field}, {"pointer", pointer},
 	} {
 		if m[1] != "" {
 			b = appendMember(b, m[0], m[1])
