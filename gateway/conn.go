@@ -157,7 +157,7 @@ func (c *Conn) WriteBuffers(bufs net.Buffers) (int64, error) {
 			return total, err
 		}
 		n, err := piece.WriteTo(c.link.Conn) // the socket itself: net uses writev for nothing else
-		c.link.l.count.out.Add(float64(n))
+		c.link.wrote(n, err)
 		total += n
 		if err != nil {
 			return total, err

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"leat/internal/clock"
@@ -17,6 +18,7 @@ type link struct {
 	id uint64
 	ip ipKey
 
+	stuck atomic.Bool // a write has failed: the peer does not take what we say
 	once  sync.Once
 	ended context.CancelFunc // set before the connection is served
 
@@ -89,12 +91,23 @@ func (c *link) Read(p []byte) (int, error) {
 
 func (c *link) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.l.count.out.Add(float64(n))
+	c.wrote(int64(n), err)
 	return n, err
 }
 
-// Close gives the slot back, at the first call.
+func (c *link) wrote(n int64, err error) {
+	c.l.count.out.Add(float64(n))
+	if err != nil {
+		c.stuck.Store(true)
+	}
+}
+
+// Close gives the slot back, at the first call. A peer that does not read gets a reset: otherwise the kernel would keep what it did
+// not take, and try for minutes.
 func (c *link) Close() error {
+	if tcp, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok && c.stuck.Load() {
+		_ = tcp.SetLinger(0)
+	}
 	err := c.Conn.Close()
 	c.once.Do(func() { c.l.leave(c) })
 	return err

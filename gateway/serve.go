@@ -86,7 +86,7 @@ const (
 //	we:   close with request 2 unread -> reset -> answer 1 may be lost, though it was sent
 func (c *link) linger() {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(clock.Now().Add(lingerTime)) != nil {
+	if !ok || c.stuck.Load() || half.CloseWrite() != nil || c.SetReadDeadline(clock.Now().Add(lingerTime)) != nil {
 		return
 	}
 	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // the end, the deadline or the limit: all are good reasons to stop
