@@ -6,10 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"leat/storage/journal/disk"
+	osfs "leat/storage/vfs/os"
 )
 
 // cli is one command line, run in this process.
@@ -258,5 +263,58 @@ func TestHistogram(t *testing.T) {
 		if i := bucketOf(v); v > bucketEnd(i) || i > 0 && v <= bucketEnd(i-1) {
 			t.Errorf("%d is in bucket %d, which ends at %d", v, i, bucketEnd(i))
 		}
+	}
+}
+
+// TestJournal looks after the journal of a node that was stopped, whole and with a byte turned over.
+func TestJournal(t *testing.T) {
+	dir := t.TempDir()
+	cfg := disk.Default()
+	cfg.FileBytes, cfg.RingBytes, cfg.FrameBytesMax = 1<<20, 0, 64<<10
+	folder := filepath.Join(dir, "shard-0", "journal")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	j, err := disk.Open(osfs.New(), filepath.ToSlash(folder), cfg, disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := cli{}
+	if out, errs, code := c.run(t.Context(), "", "journal", "check", dir); code != exitOK || !strings.Contains(out, "\tfalse\t") {
+		t.Errorf("check: code %d, %q, %s", code, out, errs)
+	}
+	if out, errs, code := c.run(t.Context(), "", "journal", "repair", dir); code != exitOK || !strings.Contains(out, "nothing to repair") {
+		t.Errorf("repair: code %d, %q, %s", code, out, errs)
+	}
+	if out, errs, code := c.run(t.Context(), "", "journal", "dump", dir); code != exitOK || !strings.Contains(out, `"kind":`) {
+		t.Errorf("dump: code %d, %q, %s", code, out, errs)
+	}
+	if _, errs, code := c.run(t.Context(), "", "journal", "repair", dir, "--act"); code != exitUsage || !strings.Contains(errs, "--yes") {
+		t.Errorf("repair --act where nobody can be asked: code %d, %s", code, errs)
+	}
+	if _, errs, code := c.run(t.Context(), "", "journal", "check", filepath.Join(dir, "nothing")); code != exitUsage || !strings.Contains(errs, "no directory") {
+		t.Errorf("no directory: code %d, %s", code, errs)
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files { // the first byte of every file that has one: the magic of its header
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b) > 0 {
+			b[0] ^= 0xff
+			if err := os.WriteFile(f, b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if out, errs, code := c.run(t.Context(), "", "journal", "check", dir); code == exitOK {
+		t.Errorf("check of a damaged journal: code %d, %q, %s", code, out, errs)
 	}
 }

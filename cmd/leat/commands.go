@@ -7,5 +7,7 @@ func (a *app) nodeCommands() []*cobra.Command {
 	return []*cobra.Command{a.serveCommand(), a.demoCommand()}
 }
 
-// directoryCommands look after a data directory whose node is stopped. (journal comes with its check.)
-func (a *app) directoryCommands() []*cobra.Command { return []*cobra.Command{a.configCommand()} }
+// directoryCommands look after a data directory whose node is stopped.
+func (a *app) directoryCommands() []*cobra.Command {
+	return []*cobra.Command{a.journalCommand(), a.configCommand()}
+}

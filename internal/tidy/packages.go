@@ -30,6 +30,9 @@ func docs(t *tree) broken {
 	for _, dir := range sorted(comments) {
 		var missing []string
 		for _, h := range headings {
+			if h == "# What" && match("gateway/*", dir) && strings.Contains(comments[dir], "\n# Spec") {
+				continue // a gateway says which specification it follows, and how far
+			}
 			if !strings.Contains("\n"+comments[dir], "\n"+h+"\n") {
 				missing = append(missing, h)
 			}

@@ -22,8 +22,8 @@ var tools = []string{"internal/*"}
 // world is what the assembly sees: everything.
 var world = []string{"**"}
 
-// door is all that a gateway, a view or a flow sees of the core.
-var door = []string{"broker", "broker/record", "broker/fault"}
+// door is all that a gateway, a view or a flow sees of the core. (filter is vocabulary: what a client asks for is compiled to its predicates.)
+var door = []string{"broker", "broker/record", "broker/fault", "broker/filter"}
 
 // core is what tests use to have the real broker: no mocks of our own packages.
 var core = []string{"broker/**", "storage/**", "node"}

@@ -29,7 +29,11 @@ func words(t *tree) broken {
 			}
 			seen[id.Name] = true
 			for _, w := range split(id.Name) {
-				if why := foreign[strings.TrimSuffix(w, "s")] + foreign[w]; why != "" {
+				why, bad := foreign[w]
+				if !bad {
+					why, bad = foreign[strings.TrimSuffix(w, "s")]
+				}
+				if bad {
 					out.add(t.at(id), id.Name+": the word "+w+" does not occur under broker and storage; "+why)
 				}
 			}
