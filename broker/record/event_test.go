@@ -250,7 +250,7 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-func TestEventToRecord_IsTheKafkaBinding(t *testing.T) {
+func TestEventToRecord_IsTheBinding(t *testing.T) {
 	e := Event{ID: "1", Source: "/s", Type: "t", Subject: "sub", Time: "2018-04-05T17:31:00Z", DataContentType: "application/json", DataSchema: "https://x/",
 		Extensions: []Attribute{{"zz", "1"}, {"traceparent", "00"}, {"b", ""}}, Key: []byte("k"), Headers: []Header{{"plain", []byte("x")}, {"plain", nil}}, Data: []byte(`{}`)}
 	want := Record{Timestamp: 1522949460000, Key: []byte("k"), Value: []byte("{}"), Headers: []Header{
