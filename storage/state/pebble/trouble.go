@@ -101,7 +101,8 @@ func (l logger) Errorf(format string, args ...any) { l.s.log.Error(fmt.Sprintf(f
 
 // Fatalf is called where Pebble cannot go on, above all when its manifest could not be written, and must not return. Ending the
 // process would take reads and every other shard with it, so only the goroutine that called stops here, for ever, with the locks it
-// holds. All later changes are answered ErrBroken; reads go on.
+// holds. All later changes are answered ErrBroken; reads go on. An Apply that is inside Pebble at that very moment and needs the
+// lock may wait for ever: its shard has lost its disk in any case, and is found by its stalled loop.
 func (l logger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
 	l.s.log.Error("state store is broken; it must be opened again", "error", err)
