@@ -333,11 +333,13 @@ type indexEntry struct {
 }
 
 const (
-	indexEntriesMax  = 240
-	footerHeadBytes  = 96
-	indexEntryBytes  = 16
-	footerUsefulSize = footerHeadBytes + indexEntriesMax*indexEntryBytes
+	indexEntriesMax = 240
+	footerHeadBytes = 96
+	indexEntryBytes = 16
 )
+
+// The index must fit its page beside the CRC: a negative number does not compile.
+const _ = uint(footerBytes - 4 - footerHeadBytes - indexEntriesMax*indexEntryBytes)
 
 func (f *footer) encode(b []byte) {
 	clear(b[:footerBytes])
