@@ -58,22 +58,31 @@ type Shard struct {
 	stop      chan struct{}
 	stopOnce  sync.Once
 	done      chan struct{}
+	flushing  sync.WaitGroup
 	state     atomic.Pointer[string] // why it does not serve; nil when it does
 }
 
 // Open replays the journal into the store's state and starts serving.
 func Open(cfg Config) (*Shard, error) {
+	s, core, err := open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	go s.run(core)
+	return s, nil
+}
+
+func open(cfg Config) (*Shard, *Core, error) {
 	pub, err := openPublished(cfg.Store, cfg.HotTailBytes, cfg.DedupWindow.Milliseconds(), cfg.OnNames)
 	if err != nil {
-		return nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
+		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
 	}
 	s := &Shard{cfg: cfg, queue: make(chan *Request, cfg.QueueMax), published: pub, stop: make(chan struct{}), done: make(chan struct{})}
 	core, err := s.recover()
 	if err != nil {
-		return nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
+		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
 	}
-	go s.run(core)
-	return s, nil
+	return s, core, nil
 }
 
 // recover opens the journal, replays what the store does not hold yet, and makes a core on top of that. It begins with a claim.
@@ -90,15 +99,10 @@ func (s *Shard) recover() (*Core, error) {
 	if t := j.Tail(); uint64(t.Seq) < after {
 		return nil, errors.Join(fmt.Errorf("the journal ends at frame %d, the state at %d: they are not of the same data directory", t.Seq, after), j.Close())
 	}
-	if t := j.Tail(); uint64(t.Seq) == after && uint64(t.Place) != mark.Place && after > 0 {
-		if mark, err = s.relocate(j, t); err != nil {
-			return nil, errors.Join(fmt.Errorf("relocate: %w", err), j.Close())
-		}
-	}
 	began, frames := s.cfg.Clock.Now(), 0
-	err = j.Scan(journal.Place(mark.Place), journal.Seq(after), func(e journal.Entry) error {
+	err = j.Scan(journal.Place(mark.Place), journal.Seq(max(after, 1)-1), func(e journal.Entry) error {
 		if uint64(e.Seq) == after {
-			return nil
+			return s.relocate(e, mark)
 		}
 		frames++
 		return s.published.Apply(uint64(e.Seq), uint64(e.Place), e.Facts, nil)
@@ -115,18 +119,19 @@ func (s *Shard) recover() (*Core, error) {
 	return core, nil
 }
 
-// relocate follows the last frame to where recovery has written it again.
-func (s *Shard) relocate(j journal.Journal, t journal.Tail) (state.Mark, error) {
-	st := s.published.store
-	rows, mark := st.NewBatch(), state.Mark{Seq: uint64(t.Seq), Place: uint64(t.Place)}
-	err := j.Scan(t.Place, t.Seq-1, func(e journal.Entry) error {
-		return stream.Relocate(st, rows, e.Facts, uint64(e.Place))
-	})
-	if err != nil {
-		rows.Discard()
-		return mark, err
+// relocate follows the last applied frame to where an earlier open of the journal has written it again. Rows that were not flushed since
+// then still name the old place, also when more frames have come behind it.
+func (s *Shard) relocate(e journal.Entry, mark state.Mark) error {
+	if uint64(e.Place) == mark.Place {
+		return nil
 	}
-	return mark, st.Apply(rows, mark)
+	st := s.published.store
+	rows := st.NewBatch()
+	if err := stream.Relocate(st, rows, e.Facts, uint64(e.Place)); err != nil {
+		rows.Discard()
+		return fmt.Errorf("relocate: %w", err)
+	}
+	return st.Apply(rows, state.Mark{Seq: mark.Seq, Place: uint64(e.Place)})
 }
 
 func (s *Shard) limits(j journal.Journal) Limits {
@@ -219,6 +224,7 @@ func (s *Shard) Unhealthy() string {
 func (s *Shard) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
 	<-s.done
+	s.flushing.Wait()
 	err := s.published.store.Flush()
 	return errors.Join(err, (*s.published.journal.Load()).Close(), s.published.store.Close())
 }

@@ -78,6 +78,9 @@ type Options struct {
 	// Random gives the numbers that keep one use of a file apart from the next and name a new journal's lineage. nil is crypto/rand. A
 	// simulation gives its own.
 	Random func() uint64
+	// Foreground starts no goroutine: nothing is filled ahead, and no index written before Close, but when Background is called. For a
+	// simulation, which must repeat itself exactly.
+	Foreground bool
 	// EpochMin is the least epoch this open may take (0: one more than the last).
 	EpochMin uint64
 }

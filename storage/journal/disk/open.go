@@ -47,7 +47,11 @@ func Open(fsys vfs.FS, dir string, cfg Config, opts Options) (*Journal, error) {
 		}
 		return nil, errors.Join(append(errs, lock.Close())...)
 	}
-	go j.ring.run()
+	if opts.Foreground {
+		close(j.ring.stopped)
+	} else {
+		go j.ring.run()
+	}
 	return j, nil
 }
 

@@ -176,6 +176,19 @@ func (r *ring) run() {
 	}
 }
 
+// Background does once what otherwise a goroutine does: it writes the indexes that wait and fills files ahead. It is for a journal that was
+// opened with Options.Foreground, between calls of Append.
+func (j *Journal) Background() {
+	j.ring.finishAll()
+	for !j.ring.full() {
+		if err := j.ring.fill(); err != nil {
+			j.ring.failedTo("fill a file ahead", err)
+			return
+		}
+		j.ring.failing.Store(false)
+	}
+}
+
 // close stops the filler and writes the indexes that wait.
 func (r *ring) close() {
 	close(r.stop)

@@ -1,0 +1,74 @@
+package shard
+
+import (
+	"errors"
+
+	"leat/storage/journal"
+)
+
+// Stepper is a shard without its goroutines: whoever holds it decides when a request is judged, a frame is taken, written and published.
+// The simulation drives it from one seed. One goroutine uses it; what Published returns may be read by many.
+//
+// The order that Shard's loop keeps, and that a driver has to keep:
+//
+//	Decide ... Decide ─▶ Take ─▶ Write ─▶ Publish        frames one after the other in each stage; Decide goes on meanwhile
+//	                              │
+//	                              └─ error: publish the frames before, answer the rest, then Forget (nothing was written) or Reopen
+type Stepper struct {
+	shard *Shard
+	core  *Core
+}
+
+// OpenStepper replays the journal into the store's state, as Open does.
+func OpenStepper(cfg Config) (*Stepper, error) {
+	s, core, err := open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Stepper{s, core}, nil
+}
+
+// Published returns what readers read.
+func (x *Stepper) Published() *Published { return x.shard.published }
+
+// Core decides. Reopen and Forget replace it.
+func (x *Stepper) Core() *Core { return x.core }
+
+// Write makes a frame durable that Core.Take has returned. After an error the frame and all that was decided after it have failed.
+func (x *Stepper) Write(f *Frame) error {
+	if f.Empty() {
+		return nil
+	}
+	place, err := (*x.shard.published.journal.Load()).Append(journal.Frame{Seq: journal.Seq(f.Seq), Facts: f.Facts, Data: f.Data})
+	f.Place = uint64(place)
+	return err
+}
+
+// Publish shows a frame that Write made durable; its requests may be answered then.
+func (x *Stepper) Publish(f *Frame) error {
+	if !f.Empty() {
+		if err := x.shard.published.Apply(f.Seq, f.Place, f.Facts, f.Data); err != nil {
+			return err
+		}
+	}
+	x.core.Published(x.shard.published.Seq())
+	return nil
+}
+
+// Forget goes on after a Write that wrote nothing (journal.ErrNoSpace): head becomes what is published. next is the sequence of the next frame,
+// which is greater than that of any taken so far.
+func (x *Stepper) Forget(next uint64) {
+	p := x.shard.published
+	x.core = NewCore(x.shard.cfg.ID, x.shard.cfg.Lineage, x.shard.limits(*p.journal.Load()), p.folder.State, p.names, p.Seq(), next)
+}
+
+// Reopen goes on after any other failed Write: it lets go of the journal and recovers from it. After an error it is called again.
+func (x *Stepper) Reopen() error {
+	closing := (*x.shard.published.journal.Load()).Close()
+	core, err := x.shard.recover()
+	if err != nil {
+		return errors.Join(err, closing)
+	}
+	x.core = core // that a failed journal does not close cleanly is of no consequence
+	return nil
+}
