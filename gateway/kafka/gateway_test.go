@@ -543,7 +543,7 @@ func TestLogin(t *testing.T) {
 func TestScramIterations_AreThoseOfRealUsers(t *testing.T) {
 	b := newBroker(t, 1, testUser)
 	s, ok := b.ScramSecret(testUser.Name, "SCRAM-SHA-256")
-	if !ok || s.Iterations != scramIterations {
+	if !ok || s.Iterations != scramIterations || len(s.Salt) != scramSaltBytes {
 		t.Errorf("%d, %v: a made-up user would stand out with %d", s.Iterations, ok, scramIterations)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/xdg-go/scram"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -35,8 +34,8 @@ var errLogin = errors.New("the user name or the secret is wrong")
 // begin again on a live connection, to prolong its login; until that has succeeded, requests are those of the old principal.
 type login struct {
 	mechanism string                    // "" before a handshake
-	raw       bool                      // tokens come bare
-	scram     *scram.ServerConversation // nil before its first token
+	raw       bool         // tokens come bare
+	scram     *scramServer // nil before its first token
 }
 
 // SaslHandshake(17), versions 0-1.
@@ -138,58 +137,44 @@ func (k *conn) plain(ctx context.Context, token []byte) (user string, err error)
 	return parts[1], k.g.b.CheckPassword(ctx, k.caller, parts[1], parts[2])
 }
 
-// scramStep is RFC 5802, without channel binding: first token and salt, second token and proof.
+// scramStep takes the first token, or the second, with which the user is known.
 func (k *conn) scramStep(token []byte) (answer []byte, user string, err error) {
-	conv := k.login.scram
-	if conv == nil {
-		hash := scram.SHA512
-		if k.login.mechanism == "SCRAM-SHA-256" {
-			hash = scram.SHA256
-		}
+	if k.login.scram == nil {
 		mechanism := k.login.mechanism
-		server, err := hash.NewServer(func(user string) (scram.StoredCredentials, error) { return k.credentials(user, mechanism) })
-		if err != nil {
-			return nil, "", err
-		}
-		conv = server.NewConversation()
-		k.login.scram = conv
+		k.login.scram = newScram(mechanism, func(user string) broker.ScramSecret { return k.secretOf(user, mechanism) })
 	}
-	text, err := conv.Step(string(token))
-	if err != nil {
-		return nil, conv.Username(), refused(conv.Username(), errLogin.Error()).(*fault.Error).From(err)
+	conv := k.login.scram
+	answer, done, err := conv.step(token)
+	switch {
+	case err != nil:
+		return nil, conv.user, fault.New(fault.Denied, "login", clip(conv.user), "%s", err).Because(fault.ReasonLogin)
+	case done:
+		return answer, conv.user, nil
 	}
-	if !conv.Done() {
-		return []byte(text), "", nil
-	}
-	if !conv.Valid() || conv.AuthzID() != "" && conv.AuthzID() != conv.Username() {
-		return nil, conv.Username(), refused(conv.Username(), errLogin.Error())
-	}
-	return []byte(text), conv.Username(), nil
+	return answer, "", nil
 }
 
 // pepper makes salts of users that do not exist: the same each time, as those of users that do.
 var pepper = func() (p [32]byte) { rand.Read(p[:]); return p }()
 
 // scramIterations is how often secrets are hashed when nobody says otherwise; what a user that does not exist is said to have.
-const scramIterations = 8192
+const (
+	scramIterations = 8192
+	scramSaltBytes  = 16
+)
 
-// credentials are those of a user. A name that is nobody's gets some that no password fits, so that asking tells nothing.
-func (k *conn) credentials(user, mechanism string) (scram.StoredCredentials, error) {
-	secret, ok := k.g.b.ScramSecret(user, mechanism)
-	if !ok {
-		mac := hmac.New(sha256.New, pepper[:])
-		mac.Write([]byte(mechanism + "\x00" + user))
-		salt := mac.Sum(nil)
-		mac.Write([]byte("key"))
-		none := make([]byte, 64)
-		copy(none, mac.Sum(nil))
-		if mechanism == "SCRAM-SHA-256" {
-			none = none[:32]
-		}
-		secret = broker.ScramSecret{Salt: salt[:16], Iterations: scramIterations, StoredKey: none, ServerKey: none}
+// secretOf is what the server keeps of a user's password. A name that is nobody's gets something that no password fits, so that asking
+// tells nothing.
+func (k *conn) secretOf(user, mechanism string) broker.ScramSecret {
+	if secret, ok := k.g.b.ScramSecret(user, mechanism); ok {
+		return secret
 	}
-	return scram.StoredCredentials{
-		KeyFactors: scram.KeyFactors{Salt: string(secret.Salt), Iters: secret.Iterations},
-		StoredKey:  secret.StoredKey, ServerKey: secret.ServerKey,
-	}, nil
+	mac := hmac.New(sha256.New, pepper[:])
+	mac.Write([]byte(mechanism + "\x00" + user))
+	salt := mac.Sum(nil)
+	none := make([]byte, 64)
+	if mechanism == "SCRAM-SHA-256" {
+		none = none[:32]
+	}
+	return broker.ScramSecret{Salt: salt[:scramSaltBytes], Iterations: scramIterations, StoredKey: none, ServerKey: none}
 }

@@ -1,0 +1,187 @@
+package clienttest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// kcat finds kcat, or skips.
+func kcat(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{os.Getenv("KCAT"), "kcat", "kafkacat"} {
+		if p, err := exec.LookPath(name); name != "" && err == nil {
+			return p
+		}
+	}
+	t.Skip("kcat is not here: apt-get install kcat, or set KCAT")
+	return ""
+}
+
+func TestKcat(t *testing.T) {
+	bin := kcat(t)
+	version, _ := run(t, "", bin, "-V")
+	t.Log(strings.TrimSpace(version))
+	n := start(t)
+	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
+		for _, acks := range []string{"0", "1", "-1", "idempotent"} {
+			t.Run(codec+"/"+acks, func(t *testing.T) {
+				topic := "kcat-" + codec + "-" + acks
+				set := []string{"-X", "acks=" + acks}
+				if acks == "idempotent" {
+					set = []string{"-X", "enable.idempotence=true"}
+				}
+				var in strings.Builder
+				for i := range 100 {
+					fmt.Fprintf(&in, "k%d:value %d\n", i, i)
+				}
+				args := append([]string{"-b", n.kafka, "-P", "-t", topic, "-K:", "-z", codec}, set...)
+				if out, err := run(t, in.String(), bin, args...); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				out, err := run(t, "", bin, "-b", n.kafka, "-C", "-q", "-t", topic, "-o", "beginning", "-e", "-f", "%k:%s\n")
+				if err != nil || out != in.String() {
+					t.Fatalf("%v\n%s", err, out)
+				}
+			})
+		}
+	}
+	if out, err := run(t, "", bin, "-b", n.kafka, "-L"); err != nil || !strings.Contains(out, `topic "kcat-zstd--1" with 1 partitions`) {
+		t.Errorf("list: %v\n%s", err, out)
+	}
+	if out, err := run(t, "", bin, "-b", n.kafka, "-Q", "-t", "kcat-none-1:0:-1"); err != nil || !strings.Contains(out, "offset 100") {
+		t.Errorf("offset: %v\n%s", err, out)
+	}
+	if out, err := run(t, "", bin, "-b", n.kafka, "-C", "-q", "-t", "kcat-none-1", "-o", "s@1", "-c", "1"); err != nil || out != "value 0\n" {
+		t.Errorf("from a time: %v\n%s", err, out)
+	}
+	if out, err := run(t, strings.Repeat("x", 2<<20), bin, "-b", n.kafka, "-P", "-t", "kcat-none-1", "-X", "message.max.bytes=10000000", "-D", "\x01", "-z", "none"); err == nil && !strings.Contains(out, "too large") {
+		t.Errorf("a record of 2 MiB: %v\n%s", err, out)
+	}
+	if out, err := run(t, "", bin, "-b", n.kafka, "-G", "group", "kcat-none-1", "-X", "socket.timeout.ms=3000", "-e", "-X", "session.timeout.ms=6000", "-c", "1"); err == nil {
+		t.Errorf("a group, which is not offered, worked: %s", out)
+	}
+}
+
+func TestKcat_LoginAndTLS(t *testing.T) {
+	bin := kcat(t)
+	n := start(t)
+	n.addUser(t)
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		t.Run(mechanism, func(t *testing.T) {
+			login := []string{"-b", n.kafka, "-X", "security.protocol=SASL_PLAINTEXT", "-X", "sasl.mechanism=" + mechanism, "-X", "sasl.username=" + user, "-X", "sasl.password="}
+			with := func(pass string, more ...string) []string {
+				a := append([]string(nil), login...)
+				a[len(a)-1] += pass
+				return append(a, more...)
+			}
+			if out, err := run(t, "x\n", bin, with(password, "-P", "-t", "t-"+mechanism)...); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if out, err := run(t, "", bin, with("wrong", "-L", "-m", "5")...); err == nil || !strings.Contains(out, "uthentication") {
+				t.Errorf("wrong password: %v\n%s", err, out)
+			}
+		})
+	}
+	s := start(t, withTLS)
+	args := []string{"-b", s.kafka, "-X", "security.protocol=SSL", "-X", "ssl.ca.location=" + s.ca, "-t", "secret"}
+	if out, err := run(t, "x\n", bin, append(args, "-P")...); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := run(t, "", bin, append(args, "-C", "-q", "-e", "-o", "beginning")...); err != nil || out != "x\n" {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestConfluentPython(t *testing.T) {
+	python := os.Getenv("PYTHON")
+	if python == "" {
+		python = "python3"
+	}
+	version, err := run(t, "", python, "-c", "import confluent_kafka as c; print(c.version(), c.libversion())")
+	if err != nil {
+		t.Skip("confluent-kafka is not here: pip install confluent-kafka, or set PYTHON to a python that has it")
+	}
+	t.Log(strings.TrimSpace(version))
+	n, users, secure := start(t), start(t), start(t, withTLS)
+	users.addUser(t)
+	out, err := run(t, "", python, "confluent.py", n.kafka, users.kafka, secure.kafka, secure.ca, user, password)
+	t.Log(out)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// javaPeers are the directories of jars, one per version of the client.
+func javaPeers(t *testing.T) []string {
+	t.Helper()
+	if _, err := exec.LookPath("java"); err != nil {
+		t.Skip("java is not here: install a JDK 17 or newer")
+	}
+	dirs := filepath.SplitList(os.Getenv("KAFKA_JARS"))
+	if len(dirs) == 0 {
+		t.Skip("the Java client is not here: see java/pom.xml, then set KAFKA_JARS")
+	}
+	return dirs
+}
+
+func TestJava(t *testing.T) {
+	for _, dir := range javaPeers(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			n, users, secure := start(t), start(t), start(t, withTLS)
+			users.addUser(t)
+			out, err := run(t, "", "java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(dir, "*"), "java/Check.java",
+				n.kafka, users.kafka, secure.kafka, secure.ca, user, password)
+			t.Log(out)
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestJavaConsoleTools(t *testing.T) {
+	for _, dir := range javaPeers(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			n := start(t)
+			tool := func(stdin, class string, args ...string) string {
+				t.Helper()
+				out, err := run(t, stdin, "java", append([]string{"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(dir, "*"), class, "--bootstrap-server", n.kafka}, args...)...)
+				if err != nil {
+					t.Fatalf("%s %v: %v\n%s", class, args, err, out)
+				}
+				return out
+			}
+			const topics, configs = "org.apache.kafka.tools.TopicCommand", "org.apache.kafka.tools.GetOffsetShell"
+			tool("", topics, "--create", "--topic", "orders", "--partitions", "2", "--config", "retention.ms=1000")
+			if out := tool("", topics, "--describe", "--topic", "orders"); !strings.Contains(out, "PartitionCount: 2") || !strings.Contains(out, "retention.ms=1000") {
+				t.Error(out)
+			}
+			tool("", topics, "--alter", "--topic", "orders", "--partitions", "3")
+			if out := tool("", topics, "--list"); !strings.Contains(out, "orders") {
+				t.Error(out)
+			}
+			tool("a\nb\nc\n", "org.apache.kafka.tools.ConsoleProducer", "--topic", "orders")
+			got := 0
+			for p := range 3 {
+				out, _ := run(t, "", "java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(dir, "*"), "org.apache.kafka.tools.consumer.ConsoleConsumer",
+					"--bootstrap-server", n.kafka, "--topic", "orders", "--partition", fmt.Sprint(p), "--offset", "earliest", "--timeout-ms", "4000")
+				for _, line := range strings.Fields(out) {
+					if line == "a" || line == "b" || line == "c" {
+						got++
+					}
+				}
+			}
+			if got != 3 {
+				t.Errorf("%d of 3 records", got)
+			}
+			if out := tool("", configs, "--topic", "orders"); strings.Count(out, "orders:") != 3 {
+				t.Error(out)
+			}
+			tool("", topics, "--delete", "--topic", "orders")
+		})
+	}
+}
