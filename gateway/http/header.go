@@ -9,6 +9,7 @@ import (
 //
 //	Euro%20%E2%82%AC     each %HH is one byte of UTF-8; what is not UTF-8 after that is refused
 //	"Euro \"x\""         a quoted string, as older versions wrote it: unquoted first, then decoded
+//	100% Euro            a % that begins no %HH stands for itself: the SDK for Go, among others, sends values as they are
 
 // decodeHeaderValue gives what a header value stands for. why is empty when it could be decoded, and says what is wrong otherwise.
 func decodeHeaderValue(v string) (value, why string) {
@@ -36,12 +37,9 @@ func decodeHeaderValue(v string) (value, why string) {
 	}
 	out := b[:0]
 	for i := 0; i < len(b); i++ {
-		if b[i] != '%' {
+		if b[i] != '%' || i+2 >= len(b) || unhex(b[i+1]) < 0 || unhex(b[i+2]) < 0 {
 			out = append(out, b[i])
 			continue
-		}
-		if i+2 >= len(b) || unhex(b[i+1]) < 0 || unhex(b[i+2]) < 0 {
-			return "", "a % in it is not followed by two hex digits; a % itself is written %25"
 		}
 		out = append(out, byte(unhex(b[i+1])<<4|unhex(b[i+2])))
 		i += 2

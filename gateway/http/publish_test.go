@@ -21,8 +21,12 @@ func TestPublish_Modes(t *testing.T) {
 		},
 		{
 			"binary", `{"n":2}`,
-			[]string{"Content-Type", "application/json", "ce-specversion", "1.0", "ce-id", "b", "ce-source", "/shop", "ce-type", "order.paid", "ce-partitionkey", "Euro%20%E2%82%AC", "ce-subject", `"say \"hi\""`},
-			map[string]string{"id": "b", "type": "order.paid", "partitionkey": "Euro €", "subject": `say "hi"`, "data.n": "2", "datacontenttype": "application/json"},
+			[]string{"Content-Type", "application/json", "ce-specversion", "1.0", "ce-id", "b", "ce-source", "/shop", "ce-type", "order.paid", "ce-partitionkey", "Euro%20%E2%82%AC", "ce-subject", `"say \"hi\""`, "ce-ext", "100% of %zz"},
+			map[string]string{"id": "b", "type": "order.paid", "partitionkey": "Euro €", "subject": `say "hi"`, "ext": "100% of %zz", "data.n": "2", "datacontenttype": "application/json"},
+		},
+		{
+			"binary with a URI as it is", "", []string{"ce-specversion", "1.0", "ce-id", "u", "ce-source", "/a%20b", "ce-type", "t", "ce-dataschema", "http://x/%2520"},
+			map[string]string{"source": "/a%20b", "dataschema": "http://x/%20"},
 		},
 		{
 			"binary without data", "", []string{"ce-specversion", "1.0", "ce-id", "c", "ce-source", "/shop", "ce-type", "t"},
@@ -153,7 +157,7 @@ func TestPublish_Refusals(t *testing.T) {
 		{"bad time", "", ce("ce-time", "yesterday"), 400, "ce-time", ""},
 		{"bad name", "", ce("ce-foo-bar", "x"), 400, "ce-foo-bar", ""},
 		{"twice", "", ce("ce-subject", "x", "ce-subject", "y"), 400, "ce-subject", ""},
-		{"half a percent", "", ce("ce-subject", "100%"), 400, "ce-subject", ""},
+		{"half a quote", "", ce("ce-subject", `"a\"`), 400, "ce-subject", ""},
 		{"not UTF-8", "", ce("ce-subject", "%C0%A0"), 400, "ce-subject", ""},
 		{"control character", "", ce("ce-subject", "a%0Ab"), 400, "ce-subject", ""},
 		{"datacontenttype as header", "", ce("ce-datacontenttype", "text/plain"), 400, "ce-datacontenttype", ""},

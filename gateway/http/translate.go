@@ -94,6 +94,9 @@ func binaryEvent(h nethttp.Header, e *record.Event) (plain bool, err error) {
 		if why != "" {
 			return false, wrong("event", "ce-"+clip(attribute), "its value cannot be read: %s", why)
 		}
+		if attribute == "source" || attribute == "dataschema" {
+			value = uriValue(value, values[0])
+		}
 		if err := setAttribute(e, attribute, value); err != nil {
 			return false, err
 		}
@@ -108,9 +111,23 @@ func binaryEvent(h nethttp.Header, e *record.Event) (plain bool, err error) {
 	return plain, nil
 }
 
+// uriValue is the value of an attribute that is a URI. Senders that do not encode headers (the SDK for Go) send /a%20b for the URI
+// /a%20b, which decoded is none any more: where decoding gives what no URI holds, the header was the URI.
+func uriValue(decoded, raw string) string {
+	for i := range len(decoded) {
+		if mustEncode(decoded[i]) && decoded[i] != '%' {
+			return raw
+		}
+	}
+	return decoded
+}
+
 func setAttribute(e *record.Event, name, value string) error {
 	if name == "datacontenttype" {
 		return wrong("event", "ce-datacontenttype", "in binary mode the header Content-Type says it")
+	}
+	if name == "" {
+		return wrong("event", "ce-", "a header is called ce- and nothing more")
 	}
 	if value == "" {
 		return nil // an empty value is one that is not there; Validate asks for what is required
