@@ -43,10 +43,9 @@ type PendingBatches struct {
 	request *shard.Request // nil: nothing was submitted
 	command *shard.Append
 	place   []int // of each of the command's entries in results
-	queued  bool
 }
 
-// SubmitBatches checks and queues a request and returns at once (it waits only while the shard's queue is full). Calls of one goroutine
+// SubmitBatches checks a request and hands it in and returns at once (it waits only while too many wait). Calls of one goroutine
 // are appended in their order. Each entry is judged alone.
 func (b *Broker) SubmitBatches(ctx context.Context, c *Caller, a BatchAppend) *PendingBatches {
 	p := &PendingBatches{b: b, c: c, ctx: ctx, results: make([]BatchResult, len(a.Entries))}

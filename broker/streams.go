@@ -310,10 +310,10 @@ func (b *Broker) nearest(c *Caller, name string) string {
 	return at
 }
 
-// distance is Levenshtein's, given up at limit.
+// distance is Levenshtein's; what is certainly beyond limit is only said to be more than that.
 func distance(a, b string, limit int) int {
-	if d := len(a) - len(b); d >= limit || -d >= limit || len(a) > 64 || len(b) > 64 {
-		return limit
+	if d := len(a) - len(b); d > limit || -d > limit || len(a) > 64 || len(b) > 64 {
+		return limit + 1
 	}
 	var row [65]int
 	for j := range len(b) + 1 {

@@ -112,7 +112,7 @@ func (w *Watch) fire() {
 type tail struct {
 	max   int64
 	bytes int64
-	queue []hotBatch // a ring would save the copying; the slice is cut when half of it is gone
+	order []hotBatch // a ring would save the copying; the slice is cut when half of it is gone
 	first int
 }
 
@@ -124,20 +124,20 @@ type hotBatch struct {
 func (t *tail) add(p *Part, b *Batch) {
 	n := int64(len(b.Raw)) + batchOverhead
 	t.bytes += n
-	t.queue = append(t.queue, hotBatch{p, n})
-	for t.bytes > t.max && t.first < len(t.queue) {
+	t.order = append(t.order, hotBatch{p, n})
+	for t.bytes > t.max && t.first < len(t.order) {
 		t.drop()
 	}
 }
 
 func (t *tail) drop() {
-	h := t.queue[t.first]
-	t.queue[t.first] = hotBatch{}
+	h := t.order[t.first]
+	t.order[t.first] = hotBatch{}
 	t.first++
-	if t.first > 1024 && t.first*2 > len(t.queue) {
-		n := copy(t.queue, t.queue[t.first:])
-		clear(t.queue[n:])
-		t.queue, t.first = t.queue[:n], 0
+	if t.first > 1024 && t.first*2 > len(t.order) {
+		n := copy(t.order, t.order[t.first:])
+		clear(t.order[n:])
+		t.order, t.first = t.order[:n], 0
 	}
 	t.bytes -= h.bytes
 	h.part.mu.Lock()

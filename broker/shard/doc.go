@@ -5,7 +5,7 @@
 // Core is the steppable part: a request is decided against head state, what was decided joins the open frame as facts. Published is the
 // other side: what durable frames have made, which everybody reads. Shard is the thin shell that moves frames between the two:
 //
-//	callers ──queue──▶ decide ──frame──▶ write + sync ──frame──▶ publish ──▶ replies, readers
+//	callers ──inbox──▶ decide ──frame──▶ write + sync ──frame──▶ publish ──▶ replies, readers
 //	                   (Core)            (journal)               (Published)
 //
 // Three goroutines, one for each arrow. While one frame is written, the next fills; so the sync time sets the size of a group by itself.

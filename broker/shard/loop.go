@@ -2,6 +2,8 @@ package shard
 
 import (
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"leat/broker/fault"
@@ -15,15 +17,27 @@ import (
 // on passes frames through without writing them. The decider sees broken, sends nothing more, and closes its end; the publisher gets
 // every frame in order, publishes none from the failed one on, and keeps them for settle. Nothing decided on a head that holds the
 // failed frame is ever answered with success.
+//
+// The express lane: when no frame is in flight and nobody else waits, handing a frame over twice would only cost two wake-ups. Then the
+// decider writes and publishes it itself. inFlight, which only the decider raises and only the publisher lowers when it is done with a
+// frame, says that the other two are idle; what they have written is visible to whoever reads it as 0.
 type pipeline struct {
-	core   *Core
-	toSync chan *Frame
-	toShow chan *Frame
-	broken chan struct{}
-	failed []*Frame // in order; read after shown is closed
-	shown  chan struct{}
-	err    error // of a publish, likewise
+	core     *Core
+	journal  journal.Journal
+	toSync   chan *Frame
+	toShow   chan *Frame
+	broken   chan struct{}
+	breaking sync.Once
+	inFlight atomic.Int32
+	writeErr error    // the first failure; of whoever writes
+	failed   []*Frame // in order; of whoever publishes
+	err      error    // of a publish, likewise
+	shown    chan struct{}
+	flushed  time.Time
 }
+
+// stop tells the decider that no frame will succeed any more.
+func (p *pipeline) stop() { p.breaking.Do(func() { close(p.broken) }) }
 
 const stallAfter = 50 * time.Millisecond
 
@@ -31,56 +45,72 @@ const stallAfter = 50 * time.Millisecond
 func (s *Shard) run(core *Core) {
 	defer close(s.done)
 	for core != nil {
-		p := &pipeline{core: core, toSync: make(chan *Frame), toShow: make(chan *Frame, 1), broken: make(chan struct{}), shown: make(chan struct{})}
 		j := *s.published.journal.Load()
-		go s.write(p, j)
+		p := &pipeline{
+			core: core, journal: j, toSync: make(chan *Frame), toShow: make(chan *Frame, 1), broken: make(chan struct{}), shown: make(chan struct{}),
+			flushed: clock.Now(),
+		}
+		go s.write(p)
 		go s.publish(p)
 		s.decide(p)
 		close(p.toSync)
 		<-p.shown
 		core = s.settle(p, j)
 	}
-	s.refuseQueued()
+	s.refuseWaiting()
 }
 
-// decide moves requests from the queue into frames until the shard stops or a frame fails.
+// decide moves requests from the inbox into frames until the shard stops or a frame fails.
 func (s *Shard) decide(p *pipeline) {
 	for {
 		if p.core.open == nil {
 			select {
-			case r := <-s.queue:
+			case r := <-s.inbox:
 				s.step(p, r)
 			case <-p.broken:
 				return
 			case <-s.stop:
-				if len(s.queue) == 0 {
+				if len(s.inbox) == 0 {
 					return
 				}
-				s.step(p, <-s.queue)
+				s.step(p, <-s.inbox)
 			}
 		}
 		// Take what is there, then hand over as soon as the writer is free; until then keep filling.
 		for !p.core.Full() {
 			select {
-			case r := <-s.queue:
+			case r := <-s.inbox:
 				s.step(p, r)
 				continue
 			default:
 			}
 			break
 		}
-		queue := s.queue
+		inbox := s.inbox
 		if p.core.Full() {
-			queue = nil
+			inbox = nil
 		}
 		p.core.open.Stamps.Decided = clock.Now()
+		if p.inFlight.Load() == 0 && len(s.inbox) == 0 {
+			f := p.core.Take()
+			s.writeFrame(p, f)
+			s.showFrame(p, f)
+			p.core.Published(s.published.Seq())
+			if p.writeErr != nil || p.err != nil {
+				return
+			}
+			continue
+		}
+		p.inFlight.Add(1)
 		select {
 		case p.toSync <- p.core.open:
 			p.core.Take()
 			p.core.Published(s.published.Seq())
-		case r := <-queue:
+		case r := <-inbox:
+			p.inFlight.Add(-1)
 			s.step(p, r)
 		case <-p.broken:
+			p.inFlight.Add(-1)
 			return
 		}
 	}
@@ -99,24 +129,27 @@ func (s *Shard) step(p *pipeline, r *Request) {
 }
 
 // write makes frames durable, one at a time.
-func (s *Shard) write(p *pipeline, j journal.Journal) {
+func (s *Shard) write(p *pipeline) {
 	defer close(p.toShow)
-	var failed error
 	for f := range p.toSync {
-		switch {
-		case failed != nil:
-			f.failed = errNotTried
-		case !f.Empty():
-			place, err := j.Append(journal.Frame{Seq: journal.Seq(f.Seq), Facts: f.Facts, Data: f.Data})
-			if err != nil {
-				failed, f.failed = err, err
-				close(p.broken)
-			}
-			f.Place = uint64(place)
-		}
-		f.Stamps.Written = clock.Now()
+		s.writeFrame(p, f)
 		p.toShow <- f
 	}
+}
+
+func (s *Shard) writeFrame(p *pipeline, f *Frame) {
+	switch {
+	case p.writeErr != nil:
+		f.failed = errNotTried
+	case !f.Empty():
+		place, err := p.journal.Append(journal.Frame{Seq: journal.Seq(f.Seq), Facts: f.Facts, Data: f.Data})
+		if err != nil {
+			p.writeErr, f.failed = err, err
+			p.stop()
+		}
+		f.Place = uint64(place)
+	}
+	f.Stamps.Written = clock.Now()
 }
 
 var errNotTried = errors.New("shard: an earlier frame failed, this one was not written")
@@ -124,32 +157,40 @@ var errNotTried = errors.New("shard: an earlier frame failed, this one was not w
 // publish shows durable frames and releases their replies.
 func (s *Shard) publish(p *pipeline) {
 	defer close(p.shown)
-	lastFlush := clock.Now()
 	for f := range p.toShow {
-		if f.failed != nil || p.err != nil {
+		s.showFrame(p, f)
+		p.inFlight.Add(-1)
+	}
+}
+
+func (s *Shard) showFrame(p *pipeline, f *Frame) {
+	if f.failed != nil || p.err != nil {
+		p.failed = append(p.failed, f)
+		return
+	}
+	if !f.Empty() {
+		if err := s.published.Apply(f.Seq, f.Place, f.Facts, f.Data); err != nil {
+			p.err = err
+			p.stop()
 			p.failed = append(p.failed, f)
-			continue
+			return
 		}
-		if !f.Empty() {
-			if err := s.published.Apply(f.Seq, f.Place, f.Facts, f.Data); err != nil {
-				p.err = err
-				p.failed = append(p.failed, f)
-				continue
-			}
-		}
-		f.Stamps.Published = clock.Now()
-		for _, r := range f.Requests {
-			close(r.done)
-		}
-		s.released(f)
-		if s.cfg.FlushInterval > 0 && clock.Since(lastFlush) > s.cfg.FlushInterval {
-			lastFlush = clock.Now()
-			go func() {
-				if err := s.published.store.Flush(); err != nil {
-					s.cfg.Log.Error("state was not flushed", "shard", s.cfg.ID, "error", err)
-				}
-			}()
-		}
+	}
+	f.Stamps.Published = clock.Now()
+	for _, r := range f.Requests {
+		close(r.done)
+	}
+	at := f.Stamps.Published
+	s.released(f)
+	if s.cfg.FlushInterval > 0 && at.Sub(p.flushed) > s.cfg.FlushInterval {
+		p.flushed = at
+		s.flushing.Go(s.flush)
+	}
+}
+
+func (s *Shard) flush() {
+	if err := s.published.store.Flush(); err != nil {
+		s.cfg.Log.Error("state was not flushed", "shard", s.cfg.ID, "error", err)
 	}
 }
 
@@ -217,7 +258,7 @@ func (s *Shard) reopen(j journal.Journal, publishing error) *Core {
 		why = "state could not be written; restart the node"
 	}
 	s.state.Store(&why)
-	s.refuseQueued()
+	s.refuseWaiting()
 	if err := j.Close(); err != nil {
 		s.cfg.Log.Warn("failed journal did not close cleanly", "shard", s.cfg.ID, "error", err)
 	}
@@ -235,22 +276,22 @@ func (s *Shard) reopen(j journal.Journal, publishing error) *Core {
 		s.cfg.Log.Error("recovery failed", "shard", s.cfg.ID, "error", err, "again_in", pause)
 		select {
 		case <-clock.After(pause):
-			s.refuseQueued()
+			s.refuseWaiting()
 		case <-s.stop:
 			return nil
 		}
 	}
 }
 
-// refuseQueued answers what is queued while the shard does not serve.
-func (s *Shard) refuseQueued() {
+// refuseWaiting answers what waits while the shard does not serve.
+func (s *Shard) refuseWaiting() {
 	why := "the node is stopping"
 	if w := s.state.Load(); w != nil {
 		why = *w
 	}
 	for {
 		select {
-		case r := <-s.queue:
+		case r := <-s.inbox:
 			r.Fault = unavailable(why)
 			close(r.done)
 		default:
@@ -262,7 +303,7 @@ func (s *Shard) refuseQueued() {
 func (s *Shard) serveRefusals() {
 	for {
 		select {
-		case r := <-s.queue:
+		case r := <-s.inbox:
 			r.Fault = unavailable(*s.state.Load())
 			close(r.done)
 		case <-s.stop:

@@ -21,7 +21,7 @@ import (
 type Config struct {
 	ID            uint16
 	Lineage       uint32
-	QueueMax      int   // requests waiting to be decided
+	InboxMax      int   // requests waiting to be decided
 	HotTailBytes  int64 // newest batches kept in memory
 	DedupWindow   time.Duration
 	Limits        Limits
@@ -53,7 +53,7 @@ type FrameStats struct {
 // Shard runs a Core: it decides on one goroutine, writes on a second, publishes on a third.
 type Shard struct {
 	cfg       Config
-	queue     chan *Request
+	inbox     chan *Request
 	published *Published
 	stop      chan struct{}
 	stopOnce  sync.Once
@@ -77,7 +77,7 @@ func open(cfg Config) (*Shard, *Core, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
 	}
-	s := &Shard{cfg: cfg, queue: make(chan *Request, cfg.QueueMax), published: pub, stop: make(chan struct{}), done: make(chan struct{})}
+	s := &Shard{cfg: cfg, inbox: make(chan *Request, cfg.InboxMax), published: pub, stop: make(chan struct{}), done: make(chan struct{})}
 	core, err := s.recover()
 	if err != nil {
 		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
@@ -151,18 +151,18 @@ func (s *Shard) CommandBytesMax() int64 {
 // ErrStopped is the cause when a request meets a shard that is stopping.
 var ErrStopped = errors.New("shard: stopped")
 
-// Submit queues a request. It waits while the queue is full. Requests of one goroutine are decided in the order of its calls.
+// Submit queues a request. It waits while too many wait. Requests of one goroutine are decided in the order of its calls.
 func (s *Shard) Submit(ctx context.Context, r *Request) error {
 	if why := s.state.Load(); why != nil {
 		return unavailable(*why)
 	}
 	select {
-	case s.queue <- r:
+	case s.inbox <- r:
 		return nil
 	default:
 	}
 	select {
-	case s.queue <- r:
+	case s.inbox <- r:
 		return nil
 	case <-ctx.Done():
 		return fault.New(fault.Unavailable, "append", "", "the node is too busy to take the request").From(ctx.Err())
@@ -220,7 +220,7 @@ func (s *Shard) Unhealthy() string {
 	return ""
 }
 
-// Close decides what is queued, writes and publishes it, flushes the rows and closes journal and store.
+// Close decides what waits, writes and publishes it, flushes the rows and closes journal and store.
 func (s *Shard) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
 	<-s.done

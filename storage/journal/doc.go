@@ -1,13 +1,18 @@
-// Package journal is the contract of the log engines.
+// Package journal is the contract of the log engine: frames appended in order by one owner, durable on return, never altered.
 //
 // # What
 //
-// A Journal appends frames atomically and in order, durable on return, and gives them back: by a scan of their facts, and by a read of
-// their data at a place. disk is the engine of a single node, memory the one of tests and dev mode.
+// Journal is the interface; the engines are in the folders below: disk is a ring of recycled files, memory is for tests, simulation and
+// nodes that keep nothing. journaltest is the suite that all of them pass.
+//
+//	Trim ──▶ ┊ frame 1041 │ frame 1042 │ frame 1045 │  ◀── Append (Seq grows, need not be dense)
+//	         ┊                                       ▲
+//	       start                                   Tail: the last durable frame
 //
 // # Promises
 //
-// They stand at the methods of Journal. Each has a test in journaltest that every engine passes.
+// A frame is there whole or not at all. An append whose outcome is not known says so, and after opening again it is there or it never
+// will be. What cannot be read back as it was written is an error with file and offset, never other bytes.
 //
 // # Imports
 //
@@ -15,9 +20,9 @@
 //
 // # Where to start
 //
-// journal.go.
+// journal.go, then disk/doc.go and docs/formats/journal.md.
 //
 // # How tested
 //
-// journaltest.
+// journaltest on every engine; crash clones and faults in disk.
 package journal
