@@ -3,6 +3,7 @@ package http
 import (
 	nethttp "net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"leat/broker"
@@ -266,7 +267,11 @@ func noRoute(path string) error {
 
 // answer writes an answer. One that is long gets time for each piece.
 func (x *call) answer(code int, contentType []string, b []byte) {
-	x.w.Header()["Content-Type"] = contentType
+	h := x.w.Header()
+	h["Content-Type"] = contentType
+	if len(b) >= smallAnswerBytes { // net/http counts what is shorter, and would send the rest in chunks
+		h["Content-Length"] = []string{strconv.Itoa(len(b))}
+	}
 	x.w.WriteHeader(code)
 	if x.r.Method == nethttp.MethodHead {
 		return
@@ -284,6 +289,9 @@ func (x *call) answer(code int, contentType []string, b []byte) {
 	}
 	_, _ = x.w.Write(b) // the client has gone; there is nobody to tell
 }
+
+// smallAnswerBytes is the length up to which net/http finds out the Content-Length by itself.
+const smallAnswerBytes = 2 << 10
 
 // Values of headers, made once. The server does not change them.
 var (
