@@ -1,0 +1,501 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"leat/broker/catalog"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/shard"
+	"leat/broker/stream"
+	"leat/storage/journal"
+	"leat/storage/state"
+	statemem "leat/storage/state/memory"
+	"leat/storage/vfs/faulty"
+)
+
+// release is the moment at which the shard answers: from here on success is a promise.
+func (w *World) release(a *attempt, f *fault.Error) {
+	o := a.op
+	o.open--
+	if f != nil {
+		o.maybe = o.maybe || f.Kind == fault.Unknown
+		w.tracef("release %s: %s", a, f.Kind)
+		w.answers = append(w.answers, answer{a, f.Kind != fault.Unknown && f.Kind != fault.Unavailable})
+		return
+	}
+	switch x := a.request.Command.(type) {
+	case *shard.Append:
+		w.released(a, x)
+		return
+	case *shard.AllocateProducer:
+		if c := o.client; c.producer == 0 {
+			c.producer, c.next, c.last, c.known = x.ID, map[lane]int32{}, map[lane]*op{}, map[lane]bool{}
+		}
+		if w.producers[x.ID] {
+			w.failf("producer id %d was given out twice", x.ID)
+		}
+		w.producers[x.ID] = true
+	}
+	w.learnNames()
+	w.tracef("release %s: ok", a)
+	w.answers = append(w.answers, answer{a, true})
+}
+
+func (w *World) released(a *attempt, x *shard.Append) {
+	o := a.op
+	if x.Stale != stream.Fresh {
+		w.tracef("release %s: stale %d", a, x.Stale)
+		if w.node != nil {
+			o.client.send(o)
+		}
+		return
+	}
+	for _, f := range x.Failed {
+		if f.Expect.Holds(f.Current) {
+			w.failf("%s: a condition that holds (%s at %d) is reported as failed", a, f.Expect, f.Current)
+		}
+	}
+	if len(x.Failed) > 0 {
+		w.tracef("release %s: conflict", a)
+		w.answers = append(w.answers, answer{a, true})
+		return
+	}
+	for i := range x.Outcomes {
+		out, p := &x.Outcomes[i], &o.parts[i]
+		if out.Err != nil {
+			w.tracef("release %s: %s %s", a, out.Err.Kind, out.Err.Reason)
+			w.answers = append(w.answers, answer{a, out.Err.Kind != fault.Conflict})
+			return
+		}
+		if p.base >= 0 && p.base != out.Base && (out.Duplicate || o.client.kind == idempotent) {
+			w.failf("%s was at offset %d and is now said to be at %d", a, p.base, out.Base)
+		}
+		if p.base < 0 || o.client.kind == named {
+			p.base = out.Base // again, when the window has passed: checkOps looks at the times
+		}
+	}
+	o.acked = true
+	w.acked++
+	w.tracef("release %s: ok at %d", a, o.parts[0].base)
+	w.answers = append(w.answers, answer{a, true})
+}
+
+// learnNames takes over which streams there are.
+func (w *World) learnNames() {
+	pub := w.node.Published()
+	var found []*catalog.Entry
+	pub.Entries(func(e *catalog.Entry) { found = append(found, e) })
+	slices.SortFunc(found, func(a, b *catalog.Entry) int { return int(a.ID) - int(b.ID) })
+	for _, e := range found {
+		st, ok := pub.Stream(record.StreamID(e.ID))
+		if !ok {
+			w.failf("the name %s is there, stream %d is not", e.Name.Name, e.ID)
+			return
+		}
+		s := w.names[e.ID]
+		if s == nil {
+			s = &simStream{name: e.Name.Name, id: record.StreamID(e.ID)}
+			w.names[e.ID] = s
+		}
+		s.partitions, s.keys = st.Partitions, st.Keys
+	}
+	for id, s := range w.names {
+		if _, ok := pub.Stream(record.StreamID(id)); !ok && !s.removing {
+			w.failf("stream %d (%s) is gone; nobody deleted it", id, s.name)
+		}
+	}
+}
+
+// placed is one record as it is stored.
+type placed struct {
+	lane
+	offset record.Offset
+	key    string
+	value  string
+	seq    uint64
+	batch  uint32
+	timeMS int64
+}
+
+// checkStored reads everything and compares it with what was answered.
+func (w *World) checkStored(when string) {
+	w.fs.SetRule(nil)
+	w.learnNames()
+	if w.err != nil {
+		return
+	}
+	all := w.readAll(when)
+	if w.err != nil {
+		return
+	}
+	w.checkOps(when, all)
+	w.checkKeys(when, all)
+	w.checkFold(when)
+	w.hash()
+	if w.err != nil {
+		w.err = fmt.Errorf("%w (checked %s)", w.err, when)
+	}
+}
+
+// readAll reads every partition from its start, checks that offsets are dense and positions grow, and that what was seen has not changed.
+func (w *World) readAll(when string) []placed {
+	pub := w.node.Published()
+	var all []placed
+	for id := uint32(1); w.names[id] != nil; id++ {
+		st, ok := pub.Stream(record.StreamID(id))
+		for n := range st.Partitions {
+			if !ok {
+				break
+			}
+			at := lane{record.StreamID(id), record.PartitionID(n)}
+			src, _ := pub.Source(at.stream, at.partition)
+			start, end := src.Part.Ends()
+			var rows []placed
+			for from := start; from < end; {
+				batches, err := pub.Read(nil, src, from, 4<<10, shard.AllSeqs)
+				if err != nil || len(batches) == 0 {
+					w.failf("%s: read %v at %d of %d: %d batches, %v", when, at, from, end, len(batches), err)
+					return nil
+				}
+				for _, b := range batches {
+					rows = append(rows, w.unpack(at, b)...)
+					from = b.Next
+				}
+			}
+			w.checkLane(at, start, end, rows)
+			if w.err != nil {
+				return nil
+			}
+			all = append(all, rows...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b placed) int {
+		if a.seq != b.seq {
+			return int(a.seq) - int(b.seq)
+		}
+		return int(a.batch) - int(b.batch)
+	})
+	for i := 1; i < len(all); i++ {
+		a, b := &all[i-1], &all[i]
+		if a.lane != b.lane && a.seq == b.seq && a.batch == b.batch {
+			w.failf("two batches have position %d/%d", a.seq, a.batch)
+		}
+		if a.timeMS > b.timeMS {
+			w.failf("append time runs backwards from frame %d to %d", a.seq, b.seq)
+		}
+	}
+	return all
+}
+
+func (w *World) unpack(at lane, b *shard.Batch) []placed {
+	var rows []placed
+	err := record.EachRecord(b.Raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
+		rows = append(rows, placed{at, r.Offset, string(r.Key), string(r.Value), b.Seq, b.Ordinal, b.TimeMS})
+		return nil
+	})
+	if err != nil {
+		w.failf("a stored batch cannot be read: %v", err)
+	}
+	return rows
+}
+
+func (w *World) checkLane(at lane, start, end record.Offset, rows []placed) {
+	if start != 0 || int(end) != len(rows) {
+		w.failf("%v is %d to %d and holds %d records", at, start, end, len(rows))
+		return
+	}
+	for i := range rows {
+		r := &rows[i]
+		if r.offset != record.Offset(i) {
+			w.failf("%v: record %d has offset %d", at, i, r.offset)
+		}
+		if i > 0 && (r.seq < rows[i-1].seq || r.seq == rows[i-1].seq && r.batch < rows[i-1].batch) {
+			w.failf("%v: position of offset %d is before that of %d", at, i, i-1)
+		}
+		w.show(at, r.offset, r.value)
+	}
+	if n := len(w.seen[at]); n > len(rows) {
+		w.failf("%v: %d records were shown, %d are there", at, n, len(rows))
+	}
+}
+
+// show notes that somebody was shown a record. It must be the same for ever.
+func (w *World) show(at lane, o record.Offset, value string) {
+	switch seen := w.seen[at]; {
+	case int(o) < len(seen):
+		if seen[o] != value {
+			w.failf("%v offset %d was %q and is %q", at, o, seen[o], value)
+		}
+	case int(o) == len(seen):
+		w.seen[at] = append(seen, value)
+	}
+}
+
+// checkOps: what was answered with success is there once, where it was said to be; the rest whole or not at all.
+func (w *World) checkOps(when string, all []placed) {
+	where := map[string][]placed{}
+	for _, r := range all {
+		where[r.value] = append(where[r.value], r)
+	}
+	for _, o := range w.ops {
+		there, missing, known := 0, 0, 0
+		for i := range o.parts {
+			p := &o.parts[i]
+			if _, ok := w.node.Published().Stream(p.stream); !ok {
+				continue // deleted, with all it held
+			}
+			known++
+			found := 0
+			for k, v := range p.values {
+				found += len(where[v])
+				for n, r := range where[v] {
+					if r.lane != p.lane || r.key != p.keys[k] {
+						w.failf("%q is in %v with key %q; it was sent to %v with key %q", v, r.lane, r.key, p.lane, p.keys[k])
+					}
+					if n > 0 && (o.client.kind != named || r.timeMS-where[v][0].timeMS <= dedupWindow.Milliseconds()) {
+						w.failf("%q is stored %d times", v, len(where[v]))
+					}
+				}
+				if p.base >= 0 && !slices.ContainsFunc(where[v], func(r placed) bool { return r.offset == p.base+record.Offset(k) }) {
+					w.failf("%q was answered to be at %v offset %d and is not there", v, p.lane, p.base+record.Offset(k))
+				}
+			}
+			delete(where, p.values[0])
+			for _, v := range p.values[1:] {
+				delete(where, v)
+			}
+			switch {
+			case found == 0:
+				missing++
+			case found >= len(p.values):
+				there++
+			default:
+				w.failf("op %d: %d of %d records of a batch are there", o.id, found, len(p.values))
+			}
+		}
+		w.checkOp(o, there, missing, known)
+	}
+	for v := range where {
+		w.failf("%s: %q is stored and nobody sent it", when, v)
+	}
+	w.checkSequences(all)
+}
+
+func (w *World) checkOp(o *op, there, missing, known int) {
+	switch {
+	case known == 0:
+	case o.acked && missing > 0:
+		w.failf("op %d was answered with success and is lost", o.id)
+	case o.atomic && there > 0 && missing > 0:
+		w.failf("op %d is there in part", o.id)
+	case there > 0 && !o.acked && !o.maybe && o.open == 0:
+		w.failf("op %d was refused and is there", o.id)
+	}
+}
+
+// checkSequences: batches of an idempotent producer stand in the order of their numbers.
+func (w *World) checkSequences(all []placed) {
+	byFirst := map[string]*op{}
+	for _, o := range w.ops {
+		if o.client.kind == idempotent && len(o.parts) > 0 {
+			byFirst[o.parts[0].values[0]] = o
+		}
+	}
+	next := map[lane]map[int]int32{}
+	for _, r := range all {
+		o := byFirst[r.value]
+		if o == nil {
+			continue
+		}
+		m := next[r.lane]
+		if m == nil {
+			m = map[int]int32{}
+			next[r.lane] = m
+		}
+		if want := m[o.client.id]; o.sequence != want {
+			w.failf("client %d: sequence %d in %v, expected %d", o.client.id, o.sequence, r.lane, want)
+		}
+		m[o.client.id] = o.sequence + int32(len(o.parts[0].values))
+	}
+}
+
+// checkKeys: what a stream keeps about its keys is what its records say; versions have no gap.
+func (w *World) checkKeys(when string, all []placed) {
+	pub := w.node.Published()
+	type keyAt struct {
+		stream record.StreamID
+		key    string
+	}
+	var order []keyAt
+	byKey := map[keyAt][]placed{}
+	for _, r := range all {
+		if k := (keyAt{r.stream, r.key}); r.key != "" {
+			if byKey[k] == nil {
+				order = append(order, k)
+			}
+			byKey[k] = append(byKey[k], r)
+		}
+	}
+	for _, k := range order {
+		rows, s := byKey[k], w.names[uint32(k.stream)]
+		switch s.keys {
+		case stream.KeysLatest:
+			e, ok, err := pub.Latest(k.stream, []byte(k.key))
+			if last := rows[len(rows)-1]; err != nil || !ok || e.Offset != last.offset || e.Partition != last.partition {
+				w.failf("%s: the latest of %v is %+v, %v, %v; expected offset %d", when, k, e, ok, err, last.offset)
+			}
+		case stream.KeysHistory, stream.KeysVersioned:
+			n := 0
+			err := pub.History(k.stream, []byte(k.key), false, func(e stream.HistoryEntry) bool {
+				if n >= len(rows) || e.Offset != rows[n].offset || e.Version != 0 && e.Version != uint64(n+1) {
+					w.failf("%s: history of %v: entry %d is %+v", when, k, n, e)
+				}
+				n++
+				return w.err == nil
+			})
+			if err != nil || n != len(rows) {
+				w.failf("%s: history of %v has %d entries of %d: %v", when, k, n, len(rows), err)
+			}
+			v, err := pub.Version(k.stream, []byte(k.key))
+			if s.keys == stream.KeysVersioned && (err != nil || v != uint64(len(rows))) {
+				w.failf("%s: version of %v is %d, %v; it has %d records", when, k, v, err, len(rows))
+			}
+		}
+	}
+}
+
+// lent is the world's journal, which a second reader must not close.
+type lent struct{ journal.Journal }
+
+func (lent) Close() error { return nil }
+
+// checkFold: the rows are what folding the journal from its start gives, byte for byte.
+func (w *World) checkFold(when string) {
+	if len(w.written) > 0 || w.err != nil {
+		return // the journal is ahead of what is published
+	}
+	fresh := statemem.New()
+	again, err := shard.OpenStepper(w.config(fresh, func() (journal.Journal, error) { return lent{w.journal}, nil }))
+	if err != nil {
+		w.failf("%s: folding the journal again: %v", when, err)
+		return
+	}
+	if got, want := again.Published().Seq(), w.node.Published().Seq(); got != want {
+		w.failf("%s: the journal ends at %d, published is %d", when, got, want)
+		return
+	}
+	if d := differ(rows(w.store, false), rows(fresh, false)); d != "" {
+		w.failf("%s: state is not the fold of the journal: %s", when, d)
+	}
+}
+
+type row struct{ key, value []byte }
+
+// rows lists a store. portable leaves out where the journal keeps a frame, which changes when recovery writes it again.
+func rows(st state.Store, portable bool) []row {
+	it, err := st.Iter(nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer it.Close()
+	var out []row
+	for ok := it.SeekGE([]byte{0}); ok; ok = it.Next() {
+		r := row{bytes.Clone(it.Key()), bytes.Clone(it.Value())}
+		if portable && r.key[0] == state.PrefixRun {
+			run, err := stream.ReadRun(r.key, r.value)
+			if err != nil {
+				panic(err)
+			}
+			run.Place = 0
+			r.value = fmt.Append(nil, run)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func differ(got, want []row) string {
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got):
+			return fmt.Sprintf("row %x is missing", want[i].key)
+		case i >= len(want):
+			return fmt.Sprintf("row %x is too much", got[i].key)
+		case !bytes.Equal(got[i].key, want[i].key):
+			return fmt.Sprintf("row %x stands where %x should", got[i].key, want[i].key)
+		case !bytes.Equal(got[i].value, want[i].value):
+			return fmt.Sprintf("row %x is %x, should be %x", got[i].key, got[i].value, want[i].value)
+		}
+	}
+	return ""
+}
+
+// hash: whenever the shard stands at a sequence, its state is the same.
+func (w *World) hash() {
+	seq := w.node.Published().Seq()
+	old, known := w.hashes[seq]
+	if !known && seq%4 > 0 {
+		return
+	}
+	var parts [][]byte
+	for _, r := range rows(w.store, true) {
+		parts = append(parts, r.key, r.value)
+	}
+	h := hashOf(parts...)
+	if w.hashes[seq] = h; known && h != old {
+		w.failf("at sequence %d the state is another than it was before", seq)
+	}
+	w.tracef("state at %d is %x", seq, h[:8])
+}
+
+// read is a reader somewhere in a partition, from memory or from the journal, sometimes with a disk that flips a bit.
+func (w *World) read() {
+	pub := w.node.Published()
+	if len(w.names) == 0 {
+		return
+	}
+	s := w.names[uint32(1+w.rng.IntN(len(w.names)))]
+	if s == nil {
+		return
+	}
+	at := lane{s.id, record.PartitionID(w.rng.IntN(max(1, s.partitions)))}
+	src, ok := pub.Source(at.stream, at.partition)
+	if !ok {
+		return
+	}
+	start, end := src.Part.Ends()
+	from := start + record.Offset(w.rng.IntN(int(end-start)+1))
+	flip := w.dice.flip > 0 && w.rng.IntN(w.dice.flip) == 0
+	if flip {
+		bit := 1 + w.rng.IntN(8<<10)
+		w.fs.SetRule(func(c faulty.Call) faulty.Fault { return faulty.Fault{FlipBit: bit} })
+	}
+	errors := w.faults
+	batches, err := pub.Read(nil, src, from, 1+w.rng.IntN(4<<10), shard.AllSeqs)
+	if flip {
+		w.fs.SetRule(nil)
+	}
+	w.tracef("read %v from %d of %d, flip %v: %d batches, %v", at, from, end, flip, len(batches), err)
+	if err != nil {
+		if !fault.Is(err, fault.Corrupt) && !fault.Is(err, fault.Unavailable) || !flip && errors == w.faults {
+			w.failf("read %v from %d: %v", at, from, err)
+		}
+		return
+	}
+	next := from
+	for _, b := range batches {
+		if b.Base > next || b.Next <= next {
+			w.failf("read %v from %d: a batch of %d to %d where %d comes next", at, from, b.Base, b.Next, next)
+		}
+		for _, r := range w.unpack(at, b) {
+			w.show(at, r.offset, r.value)
+		}
+		next = b.Next
+	}
+	if len(batches) == 0 && from < end {
+		w.failf("read %v from %d finds nothing; the end is %d", at, from, end)
+	}
+}

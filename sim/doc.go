@@ -1,0 +1,28 @@
+// Package sim runs a shard, its machines and its journal through thousands of small disasters, from one seed, on one goroutine.
+//
+// # What
+//
+// A World has a disk in memory that can lose power, a journal on it, a state store, a shard.Stepper and a handful of clients. A seed decides
+// who does what next, what goes wrong, and when the power goes. Checkers compare what is stored with what was answered.
+//
+// # Promises
+//
+// The same seed gives the same run, line by line of its trace: TestSeed_RunsTheSameTwice. What a fault may do, and what is claimed to
+// survive it, stands at the top of faults.go.
+//
+// # Imports
+//
+// Everything: only node, cmd and sim see the whole house.
+//
+// # Where to start
+//
+// faults.go (the plan), world.go (one step), client.go (who asks), check.go (what must hold).
+//
+// # How tested
+//
+// Each of `go test ./sim`: some hundred seeds, and every seed that ever found something, by name. One seed with its trace:
+//
+//	go test ./sim -run TestSeeds -seed 1234 -v
+//
+// For long: go test ./sim -run TestSeeds -for 30m (or -seeds 100000).
+package sim

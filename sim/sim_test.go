@@ -1,0 +1,76 @@
+package sim
+
+import (
+	"flag"
+	"slices"
+	"testing"
+	"time"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "run this seed only, with its trace")
+	seedsFlag = flag.Int("seeds", 300, "how many seeds to run")
+	forFlag   = flag.Duration("for", 0, "run seeds from a random one on for so long")
+)
+
+const stepsPerSeed = 900
+
+func run(t *testing.T, seed uint64, trace bool) *World {
+	t.Helper()
+	w := NewWorld(seed, trace)
+	if err := w.Run(stepsPerSeed); err != nil {
+		if trace {
+			for _, line := range w.trace {
+				t.Log(line)
+			}
+		}
+		t.Fatalf("seed %d: %v\nreplay: go test ./sim -run TestSeeds -seed %d -v", seed, err, seed)
+	}
+	return w
+}
+
+func TestSeeds(t *testing.T) {
+	if *seedFlag > 0 {
+		w := run(t, *seedFlag, true)
+		t.Logf("%d crashes, %d faults, %d reopened, %d acknowledged", w.crashes, w.faults, w.reopened, w.acked)
+		return
+	}
+	first, n := uint64(1), *seedsFlag
+	if testing.Short() {
+		n = min(n, 60)
+	}
+	began := time.Now()
+	if *forFlag > 0 {
+		first, n = uint64(began.UnixNano()), 1<<30
+	}
+	var crashes, faults, reopened, acked, done int
+	for i := range n {
+		if *forFlag > 0 && time.Since(began) > *forFlag {
+			break
+		}
+		w := run(t, first+uint64(i), false)
+		crashes, faults, reopened, acked, done = crashes+w.crashes, faults+w.faults, reopened+w.reopened, acked+w.acked, done+1
+	}
+	t.Logf("%d seeds: %d crashes, %d failed calls, %d reopened, %d acknowledged, %s", done, crashes, faults, reopened, acked, time.Since(began).Round(time.Millisecond))
+	if done >= 60 && (crashes < done || faults < done || reopened < done/4 || acked < 20*done) {
+		t.Fatal("the dice have become too kind: the runs above test little")
+	}
+}
+
+// TestSeed_RunsTheSameTwice is what makes a seed worth noting down.
+func TestSeed_RunsTheSameTwice(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		a, b := run(t, seed, true), run(t, seed, true)
+		if !slices.Equal(a.trace, b.trace) {
+			for i := range min(len(a.trace), len(b.trace)) {
+				if a.trace[i] != b.trace[i] {
+					t.Fatalf("seed %d, line %d:\n%s\n%s", seed, i, a.trace[i], b.trace[i])
+				}
+			}
+			t.Fatalf("seed %d: %d and %d lines", seed, len(a.trace), len(b.trace))
+		}
+		if len(a.trace) < stepsPerSeed/4 {
+			t.Fatalf("seed %d: a trace of %d lines shows little", seed, len(a.trace))
+		}
+	}
+}
