@@ -310,6 +310,22 @@ func (j *Journal) begin(s startOf) error {
 	return nil
 }
 
+// affirm writes the header of a file again in which no frame is known synced. Its header went out with its first frame, so it may stand in
+// memory only: after a kill between write and sync, or after a sync that failed. As soon as a file follows, the header has to be there; a
+// crash before that leaves a last file with the same header or without one.
+func (j *Journal) affirm(f *file) error {
+	h, err := j.fs.Open(path.Join(j.dir, f.name), vfs.Write)
+	if err != nil {
+		return err
+	}
+	page := make([]byte, headerPageBytes)
+	f.header.encode(page)
+	if _, err = h.WriteAt(page, 0); err == nil {
+		err = h.Sync()
+	}
+	return errors.Join(err, h.Close())
+}
+
 // blank opens a file to begin in: a filled one when there is one.
 func (j *Journal) blank(f *file, size int64) (h fileHandle, name string, err error) {
 	if size == j.cfg.FileBytes {
@@ -364,6 +380,11 @@ func (j *Journal) beginAfter(f *file, e ending) error {
 			return err
 		}
 		j.counts.rewritten.Add(1)
+	}
+	if e.syncedEnd == headerPageBytes {
+		if err := j.affirm(f); err != nil {
+			return err
+		}
 	}
 	if err := j.begin(s); err != nil {
 		return err
