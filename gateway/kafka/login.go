@@ -33,7 +33,7 @@ var errLogin = errors.New("the user name or the secret is wrong")
 // SaslAuthenticate requests after a handshake of version 1, bare, with nothing but a length before each, after one of version 0. It may
 // begin again on a live connection, to prolong its login; until that has succeeded, requests are those of the old principal.
 type login struct {
-	mechanism string                    // "" before a handshake
+	mechanism string       // "" before a handshake
 	raw       bool         // tokens come bare
 	scram     *scramServer // nil before its first token
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -38,7 +39,7 @@ type node struct {
 	log         *bytes.Buffer
 }
 
-var binary = sync.OnceValues(func() (string, error) {
+var builtBinary = sync.OnceValues(func() (string, error) {
 	if bin := os.Getenv("LEAT_BIN"); bin != "" {
 		return filepath.Abs(bin)
 	}
@@ -66,7 +67,7 @@ func withTLS(t *testing.T, n *node, args *[]string) {
 		t.Fatal(err)
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "leat clienttest"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
@@ -104,7 +105,7 @@ func withTLS(t *testing.T, n *node, args *[]string) {
 // start runs a node in memory until the test ends.
 func start(t *testing.T, options ...option) *node {
 	t.Helper()
-	bin, err := binary()
+	bin, err := builtBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,7 @@ func start(t *testing.T, options ...option) *node {
 // addUser makes the user, by the command line.
 func (n *node) addUser(t *testing.T) {
 	t.Helper()
-	bin, err := binary()
+	bin, err := builtBinary()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,13 +164,16 @@ func TestJavaConsoleTools(t *testing.T) {
 			if out := tool("", topics, "--list"); !strings.Contains(out, "orders") {
 				t.Error(out)
 			}
-			tool("a\nb\nc\n", "org.apache.kafka.tools.ConsoleProducer", "--topic", "orders")
+			if out, _ := run(t, "", "java", "-cp", filepath.Join(dir, "*"), "org.apache.kafka.tools.ConsoleProducer", "--version"); strings.Contains(out, "ClassNotFound") {
+				t.Skip("kafka-tools of this version has no console producer (4.0 and later do); topics were created, described, altered and listed")
+			}
+			tool("one-a\none-b\none-c\n", "org.apache.kafka.tools.ConsoleProducer", "--topic", "orders")
 			got := 0
 			for p := range 3 {
 				out, _ := run(t, "", "java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(dir, "*"), "org.apache.kafka.tools.consumer.ConsoleConsumer",
 					"--bootstrap-server", n.kafka, "--topic", "orders", "--partition", fmt.Sprint(p), "--offset", "earliest", "--timeout-ms", "4000")
 				for _, line := range strings.Fields(out) {
-					if line == "a" || line == "b" || line == "c" {
+					if strings.HasPrefix(line, "one-") {
 						got++
 					}
 				}
