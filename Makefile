@@ -65,8 +65,10 @@ crash: build ## kill -9 under load, 200 cycles, with a checker
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 200 $(CRASH)
 
 .PHONY: bench
-bench: build ## the table of docs/benchmarks.md, measured here
-	cd conformance && go run ./bench -leat ../bin/leat $(BENCH)
+bench: build ## the table of docs/benchmarks.md, measured here; CEILING= source folder of the Kafka yardstick
+	cd conformance && $(BUILD) -o ../bin/bench ./bench && $(BUILD) -o ../bin/yardstick ./bench/yardstick
+	$(if $(CEILING),cd $(CEILING) && go build -o $(CURDIR)/bin/ceiling .)
+	bin/bench -leat bin/leat -yardstick bin/yardstick $(if $(CEILING),-ceiling bin/ceiling) $(BENCH)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each

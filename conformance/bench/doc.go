@@ -1,0 +1,27 @@
+// Bench measures the table of docs/benchmarks.md on the machine it runs on.
+//
+// # What
+//
+// A row is one kind of work. Where a row has a yardstick, both are measured by the same client code, in pairs: Leat, yardstick, yardstick,
+// Leat and so on, so that what disturbs the machine disturbs both. A row reports the median of all runs of either side with the least and
+// the most, and the median of the pairs' ratios.
+//
+// # Promises
+//
+// Leat is the real binary, started on a new data directory whose ring is zero-filled ahead; the yardstick writes into a file that is
+// zero-filled ahead on the same disk. Both are warmed alike. What cannot be measured here (a yardstick is missing, files may not be
+// opened) is said loudly and stands in the report. Every process that was started is ended, every directory removed.
+//
+// # Imports
+//
+// franz-go and the standard library; nothing of Leat.
+//
+// # Where to start
+//
+// main.go has the rows; kafka.go, http.go, follow.go, versions.go and size.go do the work; proc.go starts what is measured; report.go
+// makes the table. yardstick is the empty HTTP server that HTTP rows are held against.
+//
+// # How tested
+//
+// bench_test.go: the statistics, the raw HTTP client, and the yardstick against its file. The rows themselves: -quick.
+package main

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// bench is one run of the program: what is asked for and what has been measured.
+type bench struct {
+	leat, ceiling, yardstick string // programs
+	dir                      string // on the disk to measure
+	config                   string // more lines of the node's configuration
+	pairs, latencyRuns       int
+	volume, warmBytes        int   // bytes of a throughput run, and of its warm-up
+	ring                     int64 // bytes zero-filled ahead
+	latencyFor, workFor      time.Duration
+	followers, pollers       int
+	keys, manyKeys           int
+	manyKeysFor              time.Duration
+	streams                  int
+	quick                    bool
+	rows                     []*row
+}
+
+// work is what -only chooses from.
+type work struct {
+	name, about string
+	needs       func(*bench) string // "", or why it cannot be measured here
+	run         func(*bench, context.Context) error
+}
+
+func works() []work {
+	ceiling := func(b *bench) string { return missing(b.ceiling, "the ceiling; give make CEILING=its source folder") }
+	return []work{
+		{"kafka-1k", "produce and consume, 1 KiB", ceiling, func(b *bench, ctx context.Context) error { return b.throughput(ctx, 1024) }},
+		{"kafka-128", "produce and consume, 128 B", ceiling, func(b *bench, ctx context.Context) error { return b.throughput(ctx, 128) }},
+		{"kafka-ack", "latency of acknowledgements", ceiling, (*bench).latency},
+		{"kafka-streams", "1,000 streams written in turn", ceiling, (*bench).manyStreams},
+	}
+}
+
+func missing(program, what string) string {
+	if program == "" {
+		return "not given: " + what
+	}
+	if _, err := os.Stat(program); err != nil {
+		return "not found: " + what
+	}
+	return ""
+}
+
+func main() {
+	b := &bench{}
+	only := flag.String("only", "", "comma-separated; default all: "+names())
+	out := flag.String("out", "", "write FILE.md and FILE.json")
+	flag.StringVar(&b.leat, "leat", "../bin/leat", "the binary to measure")
+	flag.StringVar(&b.ceiling, "ceiling", "", "program that Kafka rows are held against; without it they are skipped")
+	flag.StringVar(&b.yardstick, "yardstick", "../bin/yardstick", "program that HTTP rows are held against")
+	flag.StringVar(&b.dir, "dir", os.TempDir(), "folder on the disk to measure")
+	flag.StringVar(&b.config, "config", "", "more lines of Leat's configuration file")
+	flag.IntVar(&b.pairs, "pairs", 5, "pairs of runs")
+	flag.IntVar(&b.latencyRuns, "latency-runs", 9, "pairs of runs of a latency row")
+	volume := flag.Int("volume", 1000, "MB of a throughput run")
+	ring := flag.Int("ring", 3072, "MiB that are zero-filled ahead, for either side")
+	flag.BoolVar(&b.quick, "quick", false, "a smoke run: one pair of everything, small")
+	flag.Parse()
+	b.volume, b.ring, b.warmBytes = *volume*1_000_000, int64(*ring)<<20, 64<<20
+	b.latencyFor, b.workFor, b.manyKeysFor = 5*time.Second, 10*time.Second, 100*time.Second
+	b.followers, b.pollers, b.keys, b.manyKeys, b.streams = 1000, 1000, 1_000_000, 10_000_000, 100_000
+	if b.quick {
+		b.pairs, b.latencyRuns, b.volume, b.ring, b.warmBytes = 1, 1, 32_000_000, 256<<20, 1<<20
+		b.latencyFor, b.workFor, b.manyKeysFor = time.Second, time.Second, 2*time.Second
+		b.followers, b.pollers, b.keys, b.manyKeys, b.streams = 50, 50, 50_000, 100_000, 1000
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := b.run(ctx, *only)
+	cancel()
+	fmt.Println()
+	b.markdown(os.Stdout)
+	if *out != "" {
+		err = errors.Join(err, b.write(*out))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func names() string {
+	var n []string
+	for _, w := range works() {
+		n = append(n, w.name)
+	}
+	return strings.Join(n, ",")
+}
+
+// run does the chosen work. A row that fails does not keep the others from being measured.
+func (b *bench) run(ctx context.Context, only string) error {
+	chosen := map[string]bool{}
+	for n := range strings.SplitSeq(only, ",") {
+		if n != "" {
+			chosen[n] = true
+		}
+	}
+	var errs []error
+	all := len(chosen) == 0
+	for _, w := range works() {
+		if !all && !chosen[w.name] {
+			continue
+		}
+		delete(chosen, w.name)
+		if ctx.Err() != nil {
+			return errors.Join(append(errs, ctx.Err())...)
+		}
+		if why := w.needs(b); why != "" {
+			b.skip(w.name, why)
+			continue
+		}
+		fmt.Printf("%s: %s\n", w.name, w.about)
+		if err := w.run(b, ctx); err != nil {
+			fmt.Fprintf(os.Stderr, "FAILED %s: %v\n", w.name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", w.name, err))
+		}
+	}
+	for n := range chosen {
+		errs = append(errs, fmt.Errorf("-only %s: there is %s", n, names()))
+	}
+	return errors.Join(errs...)
+}
+
+func (b *bench) write(name string) error {
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".md"), ".json")
+	var text strings.Builder
+	b.markdown(&text)
+	return errors.Join(os.WriteFile(name+".md", []byte(text.String()), 0o644), b.json(name+".json"))
+}
+
+func (b *bench) machine() string {
+	model := runtime.GOARCH
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+				model = strings.TrimSpace(v)
+				break
+			}
+		}
+	}
+	load := "?"
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		load = strings.Fields(string(text))[0]
+	}
+	return fmt.Sprintf("%s, %d cores, %s %s, load at the end %s, %s", model, runtime.NumCPU(), runtime.GOOS, filepath.Base(b.leat), load, time.Now().Format("2006-01-02 15:04"))
+}
