@@ -10,7 +10,7 @@ import (
 )
 
 // identities answers "was this (source, id) seen within the window?", nearly always from memory: the rows are in the store by the minute
-// of their first sight, and for each minute a Bloom filter says whether it is worth looking there. Filters grow by chunks with what
+// of their first sight, and for each minute Bloom filters say whether it is worth looking there. Filters grow by chunks with what
 // is in them, so a quiet node holds next to nothing; when all chunks together pass filterBytesMax no more are made and the minutes
 // beyond are always looked up.
 type identities struct {
@@ -29,21 +29,31 @@ type minute struct {
 }
 
 const (
-	bloomBits      = 1 << 20 // 128 KiB
-	bloomPerChunk  = 100_000 // about 10 bits each: 1 in 100 is looked up in vain
-	bloomProbes    = 6
-	filterBytesMax = 64 << 20
+	bloomLeast     = 1 << 12 // identities in a minute's first chunk; each next one holds four times as many,
+	bloomMost      = 1 << 22 // up to this
+	bloomBitsEach  = 16      // with 8 probes: 6 in 10,000 are looked up in vain
+	bloomProbes    = 8
+	filterBytesMax = 64 << 20 // of all minutes together
 )
 
+// bloom is a Bloom filter for a number of identities that is a power of two.
 type bloom struct {
-	n    int
-	bits [bloomBits / 64]uint64
+	n, max int
+	mask   uint64
+	bits   []uint64
 }
+
+func newBloom(max int) *bloom {
+	bits := max * bloomBitsEach
+	return &bloom{max: max, mask: uint64(bits - 1), bits: make([]uint64, bits/64)}
+}
+
+func (b *bloom) bytes() int { return len(b.bits) * 8 }
 
 func (b *bloom) add(id stream.Identity) {
 	h1, h2 := binary.LittleEndian.Uint64(id[:8]), binary.LittleEndian.Uint64(id[8:])|1
 	for range bloomProbes {
-		i := h1 % bloomBits
+		i := h1 & b.mask
 		b.bits[i/64] |= 1 << (i % 64)
 		h1 += h2
 	}
@@ -53,7 +63,7 @@ func (b *bloom) add(id stream.Identity) {
 func (b *bloom) has(id stream.Identity) bool {
 	h1, h2 := binary.LittleEndian.Uint64(id[:8]), binary.LittleEndian.Uint64(id[8:])|1
 	for range bloomProbes {
-		i := h1 % bloomBits
+		i := h1 & b.mask
 		if b.bits[i/64]&(1<<(i%64)) == 0 {
 			return false
 		}
@@ -99,13 +109,18 @@ func (d *identities) addTo(number int64, id stream.Identity) {
 		d.minutes = append(d.minutes, m)
 	}
 	n := len(m.chunks)
-	if n == 0 || m.chunks[n-1].n >= bloomPerChunk {
-		if d.bytes+bloomBits/8 > filterBytesMax {
+	if n == 0 || m.chunks[n-1].n >= m.chunks[n-1].max {
+		size := bloomLeast
+		if n > 0 {
+			size = min(4*m.chunks[n-1].max, bloomMost)
+		}
+		if d.bytes+size*bloomBitsEach/8 > filterBytesMax {
 			m.blind = true
 			return
 		}
-		d.bytes += bloomBits / 8
-		m.chunks = append(m.chunks, &bloom{})
+		c := newBloom(size)
+		d.bytes += c.bytes()
+		m.chunks = append(m.chunks, c)
 		n++
 	}
 	m.chunks[n-1].add(id)
@@ -122,7 +137,9 @@ func (d *identities) advance(f *stream.Folder, timeMS int64) {
 	d.dropped = oldest
 	n := 0
 	for n < len(d.minutes) && d.minutes[n].number < oldest {
-		d.bytes -= len(d.minutes[n].chunks) * bloomBits / 8
+		for _, c := range d.minutes[n].chunks {
+			d.bytes -= c.bytes()
+		}
 		n++
 	}
 	if n > 0 {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"strings"
 
@@ -23,6 +24,7 @@ type serveOptions struct {
 	listen, advertise []string
 	dev, insecure     bool
 	logLevel          string
+	cpuProfile        string
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -42,6 +44,7 @@ func (a *app) serveCommand() *cobra.Command {
 	f.StringArrayVar(&o.advertise, "advertise", nil, "NAME=HOST:PORT, repeatable: the address clients are told")
 	f.BoolVar(&o.dev, "dev", false, "keep all in memory, choose free ports, print them as JSON")
 	f.BoolVar(&o.insecure, "insecure", false, "listen beyond loopback although there are no users")
+	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile (pprof) to this file until the node stops")
 	f.StringVar(&o.logLevel, "log", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -101,6 +104,11 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	stopProfile, err := startProfile(o.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer stopProfile()
 	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 	began := clock.Now()
 	n, err := node.Open(node.Options{
@@ -129,6 +137,23 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	log.Info("stopped")
 	return nil
+}
+
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close() // the profile is a help, not a result
+	}, nil
 }
 
 func (a *app) configCommand() *cobra.Command {
