@@ -64,12 +64,14 @@ func (w *World) released(a *attempt, x *shard.Append) {
 		return
 	}
 	for i := range x.Outcomes {
-		out, p := &x.Outcomes[i], &o.parts[i]
-		if out.Err != nil {
-			w.tracef("release %s: %s %s", a, out.Err.Kind, out.Err.Reason)
-			w.answers = append(w.answers, answer{a, out.Err.Kind != fault.Conflict})
+		if err := x.Outcomes[i].Err; err != nil { // of an atomic one the others say nothing then; the rest have one entry
+			w.tracef("release %s: %s %s", a, err.Kind, err.Reason)
+			w.answers = append(w.answers, answer{a, err.Kind != fault.Conflict})
 			return
 		}
+	}
+	for i := range x.Outcomes {
+		out, p := &x.Outcomes[i], &o.parts[i]
 		if p.base >= 0 && p.base != out.Base && (out.Duplicate || o.client.kind == idempotent) {
 			w.failf("%s was at offset %d and is now said to be at %d", a, p.base, out.Base)
 		}
@@ -255,7 +257,7 @@ func (w *World) checkOps(when string, all []placed) {
 					if r.lane != p.lane || r.key != p.keys[k] {
 						w.failf("%q is in %v with key %q; it was sent to %v with key %q", v, r.lane, r.key, p.lane, p.keys[k])
 					}
-					if n > 0 && (o.client.kind != named || r.timeMS-where[v][0].timeMS <= dedupWindow.Milliseconds()) {
+					if n > 0 && (o.client.kind != named || max(o.latest, r.timeMS)-where[v][0].timeMS <= dedupWindow.Milliseconds()) {
 						w.failf("%q is stored %d times", v, len(where[v]))
 					}
 				}

@@ -48,6 +48,7 @@ type op struct {
 	identity *stream.Identity
 	expect   stream.Expect // keyed
 	sequence int32         // idempotent
+	latest   int64         // named: time of day when it was last asked for, the greatest
 
 	attempts int
 	open     int  // attempts without an answer
@@ -278,7 +279,9 @@ func (c *client) resolve(o *op) (*shard.Append, string) {
 	cmd.Origin = stream.Origin{Protocol: "sim", Client: fmt.Sprint("client ", c.id)}
 	cmd.Atomic = o.atomic
 	if o.identity != nil {
-		f, seen, err := pub.Identity(*o.identity, c.w.clock.Now().UnixMilli())
+		now := c.w.clock.Now().UnixMilli()
+		o.latest = max(o.latest, now)
+		f, seen, err := pub.Identity(*o.identity, now)
 		if err != nil {
 			c.w.failf("look up an identity: %v", err)
 		}

@@ -25,8 +25,8 @@ import (
 // Bit flips. A read gives back a changed bit. Claimed for reads of events: it is refused as corrupt, never served. Not claimed while a
 // journal is being opened: there a flip in what follows the last seal cannot be told from a torn write (docs/formats/journal.md names the place).
 //
-// Clocks. The time of day jumps forwards and backwards by minutes. Claimed: append times never run backwards; the dedup window is measured in
-// append time, so a jump forward shortens it. Jumps here stay below the day after which idle producers are forgotten.
+// Clocks. The time of day jumps forwards and backwards by minutes. Claimed: append times never run backwards; the dedup window counts
+// from the append time of the first to the time of day of the next or the latest append time, so a jump forward shortens it. Jumps here stay below the day after which idle producers are forgotten.
 //
 // Clients and wires. Requests wait long enough to be judged on rows that have changed since. Answers arrive late, in another order, or never;
 // the client then asks again while its first request may still be under way. Claimed: an idempotent producer leaves no duplicates and no
