@@ -12,6 +12,8 @@ import (
 type Config struct {
 	// BodyBytesMax is the longest request body.
 	BodyBytesMax int `yaml:"body_bytes_max"`
+	// PageBytesMax is how much of events one page holds; one event is always given.
+	PageBytesMax int `yaml:"page_bytes_max"`
 	// EventsMax is the most events in one batch or one atomic append.
 	EventsMax int `yaml:"events_max"`
 	// HeartbeatInterval is how often a follower that has nothing to read is sent a comment (SSE) or a ping (WebSocket).
@@ -32,6 +34,7 @@ type Config struct {
 // The least and the most of each limit.
 const (
 	bodyBytesLeast, bodyBytesMost = 1 << 10, 256 << 20
+	pageBytesLeast, pageBytesMost = 1 << 10, 256 << 20
 	eventsLeast, eventsMost       = 1, 100_000
 	followersLeast, followersMost = 1, 1_000_000
 	flushLeast, flushMost         = 1, 10_000
@@ -42,6 +45,7 @@ const (
 func Default() Config {
 	return Config{
 		BodyBytesMax:      16 << 20,
+		PageBytesMax:      16 << 20,
 		EventsMax:         10_000,
 		HeartbeatInterval: 15 * time.Second,
 		RetryAfter:        time.Second,
@@ -58,6 +62,7 @@ func (c *Config) Validate() error {
 		is, least, most int
 	}{
 		{"body_bytes_max", c.BodyBytesMax, bodyBytesLeast, bodyBytesMost},
+		{"page_bytes_max", c.PageBytesMax, pageBytesLeast, pageBytesMost},
 		{"events_max", c.EventsMax, eventsLeast, eventsMost},
 		{"followers_max", c.FollowersMax, followersLeast, followersMost},
 		{"flush_events_max", c.FlushEventsMax, flushLeast, flushMost},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	nethttp "net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -196,6 +197,55 @@ func TestSSE_HeartbeatAndGoneClients(t *testing.T) {
 	}
 	_ = f.res.Body.Close()
 	s.eventually("the follower to go", func() bool { return s.metric("leat_http_followers") == 0 })
+}
+
+// Over HTTP/2 a connection cannot be taken over; following works all the same.
+func TestSSE_HTTP2(t *testing.T) {
+	s := start(t, func(c *Config) { c.HeartbeatInterval = 100 * time.Millisecond })
+	s.fill("orders", 2)
+	srv := s.g.newServer("h2", gateway.Default(), s.l.Operation)
+	web := httptest.NewUnstartedServer(srv)
+	web.EnableHTTP2 = true
+	web.StartTLS()
+	defer web.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	req, err := nethttp.NewRequestWithContext(ctx, "GET", web.URL+"/v1/streams/orders/events?from=earliest", nethttp.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	res, err := web.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.ProtoMajor != 2 {
+		t.Fatalf("spoke %s", res.Proto)
+	}
+	c := &sseClient{t, res, bufio.NewReader(res.Body)}
+	if e := c.next(); e.retry != "1000" {
+		t.Errorf("first: %+v", e)
+	}
+	for i := range 2 {
+		if e := c.next(); e.n(t) != i || e.id == "" {
+			t.Errorf("event %d: %+v", i, e)
+		}
+	}
+	if e := c.next(); e.comment == "" {
+		t.Errorf("want a comment, got %+v", e)
+	}
+	s.want(201, "POST", "/v1/streams/orders/events", event("x", "t", "", `{"n":2}`), "Content-Type", mediaEvent)
+	for e := c.next(); ; e = c.next() {
+		if e.comment == "" {
+			if e.n(t) != 2 {
+				t.Errorf("live: %+v", e)
+			}
+			break
+		}
+	}
+	srv.followers.stop()
+	s.eventually("the follower to end", func() bool { return s.metric("leat_http_followers") == 0 })
 }
 
 func TestSSE_DrainEndsFollowersAndTheyResume(t *testing.T) {

@@ -86,7 +86,7 @@ func (x *call) read(streams []string) error {
 	}
 	buf := buffers.Get().(*[]byte)
 	defer putBuffer(buf)
-	*buf = appendPage((*buf)[:0], &page, m.where)
+	*buf = appendPage((*buf)[:0], &page, m.where, x.g.config.PageBytesMax)
 	x.answer(nethttp.StatusOK, contentTypeJSON, *buf)
 	return nil
 }
@@ -135,10 +135,15 @@ func fieldOf(err error, field string) error {
 	return p
 }
 
-// appendPage appends {"events":[…],"stored":[…],"next":…,"caught_up":…}. stored says, event by event, where it is.
-func appendPage(b []byte, page *broker.Page, w *where) []byte {
+// appendPage appends {"events":[…],"stored":[…],"next":…,"caught_up":…}. stored says, event by event, where it is. A page of many
+// bytes is cut short, and goes on after its last event.
+func appendPage(b []byte, page *broker.Page, w *where, bytesMax int) []byte {
 	b = append(b, `{"events":[`...)
 	for i, d := range page.Events {
+		if i > 0 && len(b)+len(d.Encoded(formatJSON, encodeJSON)) > bytesMax {
+			page.Events, page.Next, page.CaughtUp = page.Events[:i], page.Events[i-1].Position, false
+			break
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}

@@ -164,4 +164,36 @@ func TestRead_Namespaces(t *testing.T) {
 		t.Errorf("blue: %s", a.body)
 	}
 	s.want(400, "GET", "/v1/streams/orders/events?namespace=blue", "", "Leat-Namespace", "red")
+	for _, bad := range []string{"a/b", "..", strings.Repeat("x", 250)} {
+		checkProblem(t, s.do("POST", "/v1/streams/orders/events", "x", "Leat-Namespace", bad), 400)
+	}
+}
+
+// A page holds so many bytes of events, and the next goes on where it was cut.
+func TestRead_PagesAreCutAtTheirBytes(t *testing.T) {
+	s := start(t, func(c *Config) { c.PageBytesMax = 1 << 10 })
+	s.fill("orders", 12)
+	for _, dir := range []string{"forward", "backward"} {
+		got, next, pages := "", "", 0
+		for range 20 {
+			q := "/v1/streams/orders/events?direction=" + dir
+			if next != "" {
+				q += "&from=" + next
+			}
+			a := s.want(200, "GET", q, "")
+			if a.len("events") == 0 && a.str("caught_up") != "true" || a.len("events") != a.len("stored") {
+				t.Fatalf("page: %s", a.body)
+			}
+			got += numbers(a)
+			next = a.str("next")
+			pages++
+			if a.str("caught_up") == "true" {
+				break
+			}
+		}
+		want := map[string]string{"forward": "0 1 2 3 4 5 6 7 8 9 10 11 ", "backward": "11 10 9 8 7 6 5 4 3 2 1 0 "}[dir]
+		if got != want || pages < 2 {
+			t.Errorf("%s: %q in %d pages", dir, got, pages)
+		}
+	}
 }

@@ -5,9 +5,11 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"leat/broker"
 	"leat/broker/fault"
+	"leat/broker/record"
 	"leat/gateway"
 	"leat/internal/clock"
 )
@@ -78,6 +80,7 @@ type call struct {
 	g      *server
 	w      nethttp.ResponseWriter
 	r      *nethttp.Request
+	began  time.Time
 	who    broker.Caller
 	params [pathSegmentsMax]string
 	query  url.Values // parsed when first asked for
@@ -90,14 +93,13 @@ func (x *call) caller() *broker.Caller { return &x.who }
 
 // ServeHTTP serves one request: guard, route, login, handler, and the count of it.
 func (s *server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
-	start := clock.Now()
-	x := &call{g: s, w: w, r: r}
+	x := &call{g: s, w: w, r: r, began: clock.Now()}
 	defer x.body.free()
 	op, err := x.serve()
 	if err != nil {
 		s.refuse(w, r, err)
 	}
-	op.Done(clock.Since(start), err)
+	op.Done(clock.Since(x.began), err)
 }
 
 func (x *call) serve() (*gateway.Operation, error) {
@@ -143,6 +145,11 @@ func (x *call) identify(open bool) error {
 				return wrong("request", "namespace", "the header Leat-Namespace says %q and the query says %q", clip(x.who.Namespace), clip(ns))
 			}
 			x.who.Namespace = ns
+		}
+	}
+	if x.who.Namespace != "" {
+		if err := record.CheckStreamName(x.who.Namespace); err != nil {
+			return wrong("request", "namespace", "the name of a namespace follows the rules of stream names: %s", fault.As(err).Text)
 		}
 	}
 	if open {

@@ -9,7 +9,6 @@ import (
 	"leat/broker"
 	"leat/broker/fault"
 	"leat/broker/record"
-	"leat/internal/clock"
 )
 
 // This is the only file that knows both vocabularies: CloudEvents over HTTP on one side, entries, records and keys on the other.
@@ -228,7 +227,7 @@ func (x *call) entry(e *record.Event, partial bool) (broker.EventEntry, error) {
 		return broker.EventEntry{}, err
 	}
 	e.Key = bytes.Clone(e.Key) // the broker keeps it, and the body, which it may point into, is reused
-	entry := broker.EventEntry{Stream: x.target.stream, Partition: record.NoPartition, Record: record.EventToRecord(e, clock.Now().UnixMilli())}
+	entry := broker.EventEntry{Stream: x.target.stream, Partition: record.NoPartition, Record: record.EventToRecord(e, x.began.UnixMilli())}
 	if e.Key == nil && entry.Record.Key != nil { // the subject is the key
 		entry.Record.Key = bytes.Clone(entry.Record.Key)
 	}
