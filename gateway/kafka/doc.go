@@ -9,6 +9,8 @@
 //	CreateTopics 0-7             DeleteTopics 0-5      CreatePartitions 0-3          DescribeConfigs 0-4
 //	AlterConfigs 0-2             IncrementalAlterConfigs 0-1
 //
+// # Mapping
+//
 //	their word            ours
 //	topic                 stream of the same name
 //	partition, offset     partition, offset

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -107,6 +108,32 @@ func TestProduce_Refusals(t *testing.T) {
 				t.Errorf("the good partition was refused with it: %d", ps[0].ErrorCode)
 			}
 		})
+	}
+}
+
+// A request that is longer than its first piece of memory is read piece by piece, and whole.
+func TestProduce_LargeRequest(t *testing.T) {
+	b := newBroker(t, 1)
+	c := dial(t, serve(t, b))
+	create(c, "orders", 6)
+	var parts [][]byte
+	for i := range 6 {
+		parts = append(parts, batch(t, strings.Repeat(string(rune('a'+i)), 900_000)))
+	}
+	for i, p := range ask[*kmsg.ProduceResponse](c, produceRequest("orders", -1, parts...), 9).Topics[0].Partitions {
+		if p.ErrorCode != 0 {
+			t.Errorf("partition %d: %d %s", i, p.ErrorCode, str(p.ErrorMessage))
+		}
+	}
+	q := fetchRequest("orders", 0, 0, 1)
+	q.Topics[0].Partitions[0].Partition = 5
+	if p := ask[*kmsg.FetchResponse](c, q, 11).Topics[0].Partitions[0]; !bytes.Contains(p.RecordBatches, []byte("ffff")) || len(p.RecordBatches) < 900_000 {
+		t.Errorf("%d bytes came back", len(p.RecordBatches))
+	}
+	for deadline := time.Now().Add(5 * time.Second); b.MemoryReserved() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes are still reserved", b.MemoryReserved())
+		}
 	}
 }
 
@@ -545,5 +572,35 @@ func TestScramIterations_AreThoseOfRealUsers(t *testing.T) {
 	s, ok := b.ScramSecret(testUser.Name, "SCRAM-SHA-256")
 	if !ok || s.Iterations != scramIterations || len(s.Salt) != scramSaltBytes {
 		t.Errorf("%d, %v: a made-up user would stand out with %d", s.Iterations, ok, scramIterations)
+	}
+}
+
+// A panic while one connection is answered ends that connection, gives its memory back, and nothing else.
+func TestPanic_EndsOneConnection(t *testing.T) {
+	a := findAPI(60)
+	handle := a.handle
+	a.handle = func(*conn, context.Context, *slot, kmsg.Request) (kmsg.Response, error) { panic("boom") }
+	defer func() { a.handle = handle }()
+	b := newBroker(t, 1)
+	addr := serve(t, b)
+	other, c := dial(t, addr), dial(t, addr)
+	create(other, "orders", 1)
+	for range 5 {
+		c.send(produceRequest("orders", -1, batch(t, "x")), 9)
+	}
+	c.send(kmsg.NewPtrDescribeClusterRequest(), 0)
+	for range 5 {
+		c.send(produceRequest("orders", -1, batch(t, "x")), 9)
+	}
+	for {
+		if _, err := readFrame(c.c); err != nil {
+			break
+		}
+	}
+	ask[*kmsg.ProduceResponse](other, produceRequest("orders", -1, batch(t, "y")), 9)
+	for deadline := time.Now().Add(5 * time.Second); b.MemoryReserved() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes are still reserved", b.MemoryReserved())
+		}
 	}
 }

@@ -115,7 +115,7 @@ func TestSarama_ProduceConsume(t *testing.T) {
 // Sarama of old did not ask what versions there are: it sent those of the version it was told.
 func TestSarama_Versions(t *testing.T) {
 	n := start(t)
-	for _, v := range []sarama.KafkaVersion{sarama.V0_11_0_2, sarama.V1_0_0_0, sarama.V2_1_0_0, sarama.V2_8_0_0, sarama.V3_6_0_0, sarama.V4_0_0_0} {
+	for _, v := range []sarama.KafkaVersion{sarama.V0_11_0_2, sarama.V1_0_0_0, sarama.V2_1_0_0, sarama.V2_7_0_0, sarama.V2_8_0_0, sarama.V3_6_0_0, sarama.V4_0_0_0} {
 		for _, ask := range []bool{true, false} {
 			if !ask && v.IsAtLeast(sarama.V2_8_0_0) {
 				continue // from here on it takes topic ids for granted, which are a known gap
