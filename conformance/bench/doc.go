@@ -18,10 +18,10 @@
 //
 // # Where to start
 //
-// main.go has the rows; kafka.go, http.go, follow.go, versions.go and size.go do the work; proc.go starts what is measured; report.go
+// main.go has the rows; kafka.go, http.go, poll.go and size.go do the work; proc.go starts what is measured; report.go
 // makes the table. yardstick is the empty HTTP server that HTTP rows are held against.
 //
 // # How tested
 //
-// bench_test.go: the statistics, the raw HTTP client, and the yardstick against its file. The rows themselves: -quick.
+// bench_test.go: the statistics, and the yardstick against its file. The rows themselves: -quick.
 package main

@@ -40,11 +40,21 @@ type work struct {
 
 func works() []work {
 	ceiling := func(b *bench) string { return missing(b.ceiling, "the ceiling; give make CEILING=its source folder") }
+	yardstick := func(b *bench) string { return missing(b.yardstick, "the empty server, bin/yardstick") }
+	nothing := func(*bench) string { return "" }
 	return []work{
 		{"kafka-1k", "produce and consume, 1 KiB", ceiling, func(b *bench, ctx context.Context) error { return b.throughput(ctx, 1024) }},
 		{"kafka-128", "produce and consume, 128 B", ceiling, func(b *bench, ctx context.Context) error { return b.throughput(ctx, 128) }},
 		{"kafka-ack", "latency of acknowledgements", ceiling, (*bench).latency},
 		{"kafka-streams", "1,000 streams written in turn", ceiling, (*bench).manyStreams},
+		{"http", "durable publishing by HTTP", yardstick, (*bench).httpPublish},
+		{"sse", "one publisher, 1,000 followers", nothing, (*bench).fanOut},
+		{"append", "conditional appends, 1 million keys", nothing, (*bench).conditional},
+		{"append-many", "conditional appends, 10 million keys, 100 s", nothing, (*bench).conditionalMany},
+		{"start", "start and idle memory", nothing, (*bench).start},
+		{"many-streams", "memory with 100,000 streams", nothing, (*bench).manyNames},
+		{"binary", "size of the binary", nothing, (*bench).binary},
+		{"poll", "1,000 clients that poll against 1,000 that follow", nothing, (*bench).pollOrFollow},
 	}
 }
 

@@ -149,7 +149,11 @@ func (b *bench) startLeat(ctx context.Context, ring int64) (*proc, error) {
 		return nil, err
 	}
 	file := filepath.Join(dir, "leat.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "journal:\n  ring_bytes: %d\n%s", ring, b.config), 0o600); err != nil {
+	text := b.config
+	if ring != asShipped {
+		text = fmt.Sprintf("journal:\n  ring_bytes: %d\n%s", ring, b.config)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	p, err = launch(ctx, "leat", dir, leatReady, p, b.leat, "serve", "--config", file, "--data", filepath.Join(dir, "data"),
@@ -157,7 +161,7 @@ func (b *bench) startLeat(ctx context.Context, ring int64) (*proc, error) {
 	if err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(startTimeout); ring > 0; {
+	for deadline := time.Now().Add(startTimeout); ring != asShipped; {
 		v, err := p.metric("leat_journal_ring_ready")
 		if err != nil || time.Now().After(deadline) {
 			return nil, errors.Join(fmt.Errorf("the ring of %d bytes was not ready within %v: %w", ring, startTimeout, err), p.stop())

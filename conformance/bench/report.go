@@ -20,6 +20,7 @@ type row struct {
 	B         []float64 `json:"yardstick_runs,omitempty"`
 	Ratios    []float64 `json:"ratios,omitempty"`
 	Goal      float64   `json:"goal,omitempty"`    // of the ratio where there is a yardstick, else of A
+	Least     float64   `json:"least,omitempty"`   // goal of A, where there is a yardstick too
 	Note      string    `json:"note,omitempty"`    // what else was seen
 	LessIs    bool      `json:"less_is_better"`    // times and sizes
 	Skipped   string    `json:"skipped,omitempty"` // why there are no numbers
@@ -79,10 +80,16 @@ func median(v []float64) float64 {
 
 // reached says whether the goal is, for the median.
 func (r *row) reached() (ok, has bool) {
-	if r.Goal == 0 || len(r.A) == 0 {
+	if len(r.A) == 0 || r.Goal == 0 && r.Least == 0 {
 		return false, false
 	}
 	v := median(r.A)
+	if r.Least > 0 && v < r.Least {
+		return false, true
+	}
+	if r.Goal == 0 {
+		return true, true
+	}
 	if len(r.Ratios) > 0 {
 		v = median(r.Ratios)
 	}
@@ -135,7 +142,9 @@ func (b *bench) markdown(w io.Writer) {
 				sign = "≤ "
 			}
 			goal, reached = sign+number(r.Goal), map[bool]string{true: "yes", false: "**no**"}[ok]
-			if len(r.Ratios) > 0 {
+			if r.Goal == 0 {
+				goal = sign + number(r.Least)
+			} else if len(r.Ratios) > 0 {
 				goal = sign + strings.TrimRight(fmt.Sprintf("%.2f", r.Goal), "0") + " ×"
 			}
 		}
