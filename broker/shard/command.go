@@ -40,7 +40,7 @@ func (a *Append) decide(c *Core, r *Request) {
 		a.Stale, a.Outcomes = stream.StaleNow, a.Outcomes[:0]
 		return
 	}
-	c.head.Append(&a.Append, &c.open.Frame)
+	c.head.Append(&a.Append, a.ResolvedAt, &c.open.Frame)
 }
 
 func hasIdentities(es []stream.Entry) bool {

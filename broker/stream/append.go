@@ -139,8 +139,9 @@ type Outcome struct {
 	Err       *fault.Error
 }
 
-// Append judges c and records what it decided. now is the frame's time.
-func (h *Head) Append(c *Append, f *fact.Frame) {
+// Append judges c, which was resolved when published state stood at resolvedAt, and records what it decided.
+func (h *Head) Append(c *Append, resolvedAt uint64, f *fact.Frame) {
+	h.resolvedAt = resolvedAt
 	if cap(c.Outcomes) < len(c.Entries) {
 		c.Outcomes = make([]Outcome, len(c.Entries))
 	}
@@ -248,7 +249,8 @@ func (h *Head) judge(c *Append, i int) Stale {
 	}
 	for _, u := range e.IDs {
 		h.key = identityKey(h.key[:0], u.Identity)
-		if _, seen := h.overlay[string(h.key)]; seen {
+		// Of a frame that resolving could see, it is an identity whose window has passed: resolving would have found any other.
+		if v, seen := h.overlay[string(h.key)]; seen && v.seq > h.resolvedAt {
 			return StaleLater
 		}
 	}

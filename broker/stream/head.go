@@ -28,8 +28,9 @@ type Head struct {
 	frames      []overlayFrame // oldest first; the last one is the open frame
 	overlayFrom uint64
 
-	frameTime int64
-	batches   uint32
+	frameTime  int64
+	batches    uint32
+	resolvedAt uint64 // of the command being judged
 
 	key      []byte // scratch
 	keyed    []KeyAt
