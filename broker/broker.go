@@ -29,6 +29,7 @@ type Config struct {
 	MemoryBytes        int64         `yaml:"memory_bytes" doc:"requests in flight, all connections together"`
 	ReserveWait        time.Duration `yaml:"reserve_wait" doc:"how long a request waits for memory before it is refused"`
 	InboxMax           int           `yaml:"inbox_max" doc:"requests waiting to be decided, per shard"`
+	VersionsMax        int           `yaml:"versions_max" doc:"versions of recently used keys kept in memory, per shard"`
 	DedupWindow        time.Duration `yaml:"dedup_window" doc:"how long the same (source, id) is one event"`
 	BatchBytesMax      int           `yaml:"batch_bytes_max" doc:"largest batch a stream takes unless it says otherwise"`
 	RequestEventsMax   int           `yaml:"request_events_max" doc:"events in one atomic append"`
@@ -42,7 +43,7 @@ type Config struct {
 // Default returns the limits a node starts with.
 func Default() Config {
 	return Config{
-		HotTailBytes: 64 << 20, MemoryBytes: 512 << 20, ReserveWait: 5 * time.Second, InboxMax: 8192, DedupWindow: 10 * time.Minute,
+		HotTailBytes: 64 << 20, MemoryBytes: 512 << 20, ReserveWait: 5 * time.Second, InboxMax: 8192, VersionsMax: 2 << 20, DedupWindow: 10 * time.Minute,
 		BatchBytesMax: 1_048_588, RequestEventsMax: 10_000, KeyBytesMax: 32 << 10, StreamsMax: 1_000_000, DefaultPartitions: 1,
 		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000,
 	}
@@ -58,6 +59,7 @@ func (c *Config) Validate() error {
 		{"memory_bytes", c.MemoryBytes, 16 << 20, 1 << 40},
 		{"reserve_wait", int64(c.ReserveWait), 0, int64(time.Minute)},
 		{"inbox_max", int64(c.InboxMax), 16, 1 << 20},
+		{"versions_max", int64(c.VersionsMax), 0, 1 << 30},
 		{"dedup_window", int64(c.DedupWindow), 0, int64(7 * 24 * time.Hour)},
 		{"batch_bytes_max", int64(c.BatchBytesMax), 1 << 10, BatchBytesLimit},
 		{"request_events_max", int64(c.RequestEventsMax), 1, 1 << 20},
@@ -122,7 +124,7 @@ func Open(opt Options) (*Broker, error) {
 	b.memory.init(opt.Config.MemoryBytes)
 	for i, st := range opt.Shards {
 		s, err := shard.Open(shard.Config{
-			ID: uint16(i), Lineage: opt.Lineage, InboxMax: b.cfg.InboxMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,
+			ID: uint16(i), Lineage: opt.Lineage, InboxMax: b.cfg.InboxMax, VersionsMax: b.cfg.VersionsMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,
 			Limits: shard.DefaultLimits(), FlushInterval: b.cfg.StateFlushInterval, OpenJournal: st.OpenJournal, Store: st.State,
 			Clock: opt.Clock, Log: opt.Log,
 			OnFrame: func(f *shard.FrameStats) {

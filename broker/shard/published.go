@@ -30,6 +30,7 @@ type Published struct {
 	journal atomic.Pointer[journal.Journal]
 	seq     atomic.Uint64
 	seen    *identities
+	recent  versions
 	tail    tail
 	onNames func([]catalog.Name) // names that a frame changed
 
@@ -49,7 +50,7 @@ type view struct {
 	parts     []*Part
 }
 
-func openPublished(st state.Store, hotTailBytes int64, windowMS int64, onNames func([]catalog.Name)) (*Published, error) {
+func openPublished(st state.Store, hotTailBytes, windowMS int64, versionsMax int, onNames func([]catalog.Name)) (*Published, error) {
 	s, err := stream.Load(st)
 	if err != nil {
 		return nil, err
@@ -65,6 +66,7 @@ func openPublished(st state.Store, hotTailBytes int64, windowMS int64, onNames f
 		p.refreshView(id, x)
 	}
 	p.seq.Store(st.Applied().Seq)
+	p.recent.init(versionsMax)
 	if p.seen, err = loadIdentities(st, windowMS); err != nil {
 		return nil, err
 	}
@@ -80,6 +82,7 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	if err != nil {
 		return fmt.Errorf("frame %d: %w", seq, err)
 	}
+	p.recent.pending.Store(seq)
 	rows := p.store.NewBatch()
 	p.folder.Begin(stream.FrameInfo{Seq: seq, Place: place, TimeMS: h.TimeMS}, rows)
 	names := p.rowsBuf[:0]
@@ -108,6 +111,10 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 		return fmt.Errorf("frame %d: write rows: %w", seq, err)
 	}
 	p.seen.add(h.TimeMS, p.folder.Identities)
+	for i := range p.folder.Versions {
+		k := &p.folder.Versions[i]
+		p.recent.set(p.recent.fingerprint(k.Stream, k.Key), k.Version)
+	}
 	if len(p.folder.Changed)+len(p.folder.Dropped) > 0 {
 		p.refreshViews()
 	}
@@ -244,6 +251,19 @@ func (p *Published) Entries(fn func(*catalog.Entry)) {
 
 // Version returns the current version of a key, 0 when it has no events.
 func (p *Published) Version(id record.StreamID, key []byte) (uint64, error) {
+	f := p.recent.fingerprint(id, key)
+	if n, ok := p.recent.get(f); ok {
+		return n, nil
+	}
+	seq := p.Seq()
+	n, err := p.versionRow(id, key)
+	if err == nil {
+		p.recent.fill(f, n, seq)
+	}
+	return n, err
+}
+
+func (p *Published) versionRow(id record.StreamID, key []byte) (uint64, error) {
 	v, err := p.store.Get(stream.VersionKey(id, key))
 	if err == nil {
 		n, w := binary.Uvarint(v)

@@ -23,6 +23,7 @@ type Config struct {
 	Lineage       uint32
 	InboxMax      int   // requests waiting to be decided
 	HotTailBytes  int64 // newest batches kept in memory
+	VersionsMax   int   // versions of recently used keys kept in memory
 	DedupWindow   time.Duration
 	Limits        Limits
 	FlushInterval time.Duration // how often rows are made durable, which bounds the replay at start
@@ -73,7 +74,7 @@ func Open(cfg Config) (*Shard, error) {
 }
 
 func open(cfg Config) (*Shard, *Core, error) {
-	pub, err := openPublished(cfg.Store, cfg.HotTailBytes, cfg.DedupWindow.Milliseconds(), cfg.OnNames)
+	pub, err := openPublished(cfg.Store, cfg.HotTailBytes, cfg.DedupWindow.Milliseconds(), cfg.VersionsMax, cfg.OnNames)
 	if err != nil {
 		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
 	}

@@ -28,6 +28,8 @@ type Folder struct {
 	Appends []Placed
 	// Identities lists what the frame made known, likewise.
 	Identities []Identity
+	// Versions lists the keys whose version the frame moved, likewise. Keys are slices of the frame's facts.
+	Versions []KeyVersion
 	// Changed and Dropped list streams that were made or altered, and deleted, likewise.
 	Changed, Dropped []record.StreamID
 }
@@ -37,6 +39,13 @@ type FrameInfo struct {
 	Seq    uint64
 	Place  uint64
 	TimeMS int64
+}
+
+// KeyVersion is the version that a key now has.
+type KeyVersion struct {
+	Stream  record.StreamID
+	Key     []byte
+	Version uint64
 }
 
 // Placed is one batch and its place among the frame's batches.
@@ -65,6 +74,7 @@ func NewFolder(s *State) *Folder {
 func (f *Folder) Begin(info FrameInfo, rows state.Batch) {
 	f.frame, f.rows = info, rows
 	f.off, f.batches, f.runAt = 0, 0, partitionAt{}
+	f.Versions = f.Versions[:0]
 	f.Appends, f.Identities, f.Changed, f.Dropped = f.Appends[:0], f.Identities[:0], f.Changed[:0], f.Dropped[:0]
 	f.TimeMS = max(f.TimeMS, info.TimeMS)
 }
@@ -193,6 +203,7 @@ func (f *Folder) keyed(body []byte) error {
 		f.rows.Set(historyRow(a.Stream, k.Key, e.Partition, e.Offset), f.buf)
 		if k.Version > 0 {
 			f.rows.Set(VersionKey(a.Stream, k.Key), binary.AppendUvarint(f.buf[:0], k.Version))
+			f.Versions = append(f.Versions, KeyVersion{a.Stream, k.Key, k.Version})
 		}
 	})
 }

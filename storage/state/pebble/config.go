@@ -23,7 +23,7 @@ type Config struct {
 
 // Default is a small node: state of some ten million rows is still served well.
 func Default() Config {
-	return Config{CacheBytes: 8 * mib, MemTableBytes: 4 * mib, MemTablesMax: 4, OpenFilesMax: 256, CompactionsMax: 1}
+	return Config{CacheBytes: 64 * mib, MemTableBytes: 16 * mib, MemTablesMax: 4, OpenFilesMax: 256, CompactionsMax: 1}
 }
 
 // limits of each field, minimum and maximum.

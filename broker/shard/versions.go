@@ -1,0 +1,98 @@
+package shard
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"leat/broker/record"
+)
+
+// versions remembers the versions of recently used keys, so that deciding on them needs no look at the rows. Keys are told apart by 128
+// bits of hashes whose seeds are random and new in each process.
+//
+// What it holds is never older than what is published. Publishing a frame first raises pending, then writes rows, then calls set for
+// every key of the frame, and only then moves the published sequence. Whoever looked a row up may only put it in (fill) when nothing has
+// begun to be published since before the look-up; else it might be the row from before, arriving after the new version:
+//
+//	reader: seq 7 ── row says 3 ───────────────────────────── fill(7, 3): pending is 8, dropped
+//	publisher:            pending = 8 ── row 4 ── set(4) ── seq 8
+type versions struct {
+	seeds   [2]maphash.Seed
+	max     int // of each part
+	pending atomic.Uint64
+	parts   [versionParts]versionPart
+}
+
+const versionParts = 64
+
+type versionPart struct {
+	mu sync.Mutex
+	m  map[fingerprint]uint64
+}
+
+type fingerprint [2]uint64
+
+const versionsEvicted = 8 // entries dropped, without choosing, when a part is full
+
+func (v *versions) init(max int) {
+	v.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+	v.max = max / versionParts
+}
+
+func (v *versions) fingerprint(id record.StreamID, key []byte) fingerprint {
+	var f fingerprint
+	var h maphash.Hash
+	for i := range f {
+		h.SetSeed(v.seeds[i])
+		h.Write([]byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)})
+		h.Write(key)
+		f[i] = h.Sum64()
+	}
+	return f
+}
+
+func (v *versions) get(f fingerprint) (uint64, bool) {
+	p := &v.parts[f[0]%versionParts]
+	p.mu.Lock()
+	n, ok := p.m[f]
+	p.mu.Unlock()
+	return n, ok
+}
+
+// set is for whoever publishes.
+func (v *versions) set(f fingerprint, n uint64) {
+	p := &v.parts[f[0]%versionParts]
+	p.mu.Lock()
+	p.put(f, n, v.max)
+	p.mu.Unlock()
+}
+
+// fill is for whoever has looked a row up; seq is the published sequence from before that.
+func (v *versions) fill(f fingerprint, n, seq uint64) {
+	p := &v.parts[f[0]%versionParts]
+	p.mu.Lock()
+	if v.pending.Load() <= seq {
+		p.put(f, n, v.max)
+	}
+	p.mu.Unlock()
+}
+
+func (p *versionPart) put(f fingerprint, n uint64, max int) {
+	if max == 0 {
+		return
+	}
+	if p.m == nil {
+		p.m = map[fingerprint]uint64{}
+	}
+	if _, there := p.m[f]; !there && len(p.m) >= max {
+		evicted := 0
+		for k := range p.m {
+			delete(p.m, k)
+			if evicted++; evicted == versionsEvicted {
+				break
+			}
+		}
+	}
+	p.m[f] = n
+}
