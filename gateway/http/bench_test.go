@@ -221,3 +221,46 @@ func BenchmarkFanOut(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAppend appends 1,000 events of as many keys at a time, each at its expected version.
+func BenchmarkAppend(b *testing.B) {
+	const keys = 1000
+	s := start(b, nil)
+	b.ReportAllocs()
+	var wg sync.WaitGroup
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	b.ResetTimer()
+	for conn := range 4 {
+		c, err := net.Dial("tcp", s.l.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.Close()
+		wg.Go(func() {
+			in := bufio.NewReader(c)
+			var body []byte
+			for version := 0; left.Add(-1) >= 0; version++ {
+				body = append(body[:0], `{"events":[`...)
+				for k := range keys {
+					body = fmt.Appendf(body, `{"stream":"a","partitionkey":"k%d-%d","datacontenttype":"text/plain","data":"xxxxxxxxxxxxxxxx"},`, conn, k)
+				}
+				body = append(body[:len(body)-1], `],"if":[`...)
+				for k := range keys {
+					body = fmt.Appendf(body, `{"stream":"a","key":"k%d-%d","version":%d},`, conn, k, version)
+				}
+				body = append(body[:len(body)-1], `]}`...)
+				if _, err := fmt.Fprintf(c, "POST /v1/append HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
+					b.Error(err)
+					return
+				}
+				if err := skipAnswer(in); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)*keys/b.Elapsed().Seconds(), "events/s")
+}

@@ -115,7 +115,7 @@ func (g *Gateway) newServer(listener string, limits gateway.Config, operation fu
 
 // newID makes an id for an event that came without one: unique in this process by its count, and among all by its random prefix.
 func (g *Gateway) newID() string {
-	b := make([]byte, 0, 32)
-	b = append(append(b, g.prefix...), '-')
+	var room [48]byte
+	b := append(append(room[:0], g.prefix...), '-')
 	return string(strconv.AppendUint(b, g.made.Add(1), 36))
 }

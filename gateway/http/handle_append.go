@@ -102,6 +102,8 @@ func (x *call) readEvents(events gjson.Result, a *broker.EventsAppend) (ids []st
 	if !events.Exists() {
 		return nil, wrong("append", "events", "there are no events to append").at("/events")
 	}
+	n := guess(len(events.Raw))
+	a.Events, ids = make([]broker.EventEntry, 0, n), make([]string, 0, n)
 	err = record.ParsePartialEventsJSON(bytesOf(events.Raw), x.g.config.EventsMax, func(i int, e *record.Event) error {
 		stream, ok := e.RemoveExtension("stream")
 		if !ok || stream == "" {
@@ -129,6 +131,7 @@ func (x *call) readConditions(list gjson.Result) (out []broker.Condition, err er
 	if !list.Exists() {
 		return nil, nil
 	}
+	out = make([]broker.Condition, 0, guess(len(list.Raw)))
 	i := 0
 	list.ForEach(func(_, c gjson.Result) bool {
 		if i == x.g.config.EventsMax {
@@ -136,8 +139,13 @@ func (x *call) readConditions(list gjson.Result) (out []broker.Condition, err er
 			return false
 		}
 		var one broker.Condition
-		if one, err = readCondition(c, "/if/"+strconv.Itoa(i)); err != nil {
+		if one, err = readCondition(c, i); err != nil {
 			return false
+		}
+		if i > 0 && one.Stream == out[i-1].Stream {
+			one.Stream = out[i-1].Stream
+		} else {
+			one.Stream = strings.Clone(one.Stream) // the broker may keep it, and the body is reused
 		}
 		out = append(out, one)
 		i++
@@ -146,16 +154,16 @@ func (x *call) readConditions(list gjson.Result) (out []broker.Condition, err er
 	return out, err
 }
 
-// readCondition reads one condition. at is where it stands.
-func readCondition(c gjson.Result, at string) (out broker.Condition, err error) {
+// readCondition reads the i-th condition.
+func readCondition(c gjson.Result, i int) (out broker.Condition, err error) {
 	if !c.IsObject() {
-		return out, wrong("append", "if", "a condition is an object: {\"stream\",\"key\",\"version\"}").at(at)
+		return out, wrong("append", "if", "a condition is an object: {\"stream\",\"key\",\"version\"}").at(conditionAt(i, ""))
 	}
 	versioned := false
 	c.ForEach(func(name, value gjson.Result) bool {
 		switch {
 		case name.Str == "stream" && value.Type == gjson.String:
-			out.Stream = strings.Clone(value.Str) // the broker may keep it, and the body is reused
+			out.Stream = value.Str
 		case name.Str == "key" && value.Type == gjson.String:
 			out.Key = []byte(value.Str)
 		case name.Str == "version" && (value.Type == gjson.String || value.Type == gjson.Number):
@@ -164,31 +172,37 @@ func readCondition(c gjson.Result, at string) (out broker.Condition, err error) 
 				text = value.Raw
 			}
 			if out.Expect, versioned = parseExpect(text); !versioned {
-				err = badVersion(clip(text), at)
+				err = badVersion(clip(text), i)
 			}
 		case name.Str == "version":
-			err = badVersion(clip(value.Raw), at)
+			err = badVersion(clip(value.Raw), i)
 		case name.Str == "stream", name.Str == "key":
-			err = wrong("append", name.Str, "%s must be a string", name.Str).at(at + "/" + name.Str)
+			err = wrong("append", name.Str, "%s must be a string", name.Str).at(conditionAt(i, "/"+name.Str))
 		default:
-			err = unknownMember("append", name.Str, at, "stream, key and version are")
+			err = unknownMember("append", name.Str, conditionAt(i, ""), "stream, key and version are")
 		}
 		return err == nil
 	})
 	switch {
 	case err != nil:
 	case out.Stream == "":
-		err = wrong("append", "stream", "a condition needs a stream").at(at + "/stream")
+		err = wrong("append", "stream", "a condition needs a stream").at(conditionAt(i, "/stream"))
 	case len(out.Key) == 0:
-		err = wrong("append", "key", "a condition needs a key").at(at + "/key")
+		err = wrong("append", "key", "a condition needs a key").at(conditionAt(i, "/key"))
 	case !versioned:
-		err = badVersion("nothing", at)
+		err = badVersion("nothing", i)
 	}
 	return out, err
 }
 
-func badVersion(is, at string) error {
-	return wrong("append", "version", "%s is no version; a number, \"none\" and \"exists\" are", is).at(at + "/version")
+// conditionAt points to a place in the i-th condition.
+func conditionAt(i int, member string) string { return "/if/" + strconv.Itoa(i) + member }
+
+// guess is how many events or conditions so many bytes of JSON may be, for the first size of a slice.
+func guess(bytes int) int { return min(bytes/96+1, 1024) }
+
+func badVersion(is string, i int) error {
+	return wrong("append", "version", "%s is no version; a number, \"none\" and \"exists\" are", is).at(conditionAt(i, "/version"))
 }
 
 // stringOf and bytesOf share memory. What they give is used while the body is there and not changed.

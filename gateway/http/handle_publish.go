@@ -99,8 +99,7 @@ func needsKey() error {
 
 // publishBatch appends all events of a batch, or none. An expected version is of the key that all of them have.
 func (x *call) publishBatch(p []byte, expect broker.Expect) error {
-	var entries []broker.EventEntry
-	var ids []string
+	entries, ids := make([]broker.EventEntry, 0, guess(len(p))), make([]string, 0, guess(len(p)))
 	err := record.ParseEventsJSON(p, x.g.config.EventsMax, func(i int, e *record.Event) error {
 		entry, err := x.entry(e, false)
 		if err != nil {

@@ -86,6 +86,8 @@ type call struct {
 	query  url.Values // parsed when first asked for
 	body   body
 	target target // of the event that is read, for its defaults
+
+	headers []record.Header // of the events read so far
 }
 
 // caller is who asks, for the broker. It does not change any more once the handler runs.
