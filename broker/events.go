@@ -187,24 +187,35 @@ func (b *Broker) versioned(ctx context.Context, n *named, key []byte) (*named, e
 	if key == nil {
 		return nil, fault.New(fault.Invalid, "append", "key", "an expected version needs a key")
 	}
-	switch n.config.Keys {
-	case KeysVersioned:
-		return n, nil
-	case KeysUnset:
-		c := &Caller{Namespace: n.namespace}
-		err := b.alterOnce(ctx, c, n.name, func(cfg *StreamConfig) error {
-			if cfg.Keys == KeysUnset {
-				cfg.Keys = KeysVersioned
+	c := &Caller{Namespace: n.namespace}
+	for range alterTriesMax {
+		switch n.config.Keys {
+		case KeysVersioned:
+			return n, nil
+		case KeysUnset:
+			err := b.alterOnce(ctx, c, n.name, func(cfg *StreamConfig) error {
+				if cfg.Keys == KeysUnset {
+					cfg.Keys = KeysVersioned
+				}
+				return nil
+			}, 0)
+			// A conflict is somebody else's change, which need not be this one: look again.
+			if err != nil && !fault.Is(err, fault.Conflict) {
+				return nil, err
 			}
-			return nil
-		}, 0)
-		if err != nil && !fault.Is(err, fault.Conflict) {
-			return nil, err
+			if n, err = b.find(c, "append", n.name); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, fault.New(fault.Unsupported, "append", n.name, "the stream keeps keys: %s, so its keys have no versions; expected versions need keys: versioned", n.config.Keys)
 		}
-		return b.find(c, "append", n.name)
-	default:
-		return nil, fault.New(fault.Unsupported, "append", n.name, "the stream keeps keys: %s, so its keys have no versions; expected versions need keys: versioned", n.config.Keys)
 	}
+	return nil, changing(n)
+}
+
+// changing refuses what cannot be judged because a stream's key mode is being changed: a condition is never passed over.
+func changing(n *named) error {
+	return fault.New(fault.Unavailable, "append", n.name, "the stream is being changed; try again")
 }
 
 func (x *eventsCommand) place(i int, e *EventEntry, n *named) error {
@@ -326,6 +337,9 @@ func (x *eventsCommand) condition(ctx context.Context, k Condition) error {
 		x.shard = x.b.shards[n.shard]
 		x.cmd.ResolvedAt = x.shard.Published().Seq()
 	}
+	if st, ok := x.shard.Published().Stream(n.id); !ok || st.Keys != stream.KeysVersioned {
+		return changing(n)
+	}
 	s, err := slot(x.cmd, x.shard.Published(), n.id, x.keep(k.Key))
 	x.cmd.If = append(x.cmd.If, stream.Check{Slot: s, Expect: k.Expect})
 	return err
@@ -375,6 +389,9 @@ func (x *eventsCommand) build() error {
 
 // use notes the key and the identity of one event.
 func (x *eventsCommand) use(e *stream.Entry, mode KeyMode, n *named, i, k int, ev *EventEntry) error {
+	if ev.Expect.Kind != ExpectAny && mode != stream.KeysVersioned {
+		return changing(n)
+	}
 	if key := ev.Record.Key; key != nil && mode != stream.KeysOff {
 		key = x.keep(key)
 		u := stream.KeyUse{Index: int32(k), Slot: -1, Key: key, Expect: ev.Expect, Event: i}
