@@ -202,7 +202,7 @@ func TestCaptures(t *testing.T) {
 		if err := w.WriteMessages(patience(t), kafka.Message{Value: []byte("v")}); err != nil {
 			t.Fatal(err)
 		}
-		kafkaGoRead(t, kafka.NewReader(kafka.ReaderConfig{Brokers: []string{n.kafka}, Topic: "orders", MinBytes: 1, MaxBytes: 1 << 20}), 1)
+		kafkaGoRead(t, kafka.NewReader(kafka.ReaderConfig{Brokers: []string{n.kafka}, Topic: "orders", MinBytes: 1, MaxBytes: 1 << 20, MaxWait: kafkaGoWait}), 1)
 	})
 	capture("kcat", "1.7.1 (librdkafka 2.0.2)", func(t *testing.T, n *node) {
 		bin := kcat(t)

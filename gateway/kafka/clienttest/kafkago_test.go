@@ -15,6 +15,9 @@ import (
 	"github.com/segmentio/kafka-go/sasl/scram"
 )
 
+// kafkaGoWait is short because closing a reader waits for its last fetch.
+const kafkaGoWait = 200 * time.Millisecond
+
 func kafkaGoWriter(n *node, topic string, transport *kafka.Transport) *kafka.Writer {
 	w := &kafka.Writer{Addr: kafka.TCP(n.kafka), Topic: topic, RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, MaxAttempts: 3, AllowAutoTopicCreation: true}
 	if transport != nil {
@@ -60,7 +63,7 @@ func TestKafkaGo_ProduceConsume(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{n.kafka}, Topic: topic, MinBytes: 1, MaxBytes: 1 << 20})
+				r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{n.kafka}, Topic: topic, MinBytes: 1, MaxBytes: 1 << 20, MaxWait: kafkaGoWait})
 				for i, m := range kafkaGoRead(t, r, 20) {
 					if string(m.Value) != fmt.Sprint("value ", i) || m.Offset != int64(i) || len(m.Headers) != 1 {
 						t.Fatalf("record %d is %s at %d", i, m.Value, m.Offset)
@@ -195,6 +198,6 @@ func TestKafkaGo_TLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{n.kafka}, Topic: "secret", Dialer: &kafka.Dialer{TLS: n.tls()}, MinBytes: 1, MaxBytes: 1 << 20})
+	r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{n.kafka}, Topic: "secret", Dialer: &kafka.Dialer{TLS: n.tls()}, MinBytes: 1, MaxBytes: 1 << 20, MaxWait: kafkaGoWait})
 	kafkaGoRead(t, r, 1)
 }
