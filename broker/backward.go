@@ -6,6 +6,7 @@ import (
 
 	"leat/broker/record"
 	"leat/broker/shard"
+	"leat/broker/stream"
 )
 
 // back is one partition of a page that goes towards the start.
@@ -24,6 +25,11 @@ func (m *merge) pageBackward(ctx context.Context, q *PageRequest) (Page, error) 
 	if err := m.begin(from); err != nil {
 		return Page{}, err
 	}
+	if from.Kind == StartPosition {
+		if err := m.seek(func(r *stream.Run) bool { return r.Seq > before.Seq }); err != nil {
+			return Page{}, err
+		}
+	}
 	lanes := make([]back, len(m.lanes))
 	for i := range lanes {
 		lanes[i].lane = m.lanes[i]
@@ -32,10 +38,8 @@ func (m *merge) pageBackward(ctx context.Context, q *PageRequest) (Page, error) 
 		l.start = start
 		switch from.Kind {
 		case StartPosition:
-			l.next = end // positions decide; the run that holds it is found by stepping, which begin made short
-			if run := m.lanes[i].next; run < end {
-				l.next = m.endOfRun(&l.lane, run)
-			}
+			// The first run of a later frame, or the end: what lies before it and not before the position is left out one by one.
+			l.next = m.lanes[i].next
 		case StartLatest:
 			l.next = end
 		}
@@ -72,16 +76,6 @@ func (m *merge) pageBackward(ctx context.Context, q *PageRequest) (Page, error) 
 		p.Next = m.b.position(m.shard, 0, 0, 0)
 	}
 	return p, ctx.Err()
-}
-
-// endOfRun is the offset after the batches that a position's run begins with.
-func (m *merge) endOfRun(l *lane, base record.Offset) record.Offset {
-	_, end := l.src.Part.Ends()
-	batches, err := m.pub.Read(nil, l.src, base, laneBytes, m.upTo)
-	if err != nil || len(batches) == 0 {
-		return end
-	}
-	return batches[len(batches)-1].Next
 }
 
 // previous returns the latest event before that place, nil at the start.

@@ -133,7 +133,7 @@ func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppen
 	if err := x.refused(); err != nil {
 		return nil, false, err
 	}
-	x.fill(r.Seq)
+	x.fill(r.Seq, r.TimeMS)
 	b.stats.appended(c)
 	return x.results, false, nil
 }
@@ -449,14 +449,14 @@ func (x *eventsCommand) streamName(id record.StreamID, f stream.Failure) string 
 	return x.a.Events[f.Event].Stream
 }
 
-// fill makes the results of what was recorded in frame seq.
-func (x *eventsCommand) fill(seq uint64) {
+// fill makes the results of what was recorded in frame seq, at its time.
+func (x *eventsCommand) fill(seq uint64, timeMS int64) {
 	for g := range x.groups {
 		gr, o := &x.groups[g], &x.cmd.Outcomes[g]
 		for k, i := range gr.events {
 			x.results[i] = EventResult{
 				Ref:      record.Ref{Stream: gr.target.name, Partition: gr.partition, Offset: o.Base + record.Offset(k)},
-				Position: x.b.position(gr.target.shard, seq, o.Batch, uint32(k)), AppendTime: x.now,
+				Position: x.b.position(gr.target.shard, seq, o.Batch, uint32(k)), AppendTime: timeMS,
 			}
 		}
 		v := 0

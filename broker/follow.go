@@ -46,12 +46,31 @@ func (f *Follower) watchLanes() {
 	}
 }
 
+// refresh looks at what was published meanwhile. A new partition is watched before the sequence is read that decides what is looked at:
+//
+//	look at 7 ── find partition 2, made by 7 ── 8 appends to it, nobody watches ── watch ── wait: asleep, and 8 is there
+//
+// so after watching it looks again.
+func (f *Follower) refresh() error {
+	for {
+		if err := f.m.refresh(); err != nil {
+			return err
+		}
+		if f.lanes == len(f.m.lanes) {
+			return nil
+		}
+		f.watchLanes()
+	}
+}
+
 const followScanMax = 1000 // events that do not match, between two looks at ctx
 
 // Next waits for at least one event and returns up to max that are there. The slice is good until the next call.
 func (f *Follower) Next(ctx context.Context, max int) ([]*Delivered, error) {
 	for {
-		f.m.refresh()
+		if err := f.refresh(); err != nil {
+			return nil, err
+		}
 		out, more, err := f.collect(max)
 		if err != nil || len(out) > 0 {
 			return out, err
@@ -64,10 +83,6 @@ func (f *Follower) Next(ctx context.Context, max int) ([]*Delivered, error) {
 		}
 		select {
 		case <-f.watch.C():
-			if err := f.m.grown(); err != nil {
-				return nil, err
-			}
-			f.watchLanes()
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -116,11 +131,9 @@ func (f *Follower) TryNext(max int) ([]*Delivered, error) {
 	if f.closed {
 		return nil, fault.New(fault.Unavailable, "read", "", "the follower is closed")
 	}
-	if err := f.m.grown(); err != nil {
+	if err := f.refresh(); err != nil {
 		return nil, err
 	}
-	f.watchLanes()
-	f.m.refresh()
 	out, _, err := f.collect(max)
 	return out, err
 }

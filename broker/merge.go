@@ -103,7 +103,9 @@ func (m *merge) grown() error {
 
 // begin moves every lane to where s says.
 func (m *merge) begin(s Start) error {
-	m.upTo = m.pub.Seq()
+	if err := m.refresh(); err != nil {
+		return err
+	}
 	switch s.Kind {
 	case StartEarliest:
 		return nil
@@ -161,15 +163,18 @@ func (m *merge) seek(past func(*stream.Run) bool) error {
 	return nil
 }
 
-// refresh lets the merge see what was published meanwhile.
-func (m *merge) refresh() {
+// refresh lets the merge see what was published meanwhile. Partitions are looked for after the sequence is read: one that came with a frame
+// up to upTo is among the lanes then, and its events are not passed over by later ones of another lane.
+func (m *merge) refresh() error {
 	m.upTo = m.pub.Seq()
 	for i := range m.lanes {
 		m.lanes[i].dry = false
 	}
+	return m.grown()
 }
 
-// next returns the next event, nil when there is none up to upTo.
+// next returns the next event, nil when there is none up to upTo; after is then the end of frame upTo, so that whoever goes on from there
+// does not meet what lay before its start.
 func (m *merge) next() (*Delivered, error) {
 	best := -1
 	for i := range m.lanes {
@@ -184,6 +189,9 @@ func (m *merge) next() (*Delivered, error) {
 		}
 	}
 	if best < 0 {
+		if end := m.b.position(m.shard, m.upTo, math.MaxUint32, math.MaxUint32); m.after.Seq <= m.upTo {
+			m.after = end
+		}
 		return nil, nil
 	}
 	l := &m.lanes[best]
@@ -202,12 +210,12 @@ func (m *merge) fill(l *lane) error {
 			}
 		}
 		s := l.batches[0]
-		l.batches[0] = nil
-		l.batches = l.batches[1:]
 		events, err := m.b.decode(l.from, l.src.Partition, s)
 		if err != nil {
-			return err
+			return err // the batch stays: whoever asks again meets it again, and does not pass over it
 		}
+		l.batches[0] = nil
+		l.batches = l.batches[1:]
 		skip := 0
 		for skip < len(events) && (events[skip].Ref.Offset < l.next || events[skip].Position.Compare(m.after) <= 0) {
 			skip++

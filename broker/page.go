@@ -130,7 +130,9 @@ const keyRecordsMax = 100_000 // of one key, in all streams of a page together
 
 // pageOfKey reads a key's records by the rows that streams keep of keys.
 func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
-	m.upTo = m.pub.Seq()
+	if err := m.refresh(); err != nil {
+		return Page{}, err
+	}
 	all, err := m.recordsOfKey(q.Key)
 	if err != nil {
 		return Page{}, err

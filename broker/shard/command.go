@@ -12,6 +12,7 @@ type Request struct {
 	Command Command
 	Fault   *fault.Error // set when the request as a whole was refused
 	Seq     uint64       // of the frame that its outcome depends on
+	TimeMS  int64        // append time of that frame
 	done    chan struct{}
 }
 

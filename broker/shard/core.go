@@ -50,7 +50,7 @@ func (c *Core) Step(r *Request, nowMS int64) {
 	if c.open == nil {
 		c.openFrame(nowMS)
 	}
-	r.Seq = c.open.Seq
+	r.Seq, r.TimeMS = c.open.Seq, c.open.TimeMS
 	r.Command.decide(c, r)
 	c.open.Requests = append(c.open.Requests, r)
 }
