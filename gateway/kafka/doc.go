@@ -30,7 +30,7 @@
 //
 // # Imports
 //
-// broker, broker/record, broker/fault, gateway, internal/clock; kmsg for the requests that are not hot; xdg-go/scram.
+// broker, broker/record, broker/fault, gateway, internal/clock; kmsg for the requests that are not hot. Tests: xdg-go/scram as the client.
 //
 // # Where to start
 //
