@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A run that is short enough for every change: about twenty kills. make crash is the long one.
+func TestKillLoop_NothingAcknowledgedIsLost(t *testing.T) {
+	dir := t.TempDir()
+	leat := filepath.Join(dir, "leat")
+	build := exec.Command("go", "build", "-o", leat, "./cmd/leat")
+	build.Dir, build.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	var said strings.Builder
+	o := options{
+		leat: leat, seed: uint64(time.Now().UnixNano() % 1_000_000), cycles: 25, within: 15 * time.Second, producers: 8, life: 600 * time.Millisecond,
+		checkEvery: 10, config: smallFiles, out: &said,
+	}
+	if err := runIn(context.Background(), o); err != nil {
+		t.Fatalf("%s%v", &said, err)
+	}
+	t.Log(said.String())
+}
+
+// history is a right one: two events of "a" in partition 0, one of "b" in partition 1 of a versioned stream.
+func rightHistory() (map[partitionOf][]stored, []promise, map[string]rules) {
+	const seed = 1
+	ev := func(stream string, partition int32, offset int64, key, producer string, seq int) stored {
+		return stored{place{stream, partition, offset}, key, payload(seed, producer, seq)}
+	}
+	h := map[partitionOf][]stored{
+		{"single", 0}:          {ev("single", 0, 0, "k", "a", 0), ev("single", 0, 1, "k", "a", 1), ev("single", 0, 2, "k", "a", 2)},
+		{conditionalStream, 1}: {ev(conditionalStream, 1, 0, "account", "b", 0), ev(conditionalStream, 1, 1, "account", "b", 1)},
+		{"batch", 0}:           {ev("batch", 0, 0, "k", "c", 0), ev("batch", 0, 1, "k", "c", 1)},
+	}
+	promises := []promise{
+		{"a", 0, place{"single", 0, 0}, "k", 0}, {"a", 1, place{"single", 0, 1}, "k", 0},
+		{"b", 0, place{conditionalStream, 1, 0}, "account", 1}, {"b", 1, place{conditionalStream, 1, 1}, "account", 2},
+	}
+	all := map[string]rules{
+		"a": {unique: true, ordered: true, streams: 1}, "b": {unique: true, ordered: true, streams: 1},
+		"c": {unique: true, ordered: true, streams: 1, group: 2},
+	}
+	return h, promises, all
+}
+
+// The checker must notice each thing that can be wrong, and nothing else.
+func TestCheck_NoticesEachWrong(t *testing.T) {
+	single, conditional, batch := partitionOf{"single", 0}, partitionOf{conditionalStream, 1}, partitionOf{"batch", 0}
+	for name, c := range map[string]struct {
+		spoil func(h map[partitionOf][]stored, p []promise) []promise
+		want  string
+	}{
+		"nothing": {func(_ map[partitionOf][]stored, p []promise) []promise { return p }, ""},
+		"a lost event at the end": {func(h map[partitionOf][]stored, p []promise) []promise {
+			h[conditional] = h[conditional][:1]
+			return p
+		}, "LOST: b 1"},
+		"a hole": {func(h map[partitionOf][]stored, p []promise) []promise {
+			h[single] = append(h[single][:1:1], h[single][2])
+			return p
+		}, "offset 2 follows 0"},
+		"a changed byte": {func(h map[partitionOf][]stored, p []promise) []promise {
+			h[single][0].data = "a 0 x" + h[single][0].data[5:]
+			return p
+		}, "nobody sent"},
+		"a changed key": {func(h map[partitionOf][]stored, p []promise) []promise {
+			h[single][0].key = "other"
+			return p
+		}, "LOST: a 0"},
+		"a duplicate": {func(h map[partitionOf][]stored, p []promise) []promise {
+			e := h[single][0]
+			e.at.offset = 3
+			h[single] = append(h[single], e)
+			return p
+		}, "a 0 is stored 2 times"},
+		"wrong order": {func(h map[partitionOf][]stored, p []promise) []promise {
+			s := h[single]
+			s[1].data, s[2].data = s[2].data, s[1].data
+			return p[2:]
+		}, "a 1 comes after 2"},
+		"half a batch": {func(h map[partitionOf][]stored, p []promise) []promise {
+			h[batch] = h[batch][:1]
+			return p
+		}, "of group 0 of c, 1 of 2"},
+		"a version twice": {func(_ map[partitionOf][]stored, p []promise) []promise {
+			p[3].version = 1
+			return p
+		}, "version 1 of key account was given to"},
+		"a version that is not there": {func(_ map[partitionOf][]stored, p []promise) []promise {
+			p[3].version = 3
+			return p
+		}, "version 3 of key account was answered, but the key has 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, promises, all := rightHistory()
+			promises = c.spoil(h, promises)
+			got := strings.Join(newChecker(1).check(h, promises, all, nil).wrong, "\n")
+			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+				t.Errorf("got %q, want %q in it", got, c.want)
+			}
+		})
+	}
+}
+
+// What a reader was given once must be there for ever, acknowledged or not.
+func TestCheck_NoticesWhatVanishedSinceTheLastCheck(t *testing.T) {
+	h, promises, all := rightHistory()
+	c := newChecker(1)
+	if r := c.check(h, promises, all, nil); len(r.wrong) > 0 {
+		t.Fatal(r.wrong)
+	}
+	single := partitionOf{"single", 0}
+	h[single] = h[single][:2] // a 2 was never promised
+	got := strings.Join(c.check(h, promises, all, nil).wrong, "\n")
+	if !strings.Contains(got, "3 events were read before, now there are 2") {
+		t.Errorf("got %q", got)
+	}
+}

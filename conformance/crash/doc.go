@@ -1,0 +1,35 @@
+// Crash kills a node again and again under load and checks that it kept its word.
+//
+// # What
+//
+// Several producers write through both gateways while the node is killed with SIGKILL at random times, while it starts and recovers
+// included, and started again on the same data directory:
+//
+//	kafka-idempotent   stock client, keyed, retries by itself     nothing lost, no duplicates, order
+//	kafka-plain        the same without idempotence               nothing lost, order of first occurrences
+//	http-single        one event a request, own id, sent again    nothing lost, no duplicates, order
+//	http-batch         ten events a request                       the same, and all of a batch or nothing
+//	http-atomic        two streams in one append                  the same, and both or neither
+//	http-conditional   rivals on the same versioned keys          versions without gaps, each answered version holds what was sent
+//
+// # Promises
+//
+// What the checker says of a run: every acknowledged event is there with the bytes that were sent, at the place that was answered;
+// offsets are dense; what any check has read once is there in every later one; the HTTP gateway tells the same as Kafka. SIGKILL proves
+// the logic, not the sync: the kernel keeps what was written. Tests of the journal prove the sync.
+//
+// A run that fails prints its seed and parameters and keeps the data directory. Only a part of a run can be repeated: the seed fixes what
+// is sent and when it is killed, not how the machine schedules it.
+//
+// # Imports
+//
+// franz-go and the standard library; nothing of Leat.
+//
+// # Where to start
+//
+// run.go is the loop; producer_kafka.go and producer_http.go write; ledger.go holds what was promised; check.go reads and compares.
+//
+// # How tested
+//
+// crash_test.go: the checker is shown histories that are wrong, each in one way; and a short run of the whole.
+package main

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// smallFiles makes a run pass through many journal files, and keeps the directory small.
+const smallFiles = `journal:
+  file_bytes: 4MiB
+  ring_bytes: 16MiB
+  frame_bytes_max: 2MiB
+`
+
+func main() {
+	o := options{out: os.Stdout}
+	flag.StringVar(&o.leat, "leat", "../bin/leat", "the binary to kill")
+	flag.StringVar(&o.dir, "dir", "", "new folder for data and log, kept when something is wrong (default a temporary one)")
+	flag.Uint64Var(&o.seed, "seed", rand.Uint64N(1_000_000), "fixes what is sent and when it is killed")
+	flag.IntVar(&o.cycles, "cycles", 200, "how often it is killed")
+	flag.IntVar(&o.producers, "producers", 12, "how many write; they are in turn "+strings.Join(kindNames(), ", "))
+	flag.DurationVar(&o.within, "for", 0, "no new cycle after this time")
+	flag.DurationVar(&o.life, "life", time.Second, "the longest time between ready and kill")
+	flag.IntVar(&o.checkEvery, "check", 20, "check after so many kills, and at the end")
+	flag.StringVar(&o.config, "config", smallFiles, "configuration file's text")
+	flag.Parse()
+	if o.cycles < 1 || o.producers < 1 || o.checkEvery < 1 || o.life <= 0 {
+		fmt.Fprintln(os.Stderr, "crash: -cycles, -producers, -check and -life must be positive")
+		os.Exit(2)
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := runIn(ctx, o)
+	cancel()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "crash:", err)
+		os.Exit(1)
+	}
+}
+
+// runIn makes the folder, runs, and removes it when all was well.
+func runIn(ctx context.Context, o options) (err error) {
+	if o.leat, err = filepath.Abs(o.leat); err != nil {
+		return err
+	}
+	if o.dir == "" {
+		o.dir, err = os.MkdirTemp("", "leat-crash-")
+	} else {
+		err = os.Mkdir(o.dir, 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(o.out, "seed %d, %d cycles, %d producers, data in %s\n", o.seed, o.cycles, o.producers, o.dir)
+	if err := run(ctx, o); err != nil {
+		return err
+	}
+	return os.RemoveAll(o.dir)
+}
