@@ -56,19 +56,29 @@ release: ## static binaries for linux and darwin, amd64 and arm64, and the syste
 	@cd dist && (sha256sum leat-* 2>/dev/null || shasum -a 256 leat-*) > SHA256SUMS
 	@ls -l dist
 
+# The programs of others, as their makers publish them. What cannot be fetched is skipped, and said.
+NATS_SERVER  := github.com/nats-io/nats-server/v2@v2.15.2
+KAFKA_JARS   := org.apache.kafka:kafka_2.13:3.9.1
+
 .PHONY: peers
-peers: ## fetch the client libraries and tools that the conformance tests would otherwise skip
-	cd conformance && go run ./peers $(PEERS)
+peers: bench-programs ## side by side with NATS JetStream, Apache Kafka on the JVM and PostgreSQL, as far as they can be had
+	@mkdir -p bin/peers
+	-@test -x bin/peers/nats-server || GOBIN=$(CURDIR)/bin/peers CGO_ENABLED=0 go install $(NATS_SERVER)
+	-@test -d bin/peers/kafka || .ci/jars $(KAFKA_JARS) bin/peers/kafka
+	bin/bench -leat bin/leat -peers bin/peers -only peer-nats,peer-nats-sync,peer-kafka,peer-kafka-sync,peer-postgres $(PEERS)
 
 .PHONY: crash
 crash: build ## kill -9 under load, 200 cycles, with a checker
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 200 $(CRASH)
 
 .PHONY: bench
-bench: build ## the table of docs/benchmarks.md, measured here; CEILING= source folder of the Kafka yardstick
-	cd conformance && $(BUILD) -o ../bin/bench ./bench && $(BUILD) -o ../bin/yardstick ./bench/yardstick
+bench: bench-programs ## the table of docs/benchmarks.md, measured here; CEILING= source folder of the Kafka yardstick
 	$(if $(CEILING),cd $(CEILING) && go build -o $(CURDIR)/bin/ceiling .)
 	bin/bench -leat bin/leat -yardstick bin/yardstick $(if $(CEILING),-ceiling bin/ceiling) $(BENCH)
+
+.PHONY: bench-programs
+bench-programs: build
+	cd conformance && $(BUILD) -o ../bin/bench ./bench && $(BUILD) -o ../bin/yardstick ./bench/yardstick
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each

@@ -18,6 +18,7 @@ import (
 type bench struct {
 	leat, ceiling, yardstick string // programs
 	dir                      string // on the disk to measure
+	peers                    string // folder with the programs of others
 	config                   string // more lines of the node's configuration
 	pairs, latencyRuns       int
 	volume, warmBytes        int   // bytes of a throughput run, and of its warm-up
@@ -42,7 +43,7 @@ func works() []work {
 	ceiling := func(b *bench) string { return missing(b.ceiling, "the ceiling; give make CEILING=its source folder") }
 	yardstick := func(b *bench) string { return missing(b.yardstick, "the empty server, bin/yardstick") }
 	nothing := func(*bench) string { return "" }
-	return []work{
+	own := []work{
 		{"kafka-1k", "produce and consume, 1 KiB", ceiling, func(b *bench, ctx context.Context) error { return b.throughput(ctx, 1024) }},
 		{"kafka-128", "produce and consume, 128 B", ceiling, func(b *bench, ctx context.Context) error { return b.throughput(ctx, 128) }},
 		{"kafka-ack", "latency of acknowledgements", ceiling, (*bench).latency},
@@ -56,6 +57,7 @@ func works() []work {
 		{"binary", "size of the binary", nothing, (*bench).binary},
 		{"poll", "1,000 clients that poll against 1,000 that follow", nothing, (*bench).pollOrFollow},
 	}
+	return append(own, peerWorks()...)
 }
 
 func missing(program, what string) string {
@@ -75,6 +77,7 @@ func main() {
 	flag.StringVar(&b.leat, "leat", "../bin/leat", "the binary to measure")
 	flag.StringVar(&b.ceiling, "ceiling", "", "program that Kafka rows are held against; without it they are skipped")
 	flag.StringVar(&b.yardstick, "yardstick", "../bin/yardstick", "program that HTTP rows are held against")
+	flag.StringVar(&b.peers, "peers", "", "folder with nats-server and kafka/*.jar, which make peers fetches")
 	flag.StringVar(&b.dir, "dir", os.TempDir(), "folder on the disk to measure")
 	flag.StringVar(&b.config, "config", "", "more lines of Leat's configuration file")
 	flag.IntVar(&b.pairs, "pairs", 5, "pairs of runs")
@@ -83,6 +86,13 @@ func main() {
 	ring := flag.Int("ring", 3072, "MiB that are zero-filled ahead, for either side")
 	flag.BoolVar(&b.quick, "quick", false, "a smoke run: one pair of everything, small")
 	flag.Parse()
+	for _, program := range []*string{&b.leat, &b.ceiling, &b.yardstick, &b.peers} { // what is started has a folder of its own
+		if *program != "" {
+			if abs, err := filepath.Abs(*program); err == nil {
+				*program = abs
+			}
+		}
+	}
 	b.volume, b.ring, b.warmBytes = *volume*1_000_000, int64(*ring)<<20, 64<<20
 	b.latencyFor, b.workFor, b.manyKeysFor = 5*time.Second, 10*time.Second, 100*time.Second
 	b.followers, b.pollers, b.keys, b.manyKeys, b.streams = 1000, 1000, 1_000_000, 10_000_000, 100_000

@@ -35,6 +35,7 @@ type proc struct {
 	cmd   *exec.Cmd
 	log   *os.File
 	ended chan error
+	as    *syscall.SysProcAttr // who it runs as, nil for us
 }
 
 // launch starts a program that logs to a file in dir, and waits until ready says so.
@@ -45,7 +46,7 @@ func launch(ctx context.Context, name, dir string, ready func(*proc) bool, p *pr
 	}
 	p.name, p.dir, p.log, p.ended = name, dir, log, make(chan error, 1)
 	p.cmd = exec.Command(program, args...)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr, p.cmd.Dir = log, log, p.as, dir
 	began := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, errors.Join(err, log.Close())
