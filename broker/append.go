@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"slices"
+	"time"
 
 	"leat/broker/fault"
 	"leat/broker/record"
@@ -22,6 +23,7 @@ type BatchAppend struct {
 	Entries    []BatchEntry
 	AutoCreate bool         // make streams that are missing, if the caller may
 	Defaults   StreamConfig // of streams made so
+	Reserved   time.Time    // when memory for the request was reserved, for the stage histograms; zero: not measured
 }
 
 // BatchResult is what became of one entry.
@@ -43,12 +45,13 @@ type PendingBatches struct {
 	request *shard.Request // nil: nothing was submitted
 	command *shard.Append
 	place   []int // of each of the command's entries in results
+	began   time.Time
 }
 
 // SubmitBatches checks a request and hands it in and returns at once (it waits only while too many wait). Calls of one goroutine
 // are appended in their order. Each entry is judged alone.
 func (b *Broker) SubmitBatches(ctx context.Context, c *Caller, a BatchAppend) *PendingBatches {
-	p := &PendingBatches{b: b, c: c, ctx: ctx, results: make([]BatchResult, len(a.Entries))}
+	p := &PendingBatches{b: b, c: c, ctx: ctx, began: a.Reserved, results: make([]BatchResult, len(a.Entries))}
 	cmd := &shard.Append{}
 	cmd.Origin = c.origin()
 	cmd.Entries = make([]stream.Entry, 0, len(a.Entries))
@@ -215,6 +218,7 @@ func slot(cmd *shard.Append, pub *shard.Published, id record.StreamID, key []byt
 
 func (p *PendingBatches) submit(cmd *shard.Append) {
 	p.command, p.request = cmd, shard.NewRequest(cmd)
+	p.request.Stages.Reserved = p.began
 	if err := p.shard.Submit(p.ctx, p.request); err != nil {
 		p.fail(fault.As(err))
 		p.request = nil

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"leat/broker/fault"
 	"leat/broker/record"
@@ -47,6 +48,7 @@ type EventsAppend struct {
 	If         []Condition
 	AutoCreate bool
 	Defaults   StreamConfig
+	Reserved   time.Time // as in BatchAppend
 }
 
 // EventResult is where one event is.
@@ -123,8 +125,9 @@ func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppen
 	if err := x.build(); err != nil {
 		return nil, false, err
 	}
-	r, err := x.shard.Do(ctx, x.cmd)
-	if err != nil {
+	r := shard.NewRequest(x.cmd)
+	r.Stages.Reserved = a.Reserved
+	if err := x.shard.Run(ctx, r); err != nil {
 		return nil, false, err
 	}
 	if x.cmd.Stale != stream.Fresh {

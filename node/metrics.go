@@ -19,9 +19,12 @@ type metrics struct {
 	stages   *prometheus.HistogramVec
 	frames   *prometheus.HistogramVec
 	bytes    prometheus.Counter
-	syncs    prometheus.Histogram
+	resolve  prometheus.Observer
+	inbox    prometheus.Observer
 	decide   prometheus.Observer
+	journal  prometheus.Observer
 	write    prometheus.Observer
+	sync     prometheus.Observer
 	publish  prometheus.Observer
 	release  prometheus.Observer
 	requests prometheus.Observer
@@ -33,36 +36,43 @@ func newMetrics(reg *prometheus.Registry, version string) *metrics {
 	m := &metrics{
 		reg: reg, gateways: gateway.NewMetrics(reg),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "leat_shard_stage_seconds", Help: "Time a frame spends in each stage of the pipeline.", Buckets: stageBuckets,
+			Name: "leat_shard_stage_seconds",
+			Help: "Time in each stage of the pipeline: resolve (reserved to resolved) and inbox (to decided) of a frame's first request; decide (the frame fills), journal (write and sync together), write, sync, publish, release of the frame.", Buckets: stageBuckets,
 		}, []string{"stage"}),
 		frames: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "leat_shard_frame_requests", Help: "Requests that share one frame, and so one sync.", Buckets: prometheus.ExponentialBuckets(1, 2, 13),
 		}, nil),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{Name: "leat_shard_frame_bytes_total", Help: "Bytes of facts and data in frames."}),
-		syncs: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "leat_journal_sync_seconds", Help: "Time of the sync of one frame.", Buckets: stageBuckets,
-		}),
 	}
-	m.decide, m.write = m.stages.WithLabelValues("decide"), m.stages.WithLabelValues("write")
+	m.resolve, m.inbox = m.stages.WithLabelValues("resolve"), m.stages.WithLabelValues("inbox")
+	m.decide, m.journal = m.stages.WithLabelValues("decide"), m.stages.WithLabelValues("journal")
+	m.write, m.sync = m.stages.WithLabelValues("write"), m.stages.WithLabelValues("sync")
 	m.publish, m.release = m.stages.WithLabelValues("publish"), m.stages.WithLabelValues("release")
 	m.requests = m.frames.WithLabelValues()
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "leat_build_info", Help: "Always 1."}, []string{"version", "go"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	reg.MustRegister(m.stages, m.frames, m.bytes, m.syncs, build, collectors.NewGoCollector(),
+	reg.MustRegister(m.stages, m.frames, m.bytes, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 func (m *metrics) frame(_ uint16, f *shard.FrameStats) {
+	if !f.Reserved.IsZero() {
+		m.resolve.Observe(f.Resolved.Sub(f.Reserved).Seconds())
+	}
+	m.inbox.Observe(f.Opened.Sub(f.Resolved).Seconds())
 	m.decide.Observe(f.Decided.Sub(f.Opened).Seconds())
-	m.write.Observe(f.Written.Sub(f.Decided).Seconds())
+	m.journal.Observe(f.Written.Sub(f.Decided).Seconds())
 	m.publish.Observe(f.Published.Sub(f.Written).Seconds())
 	m.release.Observe(f.Released.Sub(f.Published).Seconds())
 	m.requests.Observe(float64(f.Requests))
 	m.bytes.Add(float64(f.Bytes))
 }
 
-func (m *metrics) sync(s disk.SyncStats) { m.syncs.Observe(s.Sync.Seconds()) }
+func (m *metrics) synced(s disk.SyncStats) {
+	m.write.Observe(s.Write.Seconds())
+	m.sync.Observe(s.Sync.Seconds())
+}
 
 // watch registers what is read on demand.
 func (m *metrics) watch(n *Node) {

@@ -162,7 +162,7 @@ func (n *Node) openDisk(bo *broker.Options) error {
 			return fmt.Errorf("shard %d: %w", i, err)
 		}
 		bo.Shards = append(bo.Shards, broker.ShardStore{State: st, OpenJournal: func() (journal.Journal, error) {
-			j, err := disk.Open(fsys, path.Join(dir, "journal"), n.cfg.Journal, disk.Options{Log: n.log, OnSync: n.metrics.sync})
+			j, err := disk.Open(fsys, path.Join(dir, "journal"), n.cfg.Journal, disk.Options{Log: n.log, OnSync: n.metrics.synced})
 			if err != nil {
 				return nil, err
 			}

@@ -1,10 +1,13 @@
 package shard
 
 import (
+	"time"
+
 	"leat/broker/catalog"
 	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/stream"
+	"leat/internal/clock"
 )
 
 // Request is one command on its way. Its maker waits on Done and reads the results; nobody else touches it after Submit.
@@ -13,11 +16,17 @@ type Request struct {
 	Fault   *fault.Error // set when the request as a whole was refused
 	Seq     uint64       // of the frame that its outcome depends on
 	TimeMS  int64        // append time of that frame
+	Stages  Stages
 	done    chan struct{}
 }
 
-// NewRequest makes a request.
-func NewRequest(c Command) *Request { return &Request{Command: c, done: make(chan struct{})} }
+// Stages are when a request went through what comes before its frame. Zero: not measured.
+type Stages struct{ Reserved, Resolved time.Time }
+
+// NewRequest makes a request, which is resolved from now on.
+func NewRequest(c Command) *Request {
+	return &Request{Command: c, Stages: Stages{Resolved: clock.Now()}, done: make(chan struct{})}
+}
 
 // Done is closed when the outcome is known and, if it is a success, durable and published.
 func (r *Request) Done() <-chan struct{} { return r.done }

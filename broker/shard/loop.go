@@ -197,7 +197,7 @@ func (s *Shard) flush() {
 func (s *Shard) released(f *Frame) {
 	f.Stamps.Released = clock.Now()
 	if s.cfg.OnFrame != nil {
-		s.cfg.OnFrame(&FrameStats{Stamps: f.Stamps, Requests: len(f.Requests), Bytes: int64(len(f.Facts)) + f.DataBytes})
+		s.cfg.OnFrame(&FrameStats{Stages: f.Requests[0].Stages, Stamps: f.Stamps, Requests: len(f.Requests), Bytes: int64(len(f.Facts)) + f.DataBytes})
 	}
 	f.Recycle()
 }

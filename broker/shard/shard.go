@@ -46,6 +46,7 @@ type Stamps struct{ Opened, Decided, Written, Published, Released time.Time }
 
 // FrameStats is one frame's way through the pipeline.
 type FrameStats struct {
+	Stages // of the frame's first request
 	Stamps
 	Requests int
 	Bytes    int64
@@ -175,16 +176,21 @@ func (s *Shard) Submit(ctx context.Context, r *Request) error {
 // Do submits a request and waits for its outcome.
 func (s *Shard) Do(ctx context.Context, c Command) (*Request, error) {
 	r := NewRequest(c)
+	return r, s.Run(ctx, r)
+}
+
+// Run submits a request that is made already and waits for its outcome.
+func (s *Shard) Run(ctx context.Context, r *Request) error {
 	if err := s.Submit(ctx, r); err != nil {
-		return r, err
+		return err
 	}
 	if err := s.Wait(ctx, r); err != nil {
-		return r, err
+		return err
 	}
 	if r.Fault != nil {
-		return r, r.Fault
+		return r.Fault
 	}
-	return r, nil
+	return nil
 }
 
 // Wait waits for a submitted request. When ctx ends first, the outcome is unknown.
