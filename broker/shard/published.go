@@ -107,6 +107,7 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	}
 	p.seen.advance(p.folder, h.TimeMS)
 	p.folder.End()
+	p.dropViews() // before their rows go: who finds no row can tell a deleted stream from a damaged one
 	if err := p.store.Apply(rows, state.Mark{Seq: seq, Place: place}); err != nil {
 		return fmt.Errorf("frame %d: write rows: %w", seq, err)
 	}
@@ -115,7 +116,7 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 		k := &p.folder.Versions[i]
 		p.recent.set(p.recent.fingerprint(k.Stream, k.Key), k.Version)
 	}
-	if len(p.folder.Changed)+len(p.folder.Dropped) > 0 {
+	if len(p.folder.Changed) > 0 {
 		p.refreshViews()
 	}
 	p.show(seq, h.TimeMS, data)
@@ -142,6 +143,7 @@ func (p *Published) show(seq uint64, timeMS int64, data [][]byte) {
 		next := a.Base + record.Offset(a.Count)
 		part.mu.Lock()
 		part.end = next
+		p.woken = append(p.woken, part.watches...)
 		if data == nil {
 			part.batches = nil
 			part.mu.Unlock()
@@ -150,19 +152,18 @@ func (p *Published) show(seq uint64, timeMS int64, data [][]byte) {
 		b := &block[i]
 		b.Raw, b.Base, b.Next, b.Seq, b.Ordinal, b.TimeMS = data[i], a.Base, next, seq, a.Batch, timeMS
 		part.batches = append(part.batches, b)
-		p.woken = append(p.woken, part.watches...)
 		part.mu.Unlock()
 		p.tail.add(part, b)
 	}
 	p.seq.Store(seq)
-	for _, w := range p.woken {
-		w.fire()
-	}
-	clear(p.woken)
+	p.wake()
 }
 
-// refreshViews takes over what changed about streams.
-func (p *Published) refreshViews() {
+// dropViews takes deleted streams away from readers, and wakes those who wait on them.
+func (p *Published) dropViews() {
+	if len(p.folder.Dropped) == 0 {
+		return
+	}
 	p.woken = p.woken[:0]
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,14 +178,36 @@ func (p *Published) refreshViews() {
 			}
 		}
 	}
-	for _, id := range p.folder.Changed {
-		if x := p.folder.Streams[id]; x != nil {
-			p.refreshView(id, x)
-		}
-	}
+	p.wake()
+}
+
+func (p *Published) wake() {
 	for _, w := range p.woken {
 		w.fire()
 	}
+	clear(p.woken)
+}
+
+// refreshViews takes over what changed about streams, and wakes those who wait on one that has more partitions now.
+func (p *Published) refreshViews() {
+	p.woken = p.woken[:0]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range p.folder.Changed {
+		x := p.folder.Streams[id]
+		if x == nil {
+			continue
+		}
+		if v := p.streams[id]; v != nil && len(v.parts) < len(x.Partitions) {
+			for _, part := range v.parts {
+				part.mu.Lock()
+				p.woken = append(p.woken, part.watches...)
+				part.mu.Unlock()
+			}
+		}
+		p.refreshView(id, x)
+	}
+	p.wake()
 }
 
 func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {

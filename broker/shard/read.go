@@ -46,6 +46,9 @@ func (p *Published) Read(dst []*Batch, src Source, from record.Offset, maxBytes 
 		if upTo != AllSeqs {
 			return got, nil
 		}
+		if p.Part(src.Stream, src.Partition) != src.Part {
+			return dst, fault.New(fault.NotFound, "read", "", "the stream was deleted")
+		}
 		return dst, fault.New(fault.Corrupt, "read", "", "offset %d is between %d and %d but no stored batch holds it", from, start, end)
 	}
 }
