@@ -125,3 +125,24 @@ func TestCheck_NoticesWhatVanishedSinceTheLastCheck(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestFollowedRight_NoticesGapsAndRepeats(t *testing.T) {
+	places := map[string]place{"a": {"s", 0, 0}, "b": {"s", 0, 1}, "c": {"s", 1, 0}}
+	for name, c := range map[string]struct {
+		got  []string
+		want string
+	}{
+		"right":    {[]string{"a", "c", "b"}, ""},
+		"repeated": {[]string{"a", "c", "a", "b"}, "was given s/0/0, next is offset 1"},
+		"missing":  {[]string{"c", "b"}, "was given s/0/1, next is offset 0"},
+		"short":    {[]string{"a", "c"}, "2 events, 3 are stored"},
+		"foreign":  {[]string{"a", "b", "c", "d"}, "which is not stored"},
+	} {
+		r := &report{}
+		followedRight("s", c.got, places, 3, r)
+		got := strings.Join(r.wrong, "; ")
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %q in it", name, got, c.want)
+		}
+	}
+}

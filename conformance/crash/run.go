@@ -49,6 +49,7 @@ type killer struct {
 	client      *http.Client
 	ledger      *ledger
 	checker     *checker
+	followers   []*follower
 	finish      context.Context // producers that are waiting for an answer stop with it
 	cmd         *exec.Cmd
 	ended       chan error
@@ -98,6 +99,9 @@ func (k *killer) loop(ctx context.Context) error {
 	finish, stopWaiting := context.WithCancel(ctx)
 	defer stopWaiting()
 	k.finish = finish
+	following, stopFollowing := context.WithCancel(ctx)
+	defer stopFollowing()
+	k.followers = k.follow(following)
 	work, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	ended := k.produce(work)
@@ -115,7 +119,7 @@ func (k *killer) loop(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(k.out, "the producers were done %.1f s after the last start\n", time.Since(stopped).Seconds())
-	return k.last(ctx)
+	return k.last(ctx, stopFollowing)
 }
 
 // cycle kills, starts, and now and then checks, while the producers go on.
@@ -154,7 +158,7 @@ func (k *killer) cycle(ctx context.Context) error {
 }
 
 // last checks once more when nobody writes: by both gateways, and again after an orderly restart.
-func (k *killer) last(ctx context.Context) error {
+func (k *killer) last(ctx context.Context, stopFollowing func()) error {
 	for _, when := range []string{"at the end", "after an orderly restart"} {
 		promises, all, faults := k.ledger.promised()
 		history, err := k.readKafka(ctx)
@@ -163,6 +167,14 @@ func (k *killer) last(ctx context.Context) error {
 		}
 		r := k.checker.check(history, promises, all, faults)
 		err = k.sameByHTTP(ctx, history, r)
+		if when == "at the end" { // followers keep a node that is told to stop from ending at once
+			for _, f := range k.followers {
+				f.judge(history, r)
+				_, n, _ := f.count()
+				fmt.Fprintf(k.out, "the follower of %s was cut off and came back; %d connections brought something\n", f.stream, n)
+			}
+			stopFollowing()
+		}
 		if err := cmpReport(r, err); err != nil {
 			return fmt.Errorf("%s: %w", when, err)
 		}
