@@ -62,10 +62,15 @@ type users struct {
 	tokens map[[32]byte]string // kept token → user
 	count  atomic.Int64
 	logins loginCache
+
+	hashing chan struct{} // one token for each password being hashed
 }
+
+const hashingMax = 2 // passwords hashed at once
 
 func (u *users) init() {
 	u.byName, u.tokens = map[string]*userDocument{}, map[[32]byte]string{}
+	u.hashing = make(chan struct{}, hashingMax)
 	rand.Read(u.logins.salt[:])
 	u.logins.good = map[[32]byte]string{}
 }
@@ -163,7 +168,7 @@ func loginFault(user string) error {
 }
 
 // CheckPassword says whether the password is the user's.
-func (b *Broker) CheckPassword(_ context.Context, _ *Caller, user, password string) error {
+func (b *Broker) CheckPassword(ctx context.Context, _ *Caller, user, password string) error {
 	k := b.users.logins.key(user, password)
 	if b.users.logins.has(k) {
 		return nil
@@ -171,6 +176,12 @@ func (b *Broker) CheckPassword(_ context.Context, _ *Caller, user, password stri
 	d := b.users.get(user)
 	if d == nil {
 		d = nobody() // costs as much as a wrong password
+	}
+	select { // hashing is slow on purpose: guesses must not take every core
+	case b.users.hashing <- struct{}{}:
+		defer func() { <-b.users.hashing }()
+	case <-ctx.Done():
+		return fault.New(fault.Unavailable, "login", user, "too many logins at once; try again").From(ctx.Err())
 	}
 	if !d.Secrets.CheckPassword(password) {
 		return loginFault(user)

@@ -149,6 +149,9 @@ func (b *Broker) create(ctx context.Context, namespace, name string, cfg StreamC
 	if err := b.checkConfig(name, &cfg); err != nil {
 		return err
 	}
+	if err := record.CheckStreamName(namespace); err != nil {
+		return fault.New(fault.Invalid, "create", "namespace", "the name of a namespace follows the rules of stream names: %s", fault.As(err).Text)
+	}
 	b.names.mu.RLock()
 	count := len(b.names.streams)
 	b.names.mu.RUnlock()

@@ -41,6 +41,9 @@ func (p Position) Append(dst []byte) []byte {
 	return base64.RawURLEncoding.AppendEncode(dst, b)
 }
 
+// positionVersionsFuture bounds what is taken for a position of a later version, and not for something else altogether.
+const positionVersionsFuture = 15
+
 // ParsePosition reads what String gave. Anything else is Invalid, and a position of a later version Unsupported.
 func ParsePosition(s string) (Position, error) {
 	var buf [1 + 5*binary.MaxVarintLen64]byte
@@ -49,6 +52,9 @@ func ParsePosition(s string) (Position, error) {
 	}
 	n, err := base64.RawURLEncoding.Strict().Decode(buf[:], []byte(s))
 	if err != nil || n == 0 || base64.RawURLEncoding.EncodedLen(n) != len(s) {
+		return Position{}, badPosition(s)
+	}
+	if buf[0] == 0 || buf[0] > positionVersionsFuture {
 		return Position{}, badPosition(s)
 	}
 	if buf[0] != positionVersion {

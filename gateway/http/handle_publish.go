@@ -161,7 +161,7 @@ func (x *call) answerAppended(results []broker.EventResult, ids []string, before
 
 // appendEvents appends with what HTTP gives streams that it creates. id is told when the outcome is unknown.
 func (x *call) appendEvents(a broker.EventsAppend, id string) ([]broker.EventResult, error) {
-	a.AutoCreate, a.Defaults = true, streamDefaults()
+	a.AutoCreate, a.Defaults, a.Reserved = true, streamDefaults(), x.began
 	results, err := x.g.broker.AppendEvents(x.r.Context(), x.caller(), a)
 	if err == nil {
 		return results, nil

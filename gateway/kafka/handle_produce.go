@@ -43,7 +43,7 @@ func (k *conn) submit(ctx context.Context, s *slot) error {
 			s.entries = append(s.entries, broker.BatchEntry{Stream: name, Partition: partitionID(part.Partition), Batch: part.Records})
 		}
 	}
-	s.pending = k.g.b.SubmitBatches(ctx, s.caller, broker.BatchAppend{Entries: s.entries})
+	s.pending = k.g.b.SubmitBatches(ctx, s.caller, broker.BatchAppend{Entries: s.entries, Reserved: s.begun})
 	return nil
 }
 
