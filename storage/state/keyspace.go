@@ -34,16 +34,16 @@ type Entry struct {
 // Keyspace is the table of all prefixes, in the order of their bytes.
 var Keyspace = []Entry{
 	{PrefixStore, "store", `"mark"`, "seq u64, place u64", "the store's own: the mark of the last apply"},
-	{PrefixCatalog, "catalog", "kind escaped, namespace escaped, name escaped", "id varint, revision varint, rest: the document", "named things and the documents gateways own"},
+	{PrefixCatalog, "catalog", "kind escaped, namespace escaped, name escaped", "id, revision varint; kind, namespace, name, document, each with its length", "named things and the documents gateways own"},
 	{PrefixDedup, "dedup", "minute u64, hash 16 bytes", "stream, partition, offset, seq, batch, record varint, time varint", "(source, id) first seen in that minute; whole minutes are deleted as ranges"},
 	{PrefixHistory, "key history", "stream u32, key escaped, partition u32, offset u64", "version, seq, batch, record varint", "every record of a key"},
-	{PrefixProducer, "producer", "stream u32, partition u32, producer u64", "epoch, time varint, recent batches", "idempotent producers of a partition"},
+	{PrefixProducer, "producer", "stream u32, partition u32, producer u64", "epoch, time, count varint, then first, last sequence and base offset of each", "idempotent producers of a partition"},
 	{PrefixLatest, "key latest", "stream u32, key escaped", "partition u32, offset u64, version, seq, batch, record varint", "the last record of a key, for streams with keys: latest"},
 	{PrefixMeta, "meta", "name rest", "by name", "single facts about the shard: next ids, time of the last frame"},
 	{PrefixOrigin, "origin", "origin u32", "number varint, principal, listener, protocol, client", "who appends, by small number"},
 	{PrefixPartition, "partition", "stream u32, partition u32", "start, next, bytes varint, max time varint", "ends of a partition"},
 	{PrefixRun, "run", "stream u32, partition u32, base offset u64", "records, place, seq, batch, offset, bytes varint, append time, max time varint, origin varint", "batches of a partition that lie together in one frame"},
-	{PrefixStream, "stream", "stream u32", "partitions varint, key mode u8, keyed u8", "a stream by number"},
+	{PrefixStream, "stream", "stream u32", "partitions varint, key mode u8, flags u8", "a stream by number"},
 	{PrefixVersion, "key version", "stream u32, key escaped", "version varint", "current version of a key, for streams with keys: versioned"},
 }
 
