@@ -60,7 +60,7 @@ func (m *merge) pageBackward(ctx context.Context, q *PageRequest) (Page, error) 
 			return Page{}, err
 		}
 		if ok {
-			if p.Events = append(p.Events, d); len(p.Events) == q.Limit {
+			if p.add(d); p.full(q) {
 				break
 			}
 		}

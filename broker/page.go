@@ -28,7 +28,19 @@ type Page struct {
 	Events   []*Delivered
 	Next     record.Position
 	CaughtUp bool
+
+	bytes int // of the events' keys and values
 }
+
+func (p *Page) add(d *Delivered) {
+	p.Events = append(p.Events, d)
+	p.bytes += len(d.Record.Key) + len(d.Record.Value)
+}
+
+func (p *Page) full(q *PageRequest) bool { return len(p.Events) >= q.Limit || p.bytes >= pageBytesMax }
+
+// pageBytesMax ends a page early, after the event that reaches it.
+const pageBytesMax = 16 << 20
 
 // PageLimitMax is the most events of one page.
 const PageLimitMax = 1000
@@ -78,7 +90,7 @@ func (b *Broker) ReadPage(ctx context.Context, c *Caller, q PageRequest) (Page, 
 			return Page{}, err
 		}
 		if ok {
-			if p.Events = append(p.Events, d); len(p.Events) == q.Limit {
+			if p.add(d); p.full(&q) {
 				break
 			}
 		}
@@ -152,7 +164,7 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 		step, i = -1, hi-1
 	}
 	for ; i >= lo && i < hi; i += step {
-		if len(p.Events) == q.Limit {
+		if p.full(q) {
 			p.CaughtUp = false
 			break
 		}
@@ -166,7 +178,7 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 			return Page{}, err
 		}
 		if ok {
-			p.Events = append(p.Events, d)
+			p.add(d)
 		}
 	}
 	return p, nil
