@@ -14,12 +14,12 @@
 //
 // # Imports
 //
-// franz-go and the standard library; nothing of Leat.
+// franz-go, and for the side by side nats.go and pgx; nothing of Leat.
 //
 // # Where to start
 //
-// main.go has the rows; kafka.go, http.go, poll.go and size.go do the work; proc.go starts what is measured; report.go
-// makes the table. yardstick is the empty HTTP server that HTTP rows are held against.
+// main.go has the rows; kafka.go, http.go, poll.go and size.go do the work; proc.go starts what is measured; peer.go
+// holds Leat against what one would pick instead; report.go makes the table. yardstick is the empty HTTP server that HTTP rows are held against.
 //
 // # How tested
 //

@@ -84,6 +84,7 @@ func main() {
 	flag.IntVar(&b.latencyRuns, "latency-runs", 9, "pairs of runs of a latency row")
 	volume := flag.Int("volume", 1000, "MB of a throughput run")
 	ring := flag.Int("ring", 3072, "MiB that are zero-filled ahead, for either side")
+	flag.DurationVar(&b.workFor, "time", 10*time.Second, "of one run by HTTP")
 	flag.BoolVar(&b.quick, "quick", false, "a smoke run: one pair of everything, small")
 	flag.Parse()
 	for _, program := range []*string{&b.leat, &b.ceiling, &b.yardstick, &b.peers} { // what is started has a folder of its own
@@ -94,7 +95,7 @@ func main() {
 		}
 	}
 	b.volume, b.ring, b.warmBytes = *volume*1_000_000, int64(*ring)<<20, 64<<20
-	b.latencyFor, b.workFor, b.manyKeysFor = 5*time.Second, 10*time.Second, 100*time.Second
+	b.latencyFor, b.manyKeysFor = 5*time.Second, 100*time.Second
 	b.followers, b.pollers, b.keys, b.manyKeys, b.streams = 1000, 1000, 1_000_000, 10_000_000, 100_000
 	if b.quick {
 		b.pairs, b.latencyRuns, b.volume, b.ring, b.warmBytes = 1, 1, 32_000_000, 256<<20, 1<<20
