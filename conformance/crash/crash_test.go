@@ -21,7 +21,7 @@ func TestKillLoop_NothingAcknowledgedIsLost(t *testing.T) {
 	}
 	var said strings.Builder
 	o := options{
-		leat: leat, seed: uint64(time.Now().UnixNano() % 1_000_000), cycles: 25, within: 15 * time.Second, producers: 8, life: 600 * time.Millisecond,
+		leat: leat, seed: uint64(time.Now().UnixNano() % 1_000_000), cycles: 25, within: 12 * time.Second, producers: 8, life: 600 * time.Millisecond,
 		checkEvery: 10, config: smallFiles, out: &said,
 	}
 	if err := runIn(context.Background(), o); err != nil {
