@@ -57,16 +57,24 @@ const (
 
 // Put decides a change: the document of n becomes doc if the current revision is as expected.
 func (s *State) Put(n Name, id uint32, doc []byte, expected uint64, f *fact.Frame) (*Entry, *fault.Error) {
-	if err := s.check(n, expected); err != nil {
+	if err := s.Check(n, doc, expected); err != nil {
 		return nil, err
-	}
-	if len(doc) > DocumentBytesMax {
-		return nil, fault.New(fault.TooLarge, "put", n.Name, "the document has %d bytes; the limit is %d", len(doc), DocumentBytesMax)
 	}
 	e := &Entry{Name: n, ID: id, Revision: s.Revision + 1, Document: doc}
 	f.Add(fact.CatalogPut, 1, e.append)
 	s.put(e)
 	return e, nil
+}
+
+// Check says whether Put would be refused.
+func (s *State) Check(n Name, doc []byte, expected uint64) *fault.Error {
+	if err := s.check(n, expected); err != nil {
+		return err
+	}
+	if len(doc) > DocumentBytesMax {
+		return fault.New(fault.TooLarge, "put", n.Name, "the document has %d bytes; the limit is %d", len(doc), DocumentBytesMax)
+	}
+	return nil
 }
 
 // Delete decides a removal.

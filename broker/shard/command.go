@@ -104,6 +104,10 @@ func (x *AlterStream) decide(c *Core, r *Request) {
 		r.Fault = fault.New(fault.Conflict, "alter", x.Name.Name, "the stream was changed by somebody else").Because(fault.ReasonRevision)
 		return
 	}
+	// The catalog is asked first: nothing is recorded of a change that only one of the two takes.
+	if r.Fault = c.catalog.Check(x.Name, x.Document, x.Revision); r.Fault != nil {
+		return
+	}
 	if r.Fault = c.head.Change(record.StreamID(e.ID), x.Partitions, x.Keys, &c.open.Frame); r.Fault == nil {
 		x.Entry, r.Fault = c.catalog.Put(x.Name, e.ID, x.Document, x.Revision, &c.open.Frame)
 	}
