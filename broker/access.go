@@ -293,6 +293,11 @@ func (b *Broker) PutUser(ctx context.Context, c *Caller, u User) (User, error) {
 	if !b.UsersExist() && !access.Allows(u.Grants, ActionAdmin, KindUser, u.Name) {
 		return User{}, fault.New(fault.Invalid, "put", "grants", `the first user must be able to manage users: give it {"action":"admin","kind":"*","pattern":"*"}`)
 	}
+	if old != nil && !access.Allows(u.Grants, ActionAdmin, KindUser, u.Name) {
+		if err := b.keepAnAdmin(u.Name, 0); err != nil {
+			return User{}, err
+		}
+	}
 	d := userDocument{Namespace: u.Namespace, Grants: u.Grants}
 	if old != nil {
 		d.Secrets = old.Secrets
@@ -333,16 +338,17 @@ func (b *Broker) DeleteUser(ctx context.Context, c *Caller, name string) error {
 	if err := b.allow(c, "delete", ActionAdmin, KindUser, name); err != nil {
 		return err
 	}
-	if err := b.keepAnAdmin(name); err != nil {
+	if err := b.keepAnAdmin(name, 1); err != nil {
 		return err
 	}
 	return b.do(ctx, DefaultNamespace, &shard.DeleteDocument{Name: userName(name)})
 }
 
-func (b *Broker) keepAnAdmin(without string) error {
+// keepAnAdmin refuses what would leave users and nobody to manage them. alone is how many users there may be for it not to matter.
+func (b *Broker) keepAnAdmin(without string, alone int) error {
 	b.users.mu.RLock()
 	defer b.users.mu.RUnlock()
-	if len(b.users.byName) <= 1 {
+	if len(b.users.byName) <= alone {
 		return nil
 	}
 	for name, d := range b.users.byName {
@@ -350,7 +356,7 @@ func (b *Broker) keepAnAdmin(without string) error {
 			return nil
 		}
 	}
-	return fault.New(fault.Conflict, "delete", without, "%s is the last user that can manage users; delete the others first", without)
+	return fault.New(fault.Conflict, "delete", without, "%s is the last user that can manage users; give that right to another one, or delete the others, first", without)
 }
 
 // GetUser returns one user, without secrets.

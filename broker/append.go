@@ -45,6 +45,7 @@ type PendingBatches struct {
 	request *shard.Request // nil: nothing was submitted
 	command *shard.Append
 	place   []int // of each of the command's entries in results
+	bytes   int64 // of the command
 	began   time.Time
 }
 
@@ -95,9 +96,32 @@ func (p *PendingBatches) resolve(cmd *shard.Append, i int, a *BatchAppend) error
 	if err := b.resolveKeys(cmd, &e, n); err != nil {
 		return err
 	}
+	size, limit := entryBytes(&e), p.shard.CommandBytesMax()
+	switch {
+	case size > limit:
+		return commandTooLarge(n.name, size, limit)
+	case p.bytes+size > limit:
+		// The others of the request are appended, so a producer that sends this one again gets on.
+		return fault.New(fault.Unavailable, "append", n.name, "the request is larger than the %d bytes that are appended at once; send the rest again", limit)
+	}
+	p.bytes += size
 	cmd.Entries = append(cmd.Entries, e)
 	p.place = append(p.place, i)
 	return nil
+}
+
+// entryBytes is about how much of a frame an entry takes. Keys are counted apart: a compressed batch may hold more of them than it has bytes.
+func entryBytes(e *stream.Entry) int64 {
+	const factBytes, keyBytes, identityBytes = 128, 16, 24
+	n := int64(factBytes + len(e.Batch) + len(e.Keys)*keyBytes + len(e.IDs)*identityBytes)
+	for i := range e.Keys {
+		n += int64(len(e.Keys[i].Key))
+	}
+	return n
+}
+
+func commandTooLarge(subject string, size, limit int64) error {
+	return fault.New(fault.TooLarge, "append", subject, "the request takes %d bytes with its keys; %d are appended at once", size, limit)
 }
 
 // target finds the stream to append to, making it where that is asked for and allowed.

@@ -351,7 +351,7 @@ func (x *eventsCommand) condition(ctx context.Context, k Condition) error {
 // build makes one batch of each group.
 func (x *eventsCommand) build() error {
 	x.cmd.Entries = make([]stream.Entry, len(x.groups))
-	pub := x.shard.Published()
+	pub, size := x.shard.Published(), int64(0)
 	for g := range x.groups {
 		gr := &x.groups[g]
 		records := make([]record.Record, len(gr.events))
@@ -386,6 +386,10 @@ func (x *eventsCommand) build() error {
 			return err
 		}
 		e.Batch = batch
+		size += entryBytes(e)
+	}
+	if limit := x.shard.CommandBytesMax(); size > limit {
+		return commandTooLarge("events", size, limit)
 	}
 	return nil
 }

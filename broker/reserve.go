@@ -71,13 +71,18 @@ func spent(after time.Duration) error {
 func (m *budget) release(n int64) {
 	m.mu.Lock()
 	m.used -= n
+	m.grantLocked()
+	m.mu.Unlock()
+}
+
+// grantLocked serves those who wait, in their order, as far as there is memory.
+func (m *budget) grantLocked() {
 	for len(m.waiting) > 0 && m.used+m.waiting[0].n <= m.max {
 		w := m.waiting[0]
 		m.waiting = m.waiting[1:]
 		m.used += w.n
 		close(w.ready)
 	}
-	m.mu.Unlock()
 }
 
 func (m *budget) cancel(w *waiter) bool {
@@ -86,6 +91,7 @@ func (m *budget) cancel(w *waiter) bool {
 	for i, x := range m.waiting {
 		if x == w {
 			m.waiting = append(m.waiting[:i], m.waiting[i+1:]...)
+			m.grantLocked() // those behind may be smaller
 			return true
 		}
 	}

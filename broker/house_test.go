@@ -1,0 +1,292 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/broker/record"
+)
+
+// State is a fold of the journal: rows after everything was replayed into an empty store are those that were written step by step.
+func TestRestart_RowsAreTheFoldOfTheJournal(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := context.Background()
+		fill(h, 30)
+		for _, m := range []broker.KeyMode{broker.KeysOff, broker.KeysLatest, broker.KeysVersioned} {
+			h.create(m.String(), broker.StreamConfig{Keys: m, Partitions: 2})
+			h.mustAppend(event(m.String(), "k", "1"), identified("a", m.String(), "x"))
+		}
+		for i := range int32(8) {
+			if r := h.send("off", batch(t, 3, 1, i, "v")); r.Err != nil {
+				t.Fatal(r.Err)
+			}
+		}
+		h.clock.Advance(time.Hour) // identities go
+		h.mustAppend(identified("a", "late", "x"))
+		if _, err := h.b.AlterStream(ctx, h.c, "b", func(c *broker.StreamConfig) error { c.Keys, c.Partitions = broker.KeysVersioned, 5; return nil }, 0); err != nil {
+			t.Fatal(err)
+		}
+		h.mustAppend(event("b", "k0", "x"))
+		if err := h.b.DeleteStream(ctx, h.c, "latest"); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := h.b.NewProducer(ctx, h.c); err != nil {
+			t.Fatal(err)
+		}
+		rows := func() (out []string) {
+			for _, st := range h.states {
+				out = append(out, dump(t, st))
+			}
+			return out
+		}
+		before, events := rows(), h.values("a", "b")
+		for i, again := range []func(){h.restart, h.forget, h.restart} {
+			again()
+			for s, now := range rows() {
+				if now != before[s] {
+					t.Fatalf("%d: rows of shard %d differ\n%s\n%s", i, s, before[s], now)
+				}
+			}
+			if got := h.values("a", "b"); strings.Join(got, " ") != strings.Join(events, " ") {
+				t.Fatalf("%d: events %v, before %v", i, got, events)
+			}
+		}
+	})
+}
+
+type casIn struct {
+	read   bool
+	expect uint64
+	value  string
+}
+
+type casOut struct {
+	ok      bool
+	version uint64
+	value   string
+}
+
+// A key is a register: appends with an expected version and reads by key are linearizable.
+func TestLinearizable_ExpectedVersions(t *testing.T) {
+	model := porcupine.Model{
+		Init: func() any { return casOut{} },
+		Step: func(st, in, out any) (bool, any) {
+			s, i, o := st.(casOut), in.(casIn), out.(casOut)
+			if i.read {
+				return o.version == s.version && o.value == s.value, s
+			}
+			if !o.ok {
+				return s.version != i.expect && o.version == s.version, s
+			}
+			return s.version == i.expect && o.version == s.version+1, casOut{version: o.version, value: i.value}
+		},
+	}
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{Keys: broker.KeysVersioned})
+		began := time.Now()
+		var mu sync.Mutex
+		var ops []porcupine.Operation
+		var wg sync.WaitGroup
+		for w := range 6 {
+			wg.Go(func() {
+				known := uint64(0)
+				for i := range 40 {
+					in, out := casIn{read: (w+i)%3 == 0, expect: known, value: fmt.Sprint(w, "-", i)}, casOut{}
+					call := time.Since(began).Nanoseconds()
+					if in.read {
+						p, err := h.b.ReadPage(context.Background(), h.c, broker.PageRequest{Streams: []string{"s"}, Key: []byte("k"), Limit: 1, Backward: true, From: broker.Start{Kind: broker.StartLatest}})
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if len(p.Events) > 0 {
+							out = casOut{version: p.Events[0].Version, value: string(p.Events[0].Record.Value)}
+						}
+						known = out.version
+					} else {
+						e := event("s", "k", in.value)
+						e.Expect = broker.Expect{Kind: broker.ExpectVersion, Version: known}
+						r, err := h.append(e)
+						switch {
+						case err == nil:
+							out = casOut{ok: true, version: r[0].Version}
+						case fault.Is(err, fault.Conflict):
+							out.version = fault.As(err).Detail.([]broker.FailedCondition)[0].Current
+						default:
+							t.Error(err)
+							return
+						}
+						known = out.version
+					}
+					mu.Lock()
+					ops = append(ops, porcupine.Operation{ClientId: w, Input: in, Call: call, Output: out, Return: time.Since(began).Nanoseconds()})
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if r := porcupine.CheckOperationsTimeout(model, ops, 20*time.Second); r != porcupine.Ok {
+			t.Fatalf("%d operations are not linearizable: %s", len(ops), r)
+		}
+	})
+}
+
+func TestAppend_LargerThanAFrameIsRefusedAndHurtsNobody(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{Keys: broker.KeysOff, BatchBytesMax: broker.BatchBytesLimit, Partitions: 3})
+		big := strings.Repeat("x", 9<<20)
+		var entries []broker.BatchEntry
+		var events []broker.EventEntry
+		for i := range 3 {
+			entries = append(entries, broker.BatchEntry{Stream: "s", Partition: record.PartitionID(i), Batch: batch(t, -1, 0, 0, big)})
+			events = append(events, in(event("s", "", big), i))
+		}
+		r := h.b.SubmitBatches(context.Background(), h.c, broker.BatchAppend{Entries: entries}).Wait(context.Background())
+		if r[0].Err != nil || r[1].Err == nil || r[1].Err.Kind != fault.Unavailable || r[2].Err == nil {
+			t.Fatalf("%+v", r)
+		}
+		_, err := h.append(events...)
+		wantKind(t, err, fault.TooLarge)
+		h.mustAppend(event("s", "", "small"))
+		if why := h.b.Ready(); why != nil {
+			t.Fatal(why)
+		}
+	})
+}
+
+func TestAlterStream_AllOrNothing(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{})
+		_, err := h.b.AlterStream(context.Background(), h.c, "s", func(c *broker.StreamConfig) error {
+			c.Partitions, c.Documents = 9, map[string]string{"x": strings.Repeat("x", 300<<10)}
+			return nil
+		}, 0)
+		wantKind(t, err, fault.TooLarge)
+		p := h.b.SubmitBatches(context.Background(), h.c, broker.BatchAppend{Entries: []broker.BatchEntry{{Stream: "s", Partition: 8, Batch: batch(t, -1, 0, 0, "x")}}})
+		if r := p.Wait(context.Background())[0]; r.Err == nil || r.Err.Reason != fault.ReasonPartition {
+			t.Fatalf("a partition of a change that was refused: %+v", r)
+		}
+	})
+}
+
+func TestUsers_SomebodyCanAlwaysManageThem(t *testing.T) {
+	h := newHouse(t, 3, "")
+	h.open()
+	ctx := context.Background()
+	admin := []broker.Grant{{Action: broker.ActionAdmin, Kind: "*", Pattern: "*"}}
+	reader := []broker.Grant{{Action: broker.ActionRead, Kind: broker.KindStream, Pattern: "a*"}}
+	put := func(c *broker.Caller, name string, grants []broker.Grant) error {
+		_, err := h.b.PutUser(ctx, c, broker.User{Name: name, Password: "correct horse", Grants: grants})
+		return err
+	}
+	wantKind(t, put(h.c, "ann", reader), fault.Invalid) // the first must be able to
+	if err := put(h.c, "ann", admin); err != nil {
+		t.Fatal(err)
+	}
+	ann, bob := &broker.Caller{Principal: "ann"}, &broker.Caller{Principal: "bob"}
+	wantKind(t, put(h.c, "eve", admin), fault.Denied)
+	if err := put(ann, "bob", reader); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, put(bob, "bob", admin), fault.Denied)
+	wantKind(t, put(ann, "ann", reader), fault.Conflict) // the last who can
+	wantKind(t, h.b.DeleteUser(ctx, ann, "ann"), fault.Conflict)
+	h.forget()
+	if err := h.b.CheckPassword(ctx, ann, "ann", "correct horse"); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, h.b.CheckPassword(ctx, ann, "ann", "wrong horse"), fault.Denied)
+	if !h.b.Allowed(bob, broker.ActionRead, broker.KindStream, "abc") || h.b.Allowed(bob, broker.ActionWrite, broker.KindStream, "abc") || h.b.Allowed(h.c, broker.ActionRead, broker.KindStream, "abc") {
+		t.Fatal("grants are not what was given")
+	}
+	_, err := h.b.CreateStream(ctx, bob, "abc", broker.StreamConfig{})
+	wantKind(t, err, fault.Denied)
+	if err := h.b.DeleteUser(ctx, ann, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.b.DeleteUser(ctx, ann, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if h.b.UsersExist() {
+		t.Fatal("users are left")
+	}
+}
+
+func TestReserve_InOrderAndNobodyBehindOneWhoLeaves(t *testing.T) {
+	h := newHouse(t, 1, "")
+	h.cfg.MemoryBytes = 16 << 20
+	h.open()
+	ctx := context.Background()
+	hold, err := h.b.Reserve(ctx, h.c, 10<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.b.Reserve(ctx, h.c, 17<<20)
+	wantKind(t, err, fault.TooLarge)
+	leaving, leave := context.WithCancel(ctx)
+	large, small := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := h.b.Reserve(leaving, h.c, 12<<20); large <- err }()
+	time.Sleep(20 * time.Millisecond)
+	go func() {
+		release, err := h.b.Reserve(ctx, h.c, 1<<20)
+		if err == nil {
+			defer release()
+		}
+		small <- err
+	}()
+	select {
+	case <-small:
+		t.Fatal("the small one overtook the large one")
+	case <-time.After(30 * time.Millisecond):
+	}
+	leave()
+	wantKind(t, <-large, fault.QuotaSpent)
+	select {
+	case err := <-small:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(3 * time.Second):
+		t.Fatal("the small one fits and still waits behind one who has left")
+	}
+	hold()
+	for i := 0; h.b.MemoryReserved() != 0 && i < 100; i++ {
+		time.Sleep(time.Millisecond)
+	}
+	if n := h.b.MemoryReserved(); n != 0 {
+		t.Fatalf("%d bytes are held by nobody", n)
+	}
+}
+
+func TestDiskReserve_AppendsAreRefusedTheRestGoesOn(t *testing.T) {
+	h := newHouse(t, 1, "")
+	free := int64(100)
+	h.free = func() (int64, int64) { return free, 50 }
+	h.open()
+	h.create("s", broker.StreamConfig{})
+	h.mustAppend(event("s", "", "1"))
+	free = 49
+	h.clock.Advance(2 * time.Second)
+	_, err := h.append(event("s", "", "2"))
+	if f := wantKind(t, err, fault.Unavailable); f.Reason != fault.ReasonDiskReserve || f.Retry != fault.Later {
+		t.Fatalf("%+v", f)
+	}
+	h.create("other", broker.StreamConfig{})
+	if err := h.b.DeleteStream(context.Background(), h.c, "other"); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.values("s"); len(got) != 1 {
+		t.Fatal(got)
+	}
+	free = 100
+	h.clock.Advance(2 * time.Second)
+	h.mustAppend(event("s", "", "2"))
+}
