@@ -1,0 +1,317 @@
+package stream_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"leat/broker/fact"
+	"leat/broker/record"
+	"leat/broker/stream"
+	"leat/storage/state"
+	statemem "leat/storage/state/memory"
+)
+
+var update = flag.Bool("update", false, "rewrite the scripts with what happens now")
+
+// A script is a conversation: a line that begins with ">" is said to the machine, the lines below are what it answers. Others are prose.
+//
+//	> clock 5000                        the time of day, ms
+//	> create versioned 2                a stream with that key mode and so many partitions
+//	> change 1 versioned 3              stream 1
+//	> delete 1
+//	> append 1/0 a b                    records to stream 1, partition 0; key=value has a key, key:none=value expects, too
+//	> append 1/0 producer=5/0/0 a b     of producer 5, epoch 0, sequence 0
+//	> atomic 1/0 a | 1/1 b              several batches, all or none
+//	> publish                           the open frame becomes durable and is folded
+//	> lose                              the open frame is lost: head becomes what is published
+//	> state                             what is published
+type script struct {
+	t     *testing.T
+	store *statemem.Store
+	state *stream.State
+	fold  *stream.Folder
+	head  *stream.Head
+	frame *fact.Frame
+	seq   uint64 // published
+	now   int64
+	out   strings.Builder
+}
+
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/scripts/*.txt")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%d scripts: %v", len(files), err)
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &script{t: t, store: statemem.New(), state: stream.NewState()}
+			s.fold = stream.NewFolder(s.state)
+			s.head = stream.NewHead(s.state.Clone(), 0)
+			prose := true
+			for _, line := range strings.Split(strings.TrimRight(string(text), "\n"), "\n") {
+				switch {
+				case strings.HasPrefix(line, "> "):
+					s.say("%s", line)
+					s.run(strings.Fields(line[2:]))
+					prose = false
+				case line == "" || prose || strings.HasPrefix(line, "# "):
+					s.say("%s", line)
+					prose = prose || line == ""
+				}
+			}
+			if *update {
+				if err := os.WriteFile(name, []byte(s.out.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else if s.out.String() != string(text) {
+				t.Fatalf("the machine says something else (go test -update rewrites it):\n%s", s.out.String())
+			}
+		})
+	}
+}
+
+func (s *script) say(format string, args ...any) { fmt.Fprintf(&s.out, format+"\n", args...) }
+
+func (s *script) open() *fact.Frame {
+	if s.frame == nil {
+		s.frame = &fact.Frame{}
+		s.frame.Reset(fact.Head{TimeMS: s.head.OpenFrame(s.seq+1, s.now)})
+	}
+	return s.frame
+}
+
+func (s *script) run(w []string) {
+	switch w[0] {
+	case "clock":
+		s.now, _ = strconv.ParseInt(w[1], 10, 64)
+	case "create":
+		mode, _ := stream.ParseKeyMode(w[1])
+		n, _ := strconv.Atoi(w[2])
+		s.say("stream %d", s.head.Create(n, mode, s.open()))
+	case "change":
+		mode, _ := stream.ParseKeyMode(w[2])
+		n, _ := strconv.Atoi(w[3])
+		if err := s.head.Change(number(w[1]), n, mode, s.open()); err != nil {
+			s.say("%s: %s", err.Kind, err.Text)
+		}
+	case "delete":
+		s.head.Delete(number(w[1]), s.open())
+	case "append":
+		s.append(false, w[1:])
+	case "atomic":
+		s.append(true, w[1:])
+	case "publish":
+		s.publish()
+	case "lose":
+		s.frame = nil
+		s.head = stream.NewHead(s.state.Clone(), s.seq)
+	case "state":
+		s.tell()
+	default:
+		s.t.Fatalf("what is %q?", w[0])
+	}
+}
+
+func number(w string) record.StreamID {
+	n, _ := strconv.Atoi(w)
+	return record.StreamID(n)
+}
+
+func (s *script) append(atomic bool, words []string) {
+	c := &stream.Append{Atomic: atomic}
+	for _, part := range strings.Split(strings.Join(words, " "), " | ") {
+		w := strings.Fields(part)
+		id, p, _ := strings.Cut(w[0], "/")
+		n, _ := strconv.Atoi(p)
+		e := stream.Entry{Stream: number(id), Partition: record.PartitionID(n)}
+		if st := s.state.Streams[e.Stream]; st != nil {
+			e.Mode = st.Keys
+		}
+		producer := ""
+		var records []record.Record
+		for _, v := range w[1:] {
+			if of, ok := strings.CutPrefix(v, "producer="); ok {
+				producer = of
+				continue
+			}
+			records = append(records, s.record(c, &e, len(records), v))
+		}
+		e.Batch, _ = record.BuildBatch(records)
+		if producer != "" {
+			var id int64
+			var epoch int16
+			var seq int32
+			if _, err := fmt.Sscanf(producer, "%d/%d/%d", &id, &epoch, &seq); err != nil {
+				s.t.Fatal(err)
+			}
+			record.StampProducer(e.Batch, id, epoch, seq)
+		}
+		e.Header, _ = record.ParseBatchHeader(e.Batch)
+		c.Entries = append(c.Entries, e)
+	}
+	s.head.Append(c, s.seq, s.open())
+	for _, f := range c.Failed {
+		s.say("condition: key %s is at %d, expected %s", c.Slots[f.Slot].Key, f.Current, f.Expect)
+	}
+	switch {
+	case c.Stale != stream.Fresh:
+		s.say("stale")
+	case len(c.Failed) > 0:
+		s.say("nothing recorded")
+	default:
+		for _, o := range c.Outcomes {
+			switch {
+			case o.Err != nil:
+				s.say("%s: %s", o.Err.Kind, o.Err.Text)
+			case o.Duplicate:
+				s.say("duplicate of offset %d", o.Base)
+			case len(o.Versions) > 0:
+				s.say("offset %d, versions %v", o.Base, o.Versions)
+			default:
+				s.say("offset %d", o.Base)
+			}
+		}
+	}
+}
+
+// record reads key:expect=value, key=value or value.
+func (s *script) record(c *stream.Append, e *stream.Entry, index int, text string) record.Record {
+	key, value, keyed := strings.Cut(text, "=")
+	if !keyed {
+		return record.Record{Value: []byte(text)}
+	}
+	key, want, _ := strings.Cut(key, ":")
+	u := stream.KeyUse{Index: int32(index), Slot: -1, Key: []byte(key), Event: index}
+	switch want {
+	case "":
+	case "none":
+		u.Expect.Kind = stream.ExpectNone
+	case "exists":
+		u.Expect.Kind = stream.ExpectExists
+	default:
+		u.Expect.Kind = stream.ExpectVersion
+		u.Expect.Version, _ = strconv.ParseUint(want, 10, 64)
+	}
+	if e.Mode == stream.KeysVersioned {
+		for i := range c.Slots {
+			if c.Slots[i].Stream == e.Stream && string(c.Slots[i].Key) == key {
+				u.Slot = int32(i)
+			}
+		}
+		if u.Slot < 0 {
+			u.Slot = int32(len(c.Slots))
+			c.Slots = append(c.Slots, stream.Slot{Stream: e.Stream, Key: []byte(key), Version: s.version(e.Stream, []byte(key))})
+		}
+	}
+	if e.Mode != stream.KeysOff {
+		e.Keys = append(e.Keys, u)
+	}
+	return record.Record{Key: []byte(key), Value: []byte(value)}
+}
+
+// version resolves a key as shard.Published does: from its row, else by counting what a converted stream had kept.
+func (s *script) version(id record.StreamID, key []byte) (n uint64) {
+	if v, err := s.store.Get(stream.VersionKey(id, key)); err == nil {
+		return fact.ReadBody(v).Uvarint()
+	}
+	lo := stream.HistoryKey(id, key)
+	it, err := s.store.Iter(lo, state.After(lo))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer it.Close()
+	for ok := it.SeekGE(lo); ok; ok = it.Next() {
+		n++
+	}
+	return n
+}
+
+func (s *script) publish() {
+	f := s.open()
+	s.frame = nil
+	h, body, err := fact.ReadHead(f.Facts)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.seq++
+	rows := s.store.NewBatch()
+	s.fold.Begin(stream.FrameInfo{Seq: s.seq, Place: s.seq, TimeMS: h.TimeMS}, rows)
+	var kinds []string
+	if err := fact.Each(body, func(x fact.Fact) error {
+		kinds = append(kinds, x.Kind.String())
+		_, err := s.fold.Apply(x)
+		return err
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.fold.End()
+	if err := s.store.Apply(rows, state.Mark{Seq: s.seq, Place: s.seq}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.say("frame %d at %d: %s", s.seq, h.TimeMS, strings.Join(kinds, ", "))
+	s.checkLoad()
+}
+
+// checkLoad: the rows hold all of the state.
+func (s *script) checkLoad() {
+	again, err := stream.Load(s.store)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if got, want := describe(again), describe(s.state); got != want {
+		s.t.Fatalf("rows give another state:\n%s\nfolded:\n%s", got, want)
+	}
+}
+
+func (s *script) tell() { s.out.WriteString(describe(s.state)) }
+
+func describe(st *stream.State) string {
+	var b strings.Builder
+	for id := record.StreamID(1); id < st.NextStream; id++ {
+		x := st.Streams[id]
+		if x == nil {
+			fmt.Fprintf(&b, "stream %d is gone\n", id)
+			continue
+		}
+		fmt.Fprintf(&b, "stream %d keeps keys %s, held some %v, converted %v\n", id, x.Keys, x.Keyed, x.Converted)
+		for i := range x.Partitions {
+			p := &x.Partitions[i]
+			fmt.Fprintf(&b, "  partition %d ends at %d\n", i, p.Next)
+			for pid := int64(0); pid < 100; pid++ {
+				if pr := p.Producers[pid]; pr != nil {
+					fmt.Fprintf(&b, "    producer %d: epoch %d, at %d, sent %v\n", pid, pr.Epoch, pr.LastMS, pr.Recent[:pr.Count])
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+// FuzzFolder: no fact makes a fold panic, whatever its body.
+func FuzzFolder(f *testing.F) {
+	f.Add(uint8(4), []byte{1, 2, 3}, uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 0})
+	f.Add(uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 6, 0, 0}, uint8(8), []byte{1, 0, 1, 'k', 1})
+	f.Add(uint8(9), []byte{2, 0}, uint8(11), []byte{1, 0, 0, 0, 0})
+	f.Fuzz(func(_ *testing.T, k1 uint8, b1 []byte, k2 uint8, b2 []byte) {
+		st := statemem.New()
+		fold := stream.NewFolder(stream.NewState())
+		rows := st.NewBatch()
+		fold.Begin(stream.FrameInfo{Seq: 1, Place: 1, TimeMS: 1}, rows)
+		for _, x := range []fact.Fact{{Kind: fact.StreamCreated, Version: 1, Body: []byte{1, 2, 4}}, {Kind: fact.Kind(k1), Version: 1, Body: b1}, {Kind: fact.Kind(k2), Version: 1, Body: b2}} {
+			if _, err := fold.Apply(x); err != nil {
+				rows.Discard()
+				return
+			}
+		}
+		fold.End()
+	})
+}
