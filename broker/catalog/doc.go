@@ -3,7 +3,7 @@
 // # What
 //
 // An entry is (kind, namespace, name) → id, revision, document. The document is bytes whose meaning its owner knows. Changes are
-// compare-and-set on the revision. State is the fold, Head decides, Folder applies durable facts.
+// compare-and-set on the revision. State decides on head (Put, Delete) and is the fold of durable facts (Apply).
 //
 // # Promises
 //

@@ -26,5 +26,5 @@
 //
 // # How tested
 //
-// shard_test.go over memory and disk journals, with one and three shards through broker, and sim/.
+// Through broker, with one and three shards; and step by step, with faults, by sim/ (Stepper).
 package shard

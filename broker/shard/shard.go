@@ -87,7 +87,7 @@ func open(cfg Config) (*Shard, *Core, error) {
 	return s, core, nil
 }
 
-// recover opens the journal, replays what the store does not hold yet, and makes a core on top of that. It begins with a claim.
+// recover opens the journal, replays what the store does not hold yet, and makes a core on top of that.
 func (s *Shard) recover() (*Core, error) {
 	j, err := s.cfg.OpenJournal()
 	if err != nil {

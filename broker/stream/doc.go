@@ -22,5 +22,5 @@
 //
 // # How tested
 //
-// Table tests beside the code, the simulation in sim/, and broker's own tests.
+// Scripts in testdata/scripts, the simulation in sim/, and broker's own tests.
 package stream
