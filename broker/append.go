@@ -42,34 +42,36 @@ type PendingBatches struct {
 	ctx     context.Context
 	results []BatchResult
 	shard   *shard.Shard
-	request *shard.Request // nil: nothing was submitted
-	command *shard.Append
-	place   []int // of each of the command's entries in results
-	bytes   int64 // of the command
 	began   time.Time
+	open    *portion // being filled
+	sent    []*portion
+}
+
+// portion is as much of a request as one command may hold. Nearly every request is one portion; a larger one becomes several, submitted in
+// order, so that their appends are in order too.
+type portion struct {
+	command shard.Append
+	request *shard.Request
+	place   []int // of each of the command's entries in results
+	bytes   int64
 }
 
 // SubmitBatches checks a request and hands it in and returns at once (it waits only while too many wait). Calls of one goroutine
 // are appended in their order. Each entry is judged alone.
 func (b *Broker) SubmitBatches(ctx context.Context, c *Caller, a BatchAppend) *PendingBatches {
 	p := &PendingBatches{b: b, c: c, ctx: ctx, began: a.Reserved, results: make([]BatchResult, len(a.Entries))}
-	cmd := &shard.Append{}
-	cmd.Origin = c.origin()
-	cmd.Entries = make([]stream.Entry, 0, len(a.Entries))
 	for i := range a.Entries {
 		p.results[i].AppendTime = -1
-		if err := p.resolve(cmd, i, &a); err != nil {
+		if err := p.resolve(i, &a); err != nil {
 			p.results[i].Err = fault.As(err)
 		}
 	}
-	if len(cmd.Entries) > 0 {
-		p.submit(cmd)
-	}
+	p.submit()
 	return p
 }
 
-// resolve turns entry i into one of the command's.
-func (p *PendingBatches) resolve(cmd *shard.Append, i int, a *BatchAppend) error {
+// resolve turns entry i into one of a command's.
+func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	b, in := p.b, &a.Entries[i]
 	n, err := b.target(p.ctx, p.c, in.Stream, a.AutoCreate, a.Defaults)
 	if err != nil {
@@ -82,9 +84,15 @@ func (p *PendingBatches) resolve(cmd *shard.Append, i int, a *BatchAppend) error
 	if err := b.checkBatch(n, &h); err != nil {
 		return err
 	}
-	if p.shard == nil {
-		p.shard = b.shards[n.shard]
-		cmd.ResolvedAt = p.shard.Published().Seq()
+	p.shard = b.shards[n.shard] // of a caller's namespace, so always the same
+	if size, limit := batchBytes(in.Batch), p.shard.CommandBytesMax(); p.open != nil && p.open.bytes+size > limit {
+		p.submit()
+	}
+	if p.open == nil {
+		p.open = &portion{}
+		p.open.command.Origin = p.c.origin()
+		p.open.command.Entries = make([]stream.Entry, 0, len(a.Entries)-i)
+		p.open.command.ResolvedAt = p.shard.Published().Seq()
 	}
 	if n.config.TimeOf == TimeOfAppend {
 		now := b.nowMS()
@@ -93,27 +101,33 @@ func (p *PendingBatches) resolve(cmd *shard.Append, i int, a *BatchAppend) error
 		p.results[i].AppendTime = now
 	}
 	e := stream.Entry{Stream: n.id, Partition: in.Partition, Header: h, Batch: in.Batch}
-	if err := b.resolveKeys(cmd, &e, n); err != nil {
+	if err := b.resolveKeys(&p.open.command, &e, n); err != nil {
 		return err
 	}
 	size, limit := entryBytes(&e), p.shard.CommandBytesMax()
 	switch {
 	case size > limit:
 		return commandTooLarge(n.name, size, limit)
-	case p.bytes+size > limit:
-		// The others of the request are appended, so a producer that sends this one again gets on.
-		return fault.New(fault.Unavailable, "append", n.name, "the request is larger than the %d bytes that are appended at once; send the rest again", limit)
+	case p.open.bytes+size > limit:
+		// It would have fitted but for its keys, which were not known before. Once in a portion of its own it does.
+		p.submit()
+		return p.resolve(i, a)
 	}
-	p.bytes += size
-	cmd.Entries = append(cmd.Entries, e)
-	p.place = append(p.place, i)
+	p.open.bytes += size
+	p.open.command.Entries = append(p.open.command.Entries, e)
+	p.open.place = append(p.open.place, i)
 	return nil
 }
 
+// batchBytes is about how much of a frame a batch takes, but for its keys.
+func batchBytes(batch []byte) int64 { return int64(factBytes + len(batch)) }
+
+const factBytes = 128 // about what facts say of a batch
+
 // entryBytes is about how much of a frame an entry takes. Keys are counted apart: a compressed batch may hold more of them than it has bytes.
 func entryBytes(e *stream.Entry) int64 {
-	const factBytes, keyBytes, identityBytes = 128, 16, 24
-	n := int64(factBytes + len(e.Batch) + len(e.Keys)*keyBytes + len(e.IDs)*identityBytes)
+	const keyBytes, identityBytes = 16, 24
+	n := batchBytes(e.Batch) + int64(len(e.Keys)*keyBytes+len(e.IDs)*identityBytes)
 	for i := range e.Keys {
 		n += int64(len(e.Keys[i].Key))
 	}
@@ -240,79 +254,86 @@ func slot(cmd *shard.Append, pub *shard.Published, id record.StreamID, key []byt
 	return i, nil
 }
 
-func (p *PendingBatches) submit(cmd *shard.Append) {
-	p.command, p.request = cmd, shard.NewRequest(cmd)
-	p.request.Stages.Reserved = p.began
-	if err := p.shard.Submit(p.ctx, p.request); err != nil {
-		p.fail(fault.As(err))
-		p.request = nil
+// submit hands the open portion in.
+func (p *PendingBatches) submit() {
+	o := p.open
+	if p.open = nil; o == nil || len(o.command.Entries) == 0 {
+		return
 	}
+	o.request = shard.NewRequest(&o.command)
+	o.request.Stages.Reserved = p.began
+	if err := p.shard.Submit(p.ctx, o.request); err != nil {
+		p.fail(o, fault.As(err))
+		return
+	}
+	p.sent = append(p.sent, o)
 }
 
-func (p *PendingBatches) fail(err *fault.Error) {
-	for _, i := range p.place {
+func (p *PendingBatches) fail(o *portion, err *fault.Error) {
+	for _, i := range o.place {
 		p.results[i].Err = err
 	}
-	p.place = nil
 }
 
 // Done is closed when Wait will not have to wait for the disk. It is nil when there is nothing to wait for.
 func (p *PendingBatches) Done() <-chan struct{} {
-	if p.request == nil {
+	if len(p.sent) == 0 {
 		return nil
 	}
-	return p.request.Done()
+	return p.sent[len(p.sent)-1].request.Done() // portions are answered in order
 }
 
 const resolveTriesMax = 20 // when what a command was resolved against keeps changing
 
 // Wait returns the results, in the order of the entries, when what was appended is durable.
 func (p *PendingBatches) Wait(ctx context.Context) []BatchResult {
-	for try := 0; p.request != nil; try++ {
-		if err := p.shard.Wait(ctx, p.request); err != nil {
-			p.fail(fault.As(err))
-			break
-		}
-		if p.request.Fault != nil {
-			p.fail(p.request.Fault)
-			break
-		}
-		cmd := p.command
-		for k := range cmd.Outcomes {
-			p.take(p.place[k], &cmd.Outcomes[k])
-		}
-		if cmd.Stale == stream.Fresh {
-			break
-		}
-		rest := cmd.Entries[len(cmd.Outcomes):]
-		p.place = p.place[len(cmd.Outcomes):]
-		if try >= resolveTriesMax {
-			p.fail(fault.New(fault.Unavailable, "append", "", "the stream is changing too fast; try again"))
-			break
-		}
-		if err := p.again(rest); err != nil {
-			p.fail(fault.As(err))
-			break
+	for _, o := range p.sent {
+		for try := 0; o != nil; try++ {
+			if err := p.shard.Wait(ctx, o.request); err != nil {
+				p.fail(o, fault.As(err))
+				break
+			}
+			if o.request.Fault != nil {
+				p.fail(o, o.request.Fault)
+				break
+			}
+			o = p.collect(o, try)
 		}
 	}
-	p.request = nil
+	p.sent = nil
 	return p.results
 }
 
-// again resolves what is left of a stale command once more.
-func (p *PendingBatches) again(rest []stream.Entry) error {
-	cmd := &shard.Append{ResolvedAt: p.shard.Published().Seq()}
-	cmd.Origin = p.c.origin()
-	for _, e := range rest {
-		n := &named{id: e.Stream, shard: slices.Index(p.b.shards, p.shard)}
-		e.Keys = nil
-		if err := p.b.resolveKeys(cmd, &e, n); err != nil {
-			return err
-		}
-		cmd.Entries = append(cmd.Entries, e)
+// collect takes a portion's outcomes and returns what is left of one that was stale, resolved and submitted again.
+func (p *PendingBatches) collect(o *portion, try int) *portion {
+	n := len(o.command.Outcomes)
+	for k := range n {
+		p.take(o.place[k], &o.command.Outcomes[k])
 	}
-	p.submit(cmd)
-	return nil
+	if o.command.Stale == stream.Fresh {
+		return nil
+	}
+	rest := &portion{place: o.place[n:]}
+	if try >= resolveTriesMax {
+		p.fail(rest, fault.New(fault.Unavailable, "append", "", "the stream is changing too fast; try again"))
+		return nil
+	}
+	rest.command.Origin, rest.command.ResolvedAt = o.command.Origin, p.shard.Published().Seq()
+	for _, e := range o.command.Entries[n:] {
+		named := &named{id: e.Stream, shard: slices.Index(p.b.shards, p.shard)}
+		e.Keys = nil
+		if err := p.b.resolveKeys(&rest.command, &e, named); err != nil {
+			p.fail(rest, fault.As(err))
+			return nil
+		}
+		rest.command.Entries = append(rest.command.Entries, e)
+	}
+	rest.request = shard.NewRequest(&rest.command)
+	if err := p.shard.Submit(p.ctx, rest.request); err != nil {
+		p.fail(rest, fault.As(err))
+		return nil
+	}
+	return rest
 }
 
 func (p *PendingBatches) take(i int, o *stream.Outcome) {
