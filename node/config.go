@@ -15,6 +15,7 @@ import (
 type Config struct {
 	Shards           int            // of a new data directory; an existing one keeps its number
 	DiskReserveBytes int64          // appends are refused when less than this is free
+	GCHeadroomBytes  int64          // garbage that may gather before the collector runs; 0: as Go decides
 	Broker           broker.Config  // the one way in
 	Journal          disk.Config    // per shard
 	State            pebble.Config  // per shard
@@ -33,12 +34,13 @@ type TLSConfig struct {
 // Limits of Config's own numbers.
 const (
 	diskReserveLeast, diskReserveMost = 0, 1 << 50
+	gcHeadroomLeast, gcHeadroomMost   = 0, 1 << 40
 )
 
 // DefaultConfig is what runs without a configuration file.
 func DefaultConfig(protocols []Protocol) *Config {
 	c := &Config{
-		Shards: 1, DiskReserveBytes: 256 << 20, Broker: broker.Default(), Journal: disk.Default(), State: pebble.Default(),
+		Shards: 1, DiskReserveBytes: 256 << 20, GCHeadroomBytes: 64 << 20, Broker: broker.Default(), Journal: disk.Default(), State: pebble.Default(),
 		Listeners: gateway.Default(), Gateways: map[string]any{},
 	}
 	for _, p := range protocols {
@@ -58,6 +60,9 @@ func (c *Config) Validate() error {
 	}
 	if c.DiskReserveBytes < diskReserveLeast || c.DiskReserveBytes > diskReserveMost {
 		return fmt.Errorf("config: disk_reserve_bytes is %d; it must be from %d to %d", c.DiskReserveBytes, diskReserveLeast, int64(diskReserveMost))
+	}
+	if c.GCHeadroomBytes < gcHeadroomLeast || c.GCHeadroomBytes > gcHeadroomMost {
+		return fmt.Errorf("config: gc_headroom_bytes is %d; it must be from %d to %d", c.GCHeadroomBytes, gcHeadroomLeast, int64(gcHeadroomMost))
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		return fmt.Errorf("config: tls needs both cert_file and key_file, or neither")

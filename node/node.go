@@ -195,6 +195,7 @@ func (n *Node) RingReady() bool {
 func (n *Node) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
+	n.wg.Go(func() { keepHeadroom(ctx, n.cfg.GCHeadroomBytes) })
 	if n.cfg.TLS.CertFile != "" {
 		r, err := tlsreload.Open(tlsreload.Config{CertFile: n.cfg.TLS.CertFile, KeyFile: n.cfg.TLS.KeyFile, ClientCAFile: n.cfg.TLS.ClientCAFile}, n.log)
 		if err != nil {
