@@ -222,34 +222,36 @@ func (b *Broker) resolveKeys(cmd *shard.Append, e *stream.Entry, n *named) error
 	return nil
 }
 
-const slotScanMax = 32 // slots compared one by one before a batch's keys are indexed
+const slotScanMax = 8 // slots compared one by one before a batch's keys are indexed
 
 // slot returns the command's slot for a key, reading its version for a new one.
 func slot(cmd *shard.Append, pub *shard.Published, id record.StreamID, key []byte) (int32, error) {
+	f := pub.Fingerprint(id, key)
 	if len(cmd.Slots) < slotScanMax {
 		for i := range cmd.Slots {
 			if s := &cmd.Slots[i]; s.Stream == id && string(s.Key) == string(key) {
 				return int32(i), nil
 			}
 		}
-	} else if cmd.SlotIndex == nil {
-		cmd.SlotIndex = make(map[stream.SlotKey]int32, 4*slotScanMax)
-		for i := range cmd.Slots {
-			s := &cmd.Slots[i]
-			cmd.SlotIndex[stream.SlotKey{Stream: s.Stream, Key: string(s.Key)}] = int32(i)
+	} else {
+		if cmd.SlotIndex == nil {
+			cmd.SlotIndex = make(map[stream.Fingerprint]int32, 4*slotScanMax)
+			for i := range cmd.Slots {
+				cmd.SlotIndex[pub.Fingerprint(cmd.Slots[i].Stream, cmd.Slots[i].Key)] = int32(i)
+			}
+		}
+		if i, ok := cmd.SlotIndex[f]; ok {
+			return i, nil
 		}
 	}
-	if i, ok := cmd.SlotIndex[stream.SlotKey{Stream: id, Key: string(key)}]; ok {
-		return i, nil
-	}
-	v, err := pub.Version(id, key)
+	v, err := pub.Version(f, id, key)
 	if err != nil {
 		return 0, err
 	}
 	i := int32(len(cmd.Slots))
 	cmd.Slots = append(cmd.Slots, stream.Slot{Stream: id, Key: key, Version: v})
 	if cmd.SlotIndex != nil {
-		cmd.SlotIndex[stream.SlotKey{Stream: id, Key: string(key)}] = i
+		cmd.SlotIndex[f] = i
 	}
 	return i, nil
 }

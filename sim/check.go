@@ -361,7 +361,7 @@ func (w *World) checkKeys(when string, all []placed) {
 			if err != nil || n != len(rows) {
 				w.failf("%s: history of %v has %d entries of %d: %v", when, k, n, len(rows), err)
 			}
-			v, err := pub.Version(k.stream, []byte(k.key))
+			v, err := pub.Version(pub.Fingerprint(k.stream, []byte(k.key)), k.stream, []byte(k.key))
 			if s.keys == stream.KeysVersioned && (err != nil || v != uint64(len(rows))) {
 				w.failf("%s: version of %v is %d, %v; it has %d records", when, k, v, err, len(rows))
 			}

@@ -150,7 +150,8 @@ func (c *client) want() *op {
 		}
 		o.atomic = true
 		o.parts = []part{c.partOf(o, s, 0, 1, true)}
-		v, err := w.node.Published().Version(s.id, []byte(o.parts[0].keys[0]))
+		pub, key := w.node.Published(), []byte(o.parts[0].keys[0])
+		v, err := pub.Version(pub.Fingerprint(s.id, key), s.id, key)
 		if err != nil {
 			w.failf("version of a key: %v", err)
 		}
@@ -326,7 +327,8 @@ func (c *client) slot(cmd *shard.Append, id record.StreamID, key string) int32 {
 			return int32(i)
 		}
 	}
-	v, err := c.w.node.Published().Version(id, []byte(key))
+	pub := c.w.node.Published()
+	v, err := pub.Version(pub.Fingerprint(id, []byte(key)), id, []byte(key))
 	if err != nil {
 		c.w.failf("version of a key: %v", err)
 	}

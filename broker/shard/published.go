@@ -272,9 +272,13 @@ func (p *Published) Entries(fn func(*catalog.Entry)) {
 	}
 }
 
-// Version returns the current version of a key, 0 when it has no events.
-func (p *Published) Version(id record.StreamID, key []byte) (uint64, error) {
-	f := p.recent.fingerprint(id, key)
+// Fingerprint stands for a key of a stream, in this process.
+func (p *Published) Fingerprint(id record.StreamID, key []byte) stream.Fingerprint {
+	return p.recent.fingerprint(id, key)
+}
+
+// Version returns the current version of a key, 0 when it has no events. f is its fingerprint.
+func (p *Published) Version(f stream.Fingerprint, id record.StreamID, key []byte) (uint64, error) {
 	if n, ok := p.recent.get(f); ok {
 		return n, nil
 	}

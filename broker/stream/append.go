@@ -16,7 +16,7 @@ type Append struct {
 	Slots   []Slot
 	If      []Check
 
-	SlotIndex map[SlotKey]int32 // of Slots, once there are many; only for whoever resolves
+	SlotIndex map[Fingerprint]int32 // of Slots, once there are many; only for whoever resolves
 
 	// Set by Head.Append.
 	Outcomes []Outcome
@@ -42,11 +42,8 @@ type Slot struct {
 	Version uint64
 }
 
-// SlotKey is what a slot is about.
-type SlotKey struct {
-	Stream record.StreamID
-	Key    string
-}
+// Fingerprint stands for a stream and a key: 128 bits of hashes with random seeds, so that no two are ever met that are equal by chance.
+type Fingerprint [2]uint64
 
 // KeyUse is one record's key. Slot is -1 where the stream keeps no versions.
 type KeyUse struct {
