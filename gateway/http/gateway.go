@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"leat/broker"
+	"leat/broker/fault"
 	"leat/gateway"
 )
 
@@ -28,8 +29,9 @@ type Gateway struct {
 	metrics    *metrics
 	exposition nethttp.Handler
 	routes     []route
-	prefix     string        // of generated ids: random, so that two processes never make the same
-	made       atomic.Uint64 // generated ids
+	prefix     string                                // of generated ids: random, so that two processes never make the same
+	made       atomic.Uint64                         // generated ids
+	failures   [fault.Unsupported + 1]gateway.Sparse // lines about each kind
 }
 
 // New makes a gateway on b. reg is what /metrics shows and where the gateway's own numbers go; nil shows nothing. It starts nothing.

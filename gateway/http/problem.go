@@ -155,7 +155,8 @@ func (g *Gateway) refuse(w nethttp.ResponseWriter, r *nethttp.Request, err error
 	}
 }
 
-// logRefusal keeps quiet about what is the client's doing.
+// logRefusal keeps quiet about what is the client's doing. What is ours fails again with every request: of each kind of it there is one
+// line in gateway.FaultLineInterval, with how many were held back.
 func (g *Gateway) logRefusal(r *nethttp.Request, code int, instance string, f *fault.Error) {
 	level := slog.LevelDebug
 	if f.Kind == fault.Internal || f.Kind == fault.Corrupt || f.Kind == fault.Unknown {
@@ -164,8 +165,21 @@ func (g *Gateway) logRefusal(r *nethttp.Request, code int, instance string, f *f
 	if !g.log.Enabled(r.Context(), level) {
 		return
 	}
-	g.log.LogAttrs(r.Context(), level, "request refused", slog.String("instance", instance), slog.String("method", r.Method),
-		slog.String("path", r.URL.Path), slog.Int("status", code), slog.String("client", r.RemoteAddr), slog.Any("fault", f))
+	held := 0
+	if level == slog.LevelError {
+		var pass bool
+		if held, pass = g.failures[f.Kind].Pass(); !pass {
+			return
+		}
+	}
+	args := []slog.Attr{
+		slog.String("instance", instance), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", code),
+		slog.String("client", r.RemoteAddr), slog.Any("fault", f),
+	}
+	if held > 0 {
+		args = append(args, slog.Int("held_back", held))
+	}
+	g.log.LogAttrs(r.Context(), level, "request refused", args...)
 }
 
 // retrySeconds is Retry-After: whole seconds, at least one, rounded up so that nobody comes back too soon.

@@ -585,12 +585,17 @@ func TestPanic_EndsOneConnection(t *testing.T) {
 	addr := serve(t, b)
 	other, c := dial(t, addr), dial(t, addr)
 	create(other, "orders", 1)
-	for range 5 {
-		c.send(produceRequest("orders", -1, batch(t, "x")), 9)
+	var frames []byte // in one write: the connection may be gone before a second one
+	for i := range int32(11) {
+		var q kmsg.Request = produceRequest("orders", -1, batch(t, "x"))
+		q.SetVersion(9)
+		if i == 5 {
+			q = kmsg.NewPtrDescribeClusterRequest()
+		}
+		frames = append(frames, requestFrame(q, i)...)
 	}
-	c.send(kmsg.NewPtrDescribeClusterRequest(), 0)
-	for range 5 {
-		c.send(produceRequest("orders", -1, batch(t, "x")), 9)
+	if _, err := c.c.Write(frames); err != nil {
+		t.Fatal(err)
 	}
 	for {
 		if _, err := readFrame(c.c); err != nil {

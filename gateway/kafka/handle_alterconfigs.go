@@ -34,7 +34,7 @@ func (k *conn) alterConfigs(ctx context.Context, s *slot, q *kmsg.AlterConfigsRe
 		rr.ResourceType, rr.ResourceName = res.ResourceType, res.ResourceName
 		if err := k.alter(ctx, s.caller, res.ResourceType, res.ResourceName, true, changes, q.ValidateOnly); err != nil {
 			rr.ErrorCode, rr.ErrorMessage = alterCode(fault.As(err), res.ResourceType), message(fault.As(err))
-			k.report(s, err)
+			k.report("", -1, err)
 			failed = err
 		}
 		r.Resources = append(r.Resources, rr)
@@ -55,7 +55,7 @@ func (k *conn) incrementalAlterConfigs(ctx context.Context, s *slot, q *kmsg.Inc
 		rr.ResourceType, rr.ResourceName = res.ResourceType, res.ResourceName
 		if err := k.alter(ctx, s.caller, res.ResourceType, res.ResourceName, false, changes, q.ValidateOnly); err != nil {
 			rr.ErrorCode, rr.ErrorMessage = alterCode(fault.As(err), res.ResourceType), message(fault.As(err))
-			k.report(s, err)
+			k.report("", -1, err)
 			failed = err
 		}
 		r.Resources = append(r.Resources, rr)

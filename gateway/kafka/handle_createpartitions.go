@@ -22,7 +22,7 @@ func (k *conn) createPartitions(ctx context.Context, s *slot, q *kmsg.CreatePart
 			f := fault.As(err)
 			rt.ErrorCode, rt.ErrorMessage = createCode(f), message(f)
 			r.ThrottleMillis = throttle(f, r.ThrottleMillis)
-			k.report(s, err)
+			k.report("", -1, err)
 			failed = err
 		}
 		r.Topics = append(r.Topics, rt)

@@ -36,7 +36,7 @@ func (k *conn) createTopics(ctx context.Context, s *slot, q *kmsg.CreateTopicsRe
 			f := fault.As(err)
 			codeIs, text = createCode(f), f.Text
 			r.ThrottleMillis = throttle(f, r.ThrottleMillis)
-			k.report(s, err)
+			k.report("", -1, err)
 			failed = err
 		} else {
 			failed = fault.New(fault.Invalid, "create", clip(t.Topic), "%s", text)

@@ -19,7 +19,7 @@ func (k *conn) deleteTopics(ctx context.Context, s *slot, q *kmsg.DeleteTopicsRe
 			f := fault.As(err)
 			rt.ErrorCode, rt.ErrorMessage = code(f, placeAdmin), message(f)
 			r.ThrottleMillis = throttle(f, r.ThrottleMillis)
-			k.report(s, err)
+			k.report("", -1, err)
 			failed = err
 		}
 		r.Topics = append(r.Topics, rt)

@@ -31,7 +31,7 @@ func (k *conn) describeConfigs(ctx context.Context, s *slot, q *kmsg.DescribeCon
 		if err != nil {
 			f := fault.As(err)
 			rr.ErrorCode, rr.ErrorMessage = code(f, configPlace(res.ResourceType)), message(f)
-			k.report(s, err)
+			k.report("", -1, err)
 			failed = err
 		}
 		r.Resources = append(r.Resources, rr)

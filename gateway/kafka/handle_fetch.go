@@ -49,7 +49,7 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 			r := &results[i]
 			if r.Err != nil {
 				s.err = r.Err
-				k.report(s, r.Err)
+				k.report(k.out.reader.cursors[i].Stream, f.Parts[i].Partition, r.Err)
 			}
 			if c := k.out.reader.refused[i]; c != codeNone {
 				a.Part(refusedFetch(f.Parts[i].Partition, c))

@@ -103,7 +103,7 @@ func (k *conn) namedTopic(ctx context.Context, s *slot, q *kmsg.MetadataRequest,
 	}
 	if err != nil {
 		s.err = err
-		k.report(s, err)
+		k.report("", -1, err)
 		t.Code = code(fault.As(err), placeRead)
 		return t
 	}

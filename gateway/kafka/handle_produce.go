@@ -57,7 +57,7 @@ func (k *conn) answerProduce(ctx context.Context, s *slot) error {
 			throttleMS = throttle(r.Err, throttleMS)
 			if r.Err != nil {
 				s.err = r.Err
-				k.report(s, r.Err)
+				k.report(s.entries[i].Stream, p.Parts[i].Partition, r.Err)
 			}
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"leat/broker"
-	"leat/broker/fault"
 	"leat/gateway/kafka/wire"
 	"leat/internal/clock"
 )
@@ -20,6 +19,7 @@ type writer struct {
 	answering *slot
 	bufs      net.Buffers
 	names     names
+	failures  failures
 	fetch     wire.Fetch
 	answer    wire.FetchResponse
 	reader    reader
@@ -66,6 +66,7 @@ func (k *conn) writeLoop(ctx context.Context) {
 	for {
 		s, ok := k.next(fail)
 		if !ok {
+			k.logHeldBack()
 			return
 		}
 		if failed != nil {
@@ -80,6 +81,7 @@ func (k *conn) writeLoop(ctx context.Context) {
 		}
 		k.out.answering = s
 		err := k.respond(ctx, s)
+		k.logFailures(s)
 		k.out.answering = nil
 		k.out.unsent = append(k.out.unsent, s)
 		last := s.last
@@ -135,7 +137,7 @@ func (k *conn) respond(ctx context.Context, s *slot) error {
 	r, err := findAPI(s.header.Key).handle(k, ctx, s, q)
 	if err != nil {
 		s.err = err
-		k.report(s, err)
+		k.report("", -1, err)
 	}
 	k.out.buf = appendResponse(k.out.buf, s, r)
 	return nil
@@ -176,15 +178,6 @@ func (k *conn) settle(err error) {
 		k.out.buf = nil
 	}
 	k.out.buf = k.out.buf[:0]
-}
-
-// report logs what went wrong inside and what users must not see of it.
-func (k *conn) report(s *slot, err error) {
-	f := fault.As(err)
-	if f.Kind != fault.Internal && f.Kind != fault.Corrupt && f.Cause == nil {
-		return
-	}
-	k.c.Log().Error("request failed", "request", s.id.String(), "api", s.header.Key, "op", f.Op, "subject", f.Subject, "kind", f.Kind.String(), "error", err)
 }
 
 // isDone reports whether the results of p are there.
