@@ -26,9 +26,9 @@ type Config struct {
 
 // TLSConfig names the files of TLS; without a certificate all listeners speak plain text. Changed files are read anew.
 type TLSConfig struct {
-	CertFile     string
-	KeyFile      string
-	ClientCAFile string
+	CertFile     string // PEM, leaf first
+	KeyFile      string // PEM
+	ClientCAFile string // PEM; clients must show a certificate that it signed. Empty: they are asked for none
 }
 
 // Limits of Config's own numbers.

@@ -86,7 +86,7 @@ func decodeStruct(v reflect.Value, path string, in any) error {
 	fields := map[string]int{}
 	for i := range v.NumField() {
 		if f := v.Type().Field(i); f.IsExported() && f.Type != loggerType {
-			fields[snake(f.Name)] = i
+			fields[KeyOf(f.Name)] = i
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
@@ -145,7 +145,7 @@ func unknownKey(path, key string, valid []string) error {
 			best, at = d, k
 		}
 	}
-	if at != "" && best <= len(key)/2+1 {
+	if at != "" && best <= (len(key)+2)/3 {
 		return fmt.Errorf("config: %s is not a setting; did you mean %s?", path, at)
 	}
 	return fmt.Errorf("config: %s is not a setting; here are: %s", path, strings.Join(valid, ", "))
@@ -230,7 +230,7 @@ func encodeStruct(b *strings.Builder, v reflect.Value, indent string) {
 		if !f.IsExported() || f.Type == loggerType {
 			continue
 		}
-		encodeField(b, snake(f.Name), v.Field(i), indent)
+		encodeField(b, KeyOf(f.Name), v.Field(i), indent)
 	}
 }
 
@@ -274,8 +274,8 @@ func encodeValue(name string, v reflect.Value) string {
 	}
 }
 
-// snake turns FrameBytesMax into frame_bytes_max and ConnectionsPerIPMax into connections_per_ip_max.
-func snake(name string) string {
+// KeyOf is the key of a field: it turns FrameBytesMax into frame_bytes_max and ConnectionsPerIPMax into connections_per_ip_max.
+func KeyOf(name string) string {
 	var b strings.Builder
 	r := []rune(name)
 	for i, c := range r {
