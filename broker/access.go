@@ -50,6 +50,8 @@ type User struct {
 }
 
 type userDocument struct {
+	revision uint64 // of the catalog entry; in no document
+
 	Namespace string         `json:"namespace,omitempty"`
 	Grants    []Grant        `json:"grants"`
 	Secrets   access.Secrets `json:"secrets"`
@@ -63,14 +65,15 @@ type users struct {
 	count  atomic.Int64
 	logins loginCache
 
-	hashing chan struct{} // one token for each password being hashed
+	hashing  chan struct{} // one token for each password being hashed
+	changing chan struct{} // the token of whoever changes users, from looking at them to the outcome
 }
 
 const hashingMax = 2 // passwords hashed at once
 
 func (u *users) init() {
 	u.byName, u.tokens = map[string]*userDocument{}, map[[32]byte]string{}
-	u.hashing = make(chan struct{}, hashingMax)
+	u.hashing, u.changing = make(chan struct{}, hashingMax), make(chan struct{}, 1)
 	rand.Read(u.logins.salt[:])
 	u.logins.good = map[[32]byte]string{}
 }
@@ -80,6 +83,7 @@ func (u *users) take(e *catalog.Entry) error {
 	if err := json.Unmarshal(e.Document, d); err != nil {
 		return err
 	}
+	d.revision = e.Revision
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.forget(e.Name.Name)
@@ -289,59 +293,130 @@ func (b *Broker) PutUser(ctx context.Context, c *Caller, u User) (User, error) {
 			return User{}, err
 		}
 	}
-	old := b.users.get(u.Name)
-	if !b.UsersExist() && !access.Allows(u.Grants, ActionAdmin, KindUser, u.Name) {
-		return User{}, fault.New(fault.Invalid, "put", "grants", `the first user must be able to manage users: give it {"action":"admin","kind":"*","pattern":"*"}`)
-	}
-	if old != nil && !access.Allows(u.Grants, ActionAdmin, KindUser, u.Name) {
-		if err := b.keepAnAdmin(u.Name, 0); err != nil {
-			return User{}, err
-		}
-	}
-	d := userDocument{Namespace: u.Namespace, Grants: u.Grants}
-	if old != nil {
-		d.Secrets = old.Secrets
-	}
+	var password *access.Secrets
 	if u.Password != "" {
-		s, err := access.HashPassword(u.Password)
+		s, err := access.HashPassword(u.Password) // takes its time, so before others wait for it
 		if err != nil {
 			return User{}, err
 		}
-		d.Secrets.SHA256, d.Secrets.SHA512 = s.SHA256, s.SHA512
+		password = s
 	}
-	token := ""
+	var out User
+	err := b.changeUsers(ctx, func() (shard.Command, error) {
+		if err := b.allow(c, "put", ActionAdmin, KindUser, u.Name); err != nil {
+			return nil, err // the first user may have come to be while this one waited
+		}
+		x := &shard.PutDocument{Name: userName(u.Name), Expected: catalog.NoRevision}
+		old := b.users.get(u.Name)
+		if old != nil {
+			x.Expected = old.revision
+		}
+		d, token, err := b.putUser(&u, old, password)
+		if err != nil {
+			return nil, err
+		}
+		out = User{Name: u.Name, Namespace: d.Namespace, Grants: d.Grants, Token: token}
+		x.Document, err = json.Marshal(d)
+		return x, err
+	})
+	if err != nil {
+		return User{}, err
+	}
+	return out, nil
+}
+
+// putUser makes what is to be kept of u in place of old, nil for a new one.
+func (b *Broker) putUser(u *User, old *userDocument, password *access.Secrets) (d *userDocument, token string, err error) {
+	manages := access.Allows(u.Grants, ActionAdmin, KindUser, u.Name)
+	if !b.UsersExist() && !manages {
+		return nil, "", fault.New(fault.Invalid, "put", "grants", `the first user must be able to manage users: give it {"action":"admin","kind":"*","pattern":"*"}`)
+	}
+	d = &userDocument{Namespace: u.Namespace, Grants: u.Grants}
+	if old != nil {
+		d.Secrets = old.Secrets
+		if !manages {
+			if err := b.keepAnAdmin(u.Name, 0); err != nil {
+				return nil, "", err
+			}
+		}
+	}
+	if password != nil {
+		d.Secrets.SHA256, d.Secrets.SHA512 = password.SHA256, password.SHA512
+	}
 	if u.NewToken {
 		if len(d.Secrets.Tokens) >= tokensMax {
-			return User{}, fault.New(fault.QuotaSpent, "put", "new_token", "a user can have %d tokens", tokensMax)
+			return nil, "", fault.New(fault.QuotaSpent, "put", "new_token", "a user can have %d tokens", tokensMax)
 		}
 		var kept []byte
 		token, kept = access.NewToken()
 		d.Secrets.Tokens = append(slices.Clone(d.Secrets.Tokens), kept)
 	}
 	if d.Secrets.SHA256 == nil && len(d.Secrets.Tokens) == 0 {
-		return User{}, fault.New(fault.Invalid, "put", "password", "a new user needs a password or new_token: true")
+		return nil, "", fault.New(fault.Invalid, "put", "password", "a new user needs a password or new_token: true")
 	}
-	doc, err := json.Marshal(d)
-	if err != nil {
-		return User{}, err
-	}
-	if err := b.do(ctx, DefaultNamespace, &shard.PutDocument{Name: userName(u.Name), Document: doc}); err != nil {
-		return User{}, err
-	}
-	return User{Name: u.Name, Namespace: d.Namespace, Grants: d.Grants, Token: token}, nil
+	return d, token, nil
 }
 
 const tokensMax = 16 // of one user
 
 // DeleteUser removes a user. The last one that can manage users stays as long as there are others.
 func (b *Broker) DeleteUser(ctx context.Context, c *Caller, name string) error {
-	if err := b.allow(c, "delete", ActionAdmin, KindUser, name); err != nil {
-		return err
+	return b.changeUsers(ctx, func() (shard.Command, error) {
+		if err := b.allow(c, "delete", ActionAdmin, KindUser, name); err != nil {
+			return nil, err
+		}
+		old := b.users.get(name)
+		if old == nil {
+			return nil, fault.New(fault.NotFound, "delete", name, "there is no user %q", name)
+		}
+		if err := b.keepAnAdmin(name, 1); err != nil {
+			return nil, err
+		}
+		return &shard.DeleteDocument{Name: userName(name), Expected: old.revision}, nil
+	})
+}
+
+// changeUsers decides on a change of users and waits for its outcome, one change at a time: what must hold of all users together, such as
+// that somebody can manage them, cannot be compared by the revision of one. Between two changes
+//
+//	A: no users, ann may begin │ B: no users, bob may begin │ A: put ann │ B: put bob, whom nobody let in
+//
+// B waits, and then is asked for its rights by the user that A made. All users are in shard 0 of this one process, so a token is enough.
+// It is given back when the outcome is known, even if the caller has left before: until then the users are not what they will be. The
+// revision is for what was not known here, such as a change that a failed disk kept after all.
+func (b *Broker) changeUsers(ctx context.Context, decide func() (shard.Command, error)) error {
+	select {
+	case b.users.changing <- struct{}{}:
+	case <-ctx.Done():
+		return fault.New(fault.Unavailable, "put", "", "users are being changed by others; try again").From(ctx.Err())
 	}
-	if err := b.keepAnAdmin(name, 1); err != nil {
-		return err
+	var err error
+	for range alterTriesMax {
+		var x shard.Command
+		if x, err = decide(); err != nil {
+			break
+		}
+		s, r := b.shards[b.shardOf(DefaultNamespace)], shard.NewRequest(x)
+		if err = s.Submit(ctx, r); err != nil {
+			break
+		}
+		if err = s.Wait(ctx, r); err != nil {
+			go func() {
+				_ = s.Wait(context.WithoutCancel(ctx), r) // nobody is there to be told
+				<-b.users.changing
+			}()
+			return err
+		}
+		if r.Fault == nil {
+			break
+		}
+		err = r.Fault
+		if k := r.Fault.Kind; k != fault.Exists && k != fault.NotFound && k != fault.Conflict {
+			break
+		}
 	}
-	return b.do(ctx, DefaultNamespace, &shard.DeleteDocument{Name: userName(name)})
+	<-b.users.changing
+	return err
 }
 
 // keepAnAdmin refuses what would leave users and nobody to manage them. alone is how many users there may be for it not to matter.

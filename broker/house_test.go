@@ -13,6 +13,8 @@ import (
 	"leat/broker"
 	"leat/broker/fault"
 	"leat/broker/record"
+	"leat/storage/journal"
+	journalmem "leat/storage/journal/memory"
 )
 
 // State is a fold of the journal: rows after everything was replayed into an empty store are those that were written step by step.
@@ -222,6 +224,131 @@ func TestUsers_SomebodyCanAlwaysManageThem(t *testing.T) {
 	}
 	if h.b.UsersExist() {
 		t.Fatal("users are left")
+	}
+}
+
+// Of many who would be the first user one becomes it, and the others are asked who they are.
+func TestUsers_OneIsTheFirst(t *testing.T) {
+	ctx := context.Background()
+	admin := []broker.Grant{{Action: broker.ActionAdmin, Kind: "*", Pattern: "*"}}
+	h := newHouse(t, 1, "")
+	h.open()
+	const askers = 8
+	errs := make([]error, askers)
+	var wg sync.WaitGroup
+	for i := range askers {
+		wg.Go(func() {
+			_, errs[i] = h.b.PutUser(ctx, h.c, broker.User{Name: fmt.Sprintf("u%d", i), NewToken: true, Grants: admin})
+		})
+	}
+	wg.Wait()
+	made := 0
+	for _, err := range errs {
+		if err == nil {
+			made++
+			continue
+		}
+		wantKind(t, err, fault.Denied)
+	}
+	if made != 1 {
+		t.Fatalf("%d first users", made)
+	}
+}
+
+// Two admins who let go of their rights, or of each other, at the same time: one of them stays. Tokens that are asked for at the same
+// time are all kept.
+func TestUsers_ChangesAtOnceDoNotLoseEachOther(t *testing.T) {
+	ctx := context.Background()
+	admin := []broker.Grant{{Action: broker.ActionAdmin, Kind: "*", Pattern: "*"}}
+	h := newHouse(t, 1, "")
+	h.open()
+	put := func(c *broker.Caller, u broker.User) error { _, err := h.b.PutUser(ctx, c, u); return err }
+	callers := []*broker.Caller{{Principal: "ann"}, {Principal: "bob"}}
+	for round := range 10 {
+		for _, c := range callers {
+			by := h.c
+			for _, x := range callers {
+				if h.b.Allowed(x, broker.ActionAdmin, broker.KindUser, c.Principal) {
+					by = x
+				}
+			}
+			if err := put(by, broker.User{Name: c.Principal, NewToken: round == 0, Grants: admin}); err != nil {
+				t.Fatal(round, err)
+			}
+		}
+		var wg sync.WaitGroup
+		for i, c := range callers {
+			wg.Go(func() {
+				if round%2 == 0 {
+					_ = put(c, broker.User{Name: c.Principal}) // refused for one of the two, whichever
+				} else {
+					_ = h.b.DeleteUser(ctx, c, callers[1-i].Principal)
+					_ = put(c, broker.User{Name: callers[1-i].Principal, NewToken: true})
+				}
+			})
+		}
+		wg.Wait()
+		left := 0
+		for _, c := range callers {
+			if h.b.Allowed(c, broker.ActionAdmin, broker.KindUser, "ann") {
+				left++
+			}
+		}
+		if left != 1 {
+			t.Fatalf("round %d: %d can manage users", round, left)
+		}
+	}
+	boss := callers[0]
+	if !h.b.Allowed(boss, broker.ActionAdmin, broker.KindUser, "eve") {
+		boss = callers[1]
+	}
+	tokens := make([]string, 10)
+	var wg sync.WaitGroup
+	for i := range tokens {
+		wg.Go(func() {
+			u, err := h.b.PutUser(ctx, boss, broker.User{Name: "eve", NewToken: true})
+			if err != nil {
+				t.Error(err)
+			}
+			tokens[i] = u.Token
+		})
+	}
+	wg.Wait()
+	for i, token := range tokens {
+		if who, err := h.b.CheckToken(ctx, h.c, token); err != nil || who != "eve" {
+			t.Errorf("token %d: %q %v", i, who, err)
+		}
+	}
+}
+
+// Who gives up waiting leaves nothing half done behind: the next change waits for the outcome of his.
+func TestUsers_OneWhoLeavesIsWaitedFor(t *testing.T) {
+	admin := []broker.Grant{{Action: broker.ActionAdmin, Kind: "*", Pattern: "*"}}
+	h := newHouse(t, 1, "")
+	h.open()
+	held, free := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	h.journals[0].SetHook(func(journal.Frame) journalmem.Outcome {
+		once.Do(func() { close(held); <-free })
+		return journalmem.Durable
+	})
+	ctx, leave := context.WithCancel(context.Background())
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := h.b.PutUser(ctx, h.c, broker.User{Name: "ann", NewToken: true, Grants: admin})
+		first <- err
+	}()
+	<-held
+	leave()
+	wantKind(t, <-first, fault.Unknown)
+	go func() {
+		_, err := h.b.PutUser(context.Background(), h.c, broker.User{Name: "bob", NewToken: true, Grants: admin})
+		second <- err
+	}()
+	close(free)
+	wantKind(t, <-second, fault.Denied)
+	if !h.b.Allowed(&broker.Caller{Principal: "ann"}, broker.ActionAdmin, broker.KindUser, "x") {
+		t.Fatal("ann is not there")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"leat/storage/state"
@@ -89,6 +90,12 @@ func (s *Store) options(fs vfs.FS, cfg Config) *pebble.Options {
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
 		o.Levels[i].IndexBlockSize = 256 * kib // one index block per table: a look-up reads one block less
+		if i < len(o.Levels)-1 {
+			// What is written here is soon written again; only what comes to rest is worth the time.
+			o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+		} else {
+			o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+		}
 	}
 	return o
 }
