@@ -47,6 +47,7 @@ type view struct {
 	keys      stream.KeyMode
 	converted bool
 	keyed     bool
+	whole     bool // every version of a key that it has ever had was set in recent
 	parts     []*Part
 }
 
@@ -213,12 +214,13 @@ func (p *Published) refreshViews() {
 func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {
 	v := p.streams[id]
 	if v == nil {
-		v = &view{}
+		v = &view{whole: !x.Keyed}
 	} else {
 		c := *v // readers may hold the old one
 		v = &c
 	}
 	v.keys, v.converted, v.keyed = x.Keys, x.Converted, x.Keyed
+	v.whole = v.whole && !x.Converted // keys from before have no version yet
 	parts := v.parts[:len(v.parts):len(v.parts)]
 	for i := len(parts); i < len(x.Partitions); i++ {
 		parts = append(parts, &Part{start: x.Partitions[i].Start, end: x.Partitions[i].Next})
@@ -279,7 +281,10 @@ func (p *Published) Fingerprint(id record.StreamID, key []byte) stream.Fingerpri
 
 // Version returns the current version of a key, 0 when it has no events. f is its fingerprint.
 func (p *Published) Version(f stream.Fingerprint, id record.StreamID, key []byte) (uint64, error) {
-	if n, ok := p.recent.get(f); ok {
+	p.mu.RLock()
+	x := p.streams[id]
+	p.mu.RUnlock()
+	if n, ok := p.recent.get(f, x != nil && x.whole); ok {
 		return n, nil
 	}
 	seq := p.Seq()

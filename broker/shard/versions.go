@@ -28,8 +28,9 @@ type versions struct {
 const versionParts = 64
 
 type versionPart struct {
-	mu sync.Mutex
-	m  map[stream.Fingerprint]uint64
+	mu      sync.Mutex
+	m       map[stream.Fingerprint]uint64
+	evicted bool // something was dropped, so that not being here says nothing
 }
 
 const versionsEvicted = 8 // entries dropped, without choosing, when a part is full
@@ -47,10 +48,13 @@ func (v *versions) fingerprint(id record.StreamID, key []byte) stream.Fingerprin
 	}
 }
 
-func (v *versions) get(f stream.Fingerprint) (uint64, bool) {
+// get returns the version of a key, and whether that is known. whole says that every key of the stream has been set here: what is not here
+// then has no events, unless something was dropped.
+func (v *versions) get(f stream.Fingerprint, whole bool) (uint64, bool) {
 	p := &v.parts[f[0]%versionParts]
 	p.mu.Lock()
 	n, ok := p.m[f]
+	ok = ok || whole && !p.evicted
 	p.mu.Unlock()
 	return n, ok
 }
@@ -75,12 +79,14 @@ func (v *versions) fill(f stream.Fingerprint, n, seq uint64) {
 
 func (p *versionPart) put(f stream.Fingerprint, n uint64, max int) {
 	if max == 0 {
+		p.evicted = true
 		return
 	}
 	if p.m == nil {
 		p.m = map[stream.Fingerprint]uint64{}
 	}
 	if _, there := p.m[f]; !there && len(p.m) >= max {
+		p.evicted = true
 		evicted := 0
 		for k := range p.m {
 			delete(p.m, k)
