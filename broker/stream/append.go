@@ -165,6 +165,8 @@ func (h *Head) Append(c *Append, resolvedAt uint64, f *fact.Frame) {
 	}
 }
 
+// appendAtomic records all entries or none. Entries that were appended before stay as they are: they are not recorded again, move no
+// version, and their conditions held then. When all are, so did the command's own.
 func (h *Head) appendAtomic(c *Append, f *fact.Frame) {
 	before := len(c.Slots)
 	versions := h.versions[:0]
@@ -177,13 +179,24 @@ func (h *Head) appendAtomic(c *Append, f *fact.Frame) {
 			c.Failed = append(c.Failed, Failure{Event: -1, If: i, Slot: k.Slot, Expect: k.Expect, Current: cur})
 		}
 	}
-	refused := false
+	refused, again := false, 0
 	for i := range c.Entries {
 		if c.Stale = h.judge(c, i); c.Stale != Fresh {
 			return
 		}
-		refused = refused || c.Outcomes[i].Err != nil
+		o := &c.Outcomes[i]
+		if o.Err == nil && sameProducerBefore(c.Entries, i) {
+			o.Err, o.Duplicate = fault.New(fault.Unsupported, "append", "", "an atomic append takes one batch of a producer for a partition"), false
+		}
+		refused = refused || o.Err != nil
+		if o.Duplicate {
+			again++
+			continue
+		}
 		h.expectations(c, i)
+	}
+	if again > 0 && again == len(c.Entries) {
+		c.Failed = c.Failed[:0]
 	}
 	// expectations moved the slots forward as if the entries were recorded; recording does it again from the start.
 	for i := range before {
@@ -193,8 +206,25 @@ func (h *Head) appendAtomic(c *Append, f *fact.Frame) {
 		return
 	}
 	for i := range c.Entries {
-		h.record(c, i, f)
+		if !c.Outcomes[i].Duplicate {
+			h.record(c, i, f)
+		}
 	}
+}
+
+// sameProducerBefore reports whether an earlier entry is of the same producer and partition as entry i. Sequences are judged on what is
+// recorded, and of an atomic command nothing is until all of it is judged.
+func sameProducerBefore(es []Entry, i int) bool {
+	e := &es[i]
+	if e.Header.ProducerID < 0 {
+		return false
+	}
+	for j := range es[:i] {
+		if b := &es[j]; b.Header.ProducerID == e.Header.ProducerID && b.Partition == e.Partition && b.Stream == e.Stream {
+			return true
+		}
+	}
+	return false
 }
 
 // expectations judges the conditions of entry i's own keys, on what the ones before left.
