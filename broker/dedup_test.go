@@ -54,6 +54,34 @@ func TestDedup_LaterAndAfterRestarts(t *testing.T) {
 	})
 }
 
+func TestDedup_AnswersWithTheVersionOfTheFirstTime(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("v", broker.StreamConfig{Keys: broker.KeysVersioned, Partitions: 3})
+		h.create("h", broker.StreamConfig{Keys: broker.KeysHistory})
+		e := identified("v", "1", "a")
+		e.Record.Key = []byte("k")
+		h.mustAppend(event("v", "k", "before"))
+		first := h.mustAppend(e)[0]
+		h.mustAppend(event("v", "k", "after"))
+		for i, again := range []func(){func() {}, h.restart, h.forget} {
+			again()
+			if r := h.mustAppend(e)[0]; !r.Duplicate || r.Version != 2 || r.Ref != first.Ref {
+				t.Fatalf("%d: first %+v, then %+v", i, first, r)
+			}
+		}
+		e.Record.Key = []byte("other")
+		if r := h.mustAppend(e)[0]; !r.Duplicate || r.Version != 0 {
+			t.Fatalf("with a key that it was not stored under: %+v", r)
+		}
+		e = identified("h", "1", "a")
+		e.Record.Key = []byte("k")
+		h.mustAppend(e)
+		if r := h.mustAppend(e)[0]; !r.Duplicate || r.Version != 0 {
+			t.Fatalf("where no versions are kept: %+v", r)
+		}
+	})
+}
+
 // A quiet node keeps the last frames' identities where commands are judged, for longer than the window: they must not get in the way.
 func TestDedup_AfterTheWindowItIsANewEvent(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {

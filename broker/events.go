@@ -55,7 +55,7 @@ type EventsAppend struct {
 type EventResult struct {
 	Ref        record.Ref
 	Position   record.Position
-	Version    uint64 // of its key; 0 where the stream keeps none
+	Version    uint64 // of its key; 0 where the stream keeps none, or had it under another key the first time
 	AppendTime int64  // ms
 	Duplicate  bool   // it was there already; the rest is of the first time
 }
@@ -272,7 +272,10 @@ func (x *eventsCommand) duplicate(i int, e *EventEntry, n *named) (bool, error) 
 		Ref:      record.Ref{Stream: n.name, Partition: first.Partition, Offset: first.Offset},
 		Position: x.b.position(n.shard, first.Seq, first.Batch, first.Record), AppendTime: first.TimeMS, Duplicate: true,
 	}
-	return true, nil
+	if key := e.Record.Key; key != nil && n.config.Keys == KeysVersioned {
+		x.results[i].Version, err = x.shard.Published().VersionAt(n.id, key, first.Partition, first.Offset)
+	}
+	return true, err
 }
 
 // identity is a cryptographic hash, because two events that somebody makes collide would be one.

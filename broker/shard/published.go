@@ -355,6 +355,20 @@ func (p *Published) History(id record.StreamID, key []byte, backward bool, fn fu
 	return it.Err()
 }
 
+// VersionAt returns the version that the record at an offset gave to its key; 0 where the stream keeps none, or it is no record of that key.
+func (p *Published) VersionAt(id record.StreamID, key []byte, at record.PartitionID, offset record.Offset) (uint64, error) {
+	row := stream.HistoryRow(id, key, at, offset)
+	v, err := p.store.Get(row)
+	if errors.Is(err, state.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	e, err := stream.ReadHistory(row, v, len(stream.HistoryKey(id, key)))
+	return e.Version, err
+}
+
 // Latest returns the last record of a key in a stream that keeps only that; false when there is none.
 func (p *Published) Latest(id record.StreamID, key []byte) (stream.HistoryEntry, bool, error) {
 	v, err := p.store.Get(stream.LatestKey(id, key))

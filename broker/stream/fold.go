@@ -200,7 +200,7 @@ func (f *Folder) keyed(body []byte) error {
 			f.rows.Set(LatestKey(a.Stream, k.Key), append(v, f.buf...))
 			return
 		}
-		f.rows.Set(historyRow(a.Stream, k.Key, e.Partition, e.Offset), f.buf)
+		f.rows.Set(HistoryRow(a.Stream, k.Key, e.Partition, e.Offset), f.buf)
 		if k.Version > 0 {
 			f.rows.Set(VersionKey(a.Stream, k.Key), binary.AppendUvarint(f.buf[:0], k.Version))
 			f.Versions = append(f.Versions, KeyVersion{a.Stream, k.Key, k.Version})

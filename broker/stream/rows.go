@@ -73,7 +73,8 @@ func HistoryKey(id record.StreamID, key []byte) []byte {
 	return state.AppendEscaped(streamKey(state.PrefixHistory, id), key)
 }
 
-func historyRow(id record.StreamID, key []byte, p record.PartitionID, o record.Offset) []byte {
+// HistoryRow is the row of one record of a key.
+func HistoryRow(id record.StreamID, key []byte, p record.PartitionID, o record.Offset) []byte {
 	k := binary.BigEndian.AppendUint32(HistoryKey(id, key), uint32(p))
 	return binary.BigEndian.AppendUint64(k, uint64(o))
 }
