@@ -10,7 +10,7 @@ type Kind uint16
 
 // The kinds. Numbers are part of the file format: add at the end, never renumber.
 const (
-	Claimed           Kind = 1  // shard: an owner took the shard under an epoch
+	Claimed           Kind = 1  // reserved, for when an owner takes the shard; passed over when read
 	CatalogPut        Kind = 2  // catalog: a named thing has a new document
 	CatalogDeleted    Kind = 3  // catalog: a named thing is gone
 	StreamCreated     Kind = 4  // stream: an id came into use

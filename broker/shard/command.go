@@ -158,10 +158,3 @@ type AllocateProducer struct{ ID int64 }
 func (x *AllocateProducer) kind() string { return "allocate-producer" }
 
 func (x *AllocateProducer) decide(c *Core, r *Request) { x.ID = c.head.AllocateProducer(&c.open.Frame) }
-
-// Claim records that an owner took the shard.
-type Claim struct{ Epoch uint64 }
-
-func (x *Claim) kind() string { return "claim" }
-
-func (x *Claim) decide(c *Core, r *Request) { c.claim(x.Epoch) }

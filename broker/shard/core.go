@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"encoding/binary"
 	"sync"
 
 	"leat/broker/catalog"
@@ -99,8 +98,4 @@ func (c *Core) Published(seq uint64) {
 	} else if seq > c.limits.OverlayFrames {
 		c.head.Prune(seq - c.limits.OverlayFrames)
 	}
-}
-
-func (c *Core) claim(epoch uint64) {
-	c.open.Add(fact.Claimed, 1, func(dst []byte) []byte { return binary.AppendUvarint(dst, epoch) })
 }
