@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"leat/broker"
+	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/internal/clock"
 )
@@ -123,13 +124,15 @@ func (x *call) limit(unsaid, most int) (int, error) {
 	return n, nil
 }
 
-// fieldOf names the parameter or header a refusal of the broker is about, when it is the request that is wrong.
+// fieldOf names the parameter or header a refusal of the broker is about, when it is what was said there that is wrong: a stream that is
+// not there, or whose name cannot be one, is nobody's parameter.
 func fieldOf(err error, field string) error {
 	if err == nil {
 		return nil
 	}
 	p := asProblem(err)
-	if p.field == "" {
+	said := p.fault.Kind == fault.Invalid || p.fault.Kind == fault.Trimmed || p.fault.Kind == fault.Unsupported
+	if p.field == "" && said && p.fault.Op != "name" {
 		p.field = field
 	}
 	return p

@@ -128,6 +128,11 @@ func TestRead_Refusals(t *testing.T) {
 	if a := s.do("GET", "/v1/streams/oders/events", ""); !strings.Contains(a.str("detail"), `"orders"`) {
 		t.Errorf("404 does not suggest the nearest name: %s", a.body)
 	}
+	for _, p := range []string{"/v1/streams/oders/events", "/v1/streams/oders/events?from=latest", "/v1/streams/..x/events", "/v1/events/orders/0/99"} {
+		if a := s.do("GET", p, ""); a.get("field") != nil {
+			t.Errorf("%s: names a field for what no field says: %s", p, a.body)
+		}
+	}
 	// A position of another data directory is of a history that is not here.
 	a := s.do("GET", path+"?from=AQAJAQAA", "")
 	checkProblem(t, a, 410)
