@@ -444,7 +444,7 @@ func (x *eventsCommand) refused() error {
 	failed := make([]FailedCondition, len(x.cmd.Failed))
 	for i, f := range x.cmd.Failed {
 		s := &x.cmd.Slots[f.Slot]
-		failed[i] = FailedCondition{Event: f.Event, If: f.If, Stream: x.streamName(s.Stream, f), Key: string(s.Key), Expected: f.Expect.String(), Current: f.Current}
+		failed[i] = FailedCondition{Event: f.Event, If: f.If, Stream: x.streamName(f), Key: string(s.Key), Expected: f.Expect.String(), Current: f.Current}
 	}
 	slices.SortStableFunc(failed, func(a, b FailedCondition) int { return a.Event - b.Event })
 	f := failed[0]
@@ -452,7 +452,7 @@ func (x *eventsCommand) refused() error {
 		Because(fault.ReasonVersion).With(failed)
 }
 
-func (x *eventsCommand) streamName(id record.StreamID, f stream.Failure) string {
+func (x *eventsCommand) streamName(f stream.Failure) string {
 	if f.Event < 0 {
 		return x.a.If[f.If].Stream
 	}

@@ -229,7 +229,7 @@ func (m *merge) recordsOfKey(key []byte) ([]keyed, error) {
 func (m *merge) rangeOfKey(q *PageRequest, all []keyed) (lo, hi int, err error) {
 	hi = len(all)
 	first := func(past func(*keyed) bool) int { return slices.IndexFunc(all, func(k keyed) bool { return past(&k) }) }
-	cut := -1
+	var cut int
 	switch q.From.Kind {
 	case StartEarliest:
 		if q.Backward {

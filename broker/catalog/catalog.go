@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -185,7 +186,7 @@ func Load(st state.Store) (*State, error) {
 	s := NewState()
 	if v, err := st.Get(revisionKey); err == nil {
 		s.Revision, _ = binary.Uvarint(v)
-	} else if err != state.ErrNotFound {
+	} else if !errors.Is(err, state.ErrNotFound) {
 		return nil, err
 	}
 	lo := []byte{state.PrefixCatalog}

@@ -110,7 +110,7 @@ func Each(p []byte, fn func(Fact) error) error {
 func next(p []byte) (Fact, []byte, error) {
 	var v [3]uint64
 	for i := range v {
-		n := 0
+		var n int
 		if v[i], n = binary.Uvarint(p); n <= 0 {
 			return Fact{}, nil, fmt.Errorf("fact header is cut short or too long")
 		}

@@ -31,26 +31,24 @@ func (p *Published) Read(dst []*Batch, src Source, from record.Offset, maxBytes 
 	if from < start || from > end {
 		return dst, outside(from, start, end)
 	}
-	for {
-		if got, hot := src.Part.hot(dst, from, maxBytes, upTo); hot {
-			return got, nil
-		}
-		got, err := p.readCold(dst, src, from, end, maxBytes, upTo)
-		if err != nil || len(got) > len(dst) || from >= end {
-			return got, err
-		}
-		// Rows are written before ends move, so a run must be there, unless it was trimmed just now.
-		if start, end = src.Part.Ends(); from < start {
-			return dst, outside(from, start, end)
-		}
-		if upTo != AllSeqs {
-			return got, nil
-		}
-		if p.Part(src.Stream, src.Partition) != src.Part {
-			return dst, fault.New(fault.NotFound, "read", "", "the stream was deleted")
-		}
-		return dst, fault.New(fault.Corrupt, "read", "", "offset %d is between %d and %d but no stored batch holds it", from, start, end)
+	if got, hot := src.Part.hot(dst, from, maxBytes, upTo); hot {
+		return got, nil
 	}
+	got, err := p.readCold(dst, src, from, end, maxBytes, upTo)
+	if err != nil || len(got) > len(dst) || from >= end {
+		return got, err
+	}
+	// Rows are written before ends move, so a run must be there, unless it was trimmed just now.
+	if start, end = src.Part.Ends(); from < start {
+		return dst, outside(from, start, end)
+	}
+	if upTo != AllSeqs {
+		return got, nil
+	}
+	if p.Part(src.Stream, src.Partition) != src.Part {
+		return dst, fault.New(fault.NotFound, "read", "", "the stream was deleted")
+	}
+	return dst, fault.New(fault.Corrupt, "read", "", "offset %d is between %d and %d but no stored batch holds it", from, start, end)
 }
 
 // AllSeqs as upTo reads whatever is visible.

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"leat/broker/fact"
@@ -18,12 +19,12 @@ func Load(st state.Store) (*State, error) {
 		if err := b.Err(); err != nil {
 			return nil, fmt.Errorf("load counters: %w", err)
 		}
-	} else if err != state.ErrNotFound {
+	} else if !errors.Is(err, state.ErrNotFound) {
 		return nil, err
 	}
 	if v, err := st.Get(timeKey); err == nil {
 		s.TimeMS, _ = binary.Varint(v)
-	} else if err != state.ErrNotFound {
+	} else if !errors.Is(err, state.ErrNotFound) {
 		return nil, err
 	}
 	for _, step := range []struct {
@@ -126,7 +127,7 @@ func (s *State) loadOrigin(_, value []byte) error {
 // LoadOrigin reads the origin with that number; false when there is none.
 func LoadOrigin(st state.Store, n uint32) (Origin, bool, error) {
 	v, err := st.Get(binary.BigEndian.AppendUint32([]byte{state.PrefixOrigin}, n))
-	if err == state.ErrNotFound {
+	if errors.Is(err, state.ErrNotFound) {
 		return Origin{}, false, nil
 	}
 	if err != nil {

@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"errors"
+
 	"leat/broker/fact"
 	"leat/storage/state"
 )
@@ -22,7 +24,7 @@ func Relocate(st state.Store, rows state.Batch, facts []byte, place uint64) erro
 		}
 		key := RunKey(a.Stream, a.Partition, a.Base)
 		v, err := st.Get(key)
-		if err == state.ErrNotFound {
+		if errors.Is(err, state.ErrNotFound) {
 			return nil // within a run that starts before, or of a deleted stream
 		}
 		if err != nil {
