@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -37,15 +38,13 @@ func protocols() []node.Protocol {
 func TestConfigReference(t *testing.T) {
 	about := map[string]string{}
 	for _, r := range rooms {
-		for key, text := range comments(t, r.file, r.section) {
-			about[key] = text
-		}
+		maps.Copy(about, comments(t, r.file, r.section))
 	}
 	var b strings.Builder
 	b.WriteString("# Configuration\n\nGenerated from the structs (`go test ./node -run Reference -update`). The file is YAML; `leat config` prints it whole, with its values. An unknown key is an error.\n" +
 		"Bytes are written as `64MiB`, durations as `5s`; `${VAR}` in a text comes from the environment. All keys are there since 0.1.\n\n| Key | Default | |\n|---|---|---|\n")
 	var path []string
-	for _, line := range strings.Split(strings.TrimSpace(node.EncodeConfig(node.DefaultConfig(protocols()))), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(node.EncodeConfig(node.DefaultConfig(protocols()))), "\n") {
 		depth := (len(line) - len(strings.TrimLeft(line, " "))) / 2
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		path = append(path[:depth], name)

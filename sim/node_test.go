@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"syscall"
@@ -49,9 +50,7 @@ func (p *promises) copy() map[record.Offset]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := map[record.Offset]string{}
-	for k, v := range p.at {
-		m[k] = v
-	}
+	maps.Copy(m, p.at)
 	return m
 }
 

@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 			s.fold = stream.NewFolder(s.state)
 			s.head = stream.NewHead(s.state.Clone(), 0)
 			prose := true
-			for _, line := range strings.Split(strings.TrimRight(string(text), "\n"), "\n") {
+			for line := range strings.SplitSeq(strings.TrimRight(string(text), "\n"), "\n") {
 				switch {
 				case strings.HasPrefix(line, "> "):
 					s.say("%s", line)
@@ -128,7 +128,7 @@ func number(w string) record.StreamID {
 
 func (s *script) append(atomic bool, words []string) {
 	c := &stream.Append{Atomic: atomic}
-	for _, part := range strings.Split(strings.Join(words, " "), " | ") {
+	for part := range strings.SplitSeq(strings.Join(words, " "), " | ") {
 		w := strings.Fields(part)
 		id, p, _ := strings.Cut(w[0], "/")
 		n, _ := strconv.Atoi(p)
@@ -286,7 +286,7 @@ func describe(st *stream.State) string {
 		for i := range x.Partitions {
 			p := &x.Partitions[i]
 			fmt.Fprintf(&b, "  partition %d ends at %d\n", i, p.Next)
-			for pid := int64(0); pid < 100; pid++ {
+			for pid := range int64(100) {
 				if pr := p.Producers[pid]; pr != nil {
 					fmt.Fprintf(&b, "    producer %d: epoch %d, at %d, sent %v\n", pid, pr.Epoch, pr.LastMS, pr.Recent[:pr.Count])
 				}

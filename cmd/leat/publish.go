@@ -165,7 +165,7 @@ func (e *attributes) header(stream string, data []byte) (http.Header, error) {
 // (CloudEvents HTTP binding, 3.1.3.2).
 func escapeHeader(s string) string {
 	var b strings.Builder
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c == '"' || c == '%' || c > '~' {
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {

@@ -123,7 +123,7 @@ func BenchmarkPublish(b *testing.B) {
 			defer c.Close()
 			wg.Go(func() {
 				in := bufio.NewReader(c)
-				request := []byte(fmt.Sprintf("POST /v1/streams/a/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", mediaBatch, len(text), text))
+				request := fmt.Appendf(nil, "POST /v1/streams/a/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", mediaBatch, len(text), text)
 				var at []int
 				for i := range request {
 					if strings.HasPrefix(string(request[i:min(i+6, len(request))]), `"id":"`) {

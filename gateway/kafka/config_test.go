@@ -56,7 +56,7 @@ func TestCreateTopics(t *testing.T) {
 		{topicOf("policy", 1, "cleanup.policy", "shred"), codeInvalidConfig, -1, "compact, delete"},
 		{topicOf("huge", 1, "max.message.bytes", "2000000000"), codeInvalidConfig, -1, "batch_bytes_max"},
 	} {
-		for v := int16(0); v <= 7; v++ {
+		for v := range int16(8) {
 			q := kmsg.NewPtrCreateTopicsRequest()
 			q.Topics = []kmsg.CreateTopicsRequestTopic{x.topic}
 			if x.code == 0 && (v < 4 && x.topic.NumPartitions == -1 && x.topic.ReplicaAssignment == nil) {
@@ -102,7 +102,7 @@ func str(s *string) string {
 
 func TestDeleteTopicsAndCreatePartitions(t *testing.T) {
 	c := dial(t, serve(t, newBroker(t, 1)))
-	for v := int16(0); v <= 5; v++ {
+	for v := range int16(6) {
 		create(c, "orders", 1)
 		q := kmsg.NewPtrDeleteTopicsRequest()
 		q.TopicNames = []string{"orders", "nope"}
@@ -112,7 +112,7 @@ func TestDeleteTopicsAndCreatePartitions(t *testing.T) {
 		}
 	}
 	create(c, "orders", 1)
-	for v := int16(0); v <= 3; v++ {
+	for v := range int16(4) {
 		for _, x := range []struct {
 			name  string
 			count int32
@@ -170,7 +170,7 @@ func TestConfigs(t *testing.T) {
 	if s := stream(); s.Keys != broker.KeysLatest || s.TimeOf != broker.TimeOfAppend || s.BatchBytesMax != 2048 {
 		t.Fatalf("made as %+v", s)
 	}
-	for v := int16(0); v <= 4; v++ {
+	for v := range int16(5) {
 		m := configs(c, "orders", v)
 		if len(m) != len(configKeys) || str(m["retention.ms"].Value) != "1000" || str(m["segment.ms"].Value) != "604800000" {
 			t.Errorf("version %d: %d configs, retention %s", v, len(m), str(m["retention.ms"].Value))
@@ -226,11 +226,11 @@ func TestConfigs(t *testing.T) {
 	if s := stream(); s.Keys != broker.KeysOff || s.TimeOf != broker.TimeOfProducer || s.BatchBytesMax != 4096 {
 		t.Errorf("altered to %+v", s)
 	}
-	for v := int16(0); v <= 2; v++ { // AlterConfigs replaces everything
+	for v := range int16(3) { // AlterConfigs replaces everything
 		q := kmsg.NewPtrAlterConfigsRequest()
 		res := kmsg.NewAlterConfigsRequestResource()
 		res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, "orders"
-		res.Configs = []kmsg.AlterConfigsRequestResourceConfig{{Name: "segment.ms", Value: kmsg.StringPtr("77")}}
+		res.Configs = []kmsg.AlterConfigsRequestResourceConfig{{Name: "segment.ms", Value: new("77")}}
 		q.Resources = append(q.Resources, res)
 		if r := ask[*kmsg.AlterConfigsResponse](c, q, v).Resources[0]; r.ErrorCode != 0 {
 			t.Errorf("version %d: %d %s", v, r.ErrorCode, str(r.ErrorMessage))

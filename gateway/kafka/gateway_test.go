@@ -90,7 +90,7 @@ func TestProduce_Refusals(t *testing.T) {
 		{"bad name", produceRequest("a/b", -1, good), 9, codeInvalidTopic},
 		{"acks 2", produceRequest("orders", 2, good), 9, codeInvalidAcks},
 		{"version 2", produceRequest("orders", -1, good), 2, codeUnsupportedVersion},
-		{"transactional id", &kmsg.ProduceRequest{TransactionID: kmsg.StringPtr("tx"), Acks: -1, Topics: produceRequest("orders", -1, good).Topics}, 9, codeTransactionalDenied},
+		{"transactional id", &kmsg.ProduceRequest{TransactionID: new("tx"), Acks: -1, Topics: produceRequest("orders", -1, good).Topics}, 9, codeTransactionalDenied},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := dial(t, serve(t, newBroker(t, 1)))
@@ -376,7 +376,7 @@ func TestListOffsets(t *testing.T) {
 
 func TestApiVersions(t *testing.T) {
 	c := dial(t, serve(t, newBroker(t, 1)))
-	for v := int16(0); v <= 4; v++ {
+	for v := range int16(5) {
 		q := kmsg.NewPtrApiVersionsRequest()
 		q.ClientSoftwareName, q.ClientSoftwareVersion = "test-client", "1.2.3"
 		r := ask[*kmsg.ApiVersionsResponse](c, q, v)
@@ -419,7 +419,7 @@ func TestMetadata(t *testing.T) {
 	topics := func(names ...string) []kmsg.MetadataRequestTopic {
 		ts := []kmsg.MetadataRequestTopic{}
 		for _, n := range names {
-			ts = append(ts, kmsg.MetadataRequestTopic{Topic: kmsg.StringPtr(n)})
+			ts = append(ts, kmsg.MetadataRequestTopic{Topic: new(n)})
 		}
 		return ts
 	}
@@ -430,7 +430,7 @@ func TestMetadata(t *testing.T) {
 		}
 		return len(r.Topics)
 	}
-	for v := int16(0); v <= 9; v++ {
+	for v := range int16(10) {
 		all, none := kmsg.NewPtrMetadataRequest(), kmsg.NewPtrMetadataRequest()
 		none.Topics = topics()
 		wantNone := 0
@@ -468,7 +468,7 @@ func TestMetadata(t *testing.T) {
 
 func TestFindCoordinator_FailsForGood(t *testing.T) {
 	c := dial(t, serve(t, newBroker(t, 1)))
-	for v := int16(0); v <= 4; v++ {
+	for v := range int16(5) {
 		q := kmsg.NewPtrFindCoordinatorRequest()
 		q.CoordinatorKey, q.CoordinatorKeys = "g", []string{"g", "h"}
 		r := ask[*kmsg.FindCoordinatorResponse](c, q, v)
@@ -505,7 +505,7 @@ func TestLogin(t *testing.T) {
 	t.Run("nobody may do nothing", func(t *testing.T) {
 		c := dial(t, addr)
 		q := kmsg.NewPtrMetadataRequest()
-		q.Topics, q.AllowAutoTopicCreation = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("orders")}}, true
+		q.Topics, q.AllowAutoTopicCreation = []kmsg.MetadataRequestTopic{{Topic: new("orders")}}, true
 		if r := ask[*kmsg.MetadataResponse](c, q, 9); r.Topics[0].ErrorCode != codeTopicDenied {
 			t.Errorf("metadata: %d", r.Topics[0].ErrorCode)
 		}

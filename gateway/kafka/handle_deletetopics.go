@@ -14,7 +14,7 @@ func (k *conn) deleteTopics(ctx context.Context, s *slot, q *kmsg.DeleteTopicsRe
 	var failed error
 	for _, name := range q.TopicNames {
 		rt := kmsg.NewDeleteTopicsResponseTopic()
-		rt.Topic = kmsg.StringPtr(name)
+		rt.Topic = new(name)
 		if err := k.g.b.DeleteStream(ctx, s.caller, name); err != nil {
 			f := fault.As(err)
 			rt.ErrorCode, rt.ErrorMessage = code(f, placeAdmin), message(f)

@@ -13,7 +13,7 @@ func (k *conn) describeCluster(_ context.Context, s *slot, q *kmsg.DescribeClust
 	r := kmsg.NewPtrDescribeClusterResponse()
 	r.ClusterID, r.ControllerID = k.g.b.ClusterID(), k.g.b.NodeID()
 	if q.EndpointType == 2 { // controllers, which no client has a connection to
-		r.ErrorCode, r.ErrorMessage = codeInvalidRequest, kmsg.StringPtr("there are no controllers apart from the nodes")
+		r.ErrorCode, r.ErrorMessage = codeInvalidRequest, new("there are no controllers apart from the nodes")
 		return r, nil
 	}
 	n := kmsg.NewDescribeClusterResponseBroker()

@@ -121,7 +121,7 @@ func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest
 			continue
 		}
 		c := kmsg.NewDescribeConfigsResponseResourceConfig()
-		c.Name, c.Value, c.ReadOnly, c.Source, c.ConfigType = n.name, kmsg.StringPtr(n.value), true, kmsg.ConfigSourceStaticBrokerConfig, n.kind
+		c.Name, c.Value, c.ReadOnly, c.Source, c.ConfigType = n.name, new(n.value), true, kmsg.ConfigSourceStaticBrokerConfig, n.kind
 		if q.IncludeSynonyms {
 			c.ConfigSynonyms = append(c.ConfigSynonyms, synonym(n.name, n.value, c.Source))
 		}

@@ -69,7 +69,7 @@ func (k *conn) saslAuthenticate(ctx context.Context, s *slot) (end bool, err err
 	}
 	r := kmsg.NewPtrSASLAuthenticateResponse()
 	if k.login.mechanism == "" {
-		r.ErrorCode, r.ErrorMessage = codeIllegalSaslState, kmsg.StringPtr("SaslHandshake comes first")
+		r.ErrorCode, r.ErrorMessage = codeIllegalSaslState, new("SaslHandshake comes first")
 		s.ready = appendResponse(nil, s, r)
 		return false, nil
 	}

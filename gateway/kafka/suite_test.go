@@ -48,7 +48,7 @@ func TestSuite(t *testing.T) {
 		Login: login3,
 		Long: func(c net.Conn, sent func()) error {
 			m := kmsg.NewPtrMetadataRequest()
-			m.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("long")}}
+			m.Topics = []kmsg.MetadataRequestTopic{{Topic: new("long")}}
 			if _, err := call[*kmsg.MetadataResponse](c, m, 3); err != nil {
 				return err
 			}
@@ -80,7 +80,7 @@ func TestSuite(t *testing.T) {
 		Abilities: []gatewaytest.Ability{
 			{Name: "transactions", Try: func(c net.Conn) error {
 				q := kmsg.NewPtrInitProducerIDRequest()
-				q.TransactionalID = kmsg.StringPtr("tx")
+				q.TransactionalID = new("tx")
 				r, err := call[*kmsg.InitProducerIDResponse](c, q, 4)
 				if err == nil && r.ErrorCode == codeTransactionalDenied {
 					return gatewaytest.ErrRefused

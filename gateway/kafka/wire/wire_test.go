@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func ptr[T any](v T) *T { return &v }
+func ptr[T any](v T) *T { return new(v) }
 
 // flexible is what kmsg knows of request encodings, as the gateway uses it.
 func flexible(key, version int16) bool {
@@ -24,7 +24,7 @@ func flexible(key, version int16) bool {
 func produceRequest(version int16) *kmsg.ProduceRequest {
 	q := kmsg.NewPtrProduceRequest()
 	q.Version = version
-	q.TransactionID = ptr("tx")
+	q.TransactionID = new("tx")
 	q.Acks, q.TimeoutMillis = -1, 1500
 	for _, name := range []string{"orders", "payments"} {
 		t := kmsg.NewProduceRequestTopic()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -316,7 +317,7 @@ func keepsNothing(t *testing.T, s Store) {
 
 func reopen(t *testing.T, s Store) {
 	var epoch journal.Epoch
-	for round := journal.Seq(0); round < 5; round++ {
+	for round := range journal.Seq(5) {
 		j := s.open(t)
 		tail := j.Tail()
 		if tail.Epoch <= epoch {
@@ -402,9 +403,7 @@ func trim(t *testing.T, s Store) {
 		trimmed = max(trimmed, before)
 		check(j, trimmed, 200)
 	}
-	for seq, p := range Fill(t, j, 201, 260) {
-		places[seq] = p
-	}
+	maps.Copy(places, Fill(t, j, 201, 260))
 	check(j, 200, 260)
 	mustClose(t, j)
 	j = s.open(t)
@@ -457,7 +456,7 @@ func readersDuringAppend(t *testing.T, s Store) {
 
 func manyFrames(t *testing.T, s Store) {
 	j := s.open(t)
-	for i := journal.Seq(0); i < 5; i++ {
+	for i := range journal.Seq(5) {
 		Fill(t, j, i*200+1, i*200+200)
 		if i%2 == 1 {
 			mustClose(t, j)
