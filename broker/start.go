@@ -100,13 +100,14 @@ func (b *Broker) Offsets(_ context.Context, c *Caller, specs []OffsetSpec) []Off
 }
 
 func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) {
-	src, pub, n, err := b.source(c, q.Stream, q.Partition)
+	src, pub, _, err := b.source(c, q.Stream, q.Partition)
 	if err != nil {
 		// Whoever may describe a stream may know its ends.
 		if !fault.Is(err, fault.Denied) || b.allow(c, "describe", ActionDescribe, KindStream, q.Stream) != nil {
 			return -1, -1, err
 		}
-		if n, err = b.find(c, "describe", q.Stream); err != nil {
+		n, err := b.find(c, "describe", q.Stream)
+		if err != nil {
 			return -1, -1, err
 		}
 		pub = b.shards[n.shard].Published()

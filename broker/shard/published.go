@@ -332,7 +332,7 @@ func (p *Published) History(id record.StreamID, key []byte, backward bool, fn fu
 		return err
 	}
 	defer it.Close()
-	ok := false
+	var ok bool
 	if backward {
 		ok = it.SeekLT(hi)
 	} else {

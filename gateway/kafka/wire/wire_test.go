@@ -9,8 +9,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func ptr[T any](v T) *T { return new(v) }
-
 // flexible is what kmsg knows of request encodings, as the gateway uses it.
 func flexible(key, version int16) bool {
 	r := kmsg.RequestForKey(key)
