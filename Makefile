@@ -11,7 +11,7 @@ BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 # Versions of the tools of `make check`, so that it says the same everywhere.
-GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
 GOFUMPT  := mvdan.cc/gofumpt@v0.9.1
 GOVULN   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 
