@@ -7,7 +7,9 @@ import (
 )
 
 // with is the simple head with more fields.
-func with(fields string) string { return strings.Replace(simple, "\r\n\r\n", "\r\n"+fields+"\r\n\r\n", 1) }
+func with(fields string) string {
+	return strings.Replace(simple, "\r\n\r\n", "\r\n"+fields+"\r\n\r\n", 1)
+}
 
 var taken = []string{
 	simple,
