@@ -56,6 +56,8 @@ type fastLane struct {
 	url  url.URL
 	body fastBody
 	w    fastWriter
+
+	emptyLines int // CR and LF that may still come before the next request; none before the first
 }
 
 // serveFast serves what is simple. See gateway.First.
@@ -76,6 +78,9 @@ func (s *server) serveFast(ctx context.Context, c *gateway.Conn) (ahead []byte, 
 		if c.Await(br) != nil {
 			return nil, false
 		}
+		if f.skipEmptyLines(); br.Buffered() == 0 {
+			continue
+		}
 		switch f.readHead() {
 		case wire.Other:
 			left, _ := br.Peek(br.Buffered())
@@ -83,7 +88,7 @@ func (s *server) serveFast(ctx context.Context, c *gateway.Conn) (ahead []byte, 
 		case wire.More: // it did not come in time
 			return nil, false
 		}
-		if !f.serve() || !f.skipEmptyLines() {
+		if !f.serve() {
 			return nil, false
 		}
 	}
@@ -123,6 +128,7 @@ func (f *fastLane) serve() bool {
 	f.body.left = f.head.ContentLength
 	r.Body = &f.body
 	f.w.reset()
+	f.emptyLines = emptyLinesMax
 	f.conn.NextRequest()
 	f.s.ServeHTTP(&f.w, r)
 	if f.body.left > 0 && !f.w.saysClose() && !f.skipBody() {
@@ -145,18 +151,15 @@ func (f *fastLane) skipBody() bool {
 	return err == nil && f.body.left == 0
 }
 
-// skipEmptyLines drops CR and LF that stand where a request should begin, when they are there already.
-func (f *fastLane) skipEmptyLines() bool {
-	for range emptyLinesMax {
-		if f.br.Buffered() == 0 {
-			return true
-		}
+// skipEmptyLines drops CR and LF that stand behind a request where the next should begin.
+func (f *fastLane) skipEmptyLines() {
+	for f.emptyLines > 0 && f.br.Buffered() > 0 {
 		if p, _ := f.br.Peek(1); p[0] != '\r' && p[0] != '\n' {
-			return true
+			return
 		}
 		_, _ = f.br.Discard(1)
+		f.emptyLines--
 	}
-	return true
 }
 
 // fastBody is the body of the request that is served: the next left bytes of the connection.
