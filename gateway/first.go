@@ -16,7 +16,7 @@ import (
 // connection from there, for good, and reads those bytes first. Otherwise the connection is ended.
 //
 // ctx is like that of a request of net/http: ConnOf and http.LocalAddrContextKey are in it, and it ends when the connection is cut.
-// First waits for requests with Conn.Await. It calls NextRequest for each. A panic ends the connection and is logged, except
+// First waits for requests with Conn.AwaitFirst and Conn.Await. It calls NextRequest for each. A panic ends the connection and is logged, except
 // http.ErrAbortHandler.
 type First func(ctx context.Context, c *Conn) (ahead []byte, pass bool)
 

@@ -39,7 +39,7 @@ const (
 	// unreadBytesMax is how much of a body that the handler did not want is read for the connection's sake, as in net/http.
 	unreadBytesMax = 256 << 10
 	// answerKeepBytes is the largest buffer for answers that a connection keeps.
-	answerKeepBytes = 16 << 10
+	answerKeepBytes = 4 << 10
 	// emptyLinesMax is how many CR and LF are let pass behind a body, where old clients send them, as in net/http.
 	emptyLinesMax = 4
 )
@@ -74,8 +74,8 @@ func (s *server) serveFast(ctx context.Context, c *gateway.Conn) (ahead []byte, 
 	f.req = (&nethttp.Request{
 		Method: nethttp.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: &f.url, RemoteAddr: c.RemoteAddr().String(),
 	}).WithContext(ctx)
-	for {
-		if c.Await(br) != nil {
+	for await := c.AwaitFirst; ; await = c.Await {
+		if await(br) != nil {
 			return nil, false
 		}
 		if f.skipEmptyLines(); br.Buffered() == 0 {
