@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"leat/internal/clock"
 )
@@ -73,14 +74,19 @@ func (c *Conn) LastRequest() RequestID {
 // ReadTimeout from now. io.EOF: the peer has closed, between requests. ErrDraining, ErrIdle: say goodbye and return.
 //
 // br must read from c.
-func (c *Conn) Await(br *bufio.Reader) error {
+func (c *Conn) Await(br *bufio.Reader) error { return c.await(br, c.link.l.opts.Limits.IdleTimeout) }
+
+// AwaitFirst is Await before the first request of an HTTP connection, which must begin as soon as a head must have come in full.
+func (c *Conn) AwaitFirst(br *bufio.Reader) error { return c.await(br, c.link.l.headerTimeout()) }
+
+func (c *Conn) await(br *bufio.Reader, most time.Duration) error {
 	if br.Buffered() > 0 {
 		if c.link.isDraining() {
 			return ErrDraining
 		}
 		return c.Begun()
 	}
-	if err := c.link.await(c.SetReadDeadline, c.link.l.opts.Limits.IdleTimeout); err != nil {
+	if err := c.link.await(c.SetReadDeadline, most); err != nil {
 		return err
 	}
 	_, err := br.Peek(1)

@@ -22,6 +22,11 @@ const HeaderBytesMax = 64 << 10
 // finish; handlers that go on for ever must watch Draining. ServeHTTP returns when the listener was drained or closed, or
 // ctx has ended, and the last connection is gone.
 func (l *Listener) ServeHTTP(ctx context.Context, srv *http.Server) error {
+	return l.serveHTTP(ctx, srv, httpListener{l})
+}
+
+// serveHTTP is ServeHTTP with the connections that inner accepts.
+func (l *Listener) serveHTTP(ctx context.Context, srv *http.Server, inner net.Listener) error {
 	l.prepare(ctx, srv)
 	stopOnDone := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stopOnDone()
@@ -40,7 +45,7 @@ func (l *Listener) ServeHTTP(ctx context.Context, srv *http.Server) error {
 			_ = srv.Close()
 		}
 	}()
-	err := srv.Serve(httpListener{l})
+	err := srv.Serve(inner)
 	close(served)
 	<-shut
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
@@ -54,7 +59,7 @@ func (l *Listener) ServeHTTP(ctx context.Context, srv *http.Server) error {
 // prepare fills in what srv leaves open.
 func (l *Listener) prepare(ctx context.Context, srv *http.Server) {
 	if srv.ReadHeaderTimeout == 0 {
-		srv.ReadHeaderTimeout = min(l.opts.Limits.ReadTimeout, l.opts.Limits.HandshakeTimeout) // net/http bounds the handshake by it too
+		srv.ReadHeaderTimeout = l.headerTimeout()
 	}
 	if srv.IdleTimeout == 0 {
 		srv.IdleTimeout = l.opts.Limits.IdleTimeout
@@ -73,7 +78,11 @@ func (l *Listener) prepare(ctx context.Context, srv *http.Server) {
 		link := below(c)
 		ctx, cancel := context.WithCancel(ctx)
 		link.onSever(cancel)
-		ctx = context.WithValue(ctx, connKey{}, &Conn{Conn: c, link: link})
+		conn := link.conn
+		if conn == nil {
+			conn = &Conn{Conn: c, link: link}
+		}
+		ctx = context.WithValue(ctx, connKey{}, conn)
 		if more != nil {
 			ctx = more(ctx, c)
 		}

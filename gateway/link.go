@@ -18,6 +18,9 @@ type link struct {
 	id uint64
 	ip ipKey
 
+	ahead []byte // was read before net/http got the connection, and is what it reads first
+	conn  *Conn  // of the connections that have a first lane: requests are counted on
+
 	stuck atomic.Bool // a write has failed: the peer does not take what we say
 	once  sync.Once
 	ended context.CancelFunc // set before the connection is served
@@ -84,6 +87,13 @@ func (l *Listener) leave(c *link) {
 }
 
 func (c *link) Read(p []byte) (int, error) {
+	if len(c.ahead) > 0 { // it was counted when it came
+		n := copy(p, c.ahead)
+		if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
+			c.ahead = nil
+		}
+		return n, nil
+	}
 	n, err := c.Conn.Read(p)
 	c.l.count.in.Add(float64(n))
 	return n, err

@@ -85,12 +85,12 @@ func (g *Gateway) Serve(ctx context.Context, l *gateway.Listener) error {
 		case <-stop:
 		}
 	}()
-	return l.ServeHTTP(ctx, &nethttp.Server{
+	return l.ServeHTTPFirst(ctx, &nethttp.Server{
 		Handler:     s,
 		ReadTimeout: s.limits.ReadTimeout,
 		// The clock of an answer starts with its request; what is longer than a piece moves it on.
 		WriteTimeout: s.limits.ReadTimeout + s.limits.WriteTimeout,
-	})
+	}, s.serveFast)
 }
 
 // server is the gateway on one listener.
