@@ -68,20 +68,17 @@ type decoded struct {
 
 // decode splits a batch into events, once for all readers.
 func (b *Broker) decode(n *named, p record.PartitionID, s *shard.Batch) ([]Delivered, error) {
-	d, _ := loadShared(s)
+	d := shared(s)
 	d.once.Do(func() { d.events, d.err = b.decodeBatch(n, p, s) })
 	return d.events, d.err
 }
 
-func loadShared(s *shard.Batch) (*decoded, bool) {
-	if p := s.Shared.Load(); p != nil {
-		return (*p).(*decoded), true
+func shared(s *shard.Batch) *decoded {
+	if s.Shared.Load() == nil {
+		var v any = &decoded{}
+		s.Shared.CompareAndSwap(nil, &v)
 	}
-	var v any = &decoded{}
-	if s.Shared.CompareAndSwap(nil, &v) {
-		return v.(*decoded), false
-	}
-	return (*s.Shared.Load()).(*decoded), true
+	return (*s.Shared.Load()).(*decoded)
 }
 
 func (b *Broker) decodeBatch(n *named, p record.PartitionID, s *shard.Batch) ([]Delivered, error) {
