@@ -190,7 +190,10 @@ func (b *Broker) resolveKeys(cmd *shard.Append, e *stream.Entry, n *named) error
 	}
 	// Copied once for the whole batch: an inflated batch's records are only good during the call.
 	var keys []byte
-	type span struct{ index, from, to int }
+	type span struct {
+		index, from, to int
+		tombstone       bool
+	}
 	var spans []span
 	err := record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(i int, r *record.Record) error {
 		if r.Key == nil {
@@ -202,7 +205,7 @@ func (b *Broker) resolveKeys(cmd *shard.Append, e *stream.Entry, n *named) error
 		if len(r.Key) > b.cfg.KeyBytesMax {
 			return fault.New(fault.TooLarge, "append", n.name, "the key of record %d has %d bytes; a stream that keeps keys takes %d", i, len(r.Key), b.cfg.KeyBytesMax)
 		}
-		spans = append(spans, span{i, len(keys), len(keys) + len(r.Key)})
+		spans = append(spans, span{i, len(keys), len(keys) + len(r.Key), r.Value == nil})
 		keys = append(keys, r.Key...)
 		return nil
 	})
@@ -212,7 +215,7 @@ func (b *Broker) resolveKeys(cmd *shard.Append, e *stream.Entry, n *named) error
 	e.Keys = make([]stream.KeyUse, len(spans))
 	for i, s := range spans {
 		key := keys[s.from:s.to:s.to]
-		e.Keys[i] = stream.KeyUse{Index: int32(s.index), Slot: -1, Key: key, Event: -1}
+		e.Keys[i] = stream.KeyUse{Index: int32(s.index), Slot: -1, Key: key, Tombstone: s.tombstone, Event: -1}
 		if st.Keys == stream.KeysVersioned {
 			if e.Keys[i].Slot, err = slot(cmd, pub, e.Stream, key); err != nil {
 				return err

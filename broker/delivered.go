@@ -103,7 +103,7 @@ func (b *Broker) decodeBatch(n *named, p record.PartitionID, s *shard.Batch) ([]
 	out := make([]Delivered, len(records))
 	for i := range out {
 		d := &out[i]
-		d.Position = b.position(n.shard, s.Seq, s.Ordinal, uint32(i))
+		d.Position = b.position(n.shard, s.Seq, s.Ordinal, uint32(records[i].Offset-s.Base)) // not i: compaction leaves holes
 		d.Ref = record.Ref{Stream: n.name, Partition: p, Offset: records[i].Offset}
 		d.AppendTime, d.Record, d.from = s.TimeMS, &records[i], n
 	}

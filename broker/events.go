@@ -404,7 +404,7 @@ func (x *eventsCommand) use(e *stream.Entry, mode KeyMode, n *named, i, k int, e
 	}
 	if key := ev.Record.Key; key != nil && mode != stream.KeysOff {
 		key = x.keep(key)
-		u := stream.KeyUse{Index: int32(k), Slot: -1, Key: key, Expect: ev.Expect, Event: i}
+		u := stream.KeyUse{Index: int32(k), Slot: -1, Key: key, Tombstone: ev.Record.Value == nil, Expect: ev.Expect, Event: i}
 		if mode == stream.KeysVersioned {
 			s, err := slot(x.cmd, x.shard.Published(), n.id, key)
 			if err != nil {

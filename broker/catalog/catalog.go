@@ -18,6 +18,7 @@ const (
 	Namespace Kind = "namespace"
 	Stream    Kind = "stream"
 	User      Kind = "user"
+	Trash     Kind = "trash" // streams that were deleted and can be restored; since format 2
 )
 
 // DocumentBytesMax is the size limit of one document.

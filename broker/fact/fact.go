@@ -21,12 +21,13 @@ const (
 	Identified        Kind = 9  // stream: (source, id) of records of the batch appended just before
 	ProducerAllocated Kind = 10 // stream: a producer id was given out
 	OriginDefined     Kind = 11 // stream: a small number for (principal, listener, protocol, client)
+	Trimmed           Kind = 12 // stream: a partition begins further on; since format 2
 
-	kindEnd Kind = 12
+	kindEnd Kind = 13
 )
 
 var kindNames = [...]string{"", "claimed", "catalog-put", "catalog-deleted", "stream-created", "stream-changed", "stream-deleted",
-	"appended", "keyed", "identified", "producer-allocated", "origin-defined"}
+	"appended", "keyed", "identified", "producer-allocated", "origin-defined", "trimmed"}
 
 func (k Kind) String() string {
 	if k > 0 && k < kindEnd {
@@ -34,6 +35,14 @@ func (k Kind) String() string {
 	}
 	return fmt.Sprintf("kind-%d", uint16(k))
 }
+
+// Formats of a data directory: what its journal may hold. A program writes nothing into a directory that one of the directory's format
+// could not read.
+const (
+	Format1      = 1
+	Format2      = 2 // trimmed facts, and keyed facts of version 2
+	FormatNewest = Format2
+)
 
 // HeadBytes is the length of a facts region's head.
 const HeadBytes = 15

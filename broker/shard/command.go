@@ -113,18 +113,6 @@ func (x *AlterStream) decide(c *Core, r *Request) {
 	}
 }
 
-// DeleteStream removes a stream and its name. Its id is never used again.
-type DeleteStream struct{ Name catalog.Name }
-
-func (x *DeleteStream) kind() string { return "delete-stream" }
-
-func (x *DeleteStream) decide(c *Core, r *Request) {
-	e := c.catalog.Entries[x.Name]
-	if r.Fault = c.catalog.Delete(x.Name, catalog.AnyRevision, &c.open.Frame); r.Fault == nil {
-		c.head.Delete(record.StreamID(e.ID), &c.open.Frame)
-	}
-}
-
 // PutDocument puts a named document.
 type PutDocument struct {
 	Name     catalog.Name

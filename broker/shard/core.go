@@ -40,8 +40,11 @@ type Frame struct {
 }
 
 // NewCore makes a core whose head is a copy of published state. next is the sequence of its first frame.
-func NewCore(id uint16, lineage uint32, lim Limits, s *stream.State, c *catalog.State, published, next uint64) *Core {
-	return &Core{id: id, lineage: lineage, limits: lim, head: stream.NewHead(s.Clone(), published), catalog: c.Clone(), next: next}
+// format is that of the data directory.
+func NewCore(id uint16, lineage uint32, format int, lim Limits, s *stream.State, c *catalog.State, published, next uint64) *Core {
+	head := stream.NewHead(s.Clone(), published)
+	head.Format = format
+	return &Core{id: id, lineage: lineage, limits: lim, head: head, catalog: c.Clone(), next: next}
 }
 
 // Step decides one request. Its outcome stands, and may be released, when the frame that Take will return is published.

@@ -225,7 +225,7 @@ func (s *Shard) settle(p *pipeline, j journal.Journal) *Core {
 	if p.err == nil && errors.Is(cause, journal.ErrNoSpace) {
 		// Nothing was written and the journal is as it was: only head has to forget.
 		seq := s.published.Seq()
-		return NewCore(s.cfg.ID, s.cfg.Lineage, s.limits(j), s.published.folder.State, s.published.names, seq, p.failed[len(p.failed)-1].Seq+1)
+		return NewCore(s.cfg.ID, s.cfg.Lineage, s.cfg.Format, s.limits(j), s.published.folder.State, s.published.names, seq, p.failed[len(p.failed)-1].Seq+1)
 	}
 	return s.reopen(j, p.err)
 }

@@ -156,8 +156,24 @@ func (p *Published) show(seq uint64, timeMS int64, data [][]byte) {
 		part.mu.Unlock()
 		p.tail.add(part, b)
 	}
+	for i := range p.folder.Trims {
+		p.trim(&p.folder.Trims[i])
+	}
 	p.seq.Store(seq)
 	p.wake()
+}
+
+// trim moves the start that readers see, and wakes them: whoever waits for more before it has to be told. Hot batches stay until others
+// take their room; nobody reads them, because the start is asked for first.
+func (p *Published) trim(t *stream.Trimmed) {
+	part := p.Part(t.Stream, t.Partition)
+	if part == nil {
+		return // deleted within the same frame
+	}
+	part.mu.Lock()
+	part.start = t.Start
+	p.woken = append(p.woken, part.watches...)
+	part.mu.Unlock()
 }
 
 // dropViews takes deleted streams away from readers, and wakes those who wait on them.

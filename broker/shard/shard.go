@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"leat/broker/catalog"
+	"leat/broker/fact"
 	"leat/broker/fault"
 	"leat/broker/stream"
 	"leat/internal/clock"
@@ -21,6 +22,7 @@ import (
 type Config struct {
 	ID            uint16
 	Lineage       uint32
+	Format        int   // of the data directory (fact.Format1, ...); 0 is the newest
 	InboxMax      int   // requests waiting to be decided
 	HotTailBytes  int64 // newest batches kept in memory
 	VersionsMax   int   // versions of recently used keys kept in memory
@@ -75,6 +77,9 @@ func Open(cfg Config) (*Shard, error) {
 }
 
 func open(cfg Config) (*Shard, *Core, error) {
+	if cfg.Format == 0 {
+		cfg.Format = fact.FormatNewest
+	}
 	pub, err := openPublished(cfg.Store, cfg.HotTailBytes, cfg.DedupWindow.Milliseconds(), cfg.VersionsMax, cfg.OnNames)
 	if err != nil {
 		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
@@ -117,7 +122,7 @@ func (s *Shard) recover() (*Core, error) {
 	}
 	s.published.journal.Store(&j)
 	seq := s.published.Seq()
-	core := NewCore(s.cfg.ID, s.cfg.Lineage, s.limits(j), s.published.folder.State, s.published.names, seq, max(uint64(j.Tail().Seq), seq)+1)
+	core := NewCore(s.cfg.ID, s.cfg.Lineage, s.cfg.Format, s.limits(j), s.published.folder.State, s.published.names, seq, max(uint64(j.Tail().Seq), seq)+1)
 	return core, nil
 }
 

@@ -59,7 +59,7 @@ func (x *Stepper) Publish(f *Frame) error {
 // which is greater than that of any taken so far.
 func (x *Stepper) Forget(next uint64) {
 	p := x.shard.published
-	x.core = NewCore(x.shard.cfg.ID, x.shard.cfg.Lineage, x.shard.limits(*p.journal.Load()), p.folder.State, p.names, p.Seq(), next)
+	x.core = NewCore(x.shard.cfg.ID, x.shard.cfg.Lineage, x.shard.cfg.Format, x.shard.limits(*p.journal.Load()), p.folder.State, p.names, p.Seq(), next)
 }
 
 // Reopen goes on after any other failed Write: it lets go of the journal and recovers from it. After an error it is called again.

@@ -47,11 +47,12 @@ type Fingerprint [2]uint64
 
 // KeyUse is one record's key. Slot is -1 where the stream keeps no versions.
 type KeyUse struct {
-	Index  int32 // of the record in its batch
-	Slot   int32
-	Key    []byte
-	Expect Expect
-	Event  int // place in the request, for the failure
+	Index     int32 // of the record in its batch
+	Slot      int32
+	Key       []byte
+	Tombstone bool // the record has no value
+	Expect    Expect
+	Event     int // place in the request, for the failure
 }
 
 // IDUse is one record's identity, which resolving found unused.
@@ -317,7 +318,7 @@ func (h *Head) record(c *Append, i int, f *fact.Frame) {
 func (h *Head) recordKeys(c *Append, e *Entry, o *Outcome, f *fact.Frame) {
 	keys := h.keyed[:0]
 	for _, k := range e.Keys {
-		at := KeyAt{Index: k.Index, Key: k.Key}
+		at := KeyAt{Index: k.Index, Key: k.Key, Tombstone: k.Tombstone}
 		if k.Slot >= 0 {
 			s := &c.Slots[k.Slot]
 			s.Version++
@@ -327,7 +328,11 @@ func (h *Head) recordKeys(c *Append, e *Entry, o *Outcome, f *fact.Frame) {
 		}
 		keys = append(keys, at)
 	}
-	f.Add(fact.Keyed, 1, func(dst []byte) []byte { return appendKeyed(dst, keys) })
+	version := uint64(keyedFlagged)
+	if h.Format < fact.Format2 {
+		version = keyedPlain
+	}
+	f.Add(fact.Keyed, version, func(dst []byte) []byte { return appendKeyed(dst, version, keys) })
 	clear(keys)
 	h.keyed = keys
 }

@@ -26,6 +26,16 @@ func (s *State) evolveOrigin(n uint32, o Origin) {
 	s.NextOrigin = max(s.NextOrigin, n+1)
 }
 
+// evolveTrimmed reports whether the partition begins further on now.
+func (s *State) evolveTrimmed(t *Trimmed) bool {
+	p := s.Partition(t.Stream, t.Partition)
+	if p == nil || t.Start <= p.Start {
+		return false
+	}
+	p.Start = t.Start
+	return true
+}
+
 // evolveAppended returns the producer it changed and the id of one it forgot (-1: none).
 func (s *State) evolveAppended(a *Appended, timeMS int64) (pr *Producer, forgotten int64) {
 	p := &s.Streams[a.Stream].Partitions[a.Partition]

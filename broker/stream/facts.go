@@ -64,30 +64,107 @@ func ReadAppended(p []byte) (Appended, error) {
 	return a, b.Err()
 }
 
-// KeyAt is one key of a batch: the record's place in it, the key, and its version (0 where the stream keeps none).
+// KeyAt is one key of a batch: the record's place in it, the key, its version (0 where the stream keeps none), and whether the record has
+// no value, which says that the key is gone. Of a fact of version 1 that is not known.
 type KeyAt struct {
-	Index   int32
-	Key     []byte
-	Version uint64
+	Index     int32
+	Key       []byte
+	Version   uint64
+	Tombstone bool
 }
 
-// keyed: count uvarint, then (index, key, version) each. It speaks of the Appended fact just before it.
-func appendKeyed(dst []byte, keys []KeyAt) []byte {
+// Versions of the keyed fact. 2 is written since format 2.
+const (
+	keyedPlain   = 1 // without flags
+	keyedFlagged = 2
+)
+
+const keyTombstone byte = 1 << 0
+
+// keyed: count uvarint, then (index, key, version) each, in version 2 with a byte of flags behind (1: the value is null). It speaks of
+// the Appended fact just before it.
+func appendKeyed(dst []byte, version uint64, keys []KeyAt) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(keys)))
 	for _, k := range keys {
 		dst = binary.AppendUvarint(dst, uint64(k.Index))
 		dst = fact.AppendBytes(dst, k.Key)
 		dst = binary.AppendUvarint(dst, k.Version)
+		if version == keyedPlain {
+			continue
+		}
+		var flags byte
+		if k.Tombstone {
+			flags |= keyTombstone
+		}
+		dst = append(dst, flags)
 	}
 	return dst
 }
 
-func readKeyed(p []byte, each func(KeyAt)) error {
+func readKeyed(p []byte, version uint64, each func(KeyAt)) error {
 	b := fact.ReadBody(p)
 	for n := b.Uvarint(); n > 0 && b.Rest() > 0; n-- {
-		each(KeyAt{int32(b.Uvarint()), b.Bytes(), b.Uvarint()})
+		k := KeyAt{Index: int32(b.Uvarint()), Key: b.Bytes(), Version: b.Uvarint()}
+		if version == keyedFlagged {
+			k.Tombstone = b.Fixed(1)[0]&keyTombstone != 0
+		}
+		each(k)
 	}
 	return b.Err()
+}
+
+// Why says what made a partition begin further on.
+type Why uint8
+
+// The reasons. Numbers are part of the file format.
+const (
+	WhyRequest Why = 1 // somebody asked for it
+	WhyTime    Why = 2 // retention by time
+	WhyBytes   Why = 3 // retention by bytes
+)
+
+func (w Why) String() string {
+	switch w {
+	case WhyRequest:
+		return "request"
+	case WhyTime:
+		return "retention-time"
+	case WhyBytes:
+		return "retention-bytes"
+	default:
+		return "unknown"
+	}
+}
+
+// Trimmed says that the records of a partition before Start are gone.
+//
+//	stream, partition, start   uvarint
+//	why                        u8
+//	origin                     uvarint (0: nobody, as of retention)
+type Trimmed struct {
+	Stream    record.StreamID
+	Partition record.PartitionID
+	Start     record.Offset
+	Why       Why
+	Origin    uint32
+}
+
+func (t *Trimmed) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(t.Stream))
+	dst = binary.AppendUvarint(dst, uint64(t.Partition))
+	dst = binary.AppendUvarint(dst, uint64(t.Start))
+	dst = append(dst, byte(t.Why))
+	return binary.AppendUvarint(dst, uint64(t.Origin))
+}
+
+// ReadTrimmed decodes the body of a Trimmed fact.
+func ReadTrimmed(p []byte) (Trimmed, error) {
+	b := fact.ReadBody(p)
+	t := Trimmed{
+		Stream: record.StreamID(b.Uvarint()), Partition: record.PartitionID(b.Uvarint()), Start: record.Offset(b.Uvarint()),
+		Why: Why(b.Fixed(1)[0]), Origin: uint32(b.Uvarint()),
+	}
+	return t, b.Err()
 }
 
 // Identity is the hash of a stream, a source and an id: what makes an event the same event.

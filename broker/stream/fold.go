@@ -26,6 +26,8 @@ type Folder struct {
 
 	// Appends lists what the frame appended, in order, for the hot tail and for waking readers. Good until the next Begin.
 	Appends []Placed
+	// Trims lists where partitions begin now, likewise.
+	Trims []Trimmed
 	// Identities lists what the frame made known, likewise.
 	Identities []Identity
 	// Versions lists the keys whose version the frame moved, likewise. Keys are slices of the frame's facts.
@@ -74,16 +76,16 @@ func NewFolder(s *State) *Folder {
 func (f *Folder) Begin(info FrameInfo, rows state.Batch) {
 	f.frame, f.rows = info, rows
 	f.off, f.batches, f.runAt = 0, 0, partitionAt{}
-	f.Versions = f.Versions[:0]
+	f.Versions, f.Trims = f.Versions[:0], f.Trims[:0]
 	f.Appends, f.Identities, f.Changed, f.Dropped = f.Appends[:0], f.Identities[:0], f.Changed[:0], f.Dropped[:0]
 	f.TimeMS = max(f.TimeMS, info.TimeMS)
 }
 
 // Apply evolves by one fact. It reports false for a fact that belongs to another machine.
 func (f *Folder) Apply(x fact.Fact) (bool, error) {
-	if x.Version != 1 {
+	if x.Version != 1 && (x.Kind != fact.Keyed || x.Version != keyedFlagged) {
 		switch x.Kind {
-		case fact.Appended, fact.Keyed, fact.Identified, fact.StreamCreated, fact.StreamChanged, fact.StreamDeleted, fact.ProducerAllocated, fact.OriginDefined:
+		case fact.Appended, fact.Keyed, fact.Identified, fact.StreamCreated, fact.StreamChanged, fact.StreamDeleted, fact.ProducerAllocated, fact.OriginDefined, fact.Trimmed:
 			return true, &fact.UnknownError{What: fmt.Sprintf("version %d of %s", x.Version, x.Kind)}
 		}
 	}
@@ -91,9 +93,11 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 	case fact.Appended:
 		return true, f.appended(x.Body)
 	case fact.Keyed:
-		return true, f.keyed(x.Body)
+		return true, f.keyed(x.Body, x.Version)
 	case fact.Identified:
 		return true, f.identified(x.Body)
+	case fact.Trimmed:
+		return true, f.trimmed(x.Body)
 	case fact.StreamCreated, fact.StreamChanged:
 		id, n, keys, err := readStreamFact(x.Body)
 		if err != nil {
@@ -178,7 +182,7 @@ func (f *Folder) writeRun() {
 	f.runAt = partitionAt{}
 }
 
-func (f *Folder) keyed(body []byte) error {
+func (f *Folder) keyed(body []byte, version uint64) error {
 	st := f.Streams[f.last.Stream]
 	if st == nil || f.batches == 0 {
 		return fmt.Errorf("keys without a batch before them")
@@ -189,7 +193,7 @@ func (f *Folder) keyed(body []byte) error {
 		f.writeStream(st)
 	}
 	a := &f.last
-	return readKeyed(body, func(k KeyAt) {
+	return readKeyed(body, version, func(k KeyAt) {
 		e := HistoryEntry{
 			Partition: a.Partition, Offset: a.Base + record.Offset(k.Index), Version: k.Version,
 			Seq: f.frame.Seq, Batch: f.batches - 1, Record: uint32(k.Index),
@@ -230,6 +234,25 @@ func (f *Folder) identified(body []byte) error {
 		f.rows.Set(IdentityKey(f.frame.TimeMS, id), f.buf)
 		f.Identities = append(f.Identities, id)
 	})
+}
+
+func (f *Folder) trimmed(body []byte) error {
+	t, err := ReadTrimmed(body)
+	if err != nil {
+		return err
+	}
+	p := f.Partition(t.Stream, t.Partition)
+	if p == nil {
+		return fmt.Errorf("trimmed partition %d of stream %d, which does not exist", t.Partition, t.Stream)
+	}
+	if t.Start > p.Next {
+		return fmt.Errorf("trimmed partition %d of stream %d up to offset %d, which ends at %d", t.Partition, t.Stream, t.Start, p.Next)
+	}
+	if f.evolveTrimmed(&t) {
+		f.touched[partitionAt{t.Stream, t.Partition}] = struct{}{}
+		f.Trims = append(f.Trims, t)
+	}
+	return nil
 }
 
 func (f *Folder) deleted(body []byte) error {

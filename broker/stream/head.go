@@ -24,6 +24,7 @@ const OriginsMax = 100_000
 // Prune lets go of old frames' rows; a command that was resolved before that is stale and is resolved again.
 type Head struct {
 	*State
+	Format      int // of the data directory: what facts may be recorded; see fact.Format1
 	overlay     map[string]overlaid
 	frames      []overlayFrame // oldest first; the last one is the open frame
 	overlayFrom uint64
@@ -49,7 +50,7 @@ type overlayFrame struct {
 
 // NewHead makes a head of published state as of seq. It keeps s.
 func NewHead(s *State, seq uint64) *Head {
-	return &Head{State: s, overlay: map[string]overlaid{}, overlayFrom: seq}
+	return &Head{State: s, Format: fact.FormatNewest, overlay: map[string]overlaid{}, overlayFrom: seq}
 }
 
 // OpenFrame begins the frame seq at a time that does not run backwards, and returns that time.

@@ -27,6 +27,8 @@ var update = flag.Bool("update", false, "rewrite the scripts with what happens n
 //	> append 1/0 a b                    records to stream 1, partition 0; key=value has a key, key:none=value expects, too
 //	> append 1/0 producer=5/0/0 a b     of producer 5, epoch 0, sequence 0
 //	> atomic 1/0 a | 1/1 b              several batches, all or none
+//	> trim 1/0 5 time | 1/1 7           records of stream 1 before these offsets, all or none; why is request unless it is said
+//	> format 1                          of the data directory, from here on
 //	> publish                           the open frame becomes durable and is folded
 //	> lose                              the open frame is lost: head becomes what is published
 //	> state                             what is published
@@ -105,6 +107,10 @@ func (s *script) run(w []string) {
 		}
 	case "delete":
 		s.head.Delete(number(w[1]), s.open())
+	case "trim":
+		s.trim(w[1:])
+	case "format":
+		s.head.Format, _ = strconv.Atoi(w[1])
 	case "append":
 		s.append(false, w[1:])
 	case "atomic":
@@ -124,6 +130,29 @@ func (s *script) run(w []string) {
 func number(w string) record.StreamID {
 	n, _ := strconv.Atoi(w)
 	return record.StreamID(n)
+}
+
+func (s *script) trim(words []string) {
+	var cuts []stream.Cut
+	var of record.StreamID
+	for part := range strings.SplitSeq(strings.Join(words, " "), " | ") {
+		w := strings.Fields(part)
+		id, p, _ := strings.Cut(w[0], "/")
+		n, _ := strconv.Atoi(p)
+		before, _ := strconv.ParseInt(w[1], 10, 64)
+		c := stream.Cut{Partition: record.PartitionID(n), Before: record.Offset(before), Why: stream.WhyRequest}
+		if len(w) > 2 {
+			c.Why = map[string]stream.Why{"time": stream.WhyTime, "bytes": stream.WhyBytes}[w[2]]
+		}
+		of, cuts = number(id), append(cuts, c)
+	}
+	o := &stream.Origin{Principal: "ann"}
+	if cuts[0].Why != stream.WhyRequest {
+		o = nil
+	}
+	if err := s.head.Trim(of, cuts, o, s.open()); err != nil {
+		s.say("%s: %s", err.Kind, err.Text)
+	}
 }
 
 func (s *script) append(atomic bool, words []string) {
@@ -258,6 +287,9 @@ func (s *script) publish() {
 		s.t.Fatal(err)
 	}
 	s.say("frame %d at %d: %s", s.seq, h.TimeMS, strings.Join(kinds, ", "))
+	for _, t := range s.fold.Trims {
+		s.say("  %d/%d begins at %d (%s, origin %d)", t.Stream, t.Partition, t.Start, t.Why, t.Origin)
+	}
 	s.checkLoad()
 }
 
@@ -285,7 +317,11 @@ func describe(st *stream.State) string {
 		fmt.Fprintf(&b, "stream %d keeps keys %s, held some %v, converted %v\n", id, x.Keys, x.Keyed, x.Converted)
 		for i := range x.Partitions {
 			p := &x.Partitions[i]
-			fmt.Fprintf(&b, "  partition %d ends at %d\n", i, p.Next)
+			if p.Start > 0 {
+				fmt.Fprintf(&b, "  partition %d begins at %d, ends at %d\n", i, p.Start, p.Next)
+			} else {
+				fmt.Fprintf(&b, "  partition %d ends at %d\n", i, p.Next)
+			}
 			for pid := range int64(100) {
 				if pr := p.Producers[pid]; pr != nil {
 					fmt.Fprintf(&b, "    producer %d: epoch %d, at %d, sent %v\n", pid, pr.Epoch, pr.LastMS, pr.Recent[:pr.Count])
@@ -300,6 +336,7 @@ func describe(st *stream.State) string {
 func FuzzFolder(f *testing.F) {
 	f.Add(uint8(4), []byte{1, 2, 3}, uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 0})
 	f.Add(uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 6, 0, 0}, uint8(8), []byte{1, 0, 1, 'k', 1})
+	f.Add(uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 0}, uint8(12), []byte{1, 0, 1, 1, 0})
 	f.Add(uint8(9), []byte{2, 0}, uint8(11), []byte{1, 0, 0, 0, 0})
 	f.Fuzz(func(_ *testing.T, k1 uint8, b1 []byte, k2 uint8, b2 []byte) {
 		st := statemem.New()
