@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/shard"
 	"leat/broker/stream"
@@ -107,6 +108,10 @@ func last(ds []Delivered) record.Position { return ds[len(ds)-1].Position }
 // fillBack makes the events of the batch before l.next pending.
 func (m *merge) fillBack(l *back, before record.Position) error {
 	batches, err := m.pub.Read(nil, l.src, l.next-1, 1, shard.AllSeqs)
+	if fault.Is(err, fault.Trimmed) {
+		l.start, _ = l.src.Part.Ends() // further on now; what lies before has no events any more
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -123,7 +128,11 @@ func (m *merge) fillBack(l *back, before record.Position) error {
 	for n > 0 && (events[n-1].Ref.Offset >= l.next || events[n-1].Position.Compare(before) >= 0 || events[n-1].Position.Seq > m.upTo) {
 		n--
 	}
+	first := 0
+	for first < n && events[first].Ref.Offset < l.start {
+		first++
+	}
 	l.next = s.Base
-	l.pending = events[:n]
+	l.pending = events[first:n]
 	return nil
 }

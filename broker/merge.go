@@ -22,6 +22,7 @@ type merge struct {
 	streams []*named
 	counts  []int // partitions of each of streams
 	lanes   []lane
+	names   uint64 // what names.changed was when the streams' names were last looked up
 	upTo    uint64
 	after   record.Position // only what is greater
 }
@@ -47,7 +48,7 @@ func (b *Broker) openMerge(c *Caller, streams []string) (*merge, error) {
 	if len(streams) > mergeStreamsMax {
 		return nil, fault.New(fault.TooLarge, "read", "streams", "%d streams; one reader can read %d", len(streams), mergeStreamsMax)
 	}
-	m := &merge{b: b}
+	m := &merge{b: b, names: b.names.changed.Load()}
 	for i, name := range streams {
 		if slices.Contains(streams[:i], name) {
 			continue
@@ -86,6 +87,14 @@ func (m *merge) addLanes(n *named, first int) error {
 
 // grown adds partitions that came after the merge was opened, and says when a stream has gone.
 func (m *merge) grown() error {
+	if at := m.b.names.changed.Load(); at != m.names {
+		for _, n := range m.streams {
+			if x := m.b.names.get(n.namespace, n.name); x == nil || x.id != n.id {
+				return fault.New(fault.NotFound, "read", n.name, "the stream was deleted")
+			}
+		}
+		m.names = at
+	}
 	for i, n := range m.streams {
 		st, ok := m.pub.Stream(n.id)
 		if !ok {
@@ -143,6 +152,15 @@ func (m *merge) resume(p record.Position) error {
 	case p.Seq > m.upTo && m.b.shards[m.shard].Published().Seq() < p.Seq:
 		return fault.New(fault.Trimmed, "read", "from", "the position lies beyond what this node holds")
 	}
+	for i := range m.lanes {
+		l := &m.lanes[i]
+		start, last := l.src.Part.Gone()
+		if start > 0 && p.Compare(m.b.position(m.shard, last.Seq, last.Batch, last.Record)) < 0 {
+			ref := record.Ref{Stream: l.from.name, Partition: l.src.Partition, Offset: start}
+			return fault.New(fault.Trimmed, "read", "from", "events behind the position are gone; the earliest of that partition is %s", ref).
+				Because(fault.ReasonOffset).With(start)
+		}
+	}
 	m.after = p
 	return m.seek(func(r *stream.Run) bool { return r.Seq >= p.Seq })
 }
@@ -151,13 +169,13 @@ func (m *merge) resume(p record.Position) error {
 func (m *merge) seek(past func(*stream.Run) bool) error {
 	for i := range m.lanes {
 		l := &m.lanes[i]
-		_, end := l.src.Part.Ends()
+		start, end := l.src.Part.Ends()
 		run, ok, err := m.pub.Seek(l.src, past)
 		if err != nil {
 			return err
 		}
 		if l.next = end; ok {
-			l.next = run.Base
+			l.next = max(run.Base, start) // a partition may begin within a run
 		}
 	}
 	return nil

@@ -72,11 +72,26 @@ func (b *Broker) ReadPage(ctx context.Context, c *Caller, q PageRequest) (Page, 
 	if q.Backward {
 		return m.pageBackward(ctx, &q)
 	}
+	for try := 0; ; try++ {
+		p, err := m.pageForward(&q)
+		// What begins at whatever is there now begins again when just that has gone; who names a place is told that it has.
+		if named := q.From.Kind == StartOffset || q.From.Kind == StartPosition; named || try == pageTriesMax || !fault.Is(err, fault.Trimmed) {
+			return p, err
+		}
+		if m, err = b.openMerge(c, q.Streams); err != nil {
+			return Page{}, err
+		}
+	}
+}
+
+const pageTriesMax = 5 // of a page whose first events are trimmed while it is read
+
+func (m *merge) pageForward(q *PageRequest) (Page, error) {
 	if err := m.begin(q.From); err != nil {
 		return Page{}, err
 	}
 	var p Page
-	for range b.cfg.PageScanMax {
+	for range m.b.cfg.PageScanMax {
 		d, err := m.next()
 		if err != nil {
 			return Page{}, err
@@ -90,7 +105,7 @@ func (b *Broker) ReadPage(ctx context.Context, c *Caller, q PageRequest) (Page, 
 			return Page{}, err
 		}
 		if ok {
-			if p.add(d); p.full(&q) {
+			if p.add(d); p.full(q) {
 				break
 			}
 		}
@@ -103,7 +118,7 @@ func (b *Broker) ReadPage(ctx context.Context, c *Caller, q PageRequest) (Page, 
 		p.CaughtUp = d == nil
 	}
 	p.Next = m.after
-	p.Next.Shard, p.Next.Lineage = uint16(m.shard), b.opt.Lineage
+	p.Next.Shard, p.Next.Lineage = uint16(m.shard), m.b.opt.Lineage
 	return p, nil
 }
 
@@ -169,6 +184,9 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 			break
 		}
 		d, err := m.readKeyed(&all[i])
+		if fault.Is(err, fault.Trimmed) && m.gone(&all[i]) {
+			continue // just now
+		}
 		if err != nil {
 			return Page{}, err
 		}
@@ -222,7 +240,17 @@ func (m *merge) recordsOfKey(key []byte) ([]keyed, error) {
 			return nil, fault.New(fault.TooLarge, "read", "key", "the key has more than %d records; read the stream instead", keyRecordsMax)
 		}
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(k keyed) bool { return m.gone(&k) }), nil
+}
+
+// gone reports whether a record that a stream knows by its key has been trimmed. Keys are let go of some time after records.
+func (m *merge) gone(k *keyed) bool {
+	part := m.pub.Part(k.from.id, k.Partition)
+	if part == nil {
+		return false // reading it says what has happened
+	}
+	start, _ := part.Ends()
+	return k.Offset < start
 }
 
 // rangeOfKey cuts a key's records, in position order, to what a page may show.

@@ -127,7 +127,7 @@ func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) 
 		if err != nil || !ok {
 			return -1, -1, err
 		}
-		return run.Base, run.TimeMS, nil
+		return max(run.Base, start), run.TimeMS, nil
 	case StartCreateTime:
 		return offsetOfTime(pub, src, q.Time)
 	case StartMaxTime:
@@ -145,21 +145,24 @@ func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) 
 }
 
 // offsetOfTime finds the first record whose producer gave t or later. Runs carry the greatest time up to their end, which only grows, so
-// the first run that reaches t holds the record.
+// the first run that reaches t holds the record. But of a partition that was trimmed the greatest time may be that of a record that is
+// gone: then the search goes on behind the run, so far, and where it stops is the answer, since no record before has such a time.
 func offsetOfTime(pub *shard.Published, src shard.Source, t int64) (record.Offset, int64, error) {
 	run, ok, err := pub.Seek(src, func(r *stream.Run) bool { return r.MaxTimeMS >= t })
 	if err != nil || !ok {
 		return -1, -1, err
 	}
-	for from := run.Base; from < run.Next; {
+	start, end := src.Part.Ends()
+	read := 0
+	for from := max(run.Base, start); from < end && (from < run.Next || start > 0); {
 		batches, err := pub.Read(nil, src, from, stream.RunBytesMax, shard.AllSeqs)
-		if err != nil {
+		if err != nil || len(batches) == 0 {
 			return -1, -1, err
 		}
 		for _, s := range batches {
 			at, ts := record.Offset(-1), int64(-1)
 			err := record.EachRecord(s.Raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
-				if r.Timestamp >= t {
+				if r.Offset >= from && (r.Timestamp >= t || read > timeScanBytesMax) {
 					at, ts = r.Offset, r.Timestamp
 					return errFound
 				}
@@ -172,9 +175,12 @@ func offsetOfTime(pub *shard.Published, src shard.Source, t int64) (record.Offse
 				return -1, -1, err
 			}
 			from = s.Next
+			read += len(s.Raw)
 		}
 	}
 	return -1, -1, nil
 }
+
+const timeScanBytesMax = 64 << 20 // read behind the run that should hold a time
 
 var errFound = fmt.Errorf("found")

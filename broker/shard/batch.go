@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"leat/broker/record"
+	"leat/broker/stream"
 )
 
 // Batch is one stored batch in memory. Raw is never written to.
@@ -25,6 +26,7 @@ const batchOverhead = 160
 type Part struct {
 	mu      sync.RWMutex
 	start   record.Offset
+	gone    stream.Point // of the last record before start
 	end     record.Offset
 	batches []*Batch
 	watches []*Watch
@@ -35,6 +37,14 @@ func (p *Part) Ends() (start, end record.Offset) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.start, p.end
+}
+
+// Gone returns the first offset that is there and the last record before it: who has read up to that has missed nothing. Nothing is gone
+// while the first offset is 0.
+func (p *Part) Gone() (start record.Offset, last stream.Point) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.start, p.gone
 }
 
 // hot returns the batches from the one that holds from on, up to about max bytes, or false when from is older than the hot tail.

@@ -117,3 +117,20 @@ func (x *PurgeStream) decide(c *Core, r *Request) {
 		c.head.Delete(record.StreamID(e.ID), &c.open.Frame)
 	}
 }
+
+// Wake wakes all who wait on a stream: something about it has changed that no append tells.
+func (p *Published) Wake(id record.StreamID) {
+	p.mu.RLock()
+	v := p.streams[id]
+	p.mu.RUnlock()
+	if v == nil {
+		return
+	}
+	for _, part := range v.parts {
+		part.mu.RLock()
+		for _, w := range part.watches {
+			w.fire()
+		}
+		part.mu.RUnlock()
+	}
+}

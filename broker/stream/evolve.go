@@ -32,7 +32,7 @@ func (s *State) evolveTrimmed(t *Trimmed) bool {
 	if p == nil || t.Start <= p.Start {
 		return false
 	}
-	p.Start = t.Start
+	p.Start, p.Gone = t.Start, t.Gone
 	return true
 }
 

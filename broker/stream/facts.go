@@ -136,15 +136,32 @@ func (w Why) String() string {
 	}
 }
 
-// Trimmed says that the records of a partition before Start are gone.
+// Point is where a record stands among all of a shard: its frame, the batch in it, and its place in that.
+type Point struct {
+	Seq    uint64
+	Batch  uint32
+	Record uint32
+}
+
+func (p *Point) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, p.Seq)
+	dst = binary.AppendUvarint(dst, uint64(p.Batch))
+	return binary.AppendUvarint(dst, uint64(p.Record))
+}
+
+func readPoint(b *fact.Body) Point { return Point{b.Uvarint(), uint32(b.Uvarint()), uint32(b.Uvarint())} }
+
+// Trimmed says that the records of a partition before Start are gone. Gone is the last of them: who has read up to there misses nothing.
 //
 //	stream, partition, start   uvarint
+//	gone: seq, batch, record   uvarint
 //	why                        u8
 //	origin                     uvarint (0: nobody, as of retention)
 type Trimmed struct {
 	Stream    record.StreamID
 	Partition record.PartitionID
 	Start     record.Offset
+	Gone      Point
 	Why       Why
 	Origin    uint32
 }
@@ -153,6 +170,7 @@ func (t *Trimmed) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(t.Stream))
 	dst = binary.AppendUvarint(dst, uint64(t.Partition))
 	dst = binary.AppendUvarint(dst, uint64(t.Start))
+	dst = t.Gone.append(dst)
 	dst = append(dst, byte(t.Why))
 	return binary.AppendUvarint(dst, uint64(t.Origin))
 }
@@ -162,7 +180,7 @@ func ReadTrimmed(p []byte) (Trimmed, error) {
 	b := fact.ReadBody(p)
 	t := Trimmed{
 		Stream: record.StreamID(b.Uvarint()), Partition: record.PartitionID(b.Uvarint()), Start: record.Offset(b.Uvarint()),
-		Why: Why(b.Fixed(1)[0]), Origin: uint32(b.Uvarint()),
+		Gone: readPoint(b), Why: Why(b.Fixed(1)[0]), Origin: uint32(b.Uvarint()),
 	}
 	return t, b.Err()
 }

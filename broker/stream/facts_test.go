@@ -35,7 +35,7 @@ func TestKeyed_BothVersionsComeBack(t *testing.T) {
 }
 
 func TestTrimmed_ComesBack(t *testing.T) {
-	for _, want := range []Trimmed{{Stream: 1, Start: 1, Why: WhyRequest, Origin: 7}, {Stream: 1 << 31, Partition: 9999, Start: 1 << 60, Why: WhyBytes}} {
+	for _, want := range []Trimmed{{Stream: 1, Start: 1, Gone: Point{9, 8, 7}, Why: WhyRequest, Origin: 7}, {Stream: 1 << 31, Partition: 9999, Start: 1 << 60, Why: WhyBytes}} {
 		p := want.append(nil)
 		got, err := ReadTrimmed(p)
 		if err != nil || got != want {

@@ -95,6 +95,9 @@ func (s *State) loadPartition(key, value []byte) error {
 	}
 	b := fact.ReadBody(value)
 	p.Start, p.Next, p.Bytes, p.MaxTimeMS = record.Offset(b.Uvarint()), record.Offset(b.Uvarint()), int64(b.Uvarint()), b.Varint()
+	if b.Rest() > 0 {
+		p.Gone = readPoint(b)
+	}
 	return b.Err()
 }
 

@@ -179,7 +179,11 @@ func (p *Partition) appendRow(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(p.Start))
 	dst = binary.AppendUvarint(dst, uint64(p.Next))
 	dst = binary.AppendUvarint(dst, uint64(p.Bytes))
-	return binary.AppendVarint(dst, p.MaxTimeMS)
+	dst = binary.AppendVarint(dst, p.MaxTimeMS)
+	if p.Start == 0 {
+		return dst // as it was before anything could be trimmed
+	}
+	return p.Gone.append(dst)
 }
 
 func (pr *Producer) appendRow(dst []byte) []byte {

@@ -140,7 +140,7 @@ func (s *script) trim(words []string) {
 		id, p, _ := strings.Cut(w[0], "/")
 		n, _ := strconv.Atoi(p)
 		before, _ := strconv.ParseInt(w[1], 10, 64)
-		c := stream.Cut{Partition: record.PartitionID(n), Before: record.Offset(before), Why: stream.WhyRequest}
+		c := stream.Cut{Partition: record.PartitionID(n), Before: record.Offset(before), Gone: stream.Point{Seq: s.seq, Record: uint32(before)}, Why: stream.WhyRequest}
 		if len(w) > 2 {
 			c.Why = map[string]stream.Why{"time": stream.WhyTime, "bytes": stream.WhyBytes}[w[2]]
 		}
@@ -318,7 +318,7 @@ func describe(st *stream.State) string {
 		for i := range x.Partitions {
 			p := &x.Partitions[i]
 			if p.Start > 0 {
-				fmt.Fprintf(&b, "  partition %d begins at %d, ends at %d\n", i, p.Start, p.Next)
+				fmt.Fprintf(&b, "  partition %d begins at %d, ends at %d; the last that is gone is of frame %d, %d\n", i, p.Start, p.Next, p.Gone.Seq, p.Gone.Record)
 			} else {
 				fmt.Fprintf(&b, "  partition %d ends at %d\n", i, p.Next)
 			}
@@ -336,7 +336,7 @@ func describe(st *stream.State) string {
 func FuzzFolder(f *testing.F) {
 	f.Add(uint8(4), []byte{1, 2, 3}, uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 0})
 	f.Add(uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 6, 0, 0}, uint8(8), []byte{1, 0, 1, 'k', 1})
-	f.Add(uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 0}, uint8(12), []byte{1, 0, 1, 1, 0})
+	f.Add(uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 0}, uint8(12), []byte{1, 0, 1, 1, 0, 0, 1, 0})
 	f.Add(uint8(9), []byte{2, 0}, uint8(11), []byte{1, 0, 0, 0, 0})
 	f.Fuzz(func(_ *testing.T, k1 uint8, b1 []byte, k2 uint8, b2 []byte) {
 		st := statemem.New()

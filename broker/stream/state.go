@@ -66,6 +66,7 @@ type Stream struct {
 // Partition is one ordered part of a stream.
 type Partition struct {
 	Start     record.Offset // of the first record that is still there
+	Gone      Point         // of the last record before Start
 	Next      record.Offset // that the next record will get
 	Bytes     int64         // of all batches ever appended
 	MaxTimeMS int64         // greatest time a producer gave so far

@@ -10,6 +10,7 @@ import (
 type Cut struct {
 	Partition record.PartitionID
 	Before    record.Offset
+	Gone      Point // of the last record before it
 	Why       Why
 }
 
@@ -36,7 +37,7 @@ func (h *Head) Trim(id record.StreamID, cuts []Cut, o *Origin, f *fact.Frame) *f
 		if c.Before <= h.Partition(id, c.Partition).Start {
 			continue
 		}
-		t := Trimmed{Stream: id, Partition: c.Partition, Start: c.Before, Why: c.Why}
+		t := Trimmed{Stream: id, Partition: c.Partition, Start: c.Before, Gone: c.Gone, Why: c.Why}
 		if o != nil {
 			t.Origin = h.origin(*o, f)
 		}
