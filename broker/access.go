@@ -172,7 +172,15 @@ func loginFault(user string) error {
 }
 
 // CheckPassword says whether the password is the user's.
-func (b *Broker) CheckPassword(ctx context.Context, _ *Caller, user, password string) error {
+func (b *Broker) CheckPassword(ctx context.Context, c *Caller, user, password string) error {
+	err := b.checkPassword(ctx, user, password)
+	if fault.Is(err, fault.Denied) {
+		b.LoginRefused(c, user)
+	}
+	return err
+}
+
+func (b *Broker) checkPassword(ctx context.Context, user, password string) error {
 	k := b.users.logins.key(user, password)
 	if b.users.logins.has(k) {
 		return nil
@@ -205,11 +213,12 @@ var nobody = sync.OnceValue(func() *userDocument {
 })
 
 // CheckToken returns whose token it is.
-func (b *Broker) CheckToken(_ context.Context, _ *Caller, token string) (principal string, err error) {
+func (b *Broker) CheckToken(_ context.Context, c *Caller, token string) (principal string, err error) {
 	b.users.mu.RLock()
 	name, ok := b.users.tokens[[32]byte(access.HashToken(token))]
 	b.users.mu.RUnlock()
 	if !ok {
+		b.LoginRefused(c, "")
 		return "", fault.New(fault.Denied, "login", "", "the token is not known").Because(fault.ReasonLogin)
 	}
 	return name, nil
@@ -244,11 +253,30 @@ func (b *Broker) NamespaceOf(user string) string {
 
 // Allowed reports whether c may do it. While there are no users, everybody may do everything.
 func (b *Broker) Allowed(c *Caller, a Action, k Kind, name string) bool {
+	if k == KindStream && strings.HasPrefix(name, platformPrefix) {
+		return b.allowedOwn(c, a, name)
+	}
 	if !b.UsersExist() {
 		return true
 	}
 	d := b.users.get(c.Principal)
 	return d != nil && d.covers(c) && access.Allows(d.Grants, a, k, name)
+}
+
+// allowedOwn is Allowed for a stream of the platform's own: only the platform writes, makes and deletes it, and what others may do takes
+// more than a grant on all streams.
+func (b *Broker) allowedOwn(c *Caller, a Action, name string) bool {
+	if c.platform {
+		return true
+	}
+	if a == ActionWrite || a == ActionCreate || a == ActionDelete {
+		return false
+	}
+	if !b.UsersExist() {
+		return true
+	}
+	d := b.users.get(c.Principal)
+	return d != nil && d.covers(c) && access.AllowsOwn(d.Grants, a, access.Stream, name, platformPrefix)
 }
 
 // covers: a user with a namespace works only there.
@@ -258,19 +286,31 @@ func (d *userDocument) covers(c *Caller) bool {
 
 // allowed is Allowed for many names.
 func (b *Broker) allowed(c *Caller, a Action, k Kind) func(name string) bool {
-	if !b.UsersExist() {
-		return func(string) bool { return true }
+	plain := func(string) bool { return true }
+	if b.UsersExist() {
+		d := b.users.get(c.Principal)
+		if d == nil || !d.covers(c) {
+			return func(string) bool { return false }
+		}
+		plain = func(name string) bool { return access.Allows(d.Grants, a, k, name) }
 	}
-	d := b.users.get(c.Principal)
-	if d == nil || !d.covers(c) {
-		return func(string) bool { return false }
+	if k != KindStream {
+		return plain
 	}
-	return func(name string) bool { return access.Allows(d.Grants, a, k, name) }
+	return func(name string) bool {
+		if strings.HasPrefix(name, platformPrefix) {
+			return b.allowedOwn(c, a, name)
+		}
+		return plain(name)
+	}
 }
 
 func (b *Broker) allow(c *Caller, op string, a Action, k Kind, name string) error {
 	if b.Allowed(c, a, k, name) {
 		return nil
+	}
+	if k == KindStream && strings.HasPrefix(name, platformPrefix) && (a == ActionWrite || a == ActionCreate || a == ActionDelete) {
+		return fault.New(fault.Denied, op, name, "names that begin with %q are the platform's own; nobody else may %s the stream %q", platformPrefix, a, name)
 	}
 	if c.Principal == "" {
 		return fault.New(fault.Denied, op, name, "log in first: this node has users").Because(fault.ReasonLogin)
@@ -288,6 +328,9 @@ func (b *Broker) PutUser(ctx context.Context, c *Caller, u User) (User, error) {
 	if err := record.CheckStreamName(u.Name); err != nil {
 		return User{}, fault.New(fault.Invalid, "put", "name", "the name of a user follows the rules of stream names: %s", fault.As(err).Text)
 	}
+	if u.Name == SystemPrincipal {
+		return User{}, fault.New(fault.Invalid, "put", "name", "%q is the platform itself; choose another name", u.Name)
+	}
 	for i := range u.Grants {
 		if err := u.Grants[i].Check(); err != nil {
 			return User{}, err
@@ -302,7 +345,7 @@ func (b *Broker) PutUser(ctx context.Context, c *Caller, u User) (User, error) {
 		password = s
 	}
 	var out User
-	err := b.changeUsers(ctx, func() (shard.Command, error) {
+	err := b.changeUsers(ctx, c, func() (shard.Command, error) {
 		if err := b.allow(c, "put", ActionAdmin, KindUser, u.Name); err != nil {
 			return nil, err // the first user may have come to be while this one waited
 		}
@@ -361,7 +404,7 @@ const tokensMax = 16 // of one user
 
 // DeleteUser removes a user. The last one that can manage users stays as long as there are others.
 func (b *Broker) DeleteUser(ctx context.Context, c *Caller, name string) error {
-	return b.changeUsers(ctx, func() (shard.Command, error) {
+	return b.changeUsers(ctx, c, func() (shard.Command, error) {
 		if err := b.allow(c, "delete", ActionAdmin, KindUser, name); err != nil {
 			return nil, err
 		}
@@ -384,7 +427,7 @@ func (b *Broker) DeleteUser(ctx context.Context, c *Caller, name string) error {
 // B waits, and then is asked for its rights by the user that A made. All users are in shard 0 of this one process, so a token is enough.
 // It is given back when the outcome is known, even if the caller has left before: until then the users are not what they will be. The
 // revision is for what was not known here, such as a change that a failed disk kept after all.
-func (b *Broker) changeUsers(ctx context.Context, decide func() (shard.Command, error)) error {
+func (b *Broker) changeUsers(ctx context.Context, c *Caller, decide func() (shard.Command, error)) error {
 	select {
 	case b.users.changing <- struct{}{}:
 	case <-ctx.Done():
@@ -396,18 +439,23 @@ func (b *Broker) changeUsers(ctx context.Context, decide func() (shard.Command, 
 		if x, err = decide(); err != nil {
 			break
 		}
-		s, r := b.shards[b.shardOf(DefaultNamespace)], shard.NewRequest(x)
+		sh := b.shardOf(DefaultNamespace)
+		n := b.note(c, sh, x)
+		s, r := b.shards[sh], shard.NewRequest(n.command)
 		if err = s.Submit(ctx, r); err != nil {
 			break
 		}
 		if err = s.Wait(ctx, r); err != nil {
 			go func() {
-				_ = s.Wait(context.WithoutCancel(ctx), r) // nobody is there to be told
+				if s.Wait(context.WithoutCancel(ctx), r) == nil && r.Fault == nil { // nobody else is there to be told
+					n.done()
+				}
 				<-b.users.changing
 			}()
 			return err
 		}
 		if r.Fault == nil {
+			n.done()
 			break
 		}
 		err = r.Fault

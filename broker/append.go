@@ -143,7 +143,7 @@ func (b *Broker) target(ctx context.Context, c *Caller, name string, autoCreate 
 	if err := b.allow(c, "append", ActionWrite, KindStream, name); err != nil {
 		return nil, err
 	}
-	if full := b.reserve.refuse(b.opt.FreeBytes, b.opt.Clock.Now()); full != nil {
+	if full := b.diskReserve(); full != nil && !c.platform {
 		return nil, full
 	}
 	n, err := b.find(c, "append", name)
@@ -153,7 +153,7 @@ func (b *Broker) target(ctx context.Context, c *Caller, name string, autoCreate 
 	if !b.Allowed(c, ActionCreate, KindStream, name) {
 		return nil, err
 	}
-	if err := b.create(ctx, c.namespace(), name, defaults); err != nil && !fault.Is(err, fault.Exists) {
+	if err := b.create(ctx, c, name, defaults); err != nil && !fault.Is(err, fault.Exists) {
 		return nil, err
 	}
 	return b.find(c, "append", name)

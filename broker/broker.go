@@ -95,6 +95,8 @@ type Options struct {
 	Clock   clock.Clock
 	Log     *slog.Logger
 	OnFrame func(shard uint16, f *shard.FrameStats)
+	// System keeps the stream SystemStream, in which the platform tells of its own changes. A node does; tests of other things do not.
+	System bool
 	// FreeBytes says how much can still be written and how much is kept back; nil: no disk.
 	FreeBytes func() (free, reserve int64)
 }
@@ -111,6 +113,7 @@ type Broker struct {
 	reserve diskReserve
 	closed  atomic.Bool
 	stats   Stats
+	system  system
 }
 
 // Open opens all shards and is ready to serve.
@@ -140,12 +143,18 @@ func Open(opt Options) (*Broker, error) {
 		b.shards = append(b.shards, s)
 		s.Published().Entries(func(e *catalog.Entry) { b.take(i, e) })
 	}
+	if opt.System {
+		b.openSystem()
+	}
 	return b, nil
 }
 
 // Close finishes what waits and lets go of the shards.
 func (b *Broker) Close() error {
-	b.closed.Store(true)
+	if b.closed.Swap(true) {
+		return nil
+	}
+	b.closeSystem()
 	var errs []error
 	for _, s := range b.shards {
 		errs = append(errs, s.Close())
@@ -187,6 +196,9 @@ type Caller struct {
 	Listener  string
 	Protocol  string
 	Client    string
+	Address   string // where the client is, as far as that is known; without a port
+
+	platform bool // the platform itself: it may write where nobody else does
 }
 
 func (c *Caller) namespace() string {
@@ -219,8 +231,14 @@ func (b *Broker) shardOf(namespace string) int {
 	return int(h.Sum32() % uint32(len(b.shards)))
 }
 
-func (b *Broker) do(ctx context.Context, namespace string, c shard.Command) error {
-	_, err := b.shards[b.shardOf(namespace)].Do(ctx, c)
+// do has a command of c decided and waits for its outcome. What it changes is told in the system stream.
+func (b *Broker) do(ctx context.Context, c *Caller, namespace string, x shard.Command) error {
+	sh := b.shardOf(namespace)
+	n := b.note(c, sh, x)
+	_, err := b.shards[sh].Do(ctx, n.command)
+	if err == nil {
+		n.done()
+	}
 	return err
 }
 

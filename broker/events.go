@@ -190,7 +190,7 @@ func (b *Broker) versioned(ctx context.Context, n *named, key []byte) (*named, e
 	if key == nil {
 		return nil, fault.New(fault.Invalid, "append", "key", "an expected version needs a key")
 	}
-	c := &Caller{Namespace: n.namespace}
+	c := platformIn(n.namespace)
 	for range alterTriesMax {
 		switch n.config.Keys {
 		case KeysVersioned:

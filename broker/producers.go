@@ -13,7 +13,7 @@ func (b *Broker) NewProducer(ctx context.Context, c *Caller) (id int64, epoch in
 		return 0, 0, fault.New(fault.Denied, "produce", "", "log in first: this node has users").Because(fault.ReasonLogin)
 	}
 	x := &shard.AllocateProducer{}
-	if err := b.do(ctx, c.namespace(), x); err != nil {
+	if err := b.do(ctx, c, c.namespace(), x); err != nil {
 		return 0, 0, err
 	}
 	return x.ID, 0, nil

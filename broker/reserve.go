@@ -114,14 +114,22 @@ type diskReserve struct {
 
 const diskCheckEvery = time.Second
 
-func (d *diskReserve) refuse(free func() (int64, int64), now time.Time) error {
-	if free == nil {
+// diskReserve refuses an append while the disk is down to its reserve. That it has come to that, or is over, is told in the system stream.
+func (b *Broker) diskReserve() error {
+	d, now := &b.reserve, b.opt.Clock.Now()
+	if b.opt.FreeBytes == nil {
 		return nil
 	}
 	if last := d.checked.Load(); now.UnixNano()-last > int64(diskCheckEvery) && d.checked.CompareAndSwap(last, now.UnixNano()) {
-		have, keep := free()
+		have, keep := b.opt.FreeBytes()
 		d.free.Store(have)
-		d.low.Store(have < keep)
+		if low := have < keep; d.low.Swap(low) != low {
+			kind := TypeDiskRecovered
+			if low {
+				kind = TypeDiskLow
+			}
+			b.System(SystemEvent{Type: kind, Subject: "disk", Data: map[string]any{"free_bytes": have, "reserve_bytes": keep}})
+		}
 	}
 	if !d.low.Load() {
 		return nil

@@ -139,13 +139,14 @@ func (b *Broker) CreateStream(ctx context.Context, c *Caller, name string, cfg S
 	if err := b.CheckCreateStream(ctx, c, name, cfg); err != nil {
 		return StreamInfo{}, err
 	}
-	if err := b.create(ctx, c.namespace(), name, cfg); err != nil {
+	if err := b.create(ctx, c, name, cfg); err != nil {
 		return StreamInfo{}, err
 	}
 	return b.describe(c, name)
 }
 
-func (b *Broker) create(ctx context.Context, namespace, name string, cfg StreamConfig) error {
+func (b *Broker) create(ctx context.Context, c *Caller, name string, cfg StreamConfig) error {
+	namespace := c.namespace()
 	if err := b.checkConfig(name, &cfg); err != nil {
 		return err
 	}
@@ -160,7 +161,7 @@ func (b *Broker) create(ctx context.Context, namespace, name string, cfg StreamC
 	}
 	cfg.Documents = maps.Clone(cfg.Documents)
 	doc := streamDocument{cfg, b.nowMS()}
-	return b.do(ctx, namespace, &shard.CreateStream{
+	return b.do(ctx, c, namespace, &shard.CreateStream{
 		Name: streamName(namespace, name), Document: doc.bytes(), Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
 	})
 }
@@ -206,7 +207,7 @@ func (b *Broker) alterOnce(ctx context.Context, c *Caller, name string, change f
 		return err
 	}
 	doc := streamDocument{cfg, n.created.UnixMilli()}
-	return b.do(ctx, n.namespace, &shard.AlterStream{
+	return b.do(ctx, c, n.namespace, &shard.AlterStream{
 		Name: streamName(n.namespace, name), Document: doc.bytes(), Revision: n.revision, Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
 	})
 }
@@ -220,7 +221,7 @@ func (b *Broker) DeleteStream(ctx context.Context, c *Caller, name string) error
 	if err != nil {
 		return err
 	}
-	return b.do(ctx, n.namespace, &shard.DeleteStream{Name: streamName(n.namespace, name)})
+	return b.do(ctx, c, n.namespace, &shard.DeleteStream{Name: streamName(n.namespace, name)})
 }
 
 // DescribeStream tells all about one stream.

@@ -73,6 +73,7 @@ type Node struct {
 	stopOnce  sync.Once
 	stopErr   error
 	journals  journals
+	started   bool // it has told of its start
 }
 
 type serving struct {
@@ -120,7 +121,7 @@ func Open(opt Options) (*Node, error) {
 }
 
 func (n *Node) open() error {
-	bo := broker.Options{Config: n.cfg.Broker, Clock: clock.Real, Log: n.log, OnFrame: n.metrics.frame}
+	bo := broker.Options{Config: n.cfg.Broker, Clock: clock.Real, Log: n.log, OnFrame: n.metrics.frame, System: true}
 	if n.opt.Data == "" {
 		n.Identity = newIdentity(n.cfg.Shards)
 		for range n.cfg.Shards {
@@ -217,8 +218,13 @@ func (n *Node) Start() error {
 	if len(n.listening) == 0 {
 		return errors.New("no listener could be opened; name free ports with --listen NAME=ADDR")
 	}
+	n.started = true
+	n.Broker.System(broker.SystemEvent{Type: broker.TypeNodeStarted, Subject: n.subject(), Data: map[string]any{"version": n.opt.Version, "listeners": n.Addrs()}})
 	return nil
 }
+
+// subject names the node in system events.
+func (n *Node) subject() string { return fmt.Sprintf("node-%d", n.Identity.Node) }
 
 func (n *Node) protocolNames() (s string) {
 	for i, p := range n.opt.Protocols {
@@ -312,6 +318,9 @@ func (n *Node) Stop() error {
 			n.cancel()
 		}
 		n.wg.Wait()
+		if n.started {
+			n.Broker.System(broker.SystemEvent{Type: broker.TypeNodeStopped, Subject: n.subject()})
+		}
 		n.stopErr = n.close()
 	})
 	return n.stopErr

@@ -81,3 +81,15 @@ func Allows(grants []Grant, a Action, k Kind, name string) bool {
 	}
 	return false
 }
+
+// AllowsOwn is Allows for what belongs to the platform itself, whose names begin with prefix: a grant on everything means everything of
+// the users'. Only the right to administer reaches further, and a pattern that itself begins with prefix.
+func AllowsOwn(grants []Grant, a Action, k Kind, name, prefix string) bool {
+	for i := range grants {
+		g := &grants[i]
+		if g.covers(a, k, name) && (g.Action == Admin || g.Action == Any || strings.HasPrefix(g.Pattern, prefix)) {
+			return true
+		}
+	}
+	return false
+}

@@ -13,6 +13,7 @@ const maxCredentialBytes = 4 << 10
 // login sets the principal from the Authorization header. Credentials that are sent are checked even when none are needed: a client
 // that means to be somebody must not be served as nobody without hearing of it.
 func (x *call) login() error {
+	x.who.Address = hostOf(x.r.RemoteAddr)
 	auth := x.r.Header["Authorization"]
 	if len(auth) == 0 {
 		if x.g.broker.UsersExist() {
@@ -45,6 +46,14 @@ func (x *call) login() error {
 		return loginFault("this Authorization scheme is not known; Bearer and Basic are")
 	}
 	return nil
+}
+
+// hostOf is an address without its port.
+func hostOf(addr string) string {
+	if i := strings.LastIndexByte(addr, ':'); i >= 0 {
+		addr = addr[:i]
+	}
+	return strings.Trim(addr, "[]")
 }
 
 // parseBasic reads user:password in base64 (RFC 7617).

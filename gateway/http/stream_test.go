@@ -47,7 +47,7 @@ func TestStreams_ListIsPaged(t *testing.T) {
 	for i := range 7 {
 		s.want(201, "PUT", fmt.Sprintf("/v1/streams/s%d", i), "")
 	}
-	s.want(201, "PUT", "/v1/streams/leat.x", "")
+	s.want(201, "PUT", "/v1/streams/__x", "")
 	s.want(201, "PUT", "/v1/streams/other", "")
 	got, next := "", ""
 	for range 10 {

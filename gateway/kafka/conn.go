@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -52,7 +53,7 @@ func newConn(g *Gateway, c *gateway.Conn, ops map[int16]*gateway.Operation) *con
 	return &conn{
 		g: g, c: c, ops: ops,
 		br:     bufio.NewReaderSize(c, readBufferBytes),
-		caller: &broker.Caller{Listener: c.Listener().Name(), Protocol: "kafka"},
+		caller: &broker.Caller{Listener: c.Listener().Name(), Protocol: "kafka", Address: hostOf(c.RemoteAddr().String())},
 		queue:  make(chan *slot, g.cfg.InFlightMax),
 		hurry:  make(chan struct{}),
 	}
@@ -270,6 +271,14 @@ func (k *conn) rename(id []byte) {
 	c := *k.caller
 	c.Client = string(id[:min(len(id), clientIDBytesMax)])
 	k.caller = &c
+}
+
+// hostOf is an address without its port.
+func hostOf(addr string) string {
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		return host
+	}
+	return addr
 }
 
 // clientIDBytesMax is how much of a client's name is kept.

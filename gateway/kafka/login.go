@@ -147,6 +147,7 @@ func (k *conn) scramStep(token []byte) (answer []byte, user string, err error) {
 	answer, done, err := conv.step(token)
 	switch {
 	case err != nil:
+		k.g.b.LoginRefused(k.caller, conv.user)
 		return nil, conv.user, fault.New(fault.Denied, "login", clip(conv.user), "%s", err).Because(fault.ReasonLogin)
 	case done:
 		return answer, conv.user, nil
