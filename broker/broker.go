@@ -38,6 +38,7 @@ type Config struct {
 	DefaultPartitions  int32         `yaml:"default_partitions" doc:"partitions of a stream that does not say"`
 	StateFlushInterval time.Duration `yaml:"state_flush_interval" doc:"how often rows are made durable, which bounds the replay at start"`
 	PageScanMax        int           `yaml:"page_scan_max" doc:"records that one page may look at"`
+	AuditScanMax       int           `yaml:"audit_scan_max" doc:"appends that one answer of an audit may look at"`
 }
 
 // Default returns the limits a node starts with.
@@ -45,7 +46,7 @@ func Default() Config {
 	return Config{
 		HotTailBytes: 64 << 20, MemoryBytes: 512 << 20, ReserveWait: 5 * time.Second, InboxMax: 8192, VersionsMax: 2 << 20, DedupWindow: 10 * time.Minute,
 		BatchBytesMax: 1_048_588, RequestEventsMax: 10_000, KeyBytesMax: 32 << 10, StreamsMax: 1_000_000, DefaultPartitions: 1,
-		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000,
+		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000, AuditScanMax: 50_000,
 	}
 }
 
@@ -68,6 +69,7 @@ func (c *Config) Validate() error {
 		{"default_partitions", int64(c.DefaultPartitions), 1, stream.PartitionsMax},
 		{"state_flush_interval", int64(c.StateFlushInterval), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"page_scan_max", int64(c.PageScanMax), 100, 1 << 20},
+		{"audit_scan_max", int64(c.AuditScanMax), 10, 1 << 24},
 	} {
 		if x.v < x.min || x.v > x.max {
 			return fmt.Errorf("broker.%s is %d; it must be between %d and %d", x.name, x.v, x.min, x.max)

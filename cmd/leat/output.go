@@ -154,6 +154,9 @@ func (p *progress) done() {
 	}
 }
 
+// remark says something beside the answer, on standard error.
+func (a *app) remark(format string, args ...any) { fmt.Fprintf(a.err, "leat: "+format+"\n", args...) }
+
 // confirm has the name typed before something is deleted.
 func (a *app) confirm(what, name string, yes bool) error {
 	if yes {

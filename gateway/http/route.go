@@ -49,6 +49,7 @@ func makeRoutes() []route {
 		{pattern: "/v1/streams/{stream}", methods: []method{{"GET", "get-stream", getStream, false}, {"PUT", "put-stream", putStream, false}, {"DELETE", "delete-stream", deleteStream, false}}},
 		{pattern: "/v1/users", methods: []method{{"GET", "list-users", listUsers, false}}},
 		{pattern: "/v1/users/{name}", methods: []method{{"GET", "get-user", getUser, false}, {"PUT", "put-user", putUser, false}, {"DELETE", "delete-user", deleteUser, false}}},
+		{pattern: "/v1/audit", methods: []method{{"GET", "audit", audit, false}}},
 		{pattern: "/healthz", methods: []method{{"GET", "healthz", healthz, true}}},
 		{pattern: "/readyz", methods: []method{{"GET", "readyz", readyz, true}}},
 		{pattern: "/metrics", methods: []method{{"GET", "metrics", serveMetrics, false}}},
