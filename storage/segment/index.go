@@ -19,10 +19,9 @@ const (
 
 	indexHeadBytes       = 4
 	groupHeadBytes       = binary.MaxVarintLen32 + chainBytes
-	groupBytesMax        = IndexBlockBytesMax - indexHeadBytes
+	groupBytesMax        = 4 << 10 // of a block: it ends where it has no room for another run
 	runBytesMost         = 1 + 5*binary.MaxVarintLen64 + 4*binary.MaxVarintLen32 + 4
 	runBytesMin          = 1 + 1 + 1 + 4
-	groupsMax            = math.MaxUint16
 	flagGap        uint8 = 1  // base is not where the run before ended: the difference
 	flagSeq        uint8 = 2  // another seq: the difference. Without it the batch is counted from the run before, else from 0
 	flagBatch      uint8 = 4  // the batch is not the next one: how many are between
