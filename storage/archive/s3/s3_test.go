@@ -1,0 +1,100 @@
+package s3_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"leat/storage/archive"
+	"leat/storage/archive/archivetest"
+	"leat/storage/archive/s3"
+)
+
+// store returns a store to test against: the one that LEAT_S3_TEST names (http://access:secret@host:port/bucket without the scheme's slashes is
+// not asked for: "host:port bucket access secret"), or a moto server of this test's own.
+func store(t *testing.T) s3.Config {
+	t.Helper()
+	if named := strings.Fields(os.Getenv("LEAT_S3_TEST")); len(named) == 4 {
+		return s3.Config{Endpoint: named[0], Insecure: true, Bucket: named[1], Access: named[2], Secret: named[3]}
+	}
+	program, err := exec.LookPath("moto_server")
+	if err != nil {
+		t.Skip("no S3-compatible store is here: pip install 'moto[server]', or set LEAT_S3_TEST=\"host:port bucket access secret\"")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-H", "127.0.0.1", "-p", port)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	c := s3.Config{Endpoint: addr, Insecure: true, Region: "us-east-1", Bucket: "leat", Access: "test", Secret: "testtest"}
+	client, err := minio.New(addr, &minio.Options{Creds: credentials.NewStaticV4(c.Access, c.Secret, ""), Region: c.Region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 300 { // Python starts when it starts
+		if err = client.MakeBucket(t.Context(), c.Bucket, minio.MakeBucketOptions{}); err == nil {
+			return c
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("moto_server does not answer: %v", err)
+	return c
+}
+
+func TestSuite(t *testing.T) {
+	c := store(t)
+	archivetest.Run(t, func(t *testing.T) archive.Bucket {
+		c := c
+		c.Prefix = fmt.Sprintf("%s-%s", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), rand.Text())
+		b, err := s3.Open(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !b.Conditional() {
+			t.Error("the store does not refuse a name that is taken; the suite's race cannot hold")
+		}
+		return b
+	})
+}
+
+func TestOpen_SaysWhatIsWrong(t *testing.T) {
+	for _, c := range []s3.Config{
+		{Endpoint: "", Bucket: "b"},
+		{Endpoint: "https://host", Bucket: "b"},
+		{Endpoint: "host"},
+		{Endpoint: "host", Bucket: "b", Access: "a"},
+		{Endpoint: "host", Bucket: "b", Prefix: "../x"},
+	} {
+		if _, err := s3.Open(t.Context(), c); err == nil {
+			t.Errorf("opened with %+v", c)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err := s3.Open(ctx, s3.Config{Endpoint: "127.0.0.1:1", Insecure: true, Region: "x", Bucket: "bucket", Access: "a", Secret: "b"})
+	if err == nil || errors.Is(err, archive.ErrExists) {
+		t.Errorf("opened a store that is not there: %v", err)
+	}
+}
