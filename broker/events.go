@@ -72,6 +72,8 @@ type FailedCondition struct {
 
 // AppendEvents appends all events or none and returns when they are durable, with one result for each. When conditions fail, the error
 // is a Conflict whose Detail is a []FailedCondition with all of them.
+//
+// What a refers to, but for the names of streams, is the caller's again when the call returns, also when ctx has ended it.
 func (b *Broker) AppendEvents(ctx context.Context, c *Caller, a EventsAppend) ([]EventResult, error) {
 	if len(a.Events) > b.cfg.RequestEventsMax {
 		return nil, fault.New(fault.TooLarge, "append", "events", "the request has %d events; the limit is %d", len(a.Events), b.cfg.RequestEventsMax)
@@ -93,12 +95,14 @@ type eventsCommand struct {
 	cmd     *shard.Append
 	shard   *shard.Shard
 	now     int64
-	targets []*named
 	groups  []eventGroup
 	where   []eventPlace // of each event; group -1: duplicate
 	results []EventResult
 	same    map[stream.Identity]int
 	keys    []byte // copies of keys: the loop may look at them after a caller has given up and reused its memory
+
+	// The stream of the event and of the condition before: most requests are for one stream, which is looked up once.
+	target, conditioned *named
 }
 
 type eventGroup struct {
@@ -144,16 +148,12 @@ func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppen
 // resolve finds streams, partitions, duplicates and versions.
 func (x *eventsCommand) resolve(ctx context.Context) error {
 	b, a := x.b, x.a
+	x.room()
 	for i := range a.Events {
 		e := &a.Events[i]
-		n, err := b.target(ctx, x.c, e.Stream, a.AutoCreate, a.Defaults)
+		n, err := x.targetOf(ctx, e)
 		if err != nil {
 			return at(err, i, len(a.Events))
-		}
-		if e.Expect.Kind != ExpectAny {
-			if n, err = b.versioned(ctx, n, e.Record.Key); err != nil {
-				return at(err, i, len(a.Events))
-			}
 		}
 		if x.shard == nil {
 			x.shard = b.shards[n.shard]
@@ -163,8 +163,8 @@ func (x *eventsCommand) resolve(ctx context.Context) error {
 			return at(err, i, len(a.Events))
 		}
 	}
-	for i, k := range a.If {
-		if err := x.condition(ctx, k); err != nil {
+	for i := range a.If {
+		if err := x.condition(ctx, &a.If[i]); err != nil {
 			return at(err, i, len(a.If))
 		}
 	}
@@ -172,6 +172,40 @@ func (x *eventsCommand) resolve(ctx context.Context) error {
 		return fault.New(fault.Invalid, "append", "events", "the request has no events and no conditions")
 	}
 	return nil
+}
+
+// room makes room for all keys and slots at once.
+func (x *eventsCommand) room() {
+	n, keys := max(len(x.a.Events), len(x.a.If)), 0
+	for i := range x.a.Events {
+		keys += len(x.a.Events[i].Record.Key)
+	}
+	for i := range x.a.If {
+		keys += len(x.a.If[i].Key)
+	}
+	x.keys = make([]byte, 0, keys)
+	if len(x.a.If) > 0 {
+		x.cmd.If, x.cmd.Slots = make([]stream.Check, 0, len(x.a.If)), make([]stream.Slot, 0, n)
+		if n > slotScanMax {
+			x.cmd.SlotIndex = make(map[stream.Fingerprint]int32, n)
+		}
+	}
+}
+
+// targetOf is the stream that an event is for.
+func (x *eventsCommand) targetOf(ctx context.Context, e *EventEntry) (n *named, err error) {
+	if n = x.target; n == nil || n.name != e.Stream {
+		if n, err = x.b.target(ctx, x.c, e.Stream, x.a.AutoCreate, x.a.Defaults); err != nil {
+			return nil, err
+		}
+	}
+	if e.Expect.Kind != ExpectAny {
+		if n, err = x.b.versioned(ctx, n, e.Record.Key); err != nil {
+			return nil, err
+		}
+	}
+	x.target = n
+	return n, nil
 }
 
 // at says which of several events or conditions a refusal is about.
@@ -189,6 +223,9 @@ func at(err error, i, of int) error {
 func (b *Broker) versioned(ctx context.Context, n *named, key []byte) (*named, error) {
 	if key == nil {
 		return nil, fault.New(fault.Invalid, "append", "key", "an expected version needs a key")
+	}
+	if n.config.Keys == KeysVersioned {
+		return n, nil
 	}
 	c := platformIn(n.namespace)
 	for range alterTriesMax {
@@ -222,7 +259,6 @@ func changing(n *named) error {
 }
 
 func (x *eventsCommand) place(i int, e *EventEntry, n *named) error {
-	x.targets = append(x.targets, n)
 	x.where[i] = eventPlace{group: -1, of: -1}
 	if len(e.Record.Key) > x.b.cfg.KeyBytesMax {
 		return fault.New(fault.TooLarge, "append", "key", "the key has %d bytes; the limit is %d", len(e.Record.Key), x.b.cfg.KeyBytesMax)
@@ -247,7 +283,11 @@ func (x *eventsCommand) place(i int, e *EventEntry, n *named) error {
 		}
 	}
 	x.where[i] = eventPlace{len(x.groups), 0, -1}
-	x.groups = append(x.groups, eventGroup{n, p, []int{i}})
+	var events []int
+	if len(x.groups) == 0 {
+		events = make([]int, 0, len(x.a.Events)-i) // most requests are for one partition
+	}
+	x.groups = append(x.groups, eventGroup{n, p, append(events, i)})
 	return nil
 }
 
@@ -328,27 +368,40 @@ func murmur2(p []byte) uint32 {
 	return h ^ h>>15
 }
 
-func (x *eventsCommand) condition(ctx context.Context, k Condition) error {
+func (x *eventsCommand) condition(ctx context.Context, k *Condition) error {
+	n := x.conditioned
+	if n == nil || n.name != k.Stream || k.Key == nil {
+		var err error
+		if n, err = x.conditionedStream(ctx, k); err != nil {
+			return err
+		}
+		x.conditioned = n
+	}
+	s, err := slot(x.cmd, x.shard.Published(), n.id, x.keep(k.Key))
+	x.cmd.If = append(x.cmd.If, stream.Check{Slot: s, Expect: k.Expect})
+	return err
+}
+
+// conditionedStream is the stream of a condition, which the caller may read and which numbers its keys.
+func (x *eventsCommand) conditionedStream(ctx context.Context, k *Condition) (*named, error) {
 	if err := x.b.allow(x.c, "append", ActionRead, KindStream, k.Stream); err != nil {
-		return err
+		return nil, err
 	}
 	n, err := x.b.find(x.c, "append", k.Stream)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if n, err = x.b.versioned(ctx, n, k.Key); err != nil {
-		return err
+		return nil, err
 	}
 	if x.shard == nil {
 		x.shard = x.b.shards[n.shard]
 		x.cmd.ResolvedAt = x.shard.Published().Seq()
 	}
 	if st, ok := x.shard.Published().Stream(n.id); !ok || st.Keys != stream.KeysVersioned {
-		return changing(n)
+		return nil, changing(n)
 	}
-	s, err := slot(x.cmd, x.shard.Published(), n.id, x.keep(k.Key))
-	x.cmd.If = append(x.cmd.If, stream.Check{Slot: s, Expect: k.Expect})
-	return err
+	return n, nil
 }
 
 // build makes one batch of each group.
@@ -365,6 +418,9 @@ func (x *eventsCommand) build() error {
 			return fault.New(fault.NotFound, "append", gr.target.name, "the stream was deleted")
 		}
 		e.Mode = st.Keys
+		if st.Keys != stream.KeysOff {
+			e.Keys = make([]stream.KeyUse, 0, len(gr.events))
+		}
 		for k, i := range gr.events {
 			ev := &x.a.Events[i]
 			records[k] = ev.Record

@@ -1,7 +1,9 @@
 package record
 
 import (
+	"encoding/binary"
 	"unicode/utf8"
+	"unsafe"
 
 	"leat/broker/fault"
 )
@@ -242,7 +244,16 @@ func badName(name string) string {
 
 // badText says why a value is not a CloudEvents String: UTF-8 without control characters and noncharacters.
 func badText(s string) string {
-	for i := 0; i < len(s); i++ {
+	i := 0
+	// Eight bytes at a time while all are printable ASCII. A borrow or a carry only comes from a byte that is a hit itself.
+	for b := unsafe.Slice(unsafe.StringData(s), len(s)); i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		const one, high = 0x0101010101010101, 0x8080808080808080
+		if ((x-0x20*one)|(x+one)|x)&high != 0 {
+			break
+		}
+	}
+	for ; i < len(s); i++ {
 		c := s[i]
 		if c >= 0x20 && c < 0x7f {
 			continue

@@ -50,46 +50,54 @@ func ParsePartialEventsJSON(p []byte, limit int, each func(i int, e *Event) erro
 func parseMany(p []byte, limit int, needVersion bool, each func(i int, e *Event) error) error {
 	var e Event
 	ep := eventParser{scanner: scanner{p: p}, e: &e, needVersion: needVersion}
-	if ep.space() != '[' {
-		ep.fail(ep.i, "an array of events was expected")
+	if err := ep.events(limit, each); err != nil {
+		return err
+	}
+	if !ep.end() {
 		return ep.refusal(-1)
 	}
-	ep.i++
-	if ep.space() == ']' {
-		ep.i++
-		if !ep.end() {
-			return ep.refusal(-1)
-		}
+	return nil
+}
+
+// events reads an array of events.
+func (p *eventParser) events(limit int, each func(i int, e *Event) error) error {
+	if p.space() != '[' {
+		p.fail(p.i, "an array of events was expected")
+		return p.refusal(-1)
+	}
+	p.i++
+	if p.space() == ']' {
+		p.i++
 		return nil
 	}
 	for i := 0; ; i++ {
 		if i >= limit {
-			return fault.New(fault.TooLarge, opEvent, "/"+strconv.Itoa(i), "more than %d events in one request", limit)
+			return fault.New(fault.TooLarge, opEvent, pointerTo(i), "more than %d events in one request", limit)
 		}
-		if !ep.event() {
-			return ep.refusal(i)
+		if !p.event() {
+			return p.refusal(i)
 		}
-		if err := each(i, &e); err != nil {
+		if err := each(i, p.e); err != nil {
 			return err
 		}
-		ep.name = ""
-		done, ok := ep.more(']')
+		p.name = ""
+		done, ok := p.more(']')
 		if !ok {
-			return ep.refusal(-1)
+			return p.refusal(-1)
 		}
 		if done {
-			if !ep.end() {
-				return ep.refusal(-1)
-			}
 			return nil
 		}
 	}
 }
 
+// pointerTo is the JSON Pointer to element i.
+func pointerTo(i int) string { return "/" + strconv.Itoa(i) }
+
 // AtIndex puts the index of an event before the Subject of a refusal, in the form of a JSON Pointer: source becomes /3/source.
 func AtIndex(err error, i int) error {
 	f := *fault.As(err)
-	f.Subject = "/" + strconv.Itoa(i) + "/" + f.Subject
+	f.Subject = pointerTo(i) + "/" + f.Subject
 	return &f
 }
 
@@ -130,7 +138,7 @@ const (
 func (p *eventParser) refusal(index int) error {
 	subject := ""
 	if index >= 0 {
-		subject = "/" + strconv.Itoa(index)
+		subject = pointerTo(index)
 	}
 	if p.name != "" {
 		subject += "/" + clip(pointerEscape(p.name))

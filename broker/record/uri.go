@@ -4,12 +4,21 @@ import "strings"
 
 // URI syntax as RFC 3986 has it, as far as a broker should judge: the characters and the scheme, not what lies behind it.
 
+// inURI are the characters that may stand in a URI by themselves.
+var inURI = func() (t [256]bool) {
+	for c := range t {
+		t[c] = isAlnum(byte(c)) || strings.IndexByte("-._~:/?[]@!$&'()*+,;=", byte(c)) >= 0
+	}
+	return t
+}()
+
 // badURIReference says why s is not a URI-reference.
 func badURIReference(s string) string {
 	fragment := false
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
+		case inURI[c]:
 		case c == '%':
 			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
 				return "a % is not followed by two hexadecimal digits"
@@ -22,7 +31,7 @@ func badURIReference(s string) string {
 			fragment = true
 		case c >= 0x80:
 			return "it has a character outside ASCII; percent-encode it"
-		case !isAlnum(c) && strings.IndexByte("-._~:/?[]@!$&'()*+,;=", c) < 0:
+		default:
 			return "character " + string(rune(c)) + " may not be in it; percent-encode it"
 		}
 	}

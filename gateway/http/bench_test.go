@@ -6,11 +6,14 @@ import (
 	"io"
 	"net"
 	nethttp "net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"leat/broker"
 )
 
 // rawRequests sends the same request again and again over conns connections until b.N have been answered.
@@ -263,4 +266,38 @@ func BenchmarkAppend(b *testing.B) {
 	}
 	wg.Wait()
 	b.ReportMetric(float64(b.N)*keys/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkReadAppend is the reading of a request of 100 events and as many conditions, without the broker.
+func BenchmarkReadAppend(b *testing.B) {
+	s := start(b, nil)
+	s.fill("leat-bench", 1)
+	g := s.g.newServer("http", s.l.Limits(), s.l.Operation)
+	body := appendRequest("leat-bench", 100, 128)
+	r := httptest.NewRequest("POST", "/v1/append", nil)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		x := &call{g: g, r: r, began: time.Now()}
+		x.body.bytes = body
+		var a broker.EventsAppend
+		ids, err := x.readAppend(body, &a)
+		if err != nil || len(ids) != 100 || len(a.If) != 100 {
+			b.Fatal(err)
+		}
+		x.freeRoom()
+	}
+}
+
+// appendRequest is what `leat bench append` sends.
+func appendRequest(stream string, events, size int) []byte {
+	b := []byte(`{"events":[`)
+	for i := range events {
+		b = fmt.Appendf(b, `{"stream":"%s","partitionkey":"k3-%d","datacontenttype":"text/plain","data":"%s"},`, stream, 100_000+i, strings.Repeat("x", size))
+	}
+	b = append(b[:len(b)-1], `],"if":[`...)
+	for i := range events {
+		b = fmt.Appendf(b, `{"stream":"%s","key":"k3-%d","version":%d},`, stream, 100_000+i, i+1)
+	}
+	return append(b[:len(b)-1], `]}`...)
 }

@@ -2,10 +2,16 @@ package http
 
 import (
 	"encoding/json"
+	"log/slog"
 	nethttp "net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"leat/broker"
 	"leat/broker/record"
@@ -74,39 +80,77 @@ func FuzzBinaryEvent(f *testing.F) {
 	})
 }
 
-func FuzzSplitAppend(f *testing.F) {
+// FuzzReadAppend holds readAppend against the reader that came before it: what one takes the other takes, as the same, but for what
+// only the new one is strict about.
+func FuzzReadAppend(f *testing.F) {
 	f.Add([]byte(`{"events":[{"stream":"orders","type":"t","partitionkey":"42","data":{}}],"if":[{"stream":"orders","key":"42","version":3},{"stream":"s","key":"7","version":"exists"}]}`))
+	f.Add([]byte(`{"if":[{"stream":"s","key":"\u00e9\ud83d\ude00","version":"3"}],"events":[{"stream":"a","specversion":"1.0","id":"1","source":"/s","subject":"x","ext":true,"data_base64":"aGk="},{"stream":"b"}]}`))
+	f.Add([]byte(` { "events" : [ { "stream" : "a" } ] , "if" : [ ] } `))
 	f.Add([]byte(`{"events":[],"if":[{"version":"none"}]}`))
 	f.Add([]byte(`{"if":[1,{"stream":1,"key":{},"version":[]}]}`))
+	f.Add([]byte(`{"\u0065vents":[{"stre\u0061m":"a","data":[1,2,{"a":null}]}],"events":[]}`))
+	f.Add([]byte(`{"events":[{"stream":"a"}],"if":[{"stream":"a","stream":"b","key":"k","version":-1}]}`))
 	for _, c := range captures(f) {
 		if r := c.request(f); r.URL.Path == "/v1/append" {
 			f.Add([]byte(c.body(f)))
 		}
 	}
-	g := &server{Gateway: &Gateway{config: Default(), broker: new(broker.Broker)}}
+	g := newFuzzServer(f)
 	f.Fuzz(func(t *testing.T, p []byte) {
-		parts, err := splitAppend(p)
-		if err == nil {
-			x := &call{g: g}
-			var conds []broker.Condition
-			if conds, err = x.readConditions(parts.conditions); err == nil {
-				for _, c := range conds {
-					if c.Stream == "" || len(c.Key) == 0 || c.Expect.Kind == broker.ExpectAny {
-						t.Fatalf("half a condition was taken: %+v", c)
-					}
-				}
-			}
-			if !json.Valid(p) {
-				t.Fatalf("%q is not JSON and was taken", p)
-			}
-			_ = record.ParsePartialEventsJSON(bytesOf(parts.events.Raw), 100, func(_ int, e *record.Event) error { e.RemoveExtension("stream"); return e.Validate() })
-		}
+		x := &call{g: g, r: httptest.NewRequest("POST", "/v1/append", nil), began: time.UnixMilli(1)}
+		x.body.bytes = p
+		var got, want broker.EventsAppend
+		ids, err := x.readAppend(p, &got)
+		slow := readAppendSlowly(x, p, &want)
 		if err != nil {
-			if _, doc := asProblem(err).document("urn:x"); !json.Valid(doc) {
+			problem := asProblem(err)
+			if _, doc := problem.document("urn:x"); !json.Valid(doc) {
 				t.Fatalf("the problem is not JSON: %s", doc)
 			}
+			if problem.pointer == "" && problem.field == "" && problem.fault.Subject == "" {
+				t.Fatalf("%q: the refusal names no place: %v", p, err)
+			}
+			if slow == nil && !onlyNewIsStrict(problem, p) {
+				t.Fatalf("%q: was taken before, and is refused: %v", p, err)
+			}
+			return
+		}
+		if slow != nil {
+			t.Fatalf("%q was refused before, and is taken: %v", p, slow)
+		}
+		if len(ids) != len(got.Events) || !json.Valid(p) {
+			t.Fatalf("%q: %d ids of %d events", p, len(ids), len(got.Events))
+		}
+		for _, a := range []*broker.EventsAppend{&got, &want} { // generated ids differ
+			for i := range a.Events {
+				if a.Events[i].ID == "" {
+					a.Events[i].Record.Headers[1].Value = nil
+				}
+			}
+		}
+		if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+			t.Fatalf("%q is read as something else (- before, + now):\n%s", p, d)
 		}
 	})
+}
+
+// onlyNewIsStrict is for what the reader that came before let pass: a member of a condition twice, and text that is no Unicode.
+func onlyNewIsStrict(p *problem, body []byte) bool {
+	for _, why := range []string{"twice", "UTF-8", "surrogate", "deeper"} {
+		if strings.Contains(p.fault.Text, why) {
+			return true
+		}
+	}
+	return !utf8.Valid(body)
+}
+
+// newFuzzServer is a gateway that has never served, on a broker with nothing in it.
+func newFuzzServer(f *testing.F) *server {
+	g, err := New(newBroker(f, 1), Default(), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return &server{Gateway: g}
 }
 
 func FuzzDecodeJSON(f *testing.F) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	nethttp "net/http"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -113,11 +112,4 @@ func (g *Gateway) newServer(listener string, limits gateway.Config, operation fu
 		s.operations = append(s.operations, ops)
 	}
 	return s
-}
-
-// newID makes an id for an event that came without one: unique in this process by its count, and among all by its random prefix.
-func (g *Gateway) newID() string {
-	var room [48]byte
-	b := append(append(room[:0], g.prefix...), '-')
-	return string(strconv.AppendUint(b, g.made.Add(1), 36))
 }

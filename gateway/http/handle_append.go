@@ -5,8 +5,6 @@ import (
 	"strings"
 	"unsafe"
 
-	"github.com/tidwall/gjson"
-
 	"leat/broker"
 	"leat/broker/record"
 )
@@ -29,16 +27,9 @@ func appendAtomic(x *call) error {
 	if err := x.wantJSON(); err != nil {
 		return err
 	}
-	parts, err := splitAppend(x.body.bytes)
+	var a broker.EventsAppend
+	ids, err := x.readAppend(x.body.bytes, &a)
 	if err != nil {
-		return err
-	}
-	a := broker.EventsAppend{}
-	ids, err := x.readEvents(parts.events, &a)
-	if err != nil {
-		return err
-	}
-	if a.If, err = x.readConditions(parts.conditions); err != nil {
 		return err
 	}
 	results, err := x.appendEvents(a, ids[0])
@@ -48,49 +39,48 @@ func appendAtomic(x *call) error {
 	return x.answerAppended(results, ids, `{"events":`, "}\n")
 }
 
-// appendParts are the two members of the request, as they stand.
-type appendParts struct{ events, conditions gjson.Result }
-
-// splitAppend finds them. The reader of events is strict about what it is given; the rest is judged here.
-func splitAppend(p []byte) (parts appendParts, err error) {
-	if !gjson.ValidBytes(p) {
-		return parts, notJSON(p)
+// readAppend reads the request into a, in one pass over its bytes, and gives the ids of the events. What it reads shares the body's
+// memory, which lasts as long as the call.
+func (x *call) readAppend(p []byte, a *broker.EventsAppend) (ids []string, err error) {
+	r := record.NewJSONReader(p)
+	if r.Next() != '{' {
+		return nil, wrong("append", "body", "the body must be an object: {\"events\":[…],\"if\":[…]}")
 	}
-	doc := gjson.Parse(stringOf(p))
-	if !doc.IsObject() {
-		return parts, wrong("append", "body", "the body must be an object: {\"events\":[…],\"if\":[…]}")
-	}
-	doc.ForEach(func(name, value gjson.Result) bool {
-		at := &parts.events
-		switch name.Str {
-		case "events":
-		case "if":
-			at = &parts.conditions
+	for more := r.Enter('{'); more; more = r.More('}') {
+		name := r.Name()
+		if bad, _ := r.Err(); bad != "" {
+			break
+		}
+		known := name == "events" || name == "if"
+		switch {
+		case !known:
+			err = unknownMember("append", name, "", "events and if are")
+		case name == "events" && a.Events != nil, name == "if" && a.If != nil:
+			err = wrong("append", name, "it is there twice").at("/" + name)
+		case r.Next() != '[':
+			err = wrong("append", name, "%s must be an array", name).at("/" + name)
+		case name == "events":
+			ids, err = x.readEvents(r, a)
 		default:
-			err = unknownMember("append", name.Str, "", "events and if are")
-			return false
+			a.If, err = x.readConditions(r)
 		}
-		if at.Exists() {
-			err = wrong("append", name.Str, "it is there twice").at("/" + name.Str)
-			return false
+		if err != nil {
+			return nil, err
 		}
-		if !value.IsArray() {
-			err = wrong("append", name.Str, "%s must be an array", name.Str).at("/" + name.Str)
-			return false
-		}
-		*at = value
-		return true
-	})
-	return parts, err
+	}
+	if !r.End() {
+		return nil, notJSON(r)
+	}
+	if len(ids) == 0 {
+		return nil, wrong("append", "events", "there are no events to append").at("/events")
+	}
+	return ids, nil
 }
 
-// notJSON says where the JSON breaks; that takes a slower look.
-func notJSON(p []byte) error {
-	var v any
-	if err := decodeJSON("append", p, &v); err != nil {
-		return err
-	}
-	return wrong("append", "body", "the body is not one JSON document")
+// notJSON says where the JSON breaks.
+func notJSON(r *record.JSONReader) error {
+	bad, at := r.Err()
+	return wrong("append", "body", "the body is not JSON: %s (at byte %d)", bad, at)
 }
 
 func unknownMember(op, name, under, known string) error {
@@ -98,13 +88,10 @@ func unknownMember(op, name, under, known string) error {
 }
 
 // readEvents reads the events into a, and gives their ids.
-func (x *call) readEvents(events gjson.Result, a *broker.EventsAppend) (ids []string, err error) {
-	if !events.Exists() {
-		return nil, wrong("append", "events", "there are no events to append").at("/events")
-	}
-	n := guess(len(events.Raw))
-	a.Events, ids = make([]broker.EventEntry, 0, n), make([]string, 0, n)
-	err = record.ParsePartialEventsJSON(bytesOf(events.Raw), x.g.config.EventsMax, func(i int, e *record.Event) error {
+func (x *call) readEvents(r *record.JSONReader, a *broker.EventsAppend) (ids []string, err error) {
+	x.takeRoom()
+	a.Events, ids = x.room.events, x.room.ids
+	err = r.PartialEvents(x.g.config.EventsMax, func(i int, e *record.Event) error {
 		stream, ok := e.RemoveExtension("stream")
 		if !ok || stream == "" {
 			return wrong("append", "stream", "event %d does not say which stream it is for", i).at("/events/" + strconv.Itoa(i) + "/stream")
@@ -117,89 +104,121 @@ func (x *call) readEvents(events gjson.Result, a *broker.EventsAppend) (ids []st
 		a.Events, ids = append(a.Events, entry), append(ids, e.ID)
 		return nil
 	})
+	x.room.events, x.room.ids = a.Events, ids
+	if bad, at := r.Err(); bad != "" && at >= len(x.body.bytes) {
+		return nil, notJSON(r) // it ends in its middle: no event's fault
+	}
 	if err != nil {
 		return nil, pointerFault(err, "/events")
-	}
-	if len(ids) == 0 {
-		return nil, wrong("append", "events", "there are no events to append").at("/events")
 	}
 	return ids, nil
 }
 
 // readConditions reads [{"stream","key","version"}].
-func (x *call) readConditions(list gjson.Result) (out []broker.Condition, err error) {
-	if !list.Exists() {
-		return nil, nil
-	}
-	out = make([]broker.Condition, 0, guess(len(list.Raw)))
-	i := 0
-	list.ForEach(func(_, c gjson.Result) bool {
-		if i == x.g.config.EventsMax {
-			err = wrong("append", "if", "there are more than %d conditions", x.g.config.EventsMax).at("/if")
-			return false
+func (x *call) readConditions(r *record.JSONReader) ([]broker.Condition, error) {
+	x.takeRoom()
+	out := x.room.conditions
+	for more := r.Enter('['); more; more = r.More(']') {
+		if len(out) == x.g.config.EventsMax {
+			return nil, wrong("append", "if", "there are more than %d conditions", x.g.config.EventsMax).at("/if")
 		}
-		var one broker.Condition
-		if one, err = readCondition(c, i); err != nil {
-			return false
+		one, err := readCondition(r, len(out))
+		if err != nil {
+			return nil, err
 		}
-		if i > 0 && one.Stream == out[i-1].Stream {
-			one.Stream = out[i-1].Stream
+		if n := len(out); n > 0 && one.Stream == out[n-1].Stream {
+			one.Stream = out[n-1].Stream
 		} else {
 			one.Stream = strings.Clone(one.Stream) // the broker may keep it, and the body is reused
 		}
 		out = append(out, one)
-		i++
-		return true
-	})
-	return out, err
+	}
+	x.room.conditions = out
+	if bad, _ := r.Err(); bad != "" {
+		return nil, notJSON(r)
+	}
+	return out, nil
 }
 
 // readCondition reads the i-th condition.
-func readCondition(c gjson.Result, i int) (out broker.Condition, err error) {
-	if !c.IsObject() {
+func readCondition(r *record.JSONReader, i int) (out broker.Condition, err error) {
+	if c := r.Next(); c != '{' && c != 0 {
 		return out, wrong("append", "if", "a condition is an object: {\"stream\",\"key\",\"version\"}").at(conditionAt(i, ""))
 	}
-	versioned := false
-	c.ForEach(func(name, value gjson.Result) bool {
-		switch {
-		case name.Str == "stream" && value.Type == gjson.String:
-			out.Stream = value.Str
-		case name.Str == "key" && value.Type == gjson.String:
-			out.Key = []byte(value.Str)
-		case name.Str == "version" && (value.Type == gjson.String || value.Type == gjson.Number):
-			text := value.Str
-			if value.Type == gjson.Number {
-				text = value.Raw
-			}
-			if out.Expect, versioned = parseExpect(text); !versioned {
-				err = badVersion(clip(text), i)
-			}
-		case name.Str == "version":
-			err = badVersion(clip(value.Raw), i)
-		case name.Str == "stream", name.Str == "key":
-			err = wrong("append", name.Str, "%s must be a string", name.Str).at(conditionAt(i, "/"+name.Str))
+	var seen [3]bool // stream, key, version
+	for more := r.Enter('{'); more && err == nil; more = r.More('}') {
+		switch name := r.Name(); name {
+		case "stream":
+			out.Stream, err = conditionText(r, name, i, &seen[0])
+		case "key":
+			var key string
+			key, err = conditionText(r, name, i, &seen[1])
+			out.Key = bytesOf(key)
+		case "version":
+			out.Expect, err = conditionVersion(r, i, &seen[2])
 		default:
-			err = unknownMember("append", name.Str, conditionAt(i, ""), "stream, key and version are")
+			if bad, _ := r.Err(); bad == "" {
+				err = unknownMember("append", name, conditionAt(i, ""), "stream, key and version are")
+			}
 		}
-		return err == nil
-	})
+	}
+	if bad, _ := r.Err(); err == nil && bad != "" {
+		err = notJSON(r)
+	}
 	switch {
 	case err != nil:
 	case out.Stream == "":
 		err = wrong("append", "stream", "a condition needs a stream").at(conditionAt(i, "/stream"))
 	case len(out.Key) == 0:
 		err = wrong("append", "key", "a condition needs a key").at(conditionAt(i, "/key"))
-	case !versioned:
+	case !seen[2]:
 		err = badVersion("nothing", i)
 	}
 	return out, err
 }
 
+// conditionText reads a member of the i-th condition that is a string.
+func conditionText(r *record.JSONReader, name string, i int, seen *bool) (string, error) {
+	if *seen {
+		return "", wrong("append", name, "it is there twice").at(conditionAt(i, "/"+name))
+	}
+	*seen = true
+	if c := r.Next(); c != '"' && c != 0 {
+		return "", wrong("append", name, "%s must be a string", name).at(conditionAt(i, "/"+name))
+	}
+	return r.Text(), nil
+}
+
+// conditionVersion reads the version of the i-th condition: a number, or the same as a string, none or exists.
+func conditionVersion(r *record.JSONReader, i int, seen *bool) (broker.Expect, error) {
+	if *seen {
+		return broker.Expect{}, wrong("append", "version", "it is there twice").at(conditionAt(i, "/version"))
+	}
+	*seen = true
+	text := ""
+	switch c := r.Next(); {
+	case c == '"':
+		text = r.Text()
+	case c == '-' || '0' <= c && c <= '9':
+		text = r.Value()
+	default:
+		value := r.Value()
+		if bad, _ := r.Err(); bad == "" {
+			return broker.Expect{}, badVersion(clip(value), i)
+		}
+	}
+	if bad, _ := r.Err(); bad != "" {
+		return broker.Expect{}, notJSON(r)
+	}
+	expect, ok := parseExpect(text)
+	if !ok {
+		return broker.Expect{}, badVersion(clip(text), i)
+	}
+	return expect, nil
+}
+
 // conditionAt points to a place in the i-th condition.
 func conditionAt(i int, member string) string { return "/if/" + strconv.Itoa(i) + member }
-
-// guess is how many events or conditions so many bytes of JSON may be, for the first size of a slice.
-func guess(bytes int) int { return min(bytes/96+1, 1024) }
 
 func badVersion(is string, i int) error {
 	return wrong("append", "version", "%s is no version; a number, \"none\" and \"exists\" are", is).at(conditionAt(i, "/version"))

@@ -99,7 +99,8 @@ func needsKey() error {
 
 // publishBatch appends all events of a batch, or none. An expected version is of the key that all of them have.
 func (x *call) publishBatch(p []byte, expect broker.Expect) error {
-	entries, ids := make([]broker.EventEntry, 0, guess(len(p))), make([]string, 0, guess(len(p)))
+	r := x.takeRoom()
+	entries, ids := r.events, r.ids
 	err := record.ParseEventsJSON(p, x.g.config.EventsMax, func(i int, e *record.Event) error {
 		entry, err := x.entry(e, false)
 		if err != nil {
@@ -108,6 +109,7 @@ func (x *call) publishBatch(p []byte, expect broker.Expect) error {
 		entries, ids = append(entries, entry), append(ids, e.ID)
 		return nil
 	})
+	r.events, r.ids = entries, ids
 	if err != nil {
 		return pointerFault(err, "")
 	}

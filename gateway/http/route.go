@@ -88,7 +88,7 @@ type call struct {
 	body   body
 	target target // of the event that is read, for its defaults
 
-	headers []record.Header // of the events read so far
+	room *room // where events are read into; nil until the first
 }
 
 // caller is who asks, for the broker. It does not change any more once the handler runs.
@@ -97,12 +97,18 @@ func (x *call) caller() *broker.Caller { return &x.who }
 // ServeHTTP serves one request: guard, route, login, handler, and the count of it.
 func (s *server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 	x := &call{g: s, w: w, r: r, began: clock.Now()}
-	defer x.body.free()
+	defer x.free()
 	op, err := x.serve()
 	if err != nil {
 		s.refuse(w, r, err)
 	}
 	op.Done(clock.Since(x.began), err)
+}
+
+// free gives back what the call has taken for its time.
+func (x *call) free() {
+	x.freeRoom()
+	x.body.free()
 }
 
 func (x *call) serve() (*gateway.Operation, error) {

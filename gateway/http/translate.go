@@ -1,7 +1,6 @@
 package http
 
 import (
-	"bytes"
 	nethttp "net/http"
 	"strconv"
 	"strings"
@@ -206,7 +205,7 @@ func (x *call) defaults(e *record.Event) {
 		}
 	}
 	if e.ID == "" {
-		e.ID = x.g.newID()
+		e.ID = x.takeRoom().newID(x.g.Gateway)
 	}
 	if e.Source == "" {
 		e.Source = t.source
@@ -226,34 +225,15 @@ func (x *call) entry(e *record.Event, partial bool) (broker.EventEntry, error) {
 	if err := e.Validate(); err != nil {
 		return broker.EventEntry{}, err
 	}
-	e.Key = bytes.Clone(e.Key) // the broker keeps it, and the body, which it may point into, is reused
 	entry := broker.EventEntry{Stream: x.target.stream, Partition: record.NoPartition}
-	entry.Record.Headers = x.headerRoom(9 + len(e.Extensions) + len(e.Headers))
+	r := x.takeRoom()
+	entry.Record.Headers = r.headerRoom(9 + len(e.Extensions) + len(e.Headers))
 	e.IntoRecord(&entry.Record, x.began.UnixMilli())
-	x.headers = x.headers[:len(x.headers)+len(entry.Record.Headers)]
-	if e.Key == nil && entry.Record.Key != nil { // the subject is the key
-		entry.Record.Key = bytes.Clone(entry.Record.Key)
-	}
+	r.keepHeaders(len(entry.Record.Headers))
 	if own {
 		entry.Source, entry.ID = e.Source, e.ID
 	}
 	return entry, nil
-}
-
-// headersAhead is how many headers are made room for at a time, from the second event of a request on.
-const headersAhead = 256
-
-// headerRoom is an empty slice with room for n headers, out of an array that the events of a request share.
-func (x *call) headerRoom(n int) []record.Header {
-	if cap(x.headers)-len(x.headers) < n {
-		ahead := n
-		if x.headers != nil {
-			ahead = max(n, headersAhead)
-		}
-		x.headers = make([]record.Header, 0, ahead)
-	}
-	at := len(x.headers)
-	return x.headers[at : at : at+n]
 }
 
 // parseExpect reads a version as it is expected: a number, none or exists.
