@@ -16,7 +16,7 @@ import (
 	"leat/internal/clock"
 )
 
-// The fast lane serves publishing on plain-text connections, and nothing else, without net/http: most of what a server's processor
+// The fast lane serves publishing and appending on plain-text connections, and nothing else, without net/http: most of what a server's processor
 // does for a small request is otherwise net/http's own bookkeeping.
 //
 //	accepted -> [ fast lane: head, body, handler, answer ]* -> the first head that is not simple -> net/http, for good

@@ -100,6 +100,29 @@ func TestFast_AnswersAsNetHTTPDoes(t *testing.T) {
 	}
 }
 
+func TestFast_AppendAnswersAsNetHTTPDoes(t *testing.T) {
+	s := start(t, nil)
+	for _, c := range []struct{ name, body string }{
+		{"taken", `{"events":[{"stream":"${lane}","partitionkey":"k"},{"stream":"${lane}"}],"if":[{"stream":"${lane}","key":"k","version":"none"}]}`},
+		{"conflict", `{"events":[{"stream":"${lane}","partitionkey":"k"}],"if":[{"stream":"${lane}","key":"k","version":7}]}`},
+		{"no JSON", `{"events":[`},
+		{"no events", `{}`},
+		{"wrong attribute", `{"events":[{"stream":"${lane}"},{"stream":"${lane}","time":"noon"}]}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got [2]string
+			for i, path := range []string{"/v1/append", "/v1/append?"} {
+				lane := fmt.Sprint("lane-", i)
+				answer := exchange(t, s, raw(path, strings.ReplaceAll(c.body, "${lane}", lane), "Content-Type: application/json")+goodbye)
+				got[i] = strings.ReplaceAll(changing.ReplaceAllString(answer, "…"), lane, "lane")
+			}
+			if got[0] != got[1] || !strings.HasPrefix(got[0], "HTTP/1.1 ") {
+				t.Errorf("fast lane:\n%s\nnet/http:\n%s", got[0], got[1])
+			}
+		})
+	}
+}
+
 func TestFast_PassesOnWhatItDoesNotTake(t *testing.T) {
 	s := start(t, nil)
 	one := raw(fastPath, "a")

@@ -1,4 +1,4 @@
-// Package wire reads the heads of the busiest HTTP requests in bytes, those that publish events. Every other request is net/http's.
+// Package wire reads the heads of the busiest HTTP requests in bytes, those that publish or append events. Every other request is net/http's.
 //
 // # What
 //

@@ -9,6 +9,7 @@ import (
 // The one shape (RFC 9112), where · is one space and the order of fields is free:
 //
 //	POST·/v1/streams/<name>/events·HTTP/1.1 CR LF      name: A-Z a-z 0-9 . _ -
+//	or POST·/v1/append·HTTP/1.1 CR LF
 //	Host:·<host> CR LF                                 once; A-Z a-z 0-9 . : [ ] _ -
 //	Content-Length:·<digits> CR LF                     once; no sign, no leading zero, not over the limit
 //	<token>:[·]<text> CR LF                            any other fields but those named below
@@ -26,8 +27,11 @@ const (
 )
 
 const (
-	startOfLine = "POST /v1/streams/"
-	restOfLine  = "/events HTTP/1.1\r\n"
+	startOfLine = "POST /v1/"
+	streamPath  = "streams/"
+	eventsPath  = "/events"
+	appendPath  = "append"
+	restOfLine  = " HTTP/1.1\r\n"
 )
 
 // Verdict is what Decode says of the bytes that are there.
@@ -77,13 +81,24 @@ func (h *Publish) Decode(p []byte, most int64) (n int, v Verdict) {
 // line reads the request line off the head.
 func (h *Publish) line(head string) (rest string, ok bool) {
 	at := len(startOfLine)
-	for at < len(head) && kinds[head[at]]&inName != 0 {
-		at++
-	}
-	if at == len(startOfLine) || !strings.HasPrefix(head[at:], restOfLine) {
+	switch path := head[at:]; {
+	case strings.HasPrefix(path, streamPath):
+		name := at + len(streamPath)
+		for at = name; at < len(head) && kinds[head[at]]&inName != 0; at++ {
+		}
+		if at == name || !strings.HasPrefix(head[at:], eventsPath) {
+			return "", false
+		}
+		at += len(eventsPath)
+	case strings.HasPrefix(path, appendPath):
+		at += len(appendPath)
+	default:
 		return "", false
 	}
-	h.Path = head[len("POST ") : at+len("/events")]
+	if !strings.HasPrefix(head[at:], restOfLine) {
+		return "", false
+	}
+	h.Path = head[len("POST "):at]
 	return head[at+len(restOfLine):], true
 }
 

@@ -13,6 +13,7 @@ func with(fields string) string {
 
 var taken = []string{
 	simple,
+	strings.Replace(simple, "/v1/streams/orders/events", "/v1/append", 1),
 	with("Content-Type: application/json"),
 	with("content-type:text/plain; charset=utf-8  "),
 	with("ce-specversion: 1.0\r\nce-id: 1\r\nce-source: /s\r\nce-type: t\r\nce-subject: \xe2\x82\xac"),
@@ -29,7 +30,11 @@ var others = []struct{ name, head string }{
 	{"another method", strings.Replace(simple, "POST", "GET", 1)},
 	{"method in lower case", strings.Replace(simple, "POST", "post", 1)},
 	{"empty line first", "\r\n" + simple},
-	{"another path", strings.Replace(simple, "/v1/streams", "/v1/append", 1)},
+	{"another path", strings.Replace(simple, "/v1/streams", "/v1/users", 1)},
+	{"another path of a stream", strings.Replace(simple, "/events", "/event", 1)},
+	{"a path under append", strings.Replace(simple, "/v1/streams/orders/events", "/v1/append/x", 1)},
+	{"append and more", strings.Replace(simple, "/v1/streams/orders/events", "/v1/appends", 1)},
+	{"append with a query", strings.Replace(simple, "/v1/streams/orders/events", "/v1/append?x=1", 1)},
 	{"absolute target", strings.Replace(simple, "/v1", "http://localhost/v1", 1)},
 	{"query", strings.Replace(simple, "/events", "/events?namespace=x", 1)},
 	{"percent", strings.Replace(simple, "orders", "or%2Fders", 1)},
@@ -88,7 +93,7 @@ func TestPublish_Decode(t *testing.T) {
 	for _, head := range taken {
 		var h Publish
 		n, v := h.Decode([]byte(head+"hi"), bodyMost)
-		if v != Taken || n != len(head) || h.Path != "/v1/streams/orders/events" {
+		if v != Taken || n != len(head) || !strings.HasPrefix(head, "POST "+h.Path+" HTTP/1.1\r\n") {
 			t.Errorf("%q: %v of %d bytes", head, v, n)
 			continue
 		}
