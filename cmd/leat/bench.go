@@ -31,10 +31,13 @@ type benchOptions struct {
 	batch       int
 	followers   int
 	keys        int
+	order       string
+	existing    bool
 	rate        int
 	runs        int
 	duration    time.Duration
 	keep        bool
+	say         func(format string, args ...any) // what is going on
 }
 
 // measured is what one run of a workload came to.
@@ -78,7 +81,9 @@ func (a *app) benchCommand() *cobra.Command {
 	appendCmd.Flags().IntVar(&o.connections, "connections", 16, "connections, one request at a time on each")
 	appendCmd.Flags().IntVar(&o.size, "size", 128, "bytes of an event's data")
 	appendCmd.Flags().IntVar(&o.batch, "batch", 100, "events in a request, all or nothing")
-	appendCmd.Flags().IntVar(&o.keys, "keys", 1_000_000, "how many keys")
+	appendCmd.Flags().IntVar(&o.keys, "keys", 1_000_000, "how many keys, shared out to the connections")
+	appendCmd.Flags().StringVar(&o.order, "order", orderRandom, "in which keys are taken: random (new ones and such as exist, as it comes) or sequence")
+	appendCmd.Flags().BoolVar(&o.existing, "existing", false, "write every key once before the measurement, so that all exist")
 	cmd.AddCommand(publish, follow, appendCmd)
 	return cmd
 }
@@ -97,10 +102,13 @@ func (a *app) benchWork(name, short, keys string, shared *benchOptions, work wor
 				return err
 			}
 			p := a.progress()
+			o.say = func(format string, args ...any) {
+				p.last = time.Time{} // a step is always longer than a second
+				p.say(format, args...)
+			}
 			var all []measured
 			for run := range o.runs {
-				p.last = time.Time{} // a run is always longer than a second
-				p.say("%s: run %d of %d, %v", name, run+1, o.runs, o.duration)
+				o.say("%s: run %d of %d, %v", name, run+1, o.runs, o.duration)
 				m, err := a.benchOnce(cmd.Context(), c, fmt.Sprintf("%s-%s-%d-%x", o.stream, name, run, clock.Now().UnixNano()), keys, o, work)
 				if err != nil {
 					p.done()
@@ -139,6 +147,9 @@ func (o *benchOptions) read(cmd *cobra.Command) error {
 	}
 	if o.duration < 100*time.Millisecond || o.duration > 24*time.Hour {
 		return usageError("--duration must be from 100ms to 24h")
+	}
+	if o.order != "" && o.order != orderRandom && o.order != orderSequence {
+		return usageError("--order is random or sequence")
 	}
 	if o.keys > 0 && o.connections > 0 && o.keys < o.batch*o.connections {
 		return usageError("--keys %d: a request needs --batch different keys on each of the connections, that is %d", o.keys, o.batch*o.connections)

@@ -110,6 +110,7 @@ func TestCommands(t *testing.T) {
 		{args: "version", out: "version\tunreleased\n…"},
 		{args: "bench publish --connections 0", code: exitUsage, err: "--connections must be from 1"},
 		{args: "bench append --keys 10", code: exitUsage, err: "--keys 10"},
+		{args: "bench append --order backwards", code: exitUsage, err: "--order is random or sequence"},
 	} {
 		t.Run(s.args, func(t *testing.T) {
 			out, errs, code := c.run(t.Context(), s.stdin, strings.Fields(s.args)...)
@@ -225,6 +226,7 @@ func TestBench(t *testing.T) {
 	c := cli{url: startNode(t)}
 	for _, args := range []string{
 		"publish --connections 4", "publish --connections 2 --batch 10", "append --connections 2 --batch 5 --keys 20",
+		"append --connections 2 --batch 5 --keys 23 --order sequence", "append --connections 2 --batch 5 --keys 3000 --existing",
 		"follow --followers 5", "follow --followers 3 --batch 4 --rate 200", "publish --runs 3 --connections 1",
 	} {
 		t.Run(args, func(t *testing.T) {

@@ -124,22 +124,32 @@ func (b *bench) fanOut(ctx context.Context) error {
 	return nil
 }
 
-// conditional is appends that say which version their key must have, all of a batch or nothing.
+// conditional is appends that say which version their key must have, all of a batch or nothing: to keys that all exist, and to keys taken
+// from anywhere, which are new the first time.
 func (b *bench) conditional(ctx context.Context) error {
-	row := b.row("append-keys", fmt.Sprintf("conditional appends, %s keys, batches of 100", number(float64(b.keys))), "appends/s", "", 200_000)
-	for range b.pairs {
-		r, err := b.appendKeys(ctx, b.keys, b.workFor)
-		if err != nil {
-			return err
+	for _, w := range []struct {
+		id, what string
+		args     []string
+	}{
+		{"append-keys", "that exist", []string{"--existing"}},
+		{"append-new-keys", "new and existing", nil},
+	} {
+		row := b.row(w.id, fmt.Sprintf("conditional appends, %s keys %s, in random order, batches of 100", number(float64(b.keys)), w.what), "appends/s", "", 200_000)
+		for range b.pairs {
+			r, err := b.appendKeys(ctx, b.keys, b.workFor, w.args...)
+			if err != nil {
+				return err
+			}
+			row.one(r.EventsS)
 		}
-		row.one(r.EventsS)
 	}
 	return nil
 }
 
 // conditionalMany is the same over more keys than memory should hold; one run, it is long.
 func (b *bench) conditionalMany(ctx context.Context) error {
-	row := b.row("append-many-keys", fmt.Sprintf("conditional appends, %s keys, batches of 100, %v", number(float64(b.manyKeys)), b.manyKeysFor), "appends/s", "", 60_000)
+	row := b.row("append-many-keys", fmt.Sprintf("conditional appends, %s keys new and existing, in random order, batches of 100, %v", number(float64(b.manyKeys)), b.manyKeysFor),
+		"appends/s", "", 60_000)
 	r, err := b.appendKeys(ctx, b.manyKeys, b.manyKeysFor)
 	if err != nil {
 		return err
@@ -149,10 +159,9 @@ func (b *bench) conditionalMany(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) appendKeys(ctx context.Context, keys int, d time.Duration) (cliResult, error) {
-	return b.withLeat(ctx, "", func(p *proc) (cliResult, error) {
-		return b.cli(ctx, p, "append", "--keys", strconv.Itoa(keys), "--batch", "100", "--connections", "16", "--duration", d.String())
-	})
+func (b *bench) appendKeys(ctx context.Context, keys int, d time.Duration, more ...string) (cliResult, error) {
+	args := append([]string{"append", "--order", "random", "--keys", strconv.Itoa(keys), "--batch", "100", "--connections", "16", "--duration", d.String()}, more...)
+	return b.withLeat(ctx, "", func(p *proc) (cliResult, error) { return b.cli(ctx, p, args...) })
 }
 
 // withLeat runs f on a new node with more lines of configuration.
