@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"leat/broker/catalog"
+	"leat/broker/fact"
 	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/shard"
@@ -39,6 +40,8 @@ type Config struct {
 	StateFlushInterval time.Duration `yaml:"state_flush_interval" doc:"how often rows are made durable, which bounds the replay at start"`
 	PageScanMax        int           `yaml:"page_scan_max" doc:"records that one page may look at"`
 	AuditScanMax       int           `yaml:"audit_scan_max" doc:"appends that one answer of an audit may look at"`
+	RetentionInterval  time.Duration `yaml:"retention_interval" doc:"how often retention is looked at"`
+	UndeleteWindow     time.Duration `yaml:"undelete_window" doc:"how long a deleted stream can be brought back; 0 deletes at once"`
 }
 
 // Default returns the limits a node starts with.
@@ -47,6 +50,7 @@ func Default() Config {
 		HotTailBytes: 64 << 20, MemoryBytes: 512 << 20, ReserveWait: 5 * time.Second, InboxMax: 8192, VersionsMax: 2 << 20, DedupWindow: 10 * time.Minute,
 		BatchBytesMax: 1_048_588, RequestEventsMax: 10_000, KeyBytesMax: 32 << 10, StreamsMax: 1_000_000, DefaultPartitions: 1,
 		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000, AuditScanMax: 50_000,
+		RetentionInterval: 30 * time.Second, UndeleteWindow: 24 * time.Hour,
 	}
 }
 
@@ -70,6 +74,8 @@ func (c *Config) Validate() error {
 		{"state_flush_interval", int64(c.StateFlushInterval), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"page_scan_max", int64(c.PageScanMax), 100, 1 << 20},
 		{"audit_scan_max", int64(c.AuditScanMax), 10, 1 << 24},
+		{"retention_interval", int64(c.RetentionInterval), int64(100 * time.Millisecond), int64(time.Hour)},
+		{"undelete_window", int64(c.UndeleteWindow), 0, int64(365 * 24 * time.Hour)},
 	} {
 		if x.v < x.min || x.v > x.max {
 			return fmt.Errorf("broker.%s is %d; it must be between %d and %d", x.name, x.v, x.min, x.max)
@@ -91,6 +97,7 @@ type ShardStore struct {
 type Options struct {
 	Config  Config
 	Lineage uint32 // of the data directory: positions of another one are refused
+	Format  int    // of the data directory (fact.Format1, ...), which bounds what may be written; 0 is the newest
 	Cluster string // name of the data directory, stable over restarts
 	Node    int32
 	Shards  []ShardStore
@@ -116,6 +123,7 @@ type Broker struct {
 	closed  atomic.Bool
 	stats   Stats
 	system  system
+	keeping keeping
 }
 
 // Open opens all shards and is ready to serve.
@@ -123,13 +131,16 @@ func Open(opt Options) (*Broker, error) {
 	if err := opt.Config.Validate(); err != nil {
 		return nil, err
 	}
+	if opt.Format == 0 {
+		opt.Format = fact.FormatNewest
+	}
 	b := &Broker{opt: opt, cfg: opt.Config}
 	b.names.init()
 	b.users.init()
 	b.memory.init(opt.Config.MemoryBytes)
 	for i, st := range opt.Shards {
 		s, err := shard.Open(shard.Config{
-			ID: uint16(i), Lineage: opt.Lineage, InboxMax: b.cfg.InboxMax, VersionsMax: b.cfg.VersionsMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,
+			ID: uint16(i), Lineage: opt.Lineage, Format: opt.Format, InboxMax: b.cfg.InboxMax, VersionsMax: b.cfg.VersionsMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,
 			Limits: shard.DefaultLimits(), FlushInterval: b.cfg.StateFlushInterval, OpenJournal: st.OpenJournal, Store: st.State,
 			Clock: opt.Clock, Log: opt.Log,
 			OnFrame: func(f *shard.FrameStats) {
@@ -148,6 +159,7 @@ func Open(opt Options) (*Broker, error) {
 	if opt.System {
 		b.openSystem()
 	}
+	b.startKeeping()
 	return b, nil
 }
 
@@ -156,6 +168,7 @@ func (b *Broker) Close() error {
 	if b.closed.Swap(true) {
 		return nil
 	}
+	b.stopKeeping()
 	b.closeSystem()
 	var errs []error
 	for _, s := range b.shards {
@@ -264,10 +277,15 @@ type nameKey struct{ namespace, name string }
 type names struct {
 	mu      sync.RWMutex
 	streams map[nameKey]*named
-	changed atomic.Uint64 // counts changes, for caches
+	limited map[nameKey]*named     // of streams, those that let go of records by themselves
+	trash   map[nameKey][]*trashed // deleted streams that can be brought back, by id
+	trashed int                    // of them together
+	changed atomic.Uint64          // counts changes, for caches
 }
 
-func (n *names) init() { n.streams = map[nameKey]*named{} }
+func (n *names) init() {
+	n.streams, n.limited, n.trash = map[nameKey]*named{}, map[nameKey]*named{}, map[nameKey][]*trashed{}
+}
 
 func (n *names) get(namespace, name string) *named {
 	n.mu.RLock()
@@ -312,10 +330,18 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		}
 		n.name, n.namespace, n.id, n.revision, n.shard = e.Name.Name, e.Name.Namespace, record.StreamID(e.ID), e.Revision, sh
 		n.uri = b.StreamURI(n.namespace, n.name)
+		k := nameKey{n.namespace, n.name}
 		b.names.mu.Lock()
-		b.names.streams[nameKey{n.namespace, n.name}] = n
+		b.names.streams[k] = n
+		if _, _, limited := n.config.limits(); limited {
+			b.names.limited[k] = n
+		} else {
+			delete(b.names.limited, k)
+		}
 		b.names.mu.Unlock()
 		b.names.changed.Add(1)
+	case catalog.Trash:
+		b.takeTrash(sh, e)
 	case catalog.User:
 		if err := b.users.take(e); err != nil {
 			b.opt.Log.Error("a user's document cannot be read", "user", e.Name.Name, "error", err)
@@ -326,10 +352,18 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 func (b *Broker) drop(n catalog.Name) {
 	switch n.Kind {
 	case catalog.Stream:
+		k := nameKey{n.Namespace, n.Name}
 		b.names.mu.Lock()
-		delete(b.names.streams, nameKey{n.Namespace, n.Name})
+		old := b.names.streams[k]
+		delete(b.names.streams, k)
+		delete(b.names.limited, k)
 		b.names.mu.Unlock()
 		b.names.changed.Add(1)
+		if old != nil {
+			b.shards[old.shard].Published().Wake(old.id) // who follows it looks at names, and learns that it is gone
+		}
+	case catalog.Trash:
+		b.names.dropTrash(n)
 	case catalog.User:
 		b.users.drop(n.Name)
 	}

@@ -30,6 +30,7 @@ type house struct {
 	states   []*statemem.Store
 	free     func() (int64, int64)
 	system   bool // keep the system stream
+	format   int  // of the data directory; 0 is the newest
 	b        *broker.Broker
 	c        *broker.Caller
 }
@@ -77,7 +78,9 @@ func newHouse(t *testing.T, shards int, namespace string) *house {
 
 func (h *house) open() {
 	h.t.Helper()
-	o := broker.Options{Config: h.cfg, Lineage: 7, Cluster: "test", Node: 1, Clock: h.clock, Log: quiet, FreeBytes: h.free, System: h.system}
+	o := broker.Options{
+		Config: h.cfg, Lineage: 7, Format: h.format, Cluster: "test", Node: 1, Clock: h.clock, Log: quiet, FreeBytes: h.free, System: h.system,
+	}
 	for i := range h.journals {
 		o.Shards = append(o.Shards, broker.ShardStore{
 			OpenJournal: func() (journal.Journal, error) { return h.journals[i].Open(), nil }, State: h.states[i],

@@ -152,6 +152,11 @@ func (m *merge) resume(p record.Position) error {
 	case p.Seq > m.upTo && m.b.shards[m.shard].Published().Seq() < p.Seq:
 		return fault.New(fault.Trimmed, "read", "from", "the position lies beyond what this node holds")
 	}
+	m.after = p
+	if err := m.seek(func(r *stream.Run) bool { return r.Seq >= p.Seq }); err != nil {
+		return err
+	}
+	// Asked for last: what is trimmed from here on is missed by reading, which begins where the seek has found.
 	for i := range m.lanes {
 		l := &m.lanes[i]
 		start, last := l.src.Part.Gone()
@@ -161,8 +166,7 @@ func (m *merge) resume(p record.Position) error {
 				Because(fault.ReasonOffset).With(start)
 		}
 	}
-	m.after = p
-	return m.seek(func(r *stream.Run) bool { return r.Seq >= p.Seq })
+	return nil
 }
 
 // seek moves every lane to the first run for which past holds, or to the end.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"strconv"
 
 	"leat/broker/catalog"
 	"leat/broker/record"
@@ -94,6 +95,19 @@ func (b *Broker) eventOf(c *Caller, sh int, x shard.Command) (SystemEvent, bool)
 		return streamEvent(TypeStreamAltered, c, x.Name, map[string]any{"old": was, "new": is}), true
 	case *shard.DeleteStream:
 		return streamEvent(TypeStreamDeleted, c, x.Name, map[string]any{"config": settings(before(x.Name))}), true
+	case *shard.Truncate:
+		if x.Origin == nil {
+			break // retention, which is told of in summary
+		}
+		starts := make(map[string]record.Offset, len(x.Cuts))
+		for _, cut := range x.Cuts {
+			starts[strconv.Itoa(int(cut.Partition))] = cut.Before
+		}
+		return streamEvent(TypeStreamTruncated, c, x.Name, map[string]any{"starts": starts}), true
+	case *shard.RestoreStream:
+		return streamEvent(TypeStreamUndeleted, c, x.Name, map[string]any{"was": x.Trash.Name, "config": settings(x.Document)}), true
+	case *shard.PurgeStream:
+		return streamEvent(TypeStreamPurged, c, x.Trash, map[string]any{}), true
 	case *shard.PutDocument:
 		if x.Name.Kind == catalog.User {
 			return userEvent(c, x.Name.Name, before(x.Name), x.Document), true

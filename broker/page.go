@@ -185,7 +185,14 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 		}
 		d, err := m.readKeyed(&all[i])
 		if fault.Is(err, fault.Trimmed) && m.gone(&all[i]) {
-			continue // just now
+			// Just now. Nothing is left out between two events of a page: who goes on from its end is told.
+			if len(p.Events) > 0 && !q.Backward {
+				p.CaughtUp = false
+				break
+			}
+			if q.Backward || q.From.Kind != StartPosition && q.From.Kind != StartOffset {
+				continue
+			}
 		}
 		if err != nil {
 			return Page{}, err

@@ -43,6 +43,8 @@ type StreamConfig struct {
 	BatchBytesMax int               `json:"batch_bytes_max,omitempty"` // 0: the node's
 	DefaultType   string            `json:"default_type,omitempty"`    // CloudEvents type of records that have none
 	Documents     map[string]string `json:"documents,omitempty"`       // settings that gateways own, kept verbatim
+
+	Keep
 }
 
 // effectiveKeys is the mode that an unset one stands for.
@@ -99,6 +101,15 @@ func (d *streamDocument) bytes() []byte {
 	return p
 }
 
+// checked is bytes, unless they are too many for the stream to be deleted later: then its document goes into another one.
+func (d *streamDocument) checked() ([]byte, error) {
+	p := d.bytes()
+	if limit := catalog.DocumentBytesMax - trashBytesMax; len(p) > limit {
+		return nil, fault.New(fault.TooLarge, "create", "documents", "the stream's configuration has %d bytes; the limit is %d", len(p), limit)
+	}
+	return p, nil
+}
+
 // checkConfig fills defaults in and refuses what is out of bounds.
 func (b *Broker) checkConfig(name string, c *StreamConfig) error {
 	if err := record.CheckStreamName(name); err != nil {
@@ -117,7 +128,7 @@ func (b *Broker) checkConfig(name string, c *StreamConfig) error {
 	case len(c.DefaultType) > 256:
 		return fault.New(fault.Invalid, "create", "default_type", "default_type is longer than 256 bytes")
 	}
-	return nil
+	return b.checkKeep(c)
 }
 
 // CheckCreateStream says whether CreateStream would be refused, and changes nothing.
@@ -154,15 +165,19 @@ func (b *Broker) create(ctx context.Context, c *Caller, name string, cfg StreamC
 		return fault.New(fault.Invalid, "create", "namespace", "the name of a namespace follows the rules of stream names: %s", fault.As(err).Text)
 	}
 	b.names.mu.RLock()
-	count := len(b.names.streams)
+	count := len(b.names.streams) + b.names.trashed
 	b.names.mu.RUnlock()
 	if count >= b.cfg.StreamsMax {
-		return fault.New(fault.QuotaSpent, "create", name, "the node has %d streams, which is its limit (broker.streams_max)", count)
+		return fault.New(fault.QuotaSpent, "create", name, "the node has %d streams, with those that can still be undeleted, which is its limit (broker.streams_max)", count)
 	}
 	cfg.Documents = maps.Clone(cfg.Documents)
 	doc := streamDocument{cfg, b.nowMS()}
+	text, err := doc.checked()
+	if err != nil {
+		return err
+	}
 	return b.do(ctx, c, namespace, &shard.CreateStream{
-		Name: streamName(namespace, name), Document: doc.bytes(), Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
+		Name: streamName(namespace, name), Document: text, Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
 	})
 }
 
@@ -203,25 +218,20 @@ func (b *Broker) alterOnce(ctx context.Context, c *Caller, name string, change f
 	if err := change(&cfg); err != nil {
 		return err
 	}
+	if n.config.Immutable && !cfg.Immutable {
+		return kept("alter", name, "the stream is immutable, which cannot be switched off")
+	}
 	if err := b.checkConfig(name, &cfg); err != nil {
 		return err
 	}
 	doc := streamDocument{cfg, n.created.UnixMilli()}
-	return b.do(ctx, c, n.namespace, &shard.AlterStream{
-		Name: streamName(n.namespace, name), Document: doc.bytes(), Revision: n.revision, Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
-	})
-}
-
-// DeleteStream removes a stream with all its records.
-func (b *Broker) DeleteStream(ctx context.Context, c *Caller, name string) error {
-	if err := b.allow(c, "delete", ActionDelete, KindStream, name); err != nil {
-		return err
-	}
-	n, err := b.find(c, "delete", name)
+	text, err := doc.checked()
 	if err != nil {
 		return err
 	}
-	return b.do(ctx, c, n.namespace, &shard.DeleteStream{Name: streamName(n.namespace, name)})
+	return b.do(ctx, c, n.namespace, &shard.AlterStream{
+		Name: streamName(n.namespace, name), Document: text, Revision: n.revision, Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
+	})
 }
 
 // DescribeStream tells all about one stream.
@@ -285,6 +295,10 @@ func (b *Broker) find(c *Caller, op, name string) (*named, error) {
 	}
 	if err := record.CheckStreamName(name); err != nil {
 		return nil, err
+	}
+	if t := b.trashed(c, name); t != nil {
+		return nil, fault.New(fault.NotFound, op, name, "the stream %q was deleted at %s; until %s `leat stream undelete %s` brings it back",
+			name, t.Deleted.UTC().Format(time.RFC3339), t.Until.UTC().Format(time.RFC3339), name)
 	}
 	if near := b.nearest(c, name); near != "" {
 		return nil, fault.New(fault.NotFound, op, name, "there is no stream %q; did you mean %q?", name, near)

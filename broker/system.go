@@ -29,6 +29,7 @@ const (
 	TypeStreamAltered    = "leat.stream.altered"
 	TypeStreamDeleted    = "leat.stream.deleted"
 	TypeStreamUndeleted  = "leat.stream.undeleted"
+	TypeStreamPurged     = "leat.stream.purged" // a deleted stream is gone for good
 	TypeStreamTruncated  = "leat.stream.truncated"
 	TypeStreamRetained   = "leat.stream.retained"   // retention removed events
 	TypeStreamCompacted  = "leat.stream.compacted"  // older events of keys were removed

@@ -55,6 +55,7 @@ const (
 	ReasonDiskReserve   Reason = "disk-reserve"    // Unavailable: free space has reached the reserve
 	ReasonLogin         Reason = "login"           // Denied: who are you
 	ReasonRevision      Reason = "revision"        // Conflict: compare-and-set of a named thing
+	ReasonKept          Reason = "kept"            // Conflict: the stream is immutable, or protected from being deleted
 )
 
 // Error is a refusal at the broker's door. Its text is for users: it says what and where, and never how we are built.

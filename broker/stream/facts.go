@@ -149,7 +149,9 @@ func (p *Point) append(dst []byte) []byte {
 	return binary.AppendUvarint(dst, uint64(p.Record))
 }
 
-func readPoint(b *fact.Body) Point { return Point{b.Uvarint(), uint32(b.Uvarint()), uint32(b.Uvarint())} }
+func readPoint(b *fact.Body) Point {
+	return Point{b.Uvarint(), uint32(b.Uvarint()), uint32(b.Uvarint())}
+}
 
 // Trimmed says that the records of a partition before Start are gone. Gone is the last of them: who has read up to there misses nothing.
 //

@@ -1,0 +1,392 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"leat/broker/fact"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/shard"
+	"leat/broker/stream"
+	"leat/internal/clock"
+)
+
+// Keep is what a stream says about how long its records are kept. It is part of StreamConfig.
+type Keep struct {
+	RetentionMS    int64 `json:"retention_ms,omitempty"`    // since the append; 0: the default of who made the stream, Forever: without limit
+	RetentionBytes int64 `json:"retention_bytes,omitempty"` // of each partition: at least so much of its newest, as stored, is kept; 0 and Forever: all
+	Immutable      bool  `json:"immutable,omitempty"`       // nothing can be removed, and this cannot be switched off
+	Protected      bool  `json:"protected,omitempty"`       // the stream cannot be deleted until this is switched off
+
+	// Of streams that keep the latest record of each key:
+	CompactionLagMS      int64 `json:"compaction_lag_ms,omitempty"`      // records younger than this are left alone
+	TombstoneRetentionMS int64 `json:"tombstone_retention_ms,omitempty"` // how long a record without value is kept after it was appended; 0 is TombstoneRetentionDefault
+}
+
+// Forever as a retention is no limit.
+const Forever = -1
+
+const (
+	// RetentionBornElsewhere is how long records are kept in a stream that a gateway's client made as it is used to from elsewhere, and
+	// about which nobody has said anything. Such a stream has a document whose name ends in BornSuffix.
+	RetentionBornElsewhere = 7 * 24 * time.Hour
+	// BornSuffix ends the name of the document by which a gateway marks streams that its clients made.
+	BornSuffix = ".born"
+	// TombstoneRetentionDefault is how long a record without value is kept in a stream that keeps the latest of each key.
+	TombstoneRetentionDefault = 24 * time.Hour
+
+	retentionMSMax = int64(math.MaxInt64 / 1_000_000) // so that it fits a duration: 292 years
+)
+
+// checkKeep refuses what is out of bounds or contradicts itself.
+func (b *Broker) checkKeep(c *StreamConfig) error {
+	for _, x := range []struct {
+		name   string
+		v, max int64
+	}{
+		{"retention_ms", c.RetentionMS, retentionMSMax},
+		{"retention_bytes", c.RetentionBytes, math.MaxInt64},
+		{"compaction_lag_ms", c.CompactionLagMS, retentionMSMax},
+		{"tombstone_retention_ms", c.TombstoneRetentionMS, retentionMSMax},
+	} {
+		least := int64(0)
+		if strings.HasPrefix(x.name, "retention") {
+			least = Forever
+		}
+		if x.v < least || x.v > x.max {
+			return fault.New(fault.Invalid, "create", x.name, "%s is %d; it must be between %d and %d", x.name, x.v, least, x.max)
+		}
+	}
+	switch {
+	case c.Immutable && (c.RetentionMS > 0 || c.RetentionBytes > 0):
+		return fault.New(fault.Invalid, "create", "immutable", "an immutable stream keeps everything: it has neither retention_ms nor retention_bytes")
+	case c.Immutable && c.Keys == KeysLatest:
+		return fault.New(fault.Invalid, "create", "immutable", "an immutable stream keeps everything: its keys cannot be latest")
+	case b.opt.Format < fact.Format2 && (c.Immutable || c.Protected):
+		// Retention may be set, and holds once the directory is finalized; but an older program, which may open it still, would delete.
+		return needsFormat2(b.opt.Format, "create", "immutable")
+	}
+	return nil
+}
+
+func needsFormat2(format int, op, subject string) error {
+	return fault.New(fault.Unsupported, op, subject, "the data directory has format %d and this needs %d; run `leat upgrade --finalize`", format, fact.Format2)
+}
+
+// limits is how long and how much of a partition is kept, Forever for no limit, and whether there is any limit.
+func (c *StreamConfig) limits() (ms, bytes int64, any bool) {
+	ms, bytes = c.RetentionMS, c.RetentionBytes
+	if ms == 0 {
+		ms = Forever
+		for name := range c.Documents {
+			if strings.HasSuffix(name, BornSuffix) && c.Keys != KeysLatest {
+				ms = RetentionBornElsewhere.Milliseconds()
+			}
+		}
+	}
+	if bytes == 0 {
+		bytes = Forever
+	}
+	if c.Immutable {
+		return Forever, Forever, false
+	}
+	return ms, bytes, ms != Forever || bytes != Forever
+}
+
+// HoldBack says from which offset on a partition's records are still needed; false when they are not. It must be quick and may be called by
+// any goroutine.
+type HoldBack func(id record.StreamID, p record.PartitionID) (record.Offset, bool)
+
+// HoldRetention registers somebody who holds retention back. Truncating at somebody's request is not held back.
+func (b *Broker) HoldRetention(h HoldBack) {
+	b.keeping.mu.Lock()
+	b.keeping.holds = append(b.keeping.holds, h)
+	b.keeping.mu.Unlock()
+}
+
+// keeping is what the passes over streams need: retention, and the purge of deleted streams.
+type keeping struct {
+	mu    sync.Mutex
+	holds []HoldBack
+
+	pass   sync.Mutex // held during a pass
+	after  nameKey    // the stream that the last pass ended with; of pass
+	sizes  map[partitionKey]partitionSize
+	untold map[record.StreamID]retained
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+type partitionKey struct {
+	stream    record.StreamID
+	partition record.PartitionID
+}
+
+// partitionSize is how many bytes lie between two offsets of a partition: counted once, and then only what comes and goes.
+type partitionSize struct {
+	from, to record.Offset
+	bytes    int64
+}
+
+// Bounds of one pass; the next one goes on where it ended.
+const (
+	retentionPartitionsMax = 20_000  // looked at
+	retentionRunsMax       = 500_000 // whose bytes are counted
+	purgesMax              = 100     // deleted streams that are removed for good
+)
+
+func (b *Broker) startKeeping() {
+	ctx, cancel := context.WithCancel(context.Background())
+	b.keeping.cancel, b.keeping.done = cancel, make(chan struct{})
+	go func() {
+		defer close(b.keeping.done)
+		for clock.Sleep(ctx, b.cfg.RetentionInterval) == nil {
+			if err := b.KeepOnce(ctx); err != nil && ctx.Err() == nil {
+				b.opt.Log.Warn("retention could not do all of its work; it will try again", "error", err)
+			}
+		}
+	}()
+}
+
+func (b *Broker) stopKeeping() {
+	if b.keeping.cancel != nil {
+		b.keeping.cancel()
+		<-b.keeping.done
+	}
+}
+
+// KeepOnce makes one pass at once: records that no retention keeps go, and deleted streams whose time to be brought back is over. It is
+// called on a timer; tests, and whoever does not want to wait, call it too. A pass is bounded; the first error is returned after all of
+// its work was tried.
+func (b *Broker) KeepOnce(ctx context.Context) error {
+	if b.opt.Format < fact.Format2 {
+		return nil
+	}
+	b.keeping.pass.Lock()
+	defer b.keeping.pass.Unlock()
+	err := b.purge(ctx)
+	budget := retentionBudget{partitions: retentionPartitionsMax, runs: retentionRunsMax}
+	limited := b.limitedAfter()
+	b.forgetGone(limited)
+	for _, n := range limited {
+		if budget.partitions <= 0 || budget.runs <= 0 || ctx.Err() != nil {
+			break
+		}
+		b.keeping.after = nameKey{n.namespace, n.name}
+		if x := b.retain(ctx, n, &budget); x != nil && err == nil && !fault.Is(x, fault.Conflict) && !fault.Is(x, fault.NotFound) {
+			err = x // a stream that was changed or deleted meanwhile is looked at by the next pass as it is then
+		}
+	}
+	return err
+}
+
+// forgetGone lets go of what is remembered of streams that are there no more.
+func (b *Broker) forgetGone(limited []*named) {
+	if len(b.keeping.sizes) == 0 && len(b.keeping.untold) == 0 {
+		return
+	}
+	there := make(map[record.StreamID]bool, len(limited))
+	for _, n := range limited {
+		there[n.id] = true
+	}
+	maps.DeleteFunc(b.keeping.sizes, func(k partitionKey, _ partitionSize) bool { return !there[k.stream] })
+	maps.DeleteFunc(b.keeping.untold, func(id record.StreamID, _ retained) bool { return !there[id] })
+}
+
+type retentionBudget struct{ partitions, runs int }
+
+// limitedAfter is the streams that retention looks at, from the one after where the last pass ended, round to there.
+func (b *Broker) limitedAfter() []*named {
+	b.names.mu.RLock()
+	all := make([]*named, 0, len(b.names.limited))
+	for _, n := range b.names.limited {
+		all = append(all, n)
+	}
+	b.names.mu.RUnlock()
+	byName := func(n *named, k nameKey) int {
+		return cmp.Or(strings.Compare(n.namespace, k.namespace), strings.Compare(n.name, k.name))
+	}
+	slices.SortFunc(all, func(x, y *named) int { return byName(x, nameKey{y.namespace, y.name}) })
+	at, found := slices.BinarySearchFunc(all, b.keeping.after, byName)
+	if found {
+		at++
+	}
+	return append(slices.Clone(all[at:]), all[:at]...)
+}
+
+// retain lets go of what one stream no longer keeps. Starts are decided on the append time and bytes of stored runs, so they lie between
+// batches; where files begin and end is of no consequence.
+func (b *Broker) retain(ctx context.Context, n *named, budget *retentionBudget) error {
+	ms, bytes, _ := n.config.limits()
+	pub := b.shards[n.shard].Published()
+	var cuts []stream.Cut
+	removed := int64(0)
+	for p := range record.PartitionID(n.config.Partitions) {
+		budget.partitions--
+		src, ok := pub.Source(n.id, p)
+		if !ok {
+			return fault.New(fault.NotFound, "truncate", n.name, "the stream was deleted")
+		}
+		start, end := src.Part.Ends()
+		if start == end {
+			continue
+		}
+		cut := stream.Cut{Partition: p, Before: start}
+		if ms != Forever {
+			before, err := expired(pub, src, b.nowMS()-ms)
+			if err != nil {
+				return err
+			}
+			cut.Before, cut.Why = before, stream.WhyTime
+		}
+		if bytes != Forever {
+			before, err := b.overweight(pub, src, bytes, n.config.Keys == KeysLatest, budget)
+			if err != nil {
+				return err
+			}
+			if before > cut.Before {
+				cut.Before, cut.Why = before, stream.WhyBytes
+			}
+		}
+		if cut.Before = b.held(n.id, p, cut.Before); cut.Before <= start {
+			continue
+		}
+		gone, err := pointBefore(pub, src, cut.Before)
+		if err != nil {
+			return err
+		}
+		cut.Gone = gone
+		cuts, removed = append(cuts, cut), removed+int64(cut.Before-start)
+	}
+	if len(cuts) == 0 {
+		return nil
+	}
+	err := b.do(ctx, platformIn(n.namespace), n.namespace, &shard.Truncate{Name: streamName(n.namespace, n.name), Revision: n.revision, Cuts: cuts})
+	if err == nil {
+		b.tellRetained(n, cuts, removed)
+	}
+	return err
+}
+
+// retained is what the system stream has not been told yet of a stream's retention.
+type retained struct {
+	removed int64
+	told    time.Time
+}
+
+// retainedEvery is how often the system stream is told of one stream: a busy one lets go of something in every pass.
+const retainedEvery = time.Hour
+
+func (b *Broker) tellRetained(n *named, cuts []stream.Cut, removed int64) {
+	if b.keeping.untold == nil {
+		b.keeping.untold = map[record.StreamID]retained{}
+	}
+	r, now := b.keeping.untold[n.id], b.opt.Clock.Now()
+	r.removed += removed
+	if now.Sub(r.told) >= retainedEvery {
+		starts := make(map[string]record.Offset, len(cuts))
+		for _, c := range cuts {
+			starts[strconv.Itoa(int(c.Partition))] = c.Before
+		}
+		b.System(SystemEvent{
+			Type: TypeStreamRetained, Subject: n.name, Caller: platformIn(n.namespace),
+			Data: map[string]any{"events": r.removed, "why": cuts[0].Why.String(), "starts": starts},
+		})
+		r = retained{told: now}
+	}
+	b.keeping.untold[n.id] = r
+}
+
+// held is where a partition may begin at most.
+func (b *Broker) held(id record.StreamID, p record.PartitionID, before record.Offset) record.Offset {
+	b.keeping.mu.Lock()
+	holds := b.keeping.holds
+	b.keeping.mu.Unlock()
+	for _, h := range holds {
+		if needed, ok := h(id, p); ok {
+			before = min(before, needed)
+		}
+	}
+	return before
+}
+
+// expired returns where the records begin that were appended at a time or later.
+func expired(pub *shard.Published, src shard.Source, since int64) (record.Offset, error) {
+	start, end := src.Part.Ends() // before looking: what is appended meanwhile is not passed over
+	run, ok, err := pub.Seek(src, func(r *stream.Run) bool { return r.TimeMS >= since })
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		return end, nil
+	}
+	return max(run.Base, start), nil
+}
+
+// overweight returns where the last runs of a partition begin that have at least so many bytes. What lies between two offsets is counted
+// once; a pass counts what came since the one before, and what it lets go of.
+func (b *Broker) overweight(pub *shard.Published, src shard.Source, limit int64, compacted bool, budget *retentionBudget) (record.Offset, error) {
+	k := partitionKey{src.Stream, src.Partition}
+	start, end := src.Part.Ends()
+	size, known := b.keeping.sizes[k]
+	if !known || size.from > start || size.to < start || compacted { // what was compacted has fewer bytes than when it was counted
+		size = partitionSize{from: start, to: start}
+	}
+	walk := func(from record.Offset, fn func(*stream.Run) bool) error {
+		return pub.Walk(src, from, func(r *stream.Run) bool {
+			budget.runs--
+			return budget.runs > 0 && fn(r)
+		})
+	}
+	// What has gone since, whoever took it. A partition may begin within a run, which then counts as a whole.
+	err := walk(size.from, func(r *stream.Run) bool {
+		if r.Next > start || r.Next > size.to {
+			return false
+		}
+		size.from, size.bytes = r.Next, size.bytes-r.Bytes
+		return true
+	})
+	if err == nil {
+		err = walk(size.to, func(r *stream.Run) bool {
+			if r.Base >= end {
+				return false
+			}
+			size.to, size.bytes = r.Next, size.bytes+r.Bytes
+			return true
+		})
+	}
+	if err != nil {
+		return 0, err
+	}
+	before, left := start, size.bytes
+	err = walk(start, func(r *stream.Run) bool {
+		if left-r.Bytes < limit {
+			return false
+		}
+		before, left = r.Next, left-r.Bytes
+		return true
+	})
+	if b.keeping.sizes == nil {
+		b.keeping.sizes = map[partitionKey]partitionSize{}
+	}
+	b.keeping.sizes[k] = size
+	return before, err
+}
+
+// pointBefore returns where the last record before an offset stands.
+func pointBefore(pub *shard.Published, src shard.Source, before record.Offset) (stream.Point, error) {
+	batches, err := pub.Read(nil, src, before-1, 1, shard.AllSeqs)
+	if err != nil || len(batches) == 0 {
+		return stream.Point{}, err
+	}
+	s := batches[0]
+	return stream.Point{Seq: s.Seq, Batch: s.Ordinal, Record: uint32(max(before-1-s.Base, 0))}, nil
+}
