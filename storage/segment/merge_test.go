@@ -296,7 +296,7 @@ func TestStore_ManyPartitions(t *testing.T) {
 	cfg.MergeFiles = 3
 	s := open(t, fsys, cfg)
 	for range 3 {
-		m.add(t, s, 3000, 3000, 60)
+		m.add(t, s, 1500, 3000, 60)
 	}
 	if len(m.runs) < 900 {
 		t.Fatalf("only %d partitions", len(m.runs))

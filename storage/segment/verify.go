@@ -20,7 +20,7 @@ type Damage = CorruptError
 const DamageMax = 10_000
 
 const (
-	verifyReadBytes = 1 << 20
+	verifyReadBytes = 256 << 10
 	verifyTellBytes = 16 << 20 // between two calls of progress
 )
 
@@ -35,7 +35,7 @@ var errEnough = errors.New("segment: verify: more damage than is told of")
 func (s *Store) Verify(progress func(done, total int64) error) ([]Damage, error) {
 	pin := s.Cursor(0, 0)
 	defer pin.Close()
-	v := &verifier{s: s, progress: progress}
+	v := &verifier{s: s, progress: progress, br: bufio.NewReaderSize(nil, verifyReadBytes)}
 	if pin.err != nil {
 		return nil, pin.err
 	}
@@ -63,6 +63,7 @@ type verifier struct {
 	done, total int64
 	told        int64
 	found       []Damage
+	br          *bufio.Reader // of the blocks of the file that is checked
 }
 
 // fileCheck is the check of one file.
@@ -73,9 +74,7 @@ type fileCheck struct {
 	meta  hash.Hash // the root, as it is read
 	sum   hash.Hash
 	chain [chainBytes]byte
-	sure  bool // chain is what the next block goes on from
-	br    *bufio.Reader
-	at    int64 // of br
+	sure  bool  // chain is what the next block goes on from
 	blks  int64 // number of the next block; unknownBlock after an index that cannot be read
 }
 
@@ -125,7 +124,7 @@ func (v *verifier) file(f *file) error {
 	if err != nil {
 		return v.gone(f, err)
 	}
-	c := &fileCheck{verifier: v, f: f, h: h, meta: sha256.New(), sum: sha256.New(), br: bufio.NewReaderSize(nil, verifyReadBytes)}
+	c := &fileCheck{verifier: v, f: f, h: h, meta: sha256.New(), sum: sha256.New()}
 	err = c.check()
 	return errors.Join(err, h.Close())
 }
