@@ -29,13 +29,15 @@ type Build struct {
 	known  int64
 	cover  uint64
 
+	ownMax int64 // OwnFileBytesMax, less in tests
+
 	files []File
 	made  []FileID // all that may be on the disk
 	err   error
 }
 
 // NewBuild begins a build. pace may be nil.
-func (s *Store) NewBuild(pace Pace) *Build { return &Build{s: s, pace: pace} }
+func (s *Store) NewBuild(pace Pace) *Build { return &Build{s: s, pace: pace, ownMax: OwnFileBytesMax} }
 
 // Merged says that the runs come from segment files, so that the files made from now on are not candidates for another merge.
 func (b *Build) Merged() { b.level = levelMerged }
@@ -105,7 +107,7 @@ func (b *Build) add(r *Run, data []byte) error {
 func (b *Build) open(bytes int64) (err error) {
 	place, most, want := &b.shared, b.s.cfg.SharedBytesMax, bytes
 	if b.alone {
-		place, most = &b.own, OwnFileBytesMax
+		place, most = &b.own, b.ownMax
 	} else if b.cur == nil {
 		want = max(bytes, b.known) // a piece is not cut in two where a new file spares it
 	}

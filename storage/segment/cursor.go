@@ -121,7 +121,7 @@ func (c *Cursor) Search(past func(*Run) bool) bool {
 		return c.fail(failed)
 	}
 	if at == 0 {
-		return len(c.refs) > 0 && c.stand(0, 0, 0)
+		return len(c.refs) > 0 && c.stand(0, 0, 0) && c.whole(0)
 	}
 	// The first run of piece at is past, that of the piece before is not: it is within that one, or at.
 	lines, err := c.s.linesOf(c.refs[at-1])
@@ -143,10 +143,10 @@ func (c *Cursor) Search(past func(*Run) bool) bool {
 	})
 	if c.entry == len(runs) {
 		c.entry--
-		return c.forward()
+		return c.forward() && c.whole(0)
 	}
 	c.show()
-	return true
+	return c.whole(0)
 }
 
 // Next goes to the following run; the first time, to the first.

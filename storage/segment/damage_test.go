@@ -386,6 +386,12 @@ func TestDamage_LostFile(t *testing.T) {
 	if c.Prev() || !errors.As(c.Err(), &lost) || lost.Base != 10 || lost.Next != 20 {
 		t.Fatalf("backwards over it: %v", c.Err())
 	}
+	if c.Search(func(r *Run) bool { return r.Seq >= 8 }) || !errors.As(c.Err(), &lost) || lost.Base != 10 || lost.Next != 20 {
+		t.Fatalf("Search behind it: %v", c.Err())
+	}
+	if !c.Search(func(r *Run) bool { return r.Seq >= 7 }) || c.Run().Base != 0 {
+		t.Fatalf("Search before it: %v", c.Err())
+	}
 	if fi := s.Files(); len(fi) != 3 || !fi[1].Lost || s.Metrics().FilesLost != 1 {
 		t.Fatalf("files %+v", fi)
 	}

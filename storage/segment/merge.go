@@ -1,10 +1,10 @@
 package segment
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 )
 
 // Levels of files. A file is merged at most once in its life, so merging writes every byte at most once more.
@@ -33,10 +33,7 @@ func (s *Store) MergeCandidates() [][]FileID {
 		}
 	}
 	s.mu.RUnlock()
-	sort.Slice(level0, func(a, b int) bool {
-		x, y := level0[a], level0[b]
-		return x.SeqLast < y.SeqLast || x.SeqLast == y.SeqLast && x.ID < y.ID
-	})
+	slices.SortFunc(level0, func(a, b *file) int { return cmp.Or(cmp.Compare(a.SeqLast, b.SeqLast), cmp.Compare(a.ID, b.ID)) })
 	var sets [][]FileID
 	var set []FileID
 	var bytes int64

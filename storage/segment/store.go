@@ -1,14 +1,15 @@
 package segment
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -183,7 +184,7 @@ func (s *Store) readManifest(names []string) (*manifest, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, n := range names {
 			if _, ok := fileName(n); ok {
-				return nil, fmt.Errorf("%s is missing and %s is there: put the manifest back from a checkpoint or the archive; `leat stream verify` tells what is there", name, n)
+				return nil, fmt.Errorf("%s is missing and %s is there: put the manifest back from a checkpoint or the archive", name, n)
 			}
 		}
 		m := &manifest{lineage: s.lineage, next: 1}
@@ -196,7 +197,7 @@ func (s *Store) readManifest(names []string) (*manifest, error) {
 	m, err := decodeManifest(b)
 	if err != nil {
 		err = corrupt(CorruptError{File: manifestName, Block: -1}, err)
-		return nil, fmt.Errorf("%w: %s cannot be used: put it back from a checkpoint or the archive; `leat stream verify` tells what is there", err, name)
+		return nil, fmt.Errorf("%w: %s cannot be used: put it back from a checkpoint or the archive, then run `leat stream verify`", err, name)
 	}
 	return m, nil
 }
@@ -263,14 +264,7 @@ func (s *Store) Files() []FileInfo {
 
 func (s *Store) ownFile(f *file) bool { return f.Pieces == 1 && f.DataBytes > s.cfg.OwnBytesMin }
 
-func sortedIDs(m map[FileID]*file) []FileID {
-	ids := make([]FileID, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
+func sortedIDs(m map[FileID]*file) []FileID { return slices.Sorted(maps.Keys(m)) }
 
 // End is where the last piece of a partition ends: what lies below is read here, not in the journal.
 func (s *Store) End(stream, number uint32) (next uint64, ok bool) {
@@ -339,7 +333,7 @@ func arrange(was map[partition][]ref, add []ref, removed map[*file]bool) (map[pa
 		lists[part] = append(lists[part], r)
 	}
 	for part, list := range lists {
-		sort.Slice(list, func(a, b int) bool { return list[a].piece().base < list[b].piece().base })
+		slices.SortFunc(list, func(a, b ref) int { return cmp.Compare(a.piece().base, b.piece().base) })
 		for i := 1; i < len(list); i++ {
 			if p, q := list[i-1].piece(), list[i].piece(); q.base < p.next {
 				return nil, fmt.Errorf("%w: stream %d, partition %d: %s up to %d, %s from %d", ErrOverlap, uint32(part>>32), uint32(part),

@@ -307,3 +307,121 @@ func TestBuild_RefusesDisorder(t *testing.T) {
 		_ = s.Close()
 	}
 }
+
+// TestBuild_OwnAndSharedFiles checks which file a piece goes to.
+func TestBuild_OwnAndSharedFiles(t *testing.T) {
+	fsys := memory.New()
+	s := open(t, fsys, small())
+	b := s.NewBuild(nil)
+	b.ownMax = 40 << 10
+	add := func(stream uint32, announced int64, runs int) {
+		t.Helper()
+		if announced > 0 {
+			if err := b.Piece(stream, 0, announced); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range uint64(runs) {
+			if err := b.Add(Run{Stream: stream, Base: i, Next: i + 1, Seq: i, Bytes: 1000}, make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add(1, 5000, 5)    // shared, file 1
+	add(2, 70_000, 70) // its own, files 2 and 3, for it is over ownMax
+	add(3, 24_000, 24) // shared with 1
+	add(4, 0, 30)      // not announced: shared, and goes on in file 5 where 1 is full
+	add(5, 20_000, 20) // shared with 4
+	add(6, 24_000, 24) // does not fit behind 5, and is not cut in two: file 5 ends
+	files, err := b.Finish()
+	if err == nil {
+		err = s.Commit(Edit{Add: files})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	type at struct {
+		stream uint32
+		pieces int
+	}
+	for _, want := range []at{{1, 1}, {2, 2}, {3, 1}, {5, 1}, {6, 1}} {
+		if got := s.Pieces(want.stream, 0); len(got) != want.pieces {
+			t.Errorf("stream %d: pieces %+v, want %d", want.stream, got, want.pieces)
+		}
+	}
+	own := 0
+	for _, f := range s.Files() {
+		if f.Bytes > 66<<10 {
+			t.Errorf("file %d has %d bytes", f.ID, f.Bytes)
+		}
+		if f.StreamFirst == 2 && f.StreamLast == 2 && f.Pieces == 1 {
+			own++
+		}
+		if f.Own != (f.DataBytes > 24<<10 && f.Pieces == 1) {
+			t.Errorf("own: %+v", f)
+		}
+	}
+	if own != 2 || s.Pieces(1, 0)[0].File != s.Pieces(3, 0)[0].File {
+		t.Fatalf("files %+v", s.Files())
+	}
+	verified(t, s)
+}
+
+func TestStore_ClosedAndOpenedTwice(t *testing.T) {
+	fsys, m := memory.New(), newModel(3)
+	s := open(t, fsys, small())
+	m.add(t, s, 20, 3, 100)
+	if _, err := Open(fsys, "/s", small(), quiet); err == nil {
+		t.Fatal("opened twice")
+	}
+	c := s.Cursor(0, 0)
+	if !c.Next() {
+		t.Fatal(c.Err())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(nil); !errors.Is(err, ErrClosed) {
+		t.Fatalf("read after close: %v", err)
+	}
+	c.Close()
+	if late := s.Cursor(0, 0); late.Next() || late.Seek(0) || !errors.Is(late.Err(), ErrClosed) {
+		t.Fatalf("cursor after close: %v", late.Err())
+	}
+	if err := s.Commit(Edit{}); !errors.Is(err, ErrClosed) {
+		t.Fatalf("commit after close: %v", err)
+	}
+	if _, err := s.Verify(nil); !errors.Is(err, ErrClosed) {
+		t.Fatalf("verify after close: %v", err)
+	}
+}
+
+// TestCursor_SearchIsLogarithmic counts what a search among many pieces reads.
+func TestCursor_SearchIsLogarithmic(t *testing.T) {
+	fsys := memory.New()
+	cfg := small()
+	cfg.CacheBytes = CacheBytesMin
+	s := open(t, fsys, cfg)
+	for i := range uint64(200) {
+		b := s.NewBuild(nil)
+		if err := b.Add(Run{Base: i, Next: i + 1, Seq: i, TimeMS: int64(i), Bytes: 1}, []byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		files, err := b.Finish()
+		if err == nil {
+			err = s.Commit(Edit{Add: files})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := s.Metrics().Reads
+	c := s.Cursor(0, 0)
+	defer c.Close()
+	if !c.Search(func(r *Run) bool { return r.TimeMS >= 123 }) || c.Run().Base != 123 {
+		t.Fatal(c.Run(), c.Err())
+	}
+	if reads := s.Metrics().Reads - before; reads > 14 {
+		t.Fatalf("%d reads to search 200 pieces", reads)
+	}
+}
