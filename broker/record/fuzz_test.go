@@ -58,6 +58,31 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
+// FuzzFilter takes records out of the same batches: what is left are those records as they were, in a batch that passes every check.
+func FuzzFilter(f *testing.F) {
+	for i, c := range allCodecs {
+		f.Add(foreignBatch(f, sampleRecords(), c), uint64(0xa>>i))
+		f.Add(mustBuild(f, sampleRecords()[:1], c), uint64(i))
+	}
+	f.Add(xerialBatch(f, sampleRecords()), uint64(6))
+	f.Fuzz(func(t *testing.T, p []byte, mask uint64) {
+		before := bytes.Clone(p)
+		keep := func(i int, _ *Record) bool { return mask>>(i%64)&1 == 1 }
+		out, kept, err := filter(p, fuzzLimits, keep)
+		if !bytes.Equal(p, before) {
+			t.Fatal("the batch was changed")
+		}
+		if err != nil {
+			var fe *fault.Error
+			if !errors.As(err, &fe) {
+				t.Fatalf("not a fault: %v", err)
+			}
+			return
+		}
+		checkFiltered(t, p, out, kept, keep)
+	})
+}
+
 func jsonSeeds(f *testing.F) {
 	f.Add([]byte(benchEvent))
 	for _, n := range []string{"binary.json", "xml.json", "object.json", "number.json", "jsonstring.json", "nodata.json", "batch.json"} {
