@@ -85,12 +85,7 @@ func needsFormat2(format int, op, subject string) error {
 func (c *StreamConfig) limits() (ms, bytes int64, any bool) {
 	ms, bytes = c.RetentionMS, c.RetentionBytes
 	if ms == 0 {
-		ms = Forever
-		for name := range c.Documents {
-			if strings.HasSuffix(name, BornSuffix) && c.Keys != KeysLatest {
-				ms = RetentionBornElsewhere.Milliseconds()
-			}
-		}
+		ms = c.bornRetention()
 	}
 	if bytes == 0 {
 		bytes = Forever
@@ -99,6 +94,21 @@ func (c *StreamConfig) limits() (ms, bytes int64, any bool) {
 		return Forever, Forever, false
 	}
 	return ms, bytes, ms != Forever || bytes != Forever
+}
+
+// bornRetention is the default of who made the stream.
+func (c *StreamConfig) bornRetention() int64 {
+	born, said := false, c.Keys == KeysLatest
+	for name := range c.Documents {
+		born = born || strings.HasSuffix(name, BornSuffix)
+		// Programs of format 1 kept what was said about retention in documents alone. Its gateway can read it, and sets it with the next
+		// change; until then nothing goes that somebody may have said to keep.
+		said = said || strings.HasSuffix(name, ".retention.ms")
+	}
+	if !born || said {
+		return Forever
+	}
+	return RetentionBornElsewhere.Milliseconds()
 }
 
 // HoldBack says from which offset on a partition's records are still needed; false when they are not. It must be quick and may be called by

@@ -154,6 +154,7 @@ func TestRetention_DefaultsByBirth(t *testing.T) {
 			"born":     {Documents: born},
 			"forever":  {Documents: born, Keep: broker.Keep{RetentionMS: broker.Forever}},
 			"day":      {Documents: born, Keep: broker.Keep{RetentionMS: 86_400_000}},
+			"said":     {Documents: map[string]string{"test.born": "1", "test.retention.ms": "-1"}},
 			"latest":   {Documents: born, Keys: broker.KeysLatest},
 			"immune":   {Documents: born, Keep: broker.Keep{Immutable: true}},
 			"internal": {Keep: broker.Keep{RetentionMS: 1}},
@@ -165,7 +166,7 @@ func TestRetention_DefaultsByBirth(t *testing.T) {
 		h.keep()
 		check := func(gone ...string) {
 			t.Helper()
-			for _, name := range []string{"native", "born", "forever", "day", "latest", "immune", "internal"} {
+			for _, name := range []string{"native", "said", "born", "forever", "day", "latest", "immune", "internal"} {
 				want := "0-1"
 				if slices.Contains(gone, name) {
 					want = "1-1"

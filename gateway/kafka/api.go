@@ -31,6 +31,7 @@ var apis = []api{
 	{18, 0, 4, "api_versions", nil},
 	{19, 0, 7, "create_topics", handler((*conn).createTopics)},
 	{20, 0, 5, "delete_topics", handler((*conn).deleteTopics)},
+	{21, 0, 2, "delete_records", handler((*conn).deleteRecords)},
 	{22, 0, 4, "init_producer_id", handler((*conn).initProducerID)},
 	{32, 0, 4, "describe_configs", handler((*conn).describeConfigs)},
 	{33, 0, 2, "alter_configs", handler((*conn).alterConfigs)},

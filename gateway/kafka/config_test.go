@@ -241,6 +241,150 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
+// What a stream keeps and the configs that speak of it agree, whoever has set either.
+func TestConfigs_Retention(t *testing.T) {
+	const week = 604_800_000
+	set := func(c *broker.StreamConfig, pairs ...string) {
+		for i := 0; i < len(pairs); i += 2 {
+			value := &pairs[i+1]
+			if *value == "unset" {
+				value = nil
+			}
+			setTopicConfig(c, pairs[i], value)
+		}
+	}
+	g := New(newBroker(t, 1), Default())
+	for name, x := range map[string]struct {
+		change    func(c *broker.StreamConfig)
+		native    bool
+		ms, bytes int64
+		show      string // policy, ms, bytes
+	}{
+		"born":            {func(c *broker.StreamConfig) {}, false, 0, 0, "delete 604800000 -1"},
+		"native":          {func(c *broker.StreamConfig) {}, true, 0, 0, "delete -1 -1"},
+		"ms":              {func(c *broker.StreamConfig) { set(c, "retention.ms", "1000") }, false, 1000, 0, "delete 1000 -1"},
+		"at once":         {func(c *broker.StreamConfig) { set(c, "retention.ms", "0") }, false, 1, 0, "delete 0 -1"},
+		"for ever":        {func(c *broker.StreamConfig) { set(c, "retention.ms", "-1") }, false, -1, 0, "delete -1 -1"},
+		"nearly for ever": {func(c *broker.StreamConfig) { set(c, "retention.ms", "9223372036854775807") }, false, -1, 0, "delete 9223372036854775807 -1"},
+		"bytes":           {func(c *broker.StreamConfig) { set(c, "retention.bytes", "99") }, false, 0, 99, "delete 604800000 99"},
+		"set and unset":   {func(c *broker.StreamConfig) { set(c, "retention.ms", "1", "retention.ms", "unset") }, false, 0, 0, "delete 604800000 -1"},
+		"compacted":       {func(c *broker.StreamConfig) { set(c, "cleanup.policy", "compact", "retention.ms", "1000") }, false, -1, -1, "compact 1000 -1"},
+		"no longer": {func(c *broker.StreamConfig) {
+			set(c, "cleanup.policy", "compact", "retention.ms", "1000", "cleanup.policy", "delete")
+		}, false, 1000, 0, "delete 1000 -1"},
+		"both":                  {func(c *broker.StreamConfig) { set(c, "cleanup.policy", "compact,delete") }, false, week, 0, "compact,delete 604800000 -1"},
+		"both, for ever":        {func(c *broker.StreamConfig) { set(c, "cleanup.policy", "delete,compact", "retention.ms", "-1") }, false, -1, 0, "delete,compact -1 -1"},
+		"set elsewhere":         {func(c *broker.StreamConfig) { c.RetentionMS, c.RetentionBytes = 7, 8 }, true, 7, 8, "delete 7 8"},
+		"changed elsewhere":     {func(c *broker.StreamConfig) { set(c, "retention.ms", "1000"); c.RetentionMS = 7 }, false, 7, 0, "delete 7 -1"},
+		"latest elsewhere":      {func(c *broker.StreamConfig) { c.Keys = broker.KeysLatest }, true, 0, 0, "compact -1 -1"},
+		"latest with a limit":   {func(c *broker.StreamConfig) { c.Keys, c.RetentionMS = broker.KeysLatest, 7 }, true, 7, 0, "compact,delete 7 -1"},
+		"compacted and limited": {func(c *broker.StreamConfig) { set(c, "cleanup.policy", "compact"); c.RetentionMS = 7 }, false, 7, -1, "compact,delete 7 -1"},
+		"set before it counted": {func(c *broker.StreamConfig) { c.Documents["kafka.retention.ms"] = "1000" }, false, 0, 0, "delete 1000 -1"},
+	} {
+		c := g.newStream(1)
+		if x.native {
+			c = broker.StreamConfig{Keys: broker.KeysHistory, Documents: map[string]string{}}
+		}
+		x.change(&c)
+		if c.RetentionMS != x.ms || c.RetentionBytes != x.bytes {
+			t.Errorf("%s: keeps %d ms and %d bytes, want %d and %d", name, c.RetentionMS, c.RetentionBytes, x.ms, x.bytes)
+		}
+		var show []string
+		for _, k := range []string{"cleanup.policy", "retention.ms", "retention.bytes"} {
+			key, _ := findConfig(k)
+			value, _ := topicConfig(&c, key)
+			show = append(show, value)
+		}
+		if got := strings.Join(show, " "); got != x.show {
+			t.Errorf("%s: shows %s, want %s", name, got, x.show)
+		}
+		before := c
+		clearTopicConfigs(&c)
+		if c.RetentionMS > 0 || c.RetentionBytes > 0 || c.Keys == broker.KeysLatest {
+			t.Errorf("%s: cleared, it is %+v; it was %+v", name, c, before)
+		}
+	}
+	c := g.newStream(1)
+	set(&c, "cleanup.policy", "compact", "delete.retention.ms", "0", "min.compaction.lag.ms", "77")
+	if c.TombstoneRetentionMS != 1 || c.CompactionLagMS != 77 {
+		t.Errorf("compaction: %+v", c.Keep)
+	}
+	for k, want := range map[string]string{"delete.retention.ms": "0", "min.compaction.lag.ms": "77"} {
+		key, _ := findConfig(k)
+		if value, own := topicConfig(&c, key); value != want || !own {
+			t.Errorf("%s shows %s, %v", k, value, own)
+		}
+	}
+	c.TombstoneRetentionMS, c.CompactionLagMS = 5, 0
+	for k, want := range map[string]string{"delete.retention.ms": "5", "min.compaction.lag.ms": "0"} {
+		key, _ := findConfig(k)
+		if value, _ := topicConfig(&c, key); value != want {
+			t.Errorf("changed elsewhere, %s shows %s", k, value)
+		}
+	}
+}
+
+func TestDeleteRecords(t *testing.T) {
+	b := newBroker(t, 1)
+	c := dial(t, serve(t, b))
+	create(c, "orders", 2)
+	for range 2 {
+		ask[*kmsg.ProduceResponse](c, produceRequest("orders", -1, batch(t, "a", "b", "c")), 9)
+	}
+	cut := func(version int16, topic string, partition int32, offset int64) (int64, int16) {
+		q := kmsg.NewPtrDeleteRecordsRequest()
+		q.TimeoutMillis = 1000
+		rt := kmsg.NewDeleteRecordsRequestTopic()
+		rt.Topic = topic
+		rp := kmsg.NewDeleteRecordsRequestTopicPartition()
+		rp.Partition, rp.Offset = partition, offset
+		rt.Partitions = append(rt.Partitions, rp)
+		q.Topics = append(q.Topics, rt)
+		r := ask[*kmsg.DeleteRecordsResponse](c, q, version).Topics[0].Partitions[0]
+		return r.LowWatermark, r.ErrorCode
+	}
+	for _, x := range []struct {
+		topic     string
+		partition int32
+		offset    int64
+		low       int64
+		code      int16
+	}{
+		{"orders", 0, 2, 2, 0}, {"orders", 0, 1, 2, 0}, {"orders", 0, 7, -1, codeOffsetOutOfRange}, {"orders", 0, -2, -1, codeOffsetOutOfRange},
+		{"orders", 2, 0, -1, codeUnknownPartition}, {"orders", -1, 0, -1, codeUnknownPartition}, {"nope", 0, 0, -1, codeUnknownPartition},
+		{"orders", 1, -1, 0, 0},
+	} {
+		for v := range int16(3) {
+			if low, code := cut(v, x.topic, x.partition, x.offset); low != x.low || code != x.code {
+				t.Errorf("version %d %+v: low watermark %d, code %d", v, x, low, code)
+			}
+		}
+	}
+	// From a start within a batch the whole batch is served, as the protocol has it, and the client leaves out what lies before.
+	p := ask[*kmsg.FetchResponse](c, fetchRequest("orders", 2, 0, 0), 11).Topics[0].Partitions[0]
+	if p.ErrorCode != 0 || p.LogStartOffset != 2 || p.HighWatermark != 6 || len(p.RecordBatches) == 0 {
+		t.Errorf("fetch: %+v", p)
+	}
+	p = ask[*kmsg.FetchResponse](c, fetchRequest("orders", 1, 0, 0), 11).Topics[0].Partitions[0]
+	if p.ErrorCode != codeOffsetOutOfRange || p.LogStartOffset != 2 {
+		t.Errorf("fetch of what is gone: %+v", p)
+	}
+	if low, code := cut(2, "orders", 0, -1); low != 6 || code != 0 {
+		t.Errorf("all: low watermark %d, code %d", low, code)
+	}
+	if _, err := b.AlterStream(t.Context(), &broker.Caller{}, "orders", func(c *broker.StreamConfig) error { c.Immutable = true; return nil }, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, code := cut(2, "orders", 0, 0); code != codePolicyViolation {
+		t.Errorf("immutable: code %d", code)
+	}
+	q := kmsg.NewPtrDeleteTopicsRequest()
+	q.TopicNames = []string{"orders"}
+	if r := ask[*kmsg.DeleteTopicsResponse](c, q, 5); r.Topics[0].ErrorCode != codePolicyViolation {
+		t.Errorf("deleting an immutable topic: %d", r.Topics[0].ErrorCode)
+	}
+}
+
 func TestConfigs_OfNodesAndOthers(t *testing.T) {
 	b := newBroker(t, 1)
 	c := dial(t, serve(t, b))

@@ -29,6 +29,7 @@ const (
 	codeInvalidConfig           int16 = 40
 	codeInvalidRequest          int16 = 42
 	codeUnsupportedFormat       int16 = 43
+	codePolicyViolation         int16 = 44
 	codeOutOfOrderSequence      int16 = 45
 	codeInvalidProducerEpoch    int16 = 47
 	codeTransactionalDenied     int16 = 53
@@ -84,6 +85,8 @@ func code(e *fault.Error, at place) int16 {
 			return codeOutOfOrderSequence
 		case fault.ReasonVersion:
 			return codeInvalidRecord
+		case fault.ReasonKept:
+			return codePolicyViolation
 		}
 		return byPlace(at, codeNotEnoughReplicas, codeNotLeader, codeTimedOut)
 	case fault.Fenced:

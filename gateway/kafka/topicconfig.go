@@ -23,7 +23,7 @@ const kept = "Kept and shown; it has no effect here."
 
 // configKeys are all topic configs there are, sorted by name. Tools set them without being asked to, so none may be refused.
 var configKeys = []configKey{
-	{"cleanup.policy", kmsg.ConfigTypeList, "delete", 0, []string{"compact", "delete"}, "delete lets old records go; compact keeps the latest of each key."},
+	{"cleanup.policy", kmsg.ConfigTypeList, "delete", 0, []string{"compact", "delete"}, "delete lets records go by retention.ms and retention.bytes; compact keeps the latest of each key."},
 	{"compression.gzip.level", kmsg.ConfigTypeInt, "-1", -1, nil, kept},
 	{"compression.lz4.level", kmsg.ConfigTypeInt, "9", 1, nil, kept},
 	{"compression.type", kmsg.ConfigTypeString, "producer", 0, []string{"uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"}, "Batches are stored as their producer compressed them, whatever this says."},
@@ -46,12 +46,12 @@ var configKeys = []configKey{
 	{"message.timestamp.difference.max.ms", kmsg.ConfigTypeLong, "9223372036854775807", 0, nil, kept},
 	{"message.timestamp.type", kmsg.ConfigTypeString, "CreateTime", 0, []string{"CreateTime", "LogAppendTime"}, "Whether records carry their producer's time or that of the append."},
 	{"min.cleanable.dirty.ratio", kmsg.ConfigTypeDouble, "0.5", 0, nil, kept},
-	{"min.compaction.lag.ms", kmsg.ConfigTypeLong, "0", 0, nil, kept},
+	{"min.compaction.lag.ms", kmsg.ConfigTypeLong, "0", 0, nil, "How long a record stays in a compacted topic at least."},
 	{"min.insync.replicas", kmsg.ConfigTypeInt, "1", 1, nil, "Kept and shown; acknowledged records are durable on this node."},
 	{"preallocate", kmsg.ConfigTypeBoolean, "false", 0, nil, kept},
 	{"remote.storage.enable", kmsg.ConfigTypeBoolean, "false", 0, nil, kept},
-	{"retention.bytes", kmsg.ConfigTypeLong, "-1", -1, nil, "Bytes of a partition beyond which old records go; -1 is no limit."},
-	{"retention.ms", kmsg.ConfigTypeLong, "604800000", -1, nil, "How long records are kept; -1 is for ever."},
+	{"retention.bytes", kmsg.ConfigTypeLong, "-1", -1, nil, "Bytes of the newest records of a partition that are kept at least, where cleanup.policy has delete; -1 is all."},
+	{"retention.ms", kmsg.ConfigTypeLong, "604800000", -1, nil, "How long records are kept after they were appended, where cleanup.policy has delete; -1 is for ever."},
 	{"segment.bytes", kmsg.ConfigTypeInt, "1073741824", 14, nil, kept},
 	{"segment.index.bytes", kmsg.ConfigTypeInt, "10485760", 4, nil, kept},
 	{"segment.jitter.ms", kmsg.ConfigTypeLong, "0", 0, nil, kept},

@@ -49,6 +49,16 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 		case !compacted && c.Keys == broker.KeysLatest:
 			c.Keys = broker.KeysOff
 		}
+		setRetention(c)
+	case "retention.ms", "retention.bytes":
+		setRetention(c)
+	case "delete.retention.ms":
+		c.TombstoneRetentionMS = limitOf(c, name)
+	case "min.compaction.lag.ms":
+		c.CompactionLagMS = 0
+		if value != nil {
+			c.CompactionLagMS = min(parseNumber(*value), limitMost)
+		}
 	case "message.timestamp.type":
 		c.TimeOf = broker.TimeOfProducer
 		if value != nil && *value == "LogAppendTime" {
@@ -62,23 +72,108 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 	}
 }
 
-// topicConfig is the value of a topic config of a stream, and whether it is its own rather than a default.
+// setRetention makes of the topic configs what the stream keeps. A topic that is only compacted lets go of nothing else, whatever is set
+// about it; a stream that keeps the latest of each key does when it has a limit. So the limits are in force, or only in the documents.
+func setRetention(c *broker.StreamConfig) {
+	c.RetentionMS, c.RetentionBytes = broker.Forever, broker.Forever
+	if policy, set := c.Documents[documentPrefix+"cleanup.policy"]; set && !strings.Contains(policy, "delete") {
+		return
+	}
+	c.RetentionMS, c.RetentionBytes = limitOf(c, "retention.ms"), limitOf(c, "retention.bytes")
+	if c.Keys == broker.KeysLatest && c.RetentionMS == 0 {
+		c.RetentionMS = broker.RetentionBornElsewhere.Milliseconds() // of compact,delete
+	}
+}
+
+// limitMost is the longest time a stream can be told to keep something; more is for ever.
+const limitMost = int64(1) << 43
+
+// limitOf is a limit as a stream has it: 0 where it is not set, so that the default holds, and their 0, which is at once, is the least there is.
+func limitOf(c *broker.StreamConfig, name string) int64 {
+	value, set := c.Documents[documentPrefix+name]
+	if !set {
+		return 0
+	}
+	switch n := parseNumber(value); {
+	case n == 0:
+		return 1
+	case n > limitMost && name == "retention.ms":
+		return broker.Forever
+	case n > limitMost && name == "delete.retention.ms":
+		return limitMost
+	default:
+		return n
+	}
+}
+
+// topicConfig is the value of a topic config of a stream, and whether it is its own rather than a default. The documents have what a client
+// of this protocol has set, word for word; where somebody else has changed what it stands for, that is shown.
 func topicConfig(c *broker.StreamConfig, k *configKey) (value string, own bool) {
 	value, own = c.Documents[documentPrefix+k.name]
+	if now, set, known := inForce(c, k.name); known && (!own || set != now) {
+		if now == 0 {
+			return defaultOf(c, k), false
+		}
+		return formatNumber(now), true
+	}
+	if k.name == "cleanup.policy" {
+		return policy(c, value, own)
+	}
 	if own {
 		return value, true
 	}
 	switch {
-	case k.name == "cleanup.policy" && c.Keys == broker.KeysLatest:
-		return "compact", true
 	case k.name == "message.timestamp.type" && c.TimeOf == broker.TimeOfAppend:
 		return "LogAppendTime", true
 	case k.name == "max.message.bytes" && c.BatchBytesMax > 0:
 		return formatNumber(int64(c.BatchBytesMax)), true
-	case k.name == "retention.ms" && c.Documents[documentBorn] == "":
-		return "-1", false
 	}
-	return k.value, false
+	return defaultOf(c, k), false
+}
+
+// defaultOf is what a topic config is when nobody says: streams that other clients made are kept for ever.
+func defaultOf(c *broker.StreamConfig, k *configKey) string {
+	if k.name == "retention.ms" && c.Documents[documentBorn] == "" {
+		return "-1"
+	}
+	return k.value
+}
+
+// policy is the cleanup policy: what the document says, as long as it is what the stream does.
+func policy(c *broker.StreamConfig, value string, own bool) (string, bool) {
+	limited := c.RetentionMS > 0 || c.RetentionBytes > 0
+	switch compacted, deletes := strings.Contains(value, "compact"), strings.Contains(value, "delete"); {
+	case c.Keys != broker.KeysLatest && compacted, c.Keys != broker.KeysLatest && !own:
+		return "delete", false
+	case c.Keys == broker.KeysLatest && (!compacted || !deletes && limited):
+		if limited {
+			return "compact,delete", true
+		}
+		return "compact", true
+	}
+	return value, true
+}
+
+// inForce is what holds of a limit, and what would if the documents alone had been heard; known is false of what is no limit, or not in
+// force because the topic is only compacted.
+func inForce(c *broker.StreamConfig, name string) (now, set int64, known bool) {
+	was := *c
+	setRetention(&was)
+	switch name {
+	case "retention.ms":
+		now, set = c.RetentionMS, was.RetentionMS
+	case "retention.bytes":
+		now, set = c.RetentionBytes, was.RetentionBytes
+	case "delete.retention.ms":
+		return c.TombstoneRetentionMS, limitOf(c, name), true
+	case "min.compaction.lag.ms":
+		return c.CompactionLagMS, min(parseNumber(c.Documents[documentPrefix+name]), limitMost), true
+	default:
+		return 0, 0, false
+	}
+	// A document without a limit is of a time when limits were kept and not yet in force: it says what is wanted.
+	_, own := c.Documents[documentPrefix+name]
+	return now, set, now != set && (now != 0 || !own)
 }
 
 // clearTopicConfigs removes all topic configs from a stream's configuration.
@@ -113,6 +208,14 @@ func offsetSpec(stream string, partition int32, timestamp int64) (broker.OffsetS
 		return s, false
 	}
 	return s, true
+}
+
+// truncationPlace is what an offset of DeleteRecords stands for: -1 is the high watermark.
+func truncationPlace(offset int64) broker.Start {
+	if offset == timestampLatest {
+		return broker.Start{Kind: broker.StartLatest}
+	}
+	return broker.Start{Kind: broker.StartOffset, Offset: record.Offset(offset)}
 }
 
 // produceResult is the answer to one appended batch.
