@@ -101,7 +101,7 @@ func (x *Index) waitForRoom() {
 	}
 	x.mu.Unlock()
 	if full && x.opt.Foreground {
-		_, _ = x.writeOldest() // kept in x.pushed
+		_, _ = x.writeOldest() // counted
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -88,8 +89,8 @@ func openBlock(raw []byte, kind uint8, number uint64, off int64) ([]byte, error)
 	if want, got := le.Uint32(trailer[4:]), placedSum(raw[:len(raw)-4], number, off); want != got {
 		return nil, bad(fmt.Sprintf("a block with CRC %08x", want), "%08x", got)
 	}
-	if trailer[0] != 0 {
-		return nil, bad("codec 0", "codec %d, which needs a newer version", trailer[0])
+	if trailer[0] != 0 || !zeros(trailer[2:4]) {
+		return nil, bad("a block without codec", "codec %d, which needs a newer version", trailer[0])
 	}
 	if trailer[1] != kind {
 		return nil, bad(fmt.Sprintf("a block of kind %d", kind), "kind %d", trailer[1])
@@ -125,15 +126,15 @@ func decodeHeader(raw []byte) (fileHeader, error) {
 	if err := checkFrame(raw, headerBytes, fileMagic); err != nil {
 		return h, err
 	}
-	for _, b := range append(append([]byte{}, raw[10:12]...), raw[40:60]...) {
-		if b != 0 {
-			return h, bad("zeros in the reserved bytes of the header", "something a newer version wrote")
-		}
+	if !zeros(raw[10:12]) || !zeros(raw[40:60]) {
+		return h, bad("zeros in the reserved bytes of the header", "something a newer version wrote")
 	}
 	h.blockBytes, h.number = le.Uint32(raw[12:]), le.Uint64(raw[16:])
 	copy(h.lineage[:], raw[24:])
 	return h, nil
 }
+
+func zeros(b []byte) bool { return !slices.ContainsFunc(b, func(b byte) bool { return b != 0 }) }
 
 // checkFrame checks what header and footer have in common: size, magic, sum, version.
 func checkFrame(raw []byte, size int, magic string) error {
@@ -188,6 +189,9 @@ func (f *fileFooter) append(dst []byte) []byte {
 func decodeFooter(raw []byte) (fileFooter, error) {
 	if err := checkFrame(raw, footerBytes, footerMagic); err != nil {
 		return fileFooter{}, err
+	}
+	if !zeros(raw[10:16]) || !zeros(raw[72:124]) {
+		return fileFooter{}, bad("zeros in the reserved bytes of the footer", "something a newer version wrote")
 	}
 	return fileFooter{
 		number: le.Uint64(raw[16:]), directoryOff: int64(le.Uint64(raw[24:])), directoryBytes: le.Uint32(raw[32:]), sections: le.Uint32(raw[36:]),

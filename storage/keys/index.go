@@ -39,7 +39,6 @@ type Index struct {
 	room    sync.Cond // a sealed chunk was written, or the index closes
 	view    *view
 	sealed  []*chunk // wait to be written, oldest first; each with a reference of its own
-	pushed  error    // of the last try to write one
 	next    uint64   // number of the next file
 	swept   uint64   // number of the file that was last looked through for what is gone
 	flushes int64    // chunks written since then

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"errors"
+	"time"
 
 	"leat/internal/clock"
 )
@@ -21,8 +22,12 @@ func (x *Index) signal(which int) {
 	}
 }
 
-// retryMillis is how long a goroutine waits after a failure before it tries again.
-const retryAfter = 500 * 1_000_000 // nanoseconds
+// How long a goroutine waits after a failure before it tries again: twice as long each time.
+const (
+	retryAfter     = 250 * time.Millisecond
+	retryAtMost    = 30 * time.Second
+	retryAtMostAdd = 2 * time.Second // for the goroutine on whom Add may be waiting
+)
 
 // start starts the goroutines.
 func (x *Index) start() {
@@ -34,6 +39,10 @@ func (x *Index) start() {
 // run does a step after another, then waits to be woken.
 func (x *Index) run(which int, step func() (bool, error)) {
 	x.signal(which) // what an earlier run left to do
+	wait, most := retryAfter, retryAtMost
+	if which == wakeWriter {
+		most = retryAtMostAdd
+	}
 	for {
 		select {
 		case <-x.stop:
@@ -46,13 +55,15 @@ func (x *Index) run(which int, step func() (bool, error)) {
 				if errors.Is(err, errStopped) {
 					return
 				}
-				x.log.Error("keys: work in the background failed and is tried again", "dir", x.dir, "error", err)
+				x.log.Error("keys: work in the background failed and is tried again", "dir", x.dir, "again_in", wait, "error", err)
 				select {
 				case <-x.stop:
 					return
-				case <-clock.After(retryAfter):
+				case <-clock.After(wait):
 				}
-				did = true
+				wait, did = min(2*wait, most), true
+			} else {
+				wait = retryAfter
 			}
 		}
 	}

@@ -94,7 +94,7 @@ func decodeManifest(raw []byte) (*manifest, error) {
 	if v := le.Uint16(raw[8:]); v != formatVersion {
 		return nil, fmt.Errorf("%w: version %d, this program knows %d", ErrVersion, v, formatVersion)
 	}
-	if le.Uint16(raw[10:]) != 0 || slices.ContainsFunc(raw[52:64], func(b byte) bool { return b != 0 }) {
+	if le.Uint16(raw[10:]) != 0 || !zeros(raw[52:64]) {
 		return nil, bad("zeros in the reserved bytes", "something a newer version wrote")
 	}
 	m := &manifest{durable: le.Uint64(raw[32:]), next: le.Uint64(raw[40:])}

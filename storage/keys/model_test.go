@@ -282,14 +282,14 @@ func settle(t testing.TB, x *Index) {
 
 // TestModel runs random adds, flushes, merges, drops, crashes and reopenings against the model.
 func TestModel(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 7))
 			fs := memory.New()
 			m := newModel()
 			opt := Options{Foreground: true}
 			x := mustOpen(t, fs, tiny(), opt)
-			for range 1500 {
+			for range 700 {
 				switch n := rng.IntN(200); {
 				case n < 150:
 					add(x, m.frame(rng))
