@@ -29,7 +29,8 @@ const (
 type EventEntry struct {
 	Stream    string
 	Partition record.PartitionID // record.NoPartition: by key, else spread
-	Record    record.Record      // Timestamp 0: now
+	Record    record.Record      // Timestamp 0: now, unless Dated
+	Dated     bool               // the timestamp counts whatever it is
 	Source    string             // with ID, what makes it the same event; ID "" takes part in no dedup
 	ID        string
 	Expect    Expect // on the version of Record.Key
@@ -424,7 +425,7 @@ func (x *eventsCommand) build() error {
 		for k, i := range gr.events {
 			ev := &x.a.Events[i]
 			records[k] = ev.Record
-			if records[k].Timestamp == 0 {
+			if records[k].Timestamp == 0 && !ev.Dated {
 				records[k].Timestamp = x.now
 			}
 			if err := x.use(e, st.Keys, gr.target, i, k, ev); err != nil {

@@ -37,6 +37,7 @@ type problem struct {
 	Title      string          `json:"title"`
 	Status     int             `json:"status"`
 	Detail     string          `json:"detail"`
+	Kind       string          `json:"kind"`
 	Field      string          `json:"field"`
 	Pointer    string          `json:"pointer"`
 	Subject    string          `json:"subject"`

@@ -10,7 +10,7 @@ var streamColumns = []string{"name", "namespace", "partitions", "keys", "events"
 
 func (a *app) streamCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "stream", Short: "Create, list, describe and delete streams", Aliases: []string{"streams"}}
-	cmd.AddCommand(a.streamCreate(), a.streamList(), a.streamDescribe(), a.streamDelete())
+	cmd.AddCommand(a.streamCreate(), a.streamList(), a.streamDescribe(), a.streamDelete(), a.streamExport(), a.streamImport())
 	return cmd
 }
 

@@ -49,6 +49,8 @@ func makeRoutes() []route {
 		{pattern: "/v1/streams/{stream}", methods: []method{{"GET", "get-stream", getStream, false}, {"PUT", "put-stream", putStream, false}, {"DELETE", "delete-stream", deleteStream, false}}},
 		{pattern: "/v1/users", methods: []method{{"GET", "list-users", listUsers, false}}},
 		{pattern: "/v1/users/{name}", methods: []method{{"GET", "get-user", getUser, false}, {"PUT", "put-user", putUser, false}, {"DELETE", "delete-user", deleteUser, false}}},
+		{pattern: "/v1/streams/{stream}/export", methods: []method{{"GET", "export", exportStream, false}}},
+		{pattern: "/v1/streams/{stream}/import", methods: []method{{"POST", "import", importStream, false}}},
 		{pattern: "/v1/audit", methods: []method{{"GET", "audit", audit, false}}},
 		{pattern: "/healthz", methods: []method{{"GET", "healthz", healthz, true}}},
 		{pattern: "/readyz", methods: []method{{"GET", "readyz", readyz, true}}},
