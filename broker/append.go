@@ -127,7 +127,7 @@ const factBytes = 128 // about what facts say of a batch
 // entryBytes is about how much of a frame an entry takes. Keys are counted apart: a compressed batch may hold more of them than it has bytes.
 func entryBytes(e *stream.Entry) int64 {
 	const keyBytes, identityBytes = 16, 24
-	n := batchBytes(e.Batch) + int64(len(e.Keys)*keyBytes+len(e.IDs)*identityBytes)
+	n := batchBytes(e.Batch) + int64(len(e.Encoded.Bytes)+len(e.Keys)*keyBytes+len(e.IDs)*identityBytes)
 	for i := range e.Keys {
 		n += int64(len(e.Keys[i].Key))
 	}
@@ -188,41 +188,56 @@ func (b *Broker) resolveKeys(cmd *shard.Append, e *stream.Entry, n *named) error
 	if st.Keys == stream.KeysOff {
 		return nil
 	}
+	if st.Keys != stream.KeysVersioned {
+		return b.encodeKeys(e, n)
+	}
 	// Copied once for the whole batch: an inflated batch's records are only good during the call.
 	var keys []byte
-	type span struct {
-		index, from, to int
-		tombstone       bool
-	}
-	var spans []span
-	err := record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(i int, r *record.Record) error {
-		if r.Key == nil {
-			if st.Keys == stream.KeysLatest {
-				return fault.New(fault.Invalid, "append", n.name, "record %d has no key; the stream keeps the latest record of each key", i)
-			}
-			return nil
-		}
-		if len(r.Key) > b.cfg.KeyBytesMax {
-			return fault.New(fault.TooLarge, "append", n.name, "the key of record %d has %d bytes; a stream that keeps keys takes %d", i, len(r.Key), b.cfg.KeyBytesMax)
-		}
-		spans = append(spans, span{i, len(keys), len(keys) + len(r.Key), r.Value == nil})
+	var ends []int
+	err := b.eachKey(e, n, func(i int, r *record.Record) error {
 		keys = append(keys, r.Key...)
+		ends = append(ends, len(keys))
+		e.Keys = append(e.Keys, stream.KeyUse{Index: int32(i), Slot: -1, Tombstone: r.Value == nil, Event: -1})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	e.Keys = make([]stream.KeyUse, len(spans))
-	for i, s := range spans {
-		key := keys[s.from:s.to:s.to]
-		e.Keys[i] = stream.KeyUse{Index: int32(s.index), Slot: -1, Key: key, Tombstone: s.tombstone, Event: -1}
-		if st.Keys == stream.KeysVersioned {
-			if e.Keys[i].Slot, err = slot(cmd, pub, e.Stream, key); err != nil {
-				return err
-			}
+	from := 0
+	for i := range e.Keys {
+		key := keys[from:ends[i]:ends[i]]
+		from = ends[i]
+		e.Keys[i].Key = key
+		if e.Keys[i].Slot, err = slot(cmd, pub, e.Stream, key); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// encodeKeys makes the keys' fact, where the stream does not number them.
+func (b *Broker) encodeKeys(e *stream.Entry, n *named) error {
+	const perKey = 24 // a first guess at a key with what stands around it
+	e.Encoded = stream.EncodedKeys{Bytes: make([]byte, 0, perKey*min(int(e.Header.Count), len(e.Batch)))}
+	return b.eachKey(e, n, func(i int, r *record.Record) error {
+		e.Encoded.Add(b.opt.Format, i, r.Key, r.Value == nil)
+		return nil
+	})
+}
+
+// eachKey calls fn for every record of a batch that has a key, and refuses those that must have one and do not.
+func (b *Broker) eachKey(e *stream.Entry, n *named, fn func(i int, r *record.Record) error) error {
+	return record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(i int, r *record.Record) error {
+		switch {
+		case r.Key == nil && e.Mode == stream.KeysLatest:
+			return fault.New(fault.Invalid, "append", n.name, "record %d has no key; the stream keeps the latest record of each key", i)
+		case r.Key == nil:
+			return nil
+		case len(r.Key) > b.cfg.KeyBytesMax:
+			return fault.New(fault.TooLarge, "append", n.name, "the key of record %d has %d bytes; a stream that keeps keys takes %d", i, len(r.Key), b.cfg.KeyBytesMax)
+		}
+		return fn(i, r)
+	})
 }
 
 const slotScanMax = 8 // slots compared one by one before a batch's keys are indexed
@@ -326,7 +341,7 @@ func (p *PendingBatches) collect(o *portion, try int) *portion {
 	rest.command.Origin, rest.command.ResolvedAt = o.command.Origin, p.shard.Published().Seq()
 	for _, e := range o.command.Entries[n:] {
 		named := &named{id: e.Stream, shard: slices.Index(p.b.shards, p.shard)}
-		e.Keys = nil
+		e.Keys, e.Encoded = nil, stream.EncodedKeys{}
 		if err := p.b.resolveKeys(&rest.command, &e, named); err != nil {
 			p.fail(rest, fault.As(err))
 			return nil

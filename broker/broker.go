@@ -18,6 +18,8 @@ import (
 	"leat/broker/stream"
 	"leat/internal/clock"
 	"leat/storage/journal"
+	"leat/storage/keys"
+	"leat/storage/segment"
 	"leat/storage/state"
 )
 
@@ -42,6 +44,10 @@ type Config struct {
 	AuditScanMax       int           `yaml:"audit_scan_max" doc:"appends that one answer of an audit may look at"`
 	RetentionInterval  time.Duration `yaml:"retention_interval" doc:"how often retention is looked at"`
 	UndeleteWindow     time.Duration `yaml:"undelete_window" doc:"how long a deleted stream can be brought back; 0 deletes at once"`
+
+	SegmentWindowBytes     int64         `yaml:"segment_window_bytes" doc:"moved from the journal to segment files at a time, per shard"`
+	SegmentBacklogBytesMax int64         `yaml:"segment_backlog_bytes_max" doc:"waiting to be moved, per shard; beyond it appends are slowed down"`
+	KeepInterval           time.Duration `yaml:"keep_interval" doc:"between looks for segment files to merge or remove"`
 }
 
 // Default returns the limits a node starts with.
@@ -51,6 +57,7 @@ func Default() Config {
 		BatchBytesMax: 1_048_588, RequestEventsMax: 10_000, KeyBytesMax: 32 << 10, StreamsMax: 1_000_000, DefaultPartitions: 1,
 		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000, AuditScanMax: 50_000,
 		RetentionInterval: 30 * time.Second, UndeleteWindow: 24 * time.Hour,
+		SegmentWindowBytes: 512 << 20, SegmentBacklogBytesMax: 4 << 30, KeepInterval: 10 * time.Second,
 	}
 }
 
@@ -76,6 +83,9 @@ func (c *Config) Validate() error {
 		{"audit_scan_max", int64(c.AuditScanMax), 10, 1 << 24},
 		{"retention_interval", int64(c.RetentionInterval), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"undelete_window", int64(c.UndeleteWindow), 0, int64(365 * 24 * time.Hour)},
+		{"segment_window_bytes", c.SegmentWindowBytes, 16 << 10, 64 << 30},
+		{"segment_backlog_bytes_max", c.SegmentBacklogBytesMax, 2 * c.SegmentWindowBytes, 1 << 40},
+		{"keep_interval", int64(c.KeepInterval), int64(10 * time.Millisecond), int64(time.Hour)},
 	} {
 		if x.v < x.min || x.v > x.max {
 			return fmt.Errorf("broker.%s is %d; it must be between %d and %d", x.name, x.v, x.min, x.max)
@@ -91,6 +101,9 @@ const BatchBytesLimit = 12 << 20
 type ShardStore struct {
 	OpenJournal func() (journal.Journal, error)
 	State       state.Store
+	Segments    *segment.Store
+	OpenKeys    func(keys.Options) (*keys.Index, error) // fills in what the broker does not know
+	Archived    func() uint64                           // frames that are in the archive; nil: there is none
 }
 
 // Options are what a broker is assembled from.
@@ -141,7 +154,10 @@ func Open(opt Options) (*Broker, error) {
 	for i, st := range opt.Shards {
 		s, err := shard.Open(shard.Config{
 			ID: uint16(i), Lineage: opt.Lineage, Format: opt.Format, InboxMax: b.cfg.InboxMax, VersionsMax: b.cfg.VersionsMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,
-			Limits: shard.DefaultLimits(), FlushInterval: b.cfg.StateFlushInterval, OpenJournal: st.OpenJournal, Store: st.State,
+			Limits: shard.DefaultLimits(), FlushInterval: b.cfg.StateFlushInterval, OpenJournal: st.OpenJournal, Store: st.State, Segments: st.Segments, OpenKeys: st.OpenKeys,
+			Keep: shard.KeepConfig{
+				WindowBytes: b.cfg.SegmentWindowBytes, BacklogBytesMax: b.cfg.SegmentBacklogBytesMax, Interval: b.cfg.KeepInterval, Archived: st.Archived,
+			},
 			Clock: opt.Clock, Log: opt.Log,
 			OnFrame: func(f *shard.FrameStats) {
 				if opt.OnFrame != nil {

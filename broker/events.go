@@ -314,7 +314,7 @@ func (x *eventsCommand) duplicate(i int, e *EventEntry, n *named) (bool, error) 
 		Position: x.b.position(n.shard, first.Seq, first.Batch, first.Record), AppendTime: first.TimeMS, Duplicate: true,
 	}
 	if key := e.Record.Key; key != nil && n.config.Keys == KeysVersioned {
-		x.results[i].Version, err = x.shard.Published().VersionAt(n.id, key, first.Partition, first.Offset)
+		x.results[i].Version, err = x.shard.Published().VersionAt(n.id, key, shard.At{Seq: first.Seq, Batch: first.Batch, Record: first.Record})
 	}
 	return true, err
 }

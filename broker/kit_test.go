@@ -15,8 +15,11 @@ import (
 	"leat/internal/clock"
 	"leat/storage/journal"
 	journalmem "leat/storage/journal/memory"
+	"leat/storage/keys"
+	"leat/storage/segment"
 	"leat/storage/state"
 	statemem "leat/storage/state/memory"
+	memfs "leat/storage/vfs/memory"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -28,6 +31,7 @@ type house struct {
 	clock    *clock.Manual
 	journals []*journalmem.Store
 	states   []*statemem.Store
+	disks    []*memfs.FS // segment files and key files
 	free     func() (int64, int64)
 	system   bool // keep the system stream
 	format   int  // of the data directory; 0 is the newest
@@ -64,7 +68,7 @@ func newHouse(t *testing.T, shards int, namespace string) *house {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.journals, h.states = append(h.journals, s), append(h.states, statemem.New())
+		h.journals, h.states, h.disks = append(h.journals, s), append(h.states, statemem.New()), append(h.disks, memfs.New())
 	}
 	t.Cleanup(func() {
 		if h.b != nil {
@@ -82,8 +86,15 @@ func (h *house) open() {
 		Config: h.cfg, Lineage: 7, Format: h.format, Cluster: "test", Node: 1, Clock: h.clock, Log: quiet, FreeBytes: h.free, System: h.system,
 	}
 	for i := range h.journals {
+		files, err := segment.Open(h.disks[i], "/segments", segment.Default(), segment.Options{Log: quiet})
+		if err != nil {
+			h.t.Fatal(err)
+		}
 		o.Shards = append(o.Shards, broker.ShardStore{
-			OpenJournal: func() (journal.Journal, error) { return h.journals[i].Open(), nil }, State: h.states[i],
+			OpenJournal: func() (journal.Journal, error) { return h.journals[i].Open(), nil }, State: h.states[i], Segments: files,
+			OpenKeys: func(opt keys.Options) (*keys.Index, error) {
+				return keys.Open(h.disks[i], "/keys", keys.Default(), opt)
+			},
 		})
 	}
 	b, err := broker.Open(o)
@@ -101,6 +112,7 @@ func (h *house) restart() {
 	}
 	for i := range h.states {
 		h.states[i] = h.states[i].Crash()
+		h.disks[i] = h.disks[i].CrashClone(nil, memfs.KeepNone)
 	}
 	h.open()
 }
@@ -112,7 +124,7 @@ func (h *house) forget() {
 		h.t.Fatal(err)
 	}
 	for i := range h.states {
-		h.states[i] = statemem.New()
+		h.states[i], h.disks[i] = statemem.New(), memfs.New()
 	}
 	h.open()
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"math"
-	"slices"
 
 	"leat/broker/fault"
 	"leat/broker/record"
@@ -153,42 +152,122 @@ type keyed struct {
 	stream.HistoryEntry
 }
 
-const keyRecordsMax = 100_000 // of one key, in all streams of a page together
+// keyLane is what one stream has of a key.
+type keyLane struct {
+	from *named
+	walk *shard.KeyHistory // nil: only what is in next
+	next keyed
+	ok   bool
+}
 
-// pageOfKey reads a key's records by the rows that streams keep of keys.
+func (l *keyLane) step() error {
+	l.ok = false
+	if l.walk == nil {
+		return nil
+	}
+	e, ok := l.walk.Next()
+	l.next, l.ok = keyed{l.from, e}, ok
+	return l.walk.Err()
+}
+
+// keyMerge walks the records of a key in several streams in the order of their positions, or backwards.
+type keyMerge struct {
+	lanes    []keyLane
+	backward bool
+}
+
+func (k *keyMerge) close() {
+	for i := range k.lanes {
+		if w := k.lanes[i].walk; w != nil {
+			w.Close()
+		}
+	}
+}
+
+func (k *keyMerge) next() (keyed, bool, error) {
+	best := -1
+	for i := range k.lanes {
+		if l := &k.lanes[i]; l.ok && (best < 0 || (compareKeyed(&l.next, &k.lanes[best].next) < 0) != k.backward) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return keyed{}, false, nil
+	}
+	x := k.lanes[best].next
+	return x, true, k.lanes[best].step()
+}
+
+func compareKeyed(x, y *keyed) int {
+	return cmp.Or(cmp.Compare(x.Seq, y.Seq), cmp.Compare(x.Batch, y.Batch), cmp.Compare(x.Record, y.Record))
+}
+
+// openKey finds a key in all of the merge's streams, from a place on (nil: from the end that comes first).
+func (m *merge) openKey(key []byte, from *shard.At, backward bool) (*keyMerge, error) {
+	k := &keyMerge{backward: backward}
+	for _, n := range m.streams {
+		l := keyLane{from: n}
+		if st, _ := m.pub.Stream(n.id); st.Keys == stream.KeysLatest {
+			e, ok, err := m.pub.Latest(n.id, key, m.upTo)
+			if err != nil {
+				k.close()
+				return nil, err
+			}
+			l.next, l.ok = keyed{n, e}, ok
+		} else {
+			l.walk = m.pub.History(n.id, key, from, backward, m.upTo)
+			if err := l.step(); err != nil {
+				l.walk.Close()
+				k.close()
+				return nil, err
+			}
+		}
+		k.lanes = append(k.lanes, l)
+	}
+	return k, nil
+}
+
+// pageOfKey reads a key's records by the index of keys, which knows them in the order of their positions over all partitions.
 func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 	if err := m.refresh(); err != nil {
 		return Page{}, err
 	}
-	all, err := m.recordsOfKey(q.Key)
+	p := Page{Next: m.edge(q), CaughtUp: true}
+	if q.Backward && q.From.Kind == StartEarliest || !q.Backward && q.From.Kind == StartLatest {
+		return p, nil
+	}
+	from, inside, err := m.startOfKey(q)
 	if err != nil {
 		return Page{}, err
 	}
-	// Positions order records over partitions and streams.
-	slices.SortFunc(all, func(x, y keyed) int {
-		return cmp.Or(cmp.Compare(x.Seq, y.Seq), cmp.Compare(x.Batch, y.Batch), cmp.Compare(x.Record, y.Record))
-	})
-	lo, hi, err := m.rangeOfKey(q, all)
+	k, err := m.openKey(q.Key, from, q.Backward)
 	if err != nil {
 		return Page{}, err
 	}
-	var p Page
-	p.Next, p.CaughtUp = m.edge(q), true
-	step, i := 1, lo
-	if q.Backward {
-		step, i = -1, hi-1
-	}
-	for ; i >= lo && i < hi; i += step {
+	defer k.close()
+	for range m.b.cfg.PageScanMax {
+		x, ok, err := k.next()
+		if err != nil || !ok {
+			return p, err
+		}
 		if p.full(q) {
 			p.CaughtUp = false
-			break
+			return p, nil
 		}
-		d, err := m.readKeyed(&all[i])
-		if fault.Is(err, fault.Trimmed) && m.gone(&all[i]) {
+		before := p.Next
+		p.Next = m.b.position(m.shard, x.Seq, x.Batch, x.Record)
+		if !inside(&x) {
+			continue
+		}
+		d, err := m.readKeyed(&x)
+		if fault.Is(err, fault.NotFound) {
+			continue // compacted away
+		}
+		if fault.Is(err, fault.Trimmed) {
 			// Just now. Nothing is left out between two events of a page: who goes on from its end is told.
 			if len(p.Events) > 0 && !q.Backward {
-				p.CaughtUp = false
-				break
+				p.Next, p.CaughtUp = before, false
+				return p, nil
 			}
 			if q.Backward || q.From.Kind != StartPosition && q.From.Kind != StartOffset {
 				continue
@@ -197,15 +276,14 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 		if err != nil {
 			return Page{}, err
 		}
-		p.Next = d.Position
-		ok, err := q.matches(d)
-		if err != nil {
+		if ok, err = q.matches(d); err != nil {
 			return Page{}, err
 		}
 		if ok {
 			p.add(d)
 		}
 	}
+	p.CaughtUp = false
 	return p, nil
 }
 
@@ -220,96 +298,39 @@ func (m *merge) edge(q *PageRequest) record.Position {
 	return m.b.position(m.shard, m.upTo, math.MaxUint32, math.MaxUint32)
 }
 
-func (m *merge) recordsOfKey(key []byte) ([]keyed, error) {
-	var all []keyed
-	for _, n := range m.streams {
-		st, _ := m.pub.Stream(n.id)
-		if st.Keys == stream.KeysLatest {
-			e, ok, err := m.pub.Latest(n.id, key)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				all = append(all, keyed{n, e})
-			}
-			continue
-		}
-		err := m.pub.History(n.id, key, false, func(e stream.HistoryEntry) bool {
-			if e.Seq <= m.upTo {
-				all = append(all, keyed{n, e})
-			}
-			return len(all) <= keyRecordsMax
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(all) > keyRecordsMax {
-			return nil, fault.New(fault.TooLarge, "read", "key", "the key has more than %d records; read the stream instead", keyRecordsMax)
-		}
-	}
-	return slices.DeleteFunc(all, func(k keyed) bool { return m.gone(&k) }), nil
-}
-
-// gone reports whether a record that a stream knows by its key has been trimmed. Keys are let go of some time after records.
-func (m *merge) gone(k *keyed) bool {
-	part := m.pub.Part(k.from.id, k.Partition)
-	if part == nil {
-		return false // reading it says what has happened
-	}
-	start, _ := part.Ends()
-	return k.Offset < start
-}
-
-// rangeOfKey cuts a key's records, in position order, to what a page may show.
-func (m *merge) rangeOfKey(q *PageRequest, all []keyed) (lo, hi int, err error) {
-	hi = len(all)
-	first := func(past func(*keyed) bool) int { return slices.IndexFunc(all, func(k keyed) bool { return past(&k) }) }
-	var cut int
+// startOfKey returns where a page by key begins, and which records from there on belong to it.
+func (m *merge) startOfKey(q *PageRequest) (from *shard.At, inside func(*keyed) bool, err error) {
+	inside = func(*keyed) bool { return true }
 	switch q.From.Kind {
-	case StartEarliest:
-		if q.Backward {
-			return 0, 0, nil
-		}
-		return 0, hi, nil
-	case StartLatest:
-		if q.Backward {
-			return 0, hi, nil
-		}
-		return hi, hi, nil
+	case StartEarliest, StartLatest:
+		return nil, inside, nil
 	case StartPosition:
 		if err := m.resume(q.From.Position); err != nil {
-			return 0, 0, err
+			return nil, nil, err
 		}
-		cut = first(func(k *keyed) bool {
-			c := m.b.position(m.shard, k.Seq, k.Batch, k.Record).Compare(q.From.Position)
-			return c > 0 || c == 0 && q.Backward
-		})
+		at := q.From.Position
+		// The index says where to begin; records at the position itself were shown by the page before.
+		return &shard.At{Seq: at.Seq, Batch: at.Batch, Record: at.Record}, func(k *keyed) bool {
+			c := m.b.position(m.shard, k.Seq, k.Batch, k.Record).Compare(at)
+			return c != 0 && (c < 0) == q.Backward
+		}, nil
 	case StartOffset:
-		cut = first(func(k *keyed) bool { return k.Offset >= q.From.Offset })
+		return nil, func(k *keyed) bool { return (k.Offset >= q.From.Offset) != q.Backward }, nil
 	case StartTime:
 		if err := m.begin(q.From); err != nil {
-			return 0, 0, err
+			return nil, nil, err
 		}
-		starts := map[keyLane]record.Offset{}
+		type place struct {
+			stream    record.StreamID
+			partition record.PartitionID
+		}
+		starts := map[place]record.Offset{}
 		for i := range m.lanes {
-			starts[keyLane{m.lanes[i].src.Stream, m.lanes[i].src.Partition}] = m.lanes[i].next
+			starts[place{m.lanes[i].src.Stream, m.lanes[i].src.Partition}] = m.lanes[i].next
 		}
-		cut = first(func(k *keyed) bool { return k.Offset >= starts[keyLane{k.from.id, k.Partition}] })
-	default:
-		return 0, 0, fault.New(fault.Unsupported, "read", "from", "events cannot be read from there")
+		return nil, func(k *keyed) bool { return (k.Offset >= starts[place{k.from.id, k.Partition}]) != q.Backward }, nil
 	}
-	if cut < 0 {
-		cut = hi
-	}
-	if q.Backward {
-		return 0, cut, nil
-	}
-	return cut, hi, nil
-}
-
-type keyLane struct {
-	stream    record.StreamID
-	partition record.PartitionID
+	return nil, nil, fault.New(fault.Unsupported, "read", "from", "events cannot be read from there")
 }
 
 func (m *merge) readKeyed(k *keyed) (*Delivered, error) {

@@ -134,7 +134,7 @@ func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) 
 		if start == end {
 			return -1, -1, nil
 		}
-		last, ok, err := pub.Seek(src, func(r *stream.Run) bool { return r.Next >= end })
+		last, ok, err := pub.RunAt(src, end-1)
 		if err != nil || !ok {
 			return -1, -1, err
 		}

@@ -3,6 +3,8 @@ package broker
 import (
 	"sync"
 	"sync/atomic"
+
+	"leat/broker/shard"
 )
 
 // Stats are counters that node exports.
@@ -50,4 +52,22 @@ func (b *Broker) Streams() int {
 	b.names.mu.RLock()
 	defer b.names.mu.RUnlock()
 	return len(b.names.streams)
+}
+
+// KeepStats tells what each shard does to keep events outside its journal.
+func (b *Broker) KeepStats() []shard.KeepStats {
+	out := make([]shard.KeepStats, len(b.shards))
+	for i, s := range b.shards {
+		out[i] = s.KeepStats()
+	}
+	return out
+}
+
+// Holders lists, for each shard, what the journal is still needed for.
+func (b *Broker) Holders() [][]shard.Holder {
+	out := make([][]shard.Holder, len(b.shards))
+	for i, s := range b.shards {
+		out[i] = s.Holders()
+	}
+	return out
 }

@@ -8,6 +8,8 @@ import (
 	"leat/broker"
 	"leat/gateway"
 	"leat/storage/journal/disk"
+	"leat/storage/keys"
+	"leat/storage/segment"
 	"leat/storage/state/pebble"
 )
 
@@ -19,6 +21,8 @@ type Config struct {
 	Broker           broker.Config  // the one way in
 	Journal          disk.Config    // per shard
 	State            pebble.Config  // per shard
+	Segments         segment.Config // per shard
+	Keys             keys.Config    // per shard
 	Listeners        gateway.Config // limits of each listener
 	TLS              TLSConfig      // of every listener
 	Gateways         map[string]any // by protocol: pointer to the gateway's own Config
@@ -41,7 +45,7 @@ const (
 func DefaultConfig(protocols []Protocol) *Config {
 	c := &Config{
 		Shards: 1, DiskReserveBytes: 256 << 20, GCHeadroomBytes: 64 << 20, Broker: broker.Default(), Journal: disk.Default(), State: pebble.Default(),
-		Listeners: gateway.Default(), Gateways: map[string]any{},
+		Segments: segment.Default(), Keys: keys.Default(), Listeners: gateway.Default(), Gateways: map[string]any{},
 	}
 	for _, p := range protocols {
 		if p.Config != nil {
@@ -70,7 +74,7 @@ func (c *Config) Validate() error {
 	if c.TLS.ClientCAFile != "" && c.TLS.CertFile == "" {
 		return fmt.Errorf("config: tls.client_ca_file needs cert_file and key_file")
 	}
-	rooms := map[string]any{"broker": &c.Broker, "journal": &c.Journal, "state": &c.State, "listeners": &c.Listeners}
+	rooms := map[string]any{"broker": &c.Broker, "journal": &c.Journal, "state": &c.State, "segments": &c.Segments, "keys": &c.Keys, "listeners": &c.Listeners}
 	for name, g := range c.Gateways {
 		rooms["gateways."+name] = g
 	}

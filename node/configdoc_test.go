@@ -25,6 +25,7 @@ const reference = "../docs/operate/config.md"
 // rooms are the sections of the configuration and the sources that their comments are taken from.
 var rooms = []struct{ section, file string }{
 	{"", "config.go"}, {"broker", "../broker/broker.go"}, {"journal", "../storage/journal/disk/config.go"}, {"state", "../storage/state/pebble/config.go"},
+	{"segments", "../storage/segment/config.go"}, {"keys", "../storage/keys/config.go"},
 	{"listeners", "../gateway/config.go"}, {"tls", "config.go"}, {"gateways.http", "../gateway/http/config.go"}, {"gateways.kafka", "../gateway/kafka/config.go"},
 }
 

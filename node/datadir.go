@@ -14,8 +14,12 @@ import (
 	"leat/storage/vfs"
 )
 
-// DirectoryFormat is the version of the layout of a data directory.
-const DirectoryFormat = 1
+// DirectoryFormat is the newest version of the layout of a data directory: what new ones have. FormatOldest is the oldest that opens. What an
+// older one leaves out is in docs/formats/README.md; it stays at its version until somebody finalizes it.
+const (
+	DirectoryFormat = 2
+	FormatOldest    = 1
+)
 
 const identityFile = "leat.json"
 
@@ -61,8 +65,8 @@ func openDirectory(fsys vfs.FS, dir string, shards int) (Identity, io.Closer, er
 	switch {
 	case err != nil:
 		err = fmt.Errorf("data directory %s: %w", dir, err)
-	case id.Format != DirectoryFormat:
-		err = fmt.Errorf("data directory %s has format %d; this version of Leat opens format %d", dir, id.Format, DirectoryFormat)
+	case id.Format < FormatOldest || id.Format > DirectoryFormat:
+		err = fmt.Errorf("data directory %s has format %d; this version of Leat opens formats %d to %d", dir, id.Format, FormatOldest, DirectoryFormat)
 	case id.Shards < 1 || id.Shards > ShardsMax:
 		err = fmt.Errorf("data directory %s: %s says %d shards", dir, identityFile, id.Shards)
 	case id.Short() == 0:

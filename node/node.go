@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path"
 	"slices"
 	"sync"
 	"time"
@@ -17,11 +16,7 @@ import (
 	"leat/gateway"
 	"leat/internal/clock"
 	"leat/internal/tlsreload"
-	"leat/storage/journal"
 	"leat/storage/journal/disk"
-	memjournal "leat/storage/journal/memory"
-	memstate "leat/storage/state/memory"
-	"leat/storage/state/pebble"
 	osfs "leat/storage/vfs/os"
 )
 
@@ -125,20 +120,18 @@ func (n *Node) open() error {
 	if n.opt.Data == "" {
 		n.Identity = newIdentity(n.cfg.Shards)
 		for range n.cfg.Shards {
-			js, err := memjournal.NewStore(memjournal.Default())
+			st, err := n.memoryStores()
 			if err != nil {
 				return err
 			}
-			bo.Shards = append(bo.Shards, broker.ShardStore{
-				OpenJournal: func() (journal.Journal, error) { return js.Open(), nil }, State: memstate.New(),
-			})
+			bo.Shards = append(bo.Shards, st)
 		}
 	} else {
 		if err := n.openDisk(&bo); err != nil {
 			return err
 		}
 	}
-	bo.Lineage, bo.Cluster, bo.Node = n.Identity.Short(), n.Identity.Lineage, n.Identity.Node
+	bo.Format, bo.Lineage, bo.Cluster, bo.Node = n.Identity.Format, n.Identity.Short(), n.Identity.Lineage, n.Identity.Node
 	var err error
 	n.Broker, err = broker.Open(bo)
 	return err
@@ -152,24 +145,11 @@ func (n *Node) openDisk(bo *broker.Options) error {
 	}
 	n.journals.disk = make([]*disk.Journal, n.Identity.Shards)
 	for i := range n.Identity.Shards {
-		dir := path.Join(n.opt.Data, fmt.Sprintf("shard-%d", i))
-		if err := fsys.MkdirAll(dir); err != nil {
-			return err
-		}
-		pc := n.cfg.State
-		pc.Log = n.log
-		st, err := pebble.Open(path.Join(dir, "state"), pc)
+		st, err := n.diskStores(fsys, i)
 		if err != nil {
 			return fmt.Errorf("shard %d: %w", i, err)
 		}
-		bo.Shards = append(bo.Shards, broker.ShardStore{State: st, OpenJournal: func() (journal.Journal, error) {
-			j, err := disk.Open(fsys, path.Join(dir, "journal"), n.cfg.Journal, disk.Options{Log: n.log, OnSync: n.metrics.synced})
-			if err != nil {
-				return nil, err
-			}
-			n.journals.set(i, j)
-			return j, nil
-		}})
+		bo.Shards = append(bo.Shards, st)
 	}
 	reserve := n.cfg.DiskReserveBytes
 	bo.FreeBytes = func() (int64, int64) {

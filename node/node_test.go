@@ -67,7 +67,7 @@ func TestOpen_OneProcessAtATimeAndOneIdentityForEver(t *testing.T) {
 func TestOpen_RefusesWhatIsNotItsOwn(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"does not write into": {"holiday.jpg": "x"},
-		"format 2":            {"leat.json": `{"format":2,"lineage":"AAAAAAAAAAAAAAAAAAAAAA","node":1,"shards":1}`},
+		"format 9":            {"leat.json": `{"format":9,"lineage":"AAAAAAAAAAAAAAAAAAAAAA","node":1,"shards":1}`},
 		"cannot be read":      {"leat.json": `{`},
 		"lineage":             {"leat.json": `{"format":1,"lineage":"short","node":1,"shards":1}`},
 		"shards":              {"leat.json": `{"format":1,"lineage":"AQEBAQEBAQEBAQEBAQEBAQ","node":1,"shards":0}`},

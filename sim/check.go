@@ -14,6 +14,7 @@ import (
 	"leat/storage/state"
 	statemem "leat/storage/state/memory"
 	"leat/storage/vfs/faulty"
+	"leat/storage/vfs/memory"
 )
 
 // release is the moment at which the shard answers: from here on success is a promise.
@@ -345,22 +346,23 @@ func (w *World) checkKeys(when string, all []placed) {
 		rows, s := byKey[k], w.names[uint32(k.stream)]
 		switch s.keys {
 		case stream.KeysLatest:
-			e, ok, err := pub.Latest(k.stream, []byte(k.key))
+			e, ok, err := pub.Latest(k.stream, []byte(k.key), pub.Seq())
 			if last := rows[len(rows)-1]; err != nil || !ok || e.Offset != last.offset || e.Partition != last.partition {
 				w.failf("%s: the latest of %v is %+v, %v, %v; expected offset %d", when, k, e, ok, err, last.offset)
 			}
 		case stream.KeysHistory, stream.KeysVersioned:
 			n := 0
-			err := pub.History(k.stream, []byte(k.key), false, func(e stream.HistoryEntry) bool {
+			h := pub.History(k.stream, []byte(k.key), nil, false, pub.Seq())
+			for e, ok := h.Next(); ok && w.err == nil; e, ok = h.Next() {
 				if n >= len(rows) || e.Offset != rows[n].offset || e.Version != 0 && e.Version != uint64(n+1) {
 					w.failf("%s: history of %v: entry %d is %+v", when, k, n, e)
 				}
 				n++
-				return w.err == nil
-			})
-			if err != nil || n != len(rows) {
+			}
+			if err := h.Err(); err != nil || n != len(rows) {
 				w.failf("%s: history of %v has %d entries of %d: %v", when, k, n, len(rows), err)
 			}
+			h.Close()
 			v, err := pub.Version(pub.Fingerprint(k.stream, []byte(k.key)), k.stream, []byte(k.key))
 			if s.keys == stream.KeysVersioned && (err != nil || v != uint64(len(rows))) {
 				w.failf("%s: version of %v is %d, %v; it has %d records", when, k, v, err, len(rows))
@@ -379,8 +381,17 @@ func (w *World) checkFold(when string) {
 	if len(w.written) > 0 || w.err != nil {
 		return // the journal is ahead of what is published
 	}
+	if w.files.Through() > 0 {
+		return // the journal does not hold everything any more
+	}
 	fresh := statemem.New()
-	again, err := shard.OpenStepper(w.config(fresh, func() (journal.Journal, error) { return lent{w.journal}, nil }))
+	files, index, err := openFiles(memory.New())
+	if err != nil {
+		w.failf("%s: %v", when, err)
+		return
+	}
+	defer files.Close()
+	again, err := shard.OpenStepper(w.config(fresh, files, index, func() (journal.Journal, error) { return lent{w.journal}, nil }))
 	if err != nil {
 		w.failf("%s: folding the journal again: %v", when, err)
 		return
@@ -444,6 +455,9 @@ func (w *World) hash() {
 	}
 	var parts [][]byte
 	for _, r := range rows(w.store, true) {
+		if w.dice.window > 0 && r.key[0] == state.PrefixRun {
+			continue // rows of what has moved to segment files may come back with a crash, and go again
+		}
 		parts = append(parts, r.key, r.value)
 	}
 	h := hashOf(parts...)

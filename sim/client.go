@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 
 	"leat/broker/catalog"
+	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/shard"
 	"leat/broker/stream"
@@ -150,11 +151,7 @@ func (c *client) want() *op {
 		}
 		o.atomic = true
 		o.parts = []part{c.partOf(o, s, 0, 1, true)}
-		pub, key := w.node.Published(), []byte(o.parts[0].keys[0])
-		v, err := pub.Version(pub.Fingerprint(s.id, key), s.id, key)
-		if err != nil {
-			w.failf("version of a key: %v", err)
-		}
+		v := w.version(s.id, o.parts[0].keys[0])
 		switch {
 		case w.rng.IntN(8) == 0:
 			o.expect = stream.Expect{Kind: stream.ExpectVersion, Version: v + uint64(w.rng.IntN(3))}
@@ -327,13 +324,22 @@ func (c *client) slot(cmd *shard.Append, id record.StreamID, key string) int32 {
 			return int32(i)
 		}
 	}
-	pub := c.w.node.Published()
-	v, err := pub.Version(pub.Fingerprint(id, []byte(key)), id, []byte(key))
-	if err != nil {
-		c.w.failf("version of a key: %v", err)
-	}
-	cmd.Slots = append(cmd.Slots, stream.Slot{Stream: id, Key: []byte(key), Version: v})
+	cmd.Slots = append(cmd.Slots, stream.Slot{Stream: id, Key: []byte(key), Version: c.w.version(id, key)})
 	return int32(len(cmd.Slots) - 1)
+}
+
+// version looks a key up. Where that needs the disk and it fails, the client asks again when it does not.
+func (w *World) version(id record.StreamID, key string) uint64 {
+	pub := w.node.Published()
+	v, err := pub.Version(pub.Fingerprint(id, []byte(key)), id, []byte(key))
+	if fault.Is(err, fault.Unavailable) {
+		w.fs.SetRule(nil)
+		v, err = pub.Version(pub.Fingerprint(id, []byte(key)), id, []byte(key))
+	}
+	if err != nil {
+		w.failf("version of a key: %v", err)
+	}
+	return v
 }
 
 func (c *client) batch(o *op, p *part) []byte {

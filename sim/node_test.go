@@ -30,10 +30,15 @@ func openBroker(fs vfs.FS, st state.Store) (*broker.Broker, error) {
 	cfg.FileBytes, cfg.FrameBytesMax, cfg.RingBytes, cfg.IdleSeal = 256<<10, 64<<10, 0, time.Millisecond
 	c := broker.Default()
 	c.HotTailBytes = 0 // every read goes to the disk
+	c.SegmentWindowBytes, c.SegmentBacklogBytesMax, c.KeepInterval = 64<<10, 1<<30, 20*time.Millisecond
+	files, index, err := openFiles(fs)
+	if err != nil {
+		return nil, err
+	}
 	return broker.Open(broker.Options{
 		Config: c, Lineage: lineage, Cluster: "sim", Clock: clock.Real, Log: quiet,
 		Shards: []broker.ShardStore{{
-			OpenJournal: func() (journal.Journal, error) { return disk.Open(fs, "/journal", cfg, disk.Options{Log: quiet}) }, State: st,
+			OpenJournal: func() (journal.Journal, error) { return disk.Open(fs, "/journal", cfg, disk.Options{Log: quiet}) }, State: st, Segments: files, OpenKeys: index,
 		}},
 	})
 }

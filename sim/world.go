@@ -14,6 +14,8 @@ import (
 	"leat/internal/clock"
 	"leat/storage/journal"
 	"leat/storage/journal/disk"
+	"leat/storage/keys"
+	"leat/storage/segment"
 	"leat/storage/state"
 	statemem "leat/storage/state/memory"
 	"leat/storage/vfs"
@@ -43,6 +45,7 @@ type World struct {
 	store   *statemem.Store
 	node    *shard.Stepper // nil while it is down
 	journal *disk.Journal
+	files   *segment.Store
 	opens   int
 
 	waiting []*attempt            // sent, not yet judged
@@ -202,14 +205,15 @@ func (w *World) openJournal(fs vfs.FS) (journal.Journal, error) {
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-func (w *World) config(st state.Store, open func() (journal.Journal, error)) shard.Config {
+func (w *World) config(st state.Store, files *segment.Store, index func(keys.Options) (*keys.Index, error), open func() (journal.Journal, error)) shard.Config {
 	lim := shard.Limits{FrameBytesMax: 8 << 10, FrameCommandsMax: 16, OverlayFrames: 64, OverlayRowsMax: 10_000}
 	if w.dice.small {
 		lim = shard.Limits{FrameBytesMax: 1 << 10, FrameCommandsMax: 3, OverlayFrames: 3, OverlayRowsMax: 12}
 	}
 	return shard.Config{
 		ID: 0, Lineage: lineage, InboxMax: 16, HotTailBytes: w.dice.hot, DedupWindow: dedupWindow, Limits: lim,
-		OpenJournal: open, Store: st, Clock: w.clock, Log: quiet,
+		OpenJournal: open, Store: st, Segments: files, OpenKeys: index, Clock: w.clock, Log: quiet,
+		Keep: shard.KeepConfig{WindowBytes: w.dice.window, BacklogBytesMax: 1 << 30, Unpaced: true},
 	}
 }
 
@@ -225,7 +229,14 @@ func (w *World) boot() {
 	if w.opens > openTries/2 {
 		w.fs.SetRule(nil)
 	}
-	node, err := shard.OpenStepper(w.config(w.store, func() (journal.Journal, error) { return w.openJournal(w.fs) }))
+	var node *shard.Stepper
+	files, index, err := openFiles(w.fs)
+	if err == nil {
+		w.files = files
+		if node, err = shard.OpenStepper(w.config(w.store, files, index, func() (journal.Journal, error) { return w.openJournal(w.fs) })); err != nil {
+			err = errors.Join(err, files.Close())
+		}
+	}
 	if err != nil {
 		w.tracef("open failed: %v", err)
 		var ce *journal.CorruptError
@@ -238,6 +249,24 @@ func (w *World) boot() {
 	w.node = node
 	w.tracef("open at seq %d", node.Published().Seq())
 	w.checkStored("after open")
+}
+
+// openFiles opens segment files and says how key files are opened: both small enough that a run goes through many of them.
+func openFiles(fs vfs.FS) (*segment.Store, func(keys.Options) (*keys.Index, error), error) {
+	sc, kc := segment.Default(), keys.Default()
+	sc.OwnBytesMin, sc.BlockBytes = 8<<10, 1<<10
+	kc.ChunkBytes, kc.BlockBytes, kc.FanIn = 16<<10, 1<<10, 3
+	files, err := segment.Open(fs, "/segments", sc, segment.Options{Log: quiet})
+	return files, func(opt keys.Options) (*keys.Index, error) {
+		opt.Log, opt.Foreground = quiet, true
+		return keys.Open(fs, "/keys", kc, opt)
+	}, err
+}
+
+// keep lets the shard move events to segment files, merge and let go.
+func (w *World) keep() {
+	did, err := w.node.Keep()
+	w.tracef("keep: %t, %v", did, err)
 }
 
 // step does one thing.
@@ -275,8 +304,10 @@ func (w *World) step() {
 		w.clock.Advance(time.Duration(w.rng.IntN(20_000)) * time.Millisecond)
 	case n < 95:
 		w.read()
-	case n < 97:
+	case n < 96:
 		w.flush()
+	case n < 98:
+		w.keep()
 	case n < 99:
 		w.background()
 	default:

@@ -142,6 +142,7 @@ func (s *Shard) writeFrame(p *pipeline, f *Frame) {
 	case p.writeErr != nil:
 		f.failed = errNotTried
 	case !f.Empty():
+		s.keeper.admit()
 		place, err := p.journal.Append(journal.Frame{Seq: journal.Seq(f.Seq), Facts: f.Facts, Data: f.Data})
 		if err != nil {
 			p.writeErr, f.failed = err, err
@@ -175,6 +176,7 @@ func (s *Shard) showFrame(p *pipeline, f *Frame) {
 			p.failed = append(p.failed, f)
 			return
 		}
+		s.keeper.published(int64(len(f.Facts)) + f.DataBytes)
 	}
 	f.Stamps.Published = clock.Now()
 	for _, r := range f.Requests {

@@ -12,6 +12,8 @@ import (
 	"leat/broker/record"
 	"leat/broker/stream"
 	"leat/storage/journal"
+	"leat/storage/keys"
+	"leat/storage/segment"
 	"leat/storage/state"
 )
 
@@ -21,18 +23,23 @@ import (
 // A frame becomes visible in this order, so that nobody sees an end without the rows below it, or one partition of a frame and then,
 // further on by position, not the other:
 //
-//	rows applied ── catalog ── ends and hot tails of all partitions ── seq ── watches fire ── replies
+//	rows applied ── keys ── catalog ── ends and hot tails of all partitions ── seq ── watches fire ── replies
 //
 // A reader that merges partitions by position reads Seq first and takes only batches up to it.
 type Published struct {
-	folder  *stream.Folder
-	store   state.Store
-	journal atomic.Pointer[journal.Journal]
-	seq     atomic.Uint64
-	seen    *identities
-	recent  versions
-	tail    tail
-	onNames func([]catalog.Name) // names that a frame changed
+	folder   *stream.Folder
+	store    state.Store
+	storeMu  sync.Mutex // around store.Apply: frames by whoever publishes, removed rows by the keeper
+	segments *segment.Store
+	keys     *keys.Index
+	keyed    uint64 // keys of frames up to here are in the index
+	keyEntry keys.Entry
+	journal  atomic.Pointer[journal.Journal]
+	seq      atomic.Uint64
+	seen     *identities
+	recent   versions
+	tail     tail
+	onNames  func([]catalog.Name) // names that a frame changed
 
 	mu      sync.RWMutex
 	names   *catalog.State
@@ -51,7 +58,8 @@ type view struct {
 	parts     []*Part
 }
 
-func openPublished(st state.Store, hotTailBytes, windowMS int64, versionsMax int, onNames func([]catalog.Name)) (*Published, error) {
+func openPublished(cfg *Config) (*Published, error) {
+	st := cfg.Store
 	s, err := stream.Load(st)
 	if err != nil {
 		return nil, err
@@ -61,16 +69,22 @@ func openPublished(st state.Store, hotTailBytes, windowMS int64, versionsMax int
 		return nil, err
 	}
 	p := &Published{
-		folder: stream.NewFolder(s), store: st, names: names, streams: map[record.StreamID]*view{}, tail: tail{max: hotTailBytes}, onNames: onNames,
+		folder: stream.NewFolder(s), store: st, segments: cfg.Segments,
+		names: names, streams: map[record.StreamID]*view{}, tail: tail{max: cfg.HotTailBytes}, onNames: cfg.OnNames,
 	}
+	p.folder.OnKey = p.addKey
 	for id, x := range s.Streams {
 		p.refreshView(id, x)
 	}
 	p.seq.Store(st.Applied().Seq)
-	p.recent.init(versionsMax)
-	if p.seen, err = loadIdentities(st, windowMS); err != nil {
+	p.recent.init(cfg.VersionsMax)
+	if p.seen, err = loadIdentities(st, cfg.DedupWindow.Milliseconds()); err != nil {
 		return nil, err
 	}
+	if p.keys, err = cfg.OpenKeys(keys.Options{Keep: p.keepKeys}); err != nil {
+		return nil, err
+	}
+	p.keyed = p.keys.Durable()
 	return p, nil
 }
 
@@ -109,8 +123,18 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	p.seen.advance(p.folder, h.TimeMS)
 	p.folder.End()
 	p.dropViews() // before their rows go: who finds no row can tell a deleted stream from a damaged one
-	if err := p.store.Apply(rows, state.Mark{Seq: seq, Place: place}); err != nil {
+	p.storeMu.Lock()
+	err = p.store.Apply(rows, state.Mark{Seq: seq, Place: place})
+	p.storeMu.Unlock()
+	if err != nil {
 		return fmt.Errorf("frame %d: write rows: %w", seq, err)
+	}
+	if seq > p.keyed {
+		for _, id := range p.folder.Dropped {
+			p.keys.DropStream(uint32(id)) // what is dropped in a replay below this, merges leave out because there is no such stream
+		}
+		p.keys.Through(seq)
+		p.keyed = seq
 	}
 	p.seen.add(h.TimeMS, p.folder.Identities)
 	for i := range p.folder.Versions {
@@ -335,67 +359,12 @@ func (p *Published) versionRow(id record.StreamID, key []byte) (uint64, error) {
 // countHistory numbers a key that was kept before its stream numbered keys. The number is recorded as a fact with the next event of the
 // key, and counts no more from then on.
 func (p *Published) countHistory(id record.StreamID, key []byte) (n uint64, err error) {
-	err = p.History(id, key, false, func(stream.HistoryEntry) bool { n++; return true })
-	return n, err
-}
-
-// History walks the records of a key in order of partition and offset, or backwards, until fn returns false.
-func (p *Published) History(id record.StreamID, key []byte, backward bool, fn func(stream.HistoryEntry) bool) error {
-	lo := stream.HistoryKey(id, key)
-	hi := state.After(lo)
-	it, err := p.store.Iter(lo, hi)
-	if err != nil {
-		return err
+	h := p.History(id, key, nil, false, p.Seq())
+	defer h.Close()
+	for _, ok := h.Next(); ok; _, ok = h.Next() {
+		n++
 	}
-	defer it.Close()
-	var ok bool
-	if backward {
-		ok = it.SeekLT(hi)
-	} else {
-		ok = it.SeekGE(lo)
-	}
-	for ok {
-		e, err := stream.ReadHistory(it.Key(), it.Value(), len(lo))
-		if err != nil {
-			return err
-		}
-		if !fn(e) {
-			break
-		}
-		if backward {
-			ok = it.Prev()
-		} else {
-			ok = it.Next()
-		}
-	}
-	return it.Err()
-}
-
-// VersionAt returns the version that the record at an offset gave to its key; 0 where the stream keeps none, or it is no record of that key.
-func (p *Published) VersionAt(id record.StreamID, key []byte, at record.PartitionID, offset record.Offset) (uint64, error) {
-	row := stream.HistoryRow(id, key, at, offset)
-	v, err := p.store.Get(row)
-	if errors.Is(err, state.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	e, err := stream.ReadHistory(row, v, len(stream.HistoryKey(id, key)))
-	return e.Version, err
-}
-
-// Latest returns the last record of a key in a stream that keeps only that; false when there is none.
-func (p *Published) Latest(id record.StreamID, key []byte) (stream.HistoryEntry, bool, error) {
-	v, err := p.store.Get(stream.LatestKey(id, key))
-	if errors.Is(err, state.ErrNotFound) {
-		return stream.HistoryEntry{}, false, nil
-	}
-	if err != nil {
-		return stream.HistoryEntry{}, false, err
-	}
-	e, err := stream.ReadLatest(v)
-	return e, err == nil, err
+	return n, h.Err()
 }
 
 // Identity returns the record that an identity was first seen with, within the window before nowMS.

@@ -8,7 +8,7 @@ import (
 	"leat/broker/record"
 	"leat/broker/stream"
 	"leat/storage/journal"
-	"leat/storage/state"
+	"leat/storage/segment"
 )
 
 // Source is one partition as a reader addresses it.
@@ -61,56 +61,105 @@ func outside(from, start, end record.Offset) error {
 	return fault.New(fault.Invalid, "read", "", "offset %d is past the end, which is %d", from, end).Because(fault.ReasonOffset).With(end)
 }
 
-// readCold walks the runs from the one that holds from.
+// readCold reads from segment files, or from the journal what is not there yet. What is read may move from the one to the other meanwhile:
+// then the journal says that it is gone, and the files have it.
 func (p *Published) readCold(dst []*Batch, src Source, from, end record.Offset, maxBytes int, upTo uint64) ([]*Batch, error) {
-	lo := stream.PartitionKey(state.PrefixRun, src.Stream, src.Partition)
-	it, err := p.store.Iter(lo, state.After(lo))
-	if err != nil {
-		return dst, err
-	}
-	defer it.Close()
-	size := 0
-	for ok := it.SeekLT(stream.RunKey(src.Stream, src.Partition, from+1)); ok; ok = it.Next() {
-		run, err := stream.ReadRun(it.Key(), it.Value())
+	for range readMovedMax {
+		l, err := p.locate(src)
 		if err != nil {
-			return dst, corrupt(err)
+			return dst, err
 		}
-		if run.Base >= end || run.Seq > upTo {
-			break
+		got, err := p.readFrom(l, dst, from, end, maxBytes, upTo)
+		l.close()
+		if !errors.Is(err, journal.ErrTrimmed) {
+			return got, err
 		}
-		if size > 0 && size >= maxBytes {
+	}
+	return dst, fault.New(fault.Trimmed, "read", "", "offset %d has been let go of", from).Because(fault.ReasonOffset)
+}
+
+const readMovedMax = 100 // moves of what is being read before it is called gone; each takes a whole window of appends
+
+// readFrom walks the runs from the one that holds from. What is read before an error is handed out, unless it is nothing.
+func (p *Published) readFrom(l *locator, dst []*Batch, from, end record.Offset, maxBytes int, upTo uint64) ([]*Batch, error) {
+	size, none := 0, len(dst)
+	var err error
+	for ok := l.seek(from); ok && err == nil; ok = l.next() {
+		if l.run.Base >= end || l.run.Seq > upTo || size > 0 && size >= maxBytes {
 			break
 		}
 		n := len(dst)
-		if dst, err = p.readRun(dst, &run, from, maxBytes-size); err != nil {
-			return dst[:n], err
+		if l.inFile {
+			dst, err = l.readSome(dst, from, end, maxBytes-size, upTo)
+		} else {
+			dst, err = p.readRun(l, dst, from, maxBytes-size)
 		}
 		for _, b := range dst[n:] {
 			size += len(b.Raw)
 		}
-		if n == len(dst) || dst[len(dst)-1].Next < run.Next {
+		if n == len(dst) || dst[len(dst)-1].Next < l.run.Next {
 			break // the rest of the run did not fit
 		}
 	}
-	return dst, it.Err()
+	if len(dst) > none {
+		return dst, nil // whoever reads on meets the error again
+	}
+	if err == nil && l.err != nil {
+		err = damaged(l.err)
+	}
+	return dst, err
 }
 
-// readRun reads one run and checks every batch of it: nothing that was altered is handed out.
-func (p *Published) readRun(dst []*Batch, run *stream.Run, from record.Offset, room int) ([]*Batch, error) {
+// readSome reads neighbouring runs of a file with one call, from the one that l stands on; l then stands on the last one read.
+func (l *locator) readSome(dst []*Batch, from, end record.Offset, room int, upTo uint64) ([]*Batch, error) {
+	room = min(max(room, int(l.run.Bytes)), readSomeMax)
+	size, full := 0, false
+	var failed error
+	_, err := l.cold.ReadSome(make([]byte, 0, max(room, int(l.run.Bytes))), room, uint64(end), func(r *segment.Run, data []byte) {
+		if full = full || failed != nil || r.Seq > upTo; full {
+			return
+		}
+		run, n := fileRun(r), len(dst)
+		if dst, failed = unpackRun(dst, &run, data, from, room-size); failed != nil {
+			return
+		}
+		for _, b := range dst[n:] {
+			size += len(b.Raw)
+		}
+		full = n == len(dst) || dst[len(dst)-1].Next < run.Next
+	})
+	if err != nil {
+		failed = errors.Join(failed, damaged(err))
+	}
+	l.atFile()
+	return dst, failed
+}
+
+const readSomeMax = 8 << 20 // read from a file at once
+
+// readRun reads the run in the journal that l stands on. journal.ErrTrimmed: it has moved to a file since l was opened.
+func (p *Published) readRun(l *locator, dst []*Batch, from record.Offset, room int) ([]*Batch, error) {
+	run := &l.run
 	if run.Bytes <= 0 || run.Bytes > runReadMax {
 		return dst, corrupt(fmt.Errorf("run of %d bytes", run.Bytes))
 	}
 	buf := make([]byte, run.Bytes)
 	j := *p.journal.Load()
-	if err := j.ReadAt(journal.Place(run.Place), run.Off, buf); err != nil {
-		if errors.Is(err, journal.ErrClosed) {
-			return dst, fault.New(fault.Unavailable, "read", "", "the shard is being recovered or stopped").From(err)
-		}
-		if errors.Is(err, journal.ErrTrimmed) {
-			return dst, fault.New(fault.Trimmed, "read", "", "offset %d has been let go of", from).Because(fault.ReasonOffset).From(err)
-		}
+	switch err := j.ReadAt(journal.Place(run.Place), run.Off, buf); {
+	case err == nil:
+		return unpackRun(dst, run, buf, from, room)
+	case errors.Is(err, journal.ErrClosed):
+		return dst, fault.New(fault.Unavailable, "read", "", "the shard is being recovered or stopped").From(err)
+	case errors.Is(err, journal.ErrTrimmed):
+		return dst, err
+	default:
 		return dst, corrupt(err)
 	}
+}
+
+// unpackRun appends the batches of a run, from the one that holds from on and as far as there is room, but at least one. Each is checked to be
+// what was stored there.
+func unpackRun(dst []*Batch, run *stream.Run, buf []byte, from record.Offset, room int) ([]*Batch, error) {
 	base, first, size := run.Base, len(dst), 0
 	for i := uint32(0); len(buf) > 0; i++ {
 		h, err := record.ParseBatchHeader(buf)
@@ -143,41 +192,62 @@ func corrupt(err error) error {
 	return fault.New(fault.Corrupt, "read", "", "stored data is damaged; run `leat journal check`").From(err)
 }
 
-// Seek finds, by halving, the first run for which past is true; past must be false up to some run and true after it. It returns false
-// when there is none. Runs are asked for by offset, so this costs about as many look-ups as the partition's size in records has bits.
+// damaged is what a reader is told when segment files, or what finds runs in them and in the journal, do not answer.
+func damaged(err error) error {
+	var f *fault.Error
+	var c *segment.CorruptError
+	switch {
+	case errors.As(err, &f):
+		return err
+	case errors.As(err, &c):
+		return fault.New(fault.Corrupt, "read", "", "stored data is damaged; run `leat stream verify`").From(err)
+	case errors.Is(err, segment.ErrClosed):
+		return fault.New(fault.Unavailable, "read", "", "the shard is being stopped").From(err)
+	default:
+		return fault.New(fault.Unavailable, "read", "", "stored data cannot be read now").From(err)
+	}
+}
+
+// Seek finds the first run for which past is true; past must be false up to some run and true after it. It returns false when there is none. A
+// run of which the first records were trimmed begins behind them.
 func (p *Published) Seek(src Source, past func(*stream.Run) bool) (stream.Run, bool, error) {
-	lo := stream.PartitionKey(state.PrefixRun, src.Stream, src.Partition)
-	it, err := p.store.Iter(lo, state.After(lo))
+	l, err := p.locate(src)
 	if err != nil {
 		return stream.Run{}, false, err
 	}
-	defer it.Close()
-	left, right := src.Part.Ends()
-	var found stream.Run
-	ok := false
-	for left < right {
-		mid := left + (right-left)/2
-		if !it.SeekLT(stream.RunKey(src.Stream, src.Partition, mid+1)) {
-			left = mid + 1 // nothing holds mid: it was trimmed
-			continue
+	defer l.close()
+	start, end := src.Part.Ends()
+	if !l.search(start, end, past) {
+		if l.err != nil {
+			return stream.Run{}, false, damaged(l.err)
 		}
-		run, err := stream.ReadRun(it.Key(), it.Value())
-		if err != nil {
-			return stream.Run{}, false, corrupt(err)
-		}
-		if past(&run) {
-			found, ok, right = run, true, run.Base
-		} else {
-			left = max(mid+1, run.Next)
-		}
+		return stream.Run{}, false, nil
 	}
-	return found, ok, it.Err()
+	run := l.run
+	run.Base = max(run.Base, start)
+	return run, true, nil
+}
+
+// RunAt returns the run that holds an offset; false when there is none.
+func (p *Published) RunAt(src Source, offset record.Offset) (stream.Run, bool, error) {
+	l, err := p.locate(src)
+	if err != nil {
+		return stream.Run{}, false, err
+	}
+	defer l.close()
+	if !l.seek(offset) {
+		if l.err != nil {
+			return stream.Run{}, false, damaged(l.err)
+		}
+		return stream.Run{}, false, nil
+	}
+	return l.run, l.run.Base <= offset, nil
 }
 
 // Origin returns who appended the batch that holds an offset.
 func (p *Published) Origin(src Source, offset record.Offset) (stream.Origin, bool, error) {
-	run, ok, err := p.Seek(src, func(r *stream.Run) bool { return r.Next > offset })
-	if err != nil || !ok || run.Base > offset {
+	run, ok, err := p.RunAt(src, offset)
+	if err != nil || !ok {
 		return stream.Origin{}, false, err
 	}
 	o, ok, err := stream.LoadOrigin(p.store, run.Origin)

@@ -15,6 +15,8 @@ import (
 	"leat/broker/stream"
 	"leat/internal/clock"
 	"leat/storage/journal"
+	"leat/storage/keys"
+	"leat/storage/segment"
 	"leat/storage/state"
 )
 
@@ -22,7 +24,7 @@ import (
 type Config struct {
 	ID            uint16
 	Lineage       uint32
-	Format        int   // of the data directory (fact.Format1, ...); 0 is the newest
+	Format        int   // of the data directory (fact.Format1, ...): what facts may be written, and whether anything leaves the journal; 0 is the newest
 	InboxMax      int   // requests waiting to be decided
 	HotTailBytes  int64 // newest batches kept in memory
 	VersionsMax   int   // versions of recently used keys kept in memory
@@ -32,6 +34,9 @@ type Config struct {
 
 	OpenJournal func() (journal.Journal, error) // also used to open it again after a failed write
 	Store       state.Store
+	Segments    *segment.Store
+	OpenKeys    func(keys.Options) (*keys.Index, error) // the caller fills in what the shard does not know
+	Keep        KeepConfig
 	Clock       clock.Clock
 	Log         *slog.Logger
 	OnFrame     func(*FrameStats)    // after a frame's replies are released; nil: nobody asks
@@ -63,6 +68,7 @@ type Shard struct {
 	stopOnce  sync.Once
 	done      chan struct{}
 	flushing  sync.WaitGroup
+	keeper    *keeper
 	state     atomic.Pointer[string] // why it does not serve; nil when it does
 }
 
@@ -73,6 +79,7 @@ func Open(cfg Config) (*Shard, error) {
 		return nil, err
 	}
 	go s.run(core)
+	go s.keeper.run()
 	return s, nil
 }
 
@@ -80,15 +87,20 @@ func open(cfg Config) (*Shard, *Core, error) {
 	if cfg.Format == 0 {
 		cfg.Format = fact.FormatNewest
 	}
-	pub, err := openPublished(cfg.Store, cfg.HotTailBytes, cfg.DedupWindow.Milliseconds(), cfg.VersionsMax, cfg.OnNames)
+	pub, err := openPublished(&cfg)
 	if err != nil {
 		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
 	}
 	s := &Shard{cfg: cfg, inbox: make(chan *Request, cfg.InboxMax), published: pub, stop: make(chan struct{}), done: make(chan struct{})}
+	if cfg.Format < fact.Format2 {
+		s.cfg.Keep.WindowBytes = 0
+	}
+	s.keeper = newKeeper(s, s.cfg.Keep)
 	core, err := s.recover()
 	if err != nil {
-		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, err)
+		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, errors.Join(err, pub.keys.Close()))
 	}
+	s.keeper.pending.Store((*pub.journal.Load()).Held())
 	return s, core, nil
 }
 
@@ -107,8 +119,16 @@ func (s *Shard) recover() (*Core, error) {
 		return nil, errors.Join(fmt.Errorf("the journal ends at frame %d, the state at %d: they are not of the same data directory", t.Seq, after), j.Close())
 	}
 	began, frames := s.cfg.Clock.Now(), 0
-	err = j.Scan(journal.Place(mark.Place), journal.Seq(max(after, 1)-1), func(e journal.Entry) error {
-		if uint64(e.Seq) == after {
+	// Key files may hold less than rows do: then the frames in between are read for their keys alone.
+	first, hint := max(after, 1)-1, journal.Place(mark.Place)
+	if s.published.keyed < first {
+		first, hint = s.published.keyed, 0
+	}
+	err = j.Scan(hint, journal.Seq(first), func(e journal.Entry) error {
+		if uint64(e.Seq) <= after {
+			if err := s.published.replayKeys(uint64(e.Seq), e.Facts); err != nil || uint64(e.Seq) < after {
+				return err
+			}
 			return s.relocate(e, mark)
 		}
 		frames++
@@ -236,7 +256,8 @@ func (s *Shard) Unhealthy() string {
 func (s *Shard) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
 	<-s.done
+	s.keeper.close()
 	s.flushing.Wait()
 	err := s.published.store.Flush()
-	return errors.Join(err, (*s.published.journal.Load()).Close(), s.published.store.Close())
+	return errors.Join(err, (*s.published.journal.Load()).Close(), s.published.keys.Close(), s.published.segments.Close(), s.published.store.Close())
 }

@@ -50,9 +50,19 @@ func (x *Stepper) Publish(f *Frame) error {
 		if err := x.shard.published.Apply(f.Seq, f.Place, f.Facts, f.Data); err != nil {
 			return err
 		}
+		x.shard.keeper.published(int64(len(f.Facts)) + f.DataBytes)
 	}
 	x.core.Published(x.shard.published.Seq())
 	return nil
+}
+
+// Keep does the most urgent thing of the background: moves a window to segment files, merges, lets go. It says whether there may be more to do.
+func (x *Stepper) Keep() (bool, error) {
+	did, err := x.shard.keeper.once()
+	if err != nil || did {
+		return did, err
+	}
+	return x.shard.published.keys.Maintain()
 }
 
 // Forget goes on after a Write that wrote nothing (journal.ErrNoSpace): head becomes what is published. next is the sequence of the next frame,

@@ -32,6 +32,7 @@ type Entry struct {
 	Batch     []byte
 	Mode      KeyMode // the stream's key mode as resolved
 	Keys      []KeyUse
+	Encoded   EncodedKeys // instead of Keys where nothing about them has to be decided
 	IDs       []IDUse
 }
 
@@ -303,7 +304,11 @@ func (h *Head) record(c *Append, i int, f *fact.Frame) {
 	f.Add(fact.Appended, 1, a.append)
 	f.Attach(e.Batch)
 	h.evolveAppended(&a, h.frameTime)
-	if len(e.Keys) > 0 {
+	switch {
+	case e.Encoded.Count > 0:
+		f.Add(fact.Keyed, keyedVersion(h.Format), e.Encoded.append)
+		st.Keyed = true
+	case len(e.Keys) > 0:
 		h.recordKeys(c, e, o, f)
 		st.Keyed = true
 	}
@@ -328,10 +333,7 @@ func (h *Head) recordKeys(c *Append, e *Entry, o *Outcome, f *fact.Frame) {
 		}
 		keys = append(keys, at)
 	}
-	version := uint64(keyedFlagged)
-	if h.Format < fact.Format2 {
-		version = keyedPlain
-	}
+	version := keyedVersion(h.Format)
 	f.Add(fact.Keyed, version, func(dst []byte) []byte { return appendKeyed(dst, version, keys) })
 	clear(keys)
 	h.keyed = keys

@@ -92,25 +92,9 @@ func appendKeyed(dst []byte, version uint64, keys []KeyAt) []byte {
 		if version == keyedPlain {
 			continue
 		}
-		var flags byte
-		if k.Tombstone {
-			flags |= keyTombstone
-		}
-		dst = append(dst, flags)
+		dst = append(dst, keyFlags(k.Tombstone))
 	}
 	return dst
-}
-
-func readKeyed(p []byte, version uint64, each func(KeyAt)) error {
-	b := fact.ReadBody(p)
-	for n := b.Uvarint(); n > 0 && b.Rest() > 0; n-- {
-		k := KeyAt{Index: int32(b.Uvarint()), Key: b.Bytes(), Version: b.Uvarint()}
-		if version == keyedFlagged {
-			k.Tombstone = b.Fixed(1)[0]&keyTombstone != 0
-		}
-		each(k)
-	}
-	return b.Err()
 }
 
 // Why says what made a partition begin further on.

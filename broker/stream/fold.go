@@ -34,6 +34,9 @@ type Folder struct {
 	Versions []KeyVersion
 	// Changed and Dropped list streams that were made or altered, and deleted, likewise.
 	Changed, Dropped []record.StreamID
+
+	// OnKey is told of every record of a key, in order of positions. The key is a slice of the frame's facts. nil: nobody asks.
+	OnKey func(id record.StreamID, key []byte, e *HistoryEntry)
 }
 
 // FrameInfo says where the facts come from.
@@ -93,7 +96,7 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 	case fact.Appended:
 		return true, f.appended(x.Body)
 	case fact.Keyed:
-		return true, f.keyed(x.Body, x.Version)
+		return true, f.keyed(x)
 	case fact.Identified:
 		return true, f.identified(x.Body)
 	case fact.Trimmed:
@@ -159,7 +162,11 @@ func (f *Folder) appended(body []byte) error {
 }
 
 func (f *Folder) extendRun(at partitionAt, a *Appended, p *Partition) {
-	if f.runAt == at && f.run.Bytes+a.Bytes <= RunBytesMax && f.run.Origin == a.Origin {
+	most := int64(RunBytesMax)
+	if f.Streams[a.Stream].Keys != KeysOff {
+		most = KeyedRunBytesMax
+	}
+	if f.runAt == at && f.run.Bytes+a.Bytes <= most && f.run.Origin == a.Origin {
 		f.run.Bytes += a.Bytes
 		f.run.Next = p.Next
 		f.run.MaxTimeMS = p.MaxTimeMS
@@ -182,7 +189,7 @@ func (f *Folder) writeRun() {
 	f.runAt = partitionAt{}
 }
 
-func (f *Folder) keyed(body []byte, version uint64) error {
+func (f *Folder) keyed(x fact.Fact) error {
 	st := f.Streams[f.last.Stream]
 	if st == nil || f.batches == 0 {
 		return fmt.Errorf("keys without a batch before them")
@@ -193,31 +200,15 @@ func (f *Folder) keyed(body []byte, version uint64) error {
 		f.writeStream(st)
 	}
 	a := &f.last
-	return readKeyed(body, version, func(k KeyAt) {
-		e := HistoryEntry{
-			Partition: a.Partition, Offset: a.Base + record.Offset(k.Index), Version: k.Version,
-			Seq: f.frame.Seq, Batch: f.batches - 1, Record: uint32(k.Index),
+	return eachKey(x, a, f.frame.Seq, f.batches-1, func(id record.StreamID, key []byte, e *HistoryEntry) {
+		if f.OnKey != nil {
+			f.OnKey(id, key, e)
 		}
-		f.buf = e.append(f.buf[:0])
-		if st.Keys == KeysLatest {
-			v := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, uint32(e.Partition)), uint64(e.Offset))
-			f.rows.Set(LatestKey(a.Stream, k.Key), append(v, f.buf...))
-			return
-		}
-		f.rows.Set(HistoryRow(a.Stream, k.Key, e.Partition, e.Offset), f.buf)
-		if k.Version > 0 {
-			f.rows.Set(VersionKey(a.Stream, k.Key), binary.AppendUvarint(f.buf[:0], k.Version))
-			f.Versions = append(f.Versions, KeyVersion{a.Stream, k.Key, k.Version})
+		if e.Version > 0 {
+			f.rows.Set(VersionKey(id, key), binary.AppendUvarint(f.buf[:0], e.Version))
+			f.Versions = append(f.Versions, KeyVersion{id, key, e.Version})
 		}
 	})
-}
-
-// ReadLatest decodes the value of a LatestKey row.
-func ReadLatest(value []byte) (HistoryEntry, error) {
-	if len(value) < 12 {
-		return HistoryEntry{}, fmt.Errorf("latest row: value of %d bytes", len(value))
-	}
-	return ReadHistory(value[:12], value[12:], 0)
 }
 
 func (f *Folder) identified(body []byte) error {
@@ -275,7 +266,7 @@ func (f *Folder) deleted(body []byte) error {
 	if f.runAt.stream == id {
 		f.runAt = partitionAt{}
 	}
-	for _, prefix := range []byte{state.PrefixRun, state.PrefixPartition, state.PrefixProducer, state.PrefixHistory, state.PrefixVersion, state.PrefixLatest} {
+	for _, prefix := range []byte{state.PrefixRun, state.PrefixPartition, state.PrefixProducer, state.PrefixVersion} {
 		f.rows.DeleteRange(streamKey(prefix, id), streamKey(prefix, id+1))
 	}
 	f.rows.Delete(streamKey(state.PrefixStream, id))

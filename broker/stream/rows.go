@@ -28,6 +28,9 @@ type Run struct {
 // RunBytesMax is how far a run grows by merging: a reader that wants one batch reads at most this much, or that one batch.
 const RunBytesMax = 256 << 10
 
+// KeyedRunBytesMax is the same where records are found by their keys, one here and one there.
+const KeyedRunBytesMax = 16 << 10
+
 // PartitionKey is the common start of a partition's rows under a prefix.
 func PartitionKey(prefix byte, id record.StreamID, p record.PartitionID) []byte {
 	k := make([]byte, 0, 9+8)
@@ -68,56 +71,9 @@ func ReadRun(key, value []byte) (Run, error) {
 	return r, b.Err()
 }
 
-// HistoryKey is the row of one record of a key; without the last two parts it is the start of all of them.
-func HistoryKey(id record.StreamID, key []byte) []byte {
-	return state.AppendEscaped(streamKey(state.PrefixHistory, id), key)
-}
-
-// HistoryRow is the row of one record of a key.
-func HistoryRow(id record.StreamID, key []byte, p record.PartitionID, o record.Offset) []byte {
-	k := binary.BigEndian.AppendUint32(HistoryKey(id, key), uint32(p))
-	return binary.BigEndian.AppendUint64(k, uint64(o))
-}
-
-// HistoryEntry is one record of a key.
-type HistoryEntry struct {
-	Partition record.PartitionID
-	Offset    record.Offset
-	Version   uint64
-	Seq       uint64
-	Batch     uint32
-	Record    uint32
-}
-
-func (e *HistoryEntry) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, e.Version)
-	dst = binary.AppendUvarint(dst, e.Seq)
-	dst = binary.AppendUvarint(dst, uint64(e.Batch))
-	return binary.AppendUvarint(dst, uint64(e.Record))
-}
-
-// ReadHistory decodes a history row whose key starts with HistoryKey of keyBytes bytes.
-func ReadHistory(key, value []byte, keyBytes int) (HistoryEntry, error) {
-	if len(key) != keyBytes+12 {
-		return HistoryEntry{}, fmt.Errorf("history row: key of %d bytes, expected %d", len(key), keyBytes+12)
-	}
-	b := fact.ReadBody(value)
-	e := HistoryEntry{
-		Partition: record.PartitionID(binary.BigEndian.Uint32(key[keyBytes:])),
-		Offset:    record.Offset(binary.BigEndian.Uint64(key[keyBytes+4:])),
-		Version:   b.Uvarint(), Seq: b.Uvarint(), Batch: uint32(b.Uvarint()), Record: uint32(b.Uvarint()),
-	}
-	return e, b.Err()
-}
-
 // VersionKey is the row that holds the current version of a key.
 func VersionKey(id record.StreamID, key []byte) []byte {
 	return state.AppendEscaped(streamKey(state.PrefixVersion, id), key)
-}
-
-// LatestKey is the row that holds the last record of a key in a stream that keeps only that.
-func LatestKey(id record.StreamID, key []byte) []byte {
-	return state.AppendEscaped(streamKey(state.PrefixLatest, id), key)
 }
 
 // First is the record that an identity belongs to.
@@ -200,4 +156,9 @@ func (pr *Producer) appendRow(dst []byte) []byte {
 
 func producerKey(id record.StreamID, p record.PartitionID, producer int64) []byte {
 	return binary.BigEndian.AppendUint64(PartitionKey(state.PrefixProducer, id, p), uint64(producer))
+}
+
+// RunOf returns the partition that a run's row belongs to.
+func RunOf(key []byte) (record.StreamID, record.PartitionID) {
+	return record.StreamID(binary.BigEndian.Uint32(key[1:])), record.PartitionID(binary.BigEndian.Uint32(key[5:]))
 }

@@ -16,10 +16,8 @@ import (
 
 	"leat/broker"
 	"leat/gateway"
+	"leat/gateway/gatewaytest"
 	"leat/internal/clock"
-	"leat/storage/journal"
-	journalmemory "leat/storage/journal/memory"
-	statememory "leat/storage/state/memory"
 )
 
 // newBroker is a real broker over memory.
@@ -28,15 +26,7 @@ func newBroker(t testing.TB, shards int) *broker.Broker {
 	opt := broker.Options{
 		Config: broker.Default(), Lineage: 7, Cluster: "test", Node: 1, Clock: clock.Real, Log: slog.New(slog.DiscardHandler),
 	}
-	for range shards {
-		store, err := journalmemory.NewStore(journalmemory.Default())
-		if err != nil {
-			t.Fatal(err)
-		}
-		opt.Shards = append(opt.Shards, broker.ShardStore{
-			OpenJournal: func() (journal.Journal, error) { return store.Open(), nil }, State: statememory.New(),
-		})
-	}
+	opt.Shards = gatewaytest.MemoryShards(t, shards)
 	b, err := broker.Open(opt)
 	if err != nil {
 		t.Fatal(err)

@@ -16,10 +16,8 @@ import (
 	"leat/broker"
 	"leat/broker/record"
 	"leat/gateway"
+	"leat/gateway/gatewaytest"
 	"leat/internal/clock"
-	"leat/storage/journal"
-	journalmemory "leat/storage/journal/memory"
-	statememory "leat/storage/state/memory"
 )
 
 // testUser may do everything on a broker with users.
@@ -36,16 +34,7 @@ var testUser = broker.User{
 func newBroker(t testing.TB, shards int, users ...broker.User) *broker.Broker {
 	t.Helper()
 	opt := broker.Options{Config: broker.Default(), Lineage: 1, Cluster: "test-cluster", Node: 1, Clock: clock.Real, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	for range shards {
-		store, err := journalmemory.NewStore(journalmemory.Default())
-		if err != nil {
-			t.Fatal(err)
-		}
-		opt.Shards = append(opt.Shards, broker.ShardStore{
-			OpenJournal: func() (journal.Journal, error) { return store.Open(), nil },
-			State:       statememory.New(),
-		})
-	}
+	opt.Shards = gatewaytest.MemoryShards(t, shards)
 	b, err := broker.Open(opt)
 	if err != nil {
 		t.Fatal(err)

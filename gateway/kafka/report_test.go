@@ -15,10 +15,10 @@ import (
 	"leat/broker"
 	"leat/broker/fault"
 	"leat/gateway"
+	"leat/gateway/gatewaytest"
 	"leat/internal/clock"
 	"leat/storage/journal"
 	journalmemory "leat/storage/journal/memory"
-	statememory "leat/storage/state/memory"
 )
 
 // lines keeps what is logged.
@@ -50,9 +50,11 @@ func TestReport_OneLineForManyFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	shards := gatewaytest.MemoryShards(t, 1)
+	shards[0].OpenJournal = func() (journal.Journal, error) { return store.Open(), nil }
 	b, err := broker.Open(broker.Options{
 		Config: broker.Default(), Lineage: 1, Cluster: "test", Node: 1, Clock: clock.Real, Log: slog.New(slog.DiscardHandler),
-		Shards: []broker.ShardStore{{OpenJournal: func() (journal.Journal, error) { return store.Open(), nil }, State: statememory.New()}},
+		Shards: shards,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -75,6 +75,9 @@ type Journal interface {
 	// Limits returns what the engine can take.
 	Limits() Limits
 
+	// Held returns about how many bytes the frames take that have not been trimmed.
+	Held() int64
+
 	// Close writes what marks a clean end, syncs and lets go of all resources. It does not wait for readers.
 	Close() error
 }

@@ -294,3 +294,11 @@ func (c *Cursor) lostError(f *file, base, next uint64) error {
 		Expected: "the file or its directory", Found: "neither: the events may have been in it",
 	}
 }
+
+// End is where the last piece of the partition ends, as the cursor sees it; 0 without one.
+func (c *Cursor) End() uint64 {
+	if len(c.refs) == 0 {
+		return 0
+	}
+	return c.refs[len(c.refs)-1].piece().next
+}

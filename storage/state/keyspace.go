@@ -10,8 +10,6 @@ const (
 	PrefixStore     byte = 0x00
 	PrefixCatalog   byte = 'c'
 	PrefixDedup     byte = 'd'
-	PrefixHistory   byte = 'h'
-	PrefixLatest    byte = 'l'
 	PrefixProducer  byte = 'i'
 	PrefixMeta      byte = 'm'
 	PrefixOrigin    byte = 'o'
@@ -36,9 +34,7 @@ var Keyspace = []Entry{
 	{PrefixStore, "store", `"mark"`, "seq u64, place u64", "the store's own: the mark of the last apply"},
 	{PrefixCatalog, "catalog", "kind escaped, namespace escaped, name escaped", "id, revision varint; kind, namespace, name, document, each with its length", "named things and the documents gateways own"},
 	{PrefixDedup, "dedup", "minute u64, hash 16 bytes", "stream, partition, offset, seq, batch, record varint, time varint", "(source, id) first seen in that minute; whole minutes are deleted as ranges"},
-	{PrefixHistory, "key history", "stream u32, key escaped, partition u32, offset u64", "version, seq, batch, record varint", "every record of a key"},
 	{PrefixProducer, "producer", "stream u32, partition u32, producer u64", "epoch, time, count varint, then first, last sequence and base offset of each", "idempotent producers of a partition"},
-	{PrefixLatest, "key latest", "stream u32, key escaped", "partition u32, offset u64, version, seq, batch, record varint", "the last record of a key, for streams with keys: latest"},
 	{PrefixMeta, "meta", "name rest", "by name", "single facts about the shard: next ids, time of the last frame"},
 	{PrefixOrigin, "origin", "origin u32", "number varint, principal, listener, protocol, client", "who appends, by small number"},
 	{PrefixPartition, "partition", "stream u32, partition u32", "start, next, bytes varint, max time varint", "ends of a partition"},

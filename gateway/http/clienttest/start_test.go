@@ -7,24 +7,18 @@ import (
 
 	"leat/broker"
 	"leat/gateway"
+	"leat/gateway/gatewaytest"
 	"leat/gateway/http"
 	"leat/internal/clock"
-	"leat/storage/journal"
-	journalmemory "leat/storage/journal/memory"
-	statememory "leat/storage/state/memory"
 )
 
 // start serves a fresh broker and returns its URL.
 func start(t *testing.T) string {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	store, err := journalmemory.NewStore(journalmemory.Default())
-	if err != nil {
-		t.Fatal(err)
-	}
 	b, err := broker.Open(broker.Options{
 		Config: broker.Default(), Lineage: 1, Cluster: "clienttest", Clock: clock.Real, Log: quiet,
-		Shards: []broker.ShardStore{{OpenJournal: func() (journal.Journal, error) { return store.Open(), nil }, State: statememory.New()}},
+		Shards: gatewaytest.MemoryShards(t, 1),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -85,6 +85,9 @@ func (j *Journal) publish(f *file, off int64, last link) {
 	j.endFile, j.endOff = f.header.number, off
 }
 
+// Held is what stands in files from the first to the tail.
+func (j *Journal) Held() int64 { return j.table.held() }
+
 // Limits returns what a frame may hold.
 func (j *Journal) Limits() journal.Limits {
 	return journal.Limits{FrameBytesMax: j.cfg.FrameBytesMax}

@@ -66,6 +66,16 @@ func (t *table) first() *file {
 	return t.files[0]
 }
 
+// held is how many bytes of frames all files hold together.
+func (t *table) held() (bytes int64) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, f := range t.files {
+		bytes += max(f.end.Load()-headerPageBytes, 0)
+	}
+	return bytes
+}
+
 func (t *table) count() (files int, bytes int64) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

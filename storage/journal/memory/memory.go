@@ -243,6 +243,13 @@ func (j *Journal) Limits() journal.Limits {
 	return journal.Limits{FrameBytesMax: j.store.cfg.FrameBytesMax}
 }
 
+// Held is what facts and data take.
+func (j *Journal) Held() int64 {
+	j.store.mu.RLock()
+	defer j.store.mu.RUnlock()
+	return j.store.bytes
+}
+
 // Close lets go of the store, which keeps its frames.
 func (j *Journal) Close() error {
 	s := j.store

@@ -1,0 +1,266 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"leat/internal/clock"
+	"leat/storage/journal"
+)
+
+// KeepConfig says how what the journal holds is moved to where it is kept.
+type KeepConfig struct {
+	WindowBytes     int64         // moved to segment files at a time, once so much has come together; 0: nothing is ever moved
+	BacklogBytesMax int64         // in the journal and not yet moved: beyond it appends are slowed down
+	Interval        time.Duration // between looks at what else there is to do: merging, removing what has been trimmed
+
+	Unpaced bool // never sleeps, for whoever steps
+
+	// Archived is the sequence through which frames are also somewhere else; nil: nobody needs them there.
+	Archived func() uint64
+}
+
+// keeper is the shard's background: one goroutine that moves windows of the journal to segment files, lets the journal go of them, merges small
+// files and removes dead ones. It does one thing at a time, in this order of urgency.
+//
+// pending counts the bytes of frames that are published and not yet in segment files. The publisher adds, the keeper takes away.
+type keeper struct {
+	s       *Shard
+	cfg     KeepConfig
+	pending atomic.Int64
+	moved   chan struct{} // closed and replaced whenever a window has moved; under no lock: only the keeper replaces it
+	wake    chan struct{}
+	stop    chan struct{}
+	stopped chan struct{}
+	pace    pacer
+
+	through  atomic.Uint64 // sequence of the last frame that is in segment files
+	failures atomic.Int64
+	failing  atomic.Pointer[string]
+	windows  atomic.Int64
+	merges   atomic.Int64
+}
+
+func newKeeper(s *Shard, cfg KeepConfig) *keeper {
+	k := &keeper{s: s, cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
+	k.through.Store(s.cfg.Segments.Through())
+	return k
+}
+
+// published counts a frame; the publisher calls it.
+func (k *keeper) published(bytes int64) {
+	k.pace.foreground.Add(bytes)
+	if before := k.pending.Add(bytes) - bytes; before < k.cfg.WindowBytes && before+bytes >= k.cfg.WindowBytes {
+		k.nudge()
+	}
+}
+
+func (k *keeper) nudge() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// slowStep is how long a frame waits when the backlog is at its limit, before it is looked at again; slowSteps times at most, so that a keeper
+// that fails slows appends down and does not stop them.
+const (
+	slowStep  = 5 * time.Millisecond
+	slowSteps = 40
+)
+
+// admit holds a frame back while too much of the journal waits to be moved. It is called by whoever writes frames.
+func (k *keeper) admit() {
+	if k.cfg.WindowBytes == 0 || k.pending.Load() < k.cfg.BacklogBytesMax {
+		return
+	}
+	k.pace.slowed.Add(1)
+	k.nudge()
+	for range slowSteps {
+		if k.pending.Load() < k.cfg.BacklogBytesMax {
+			return
+		}
+		select {
+		case <-clock.After(slowStep):
+		case <-k.stop:
+			return
+		}
+	}
+}
+
+func (k *keeper) run() {
+	defer close(k.stopped)
+	for {
+		for k.step() {
+			select {
+			case <-k.stop:
+				return
+			default:
+			}
+		}
+		select {
+		case <-k.stop:
+			return
+		case <-k.wake:
+		case <-clock.After(k.cfg.Interval):
+		}
+	}
+}
+
+// step does the most urgent thing, and says whether there may be more to do at once. What fails is logged once and tried again later.
+func (k *keeper) step() bool {
+	did, err := k.once()
+	if err == nil {
+		if k.failing.Swap(nil) != nil {
+			k.s.cfg.Log.Info("keeping events works again", "shard", k.s.cfg.ID)
+		}
+		return did
+	}
+	if errors.Is(err, errKeeperStopped) {
+		return false
+	}
+	k.failures.Add(1)
+	text := err.Error()
+	if old := k.failing.Swap(&text); old == nil || *old != text {
+		k.s.cfg.Log.Error("events could not be moved out of the journal; it grows until they can", "shard", k.s.cfg.ID, "error", err)
+	}
+	return false
+}
+
+var errKeeperStopped = errors.New("shard: stopping")
+
+func (k *keeper) once() (bool, error) {
+	if k.cfg.WindowBytes == 0 {
+		return false, nil
+	}
+	if k.pending.Load() >= k.cfg.WindowBytes {
+		if did, err := k.window(); did || err != nil {
+			return did, err
+		}
+	}
+	if err := k.trim(); err != nil {
+		return false, err
+	}
+	return k.tidy()
+}
+
+// trim lets the journal go of what is durable everywhere else.
+func (k *keeper) trim() error {
+	j := *k.s.published.journal.Load()
+	through := k.trimmable()
+	if through == 0 {
+		return nil
+	}
+	if err := j.Trim(journal.Seq(through) + 1); err != nil && !errors.Is(err, journal.ErrClosed) {
+		return fmt.Errorf("trim the journal through frame %d: %w", through, err)
+	}
+	return nil
+}
+
+// trimmable is the last frame that nothing needs the journal for.
+func (k *keeper) trimmable() uint64 {
+	through := ^uint64(0)
+	for _, h := range k.s.Holders() {
+		through = min(through, h.Seq)
+	}
+	return through
+}
+
+// Holder is something that keeps the journal from letting go of frames after Seq.
+type Holder struct {
+	Name string
+	Seq  uint64
+}
+
+// Holders lists what frames the journal is still needed for. It may let go of those that all of them are past.
+func (s *Shard) Holders() []Holder {
+	hs := []Holder{
+		{"segments", s.keeper.through.Load()},
+		{"state", s.published.store.Durable().Seq},
+		{"keys", s.published.keys.Durable()},
+	}
+	if a := s.cfg.Keep.Archived; a != nil {
+		hs = append(hs, Holder{"archive", a()})
+	}
+	return hs
+}
+
+func (k *keeper) close() {
+	close(k.stop)
+	<-k.stopped
+}
+
+// pacer keeps the background below the foreground: it lets through as many bytes a second as are being appended, and half as many again, so that
+// it always catches up; more when the backlog has grown to several windows.
+type pacer struct {
+	foreground atomic.Int64 // bytes appended, ever
+	slowed     atomic.Int64 // frames that were held back
+
+	began   time.Time
+	seen    int64   // foreground when the current piece of time began
+	rate    float64 // appended bytes a second, smoothed
+	allowed float64 // bytes that may be written now
+}
+
+const (
+	paceMin   = 64 << 20               // bytes a second that are always allowed
+	paceBurst = 1 << 20                // written before the first sleep
+	paceLook  = 100 * time.Millisecond // between looks at the rate of appends
+	paceSlack = 1.5
+)
+
+// took notes that bytes were written, and sleeps as long as that was too much too soon. pressure of 1 and above never sleeps.
+func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
+	now := clock.Now()
+	if p.began.IsZero() {
+		p.began, p.seen, p.allowed = now, p.foreground.Load(), paceBurst
+	}
+	if since := now.Sub(p.began); since >= paceLook {
+		f := p.foreground.Load()
+		p.rate = p.rate/2 + float64(f-p.seen)/since.Seconds()/2
+		p.allowed = min(p.allowed+p.limit()*since.Seconds(), p.limit()) // a second's worth at most
+		p.began, p.seen = now, f
+	}
+	if p.allowed -= float64(bytes); p.allowed > 0 || pressure >= 1 {
+		select {
+		case <-stop:
+			return errKeeperStopped
+		default:
+			return nil
+		}
+	}
+	select {
+	case <-clock.After(max(time.Duration(-p.allowed/p.limit()*float64(time.Second)), time.Millisecond)):
+		return nil
+	case <-stop:
+		return errKeeperStopped
+	}
+}
+
+func (p *pacer) limit() float64 { return max(paceMin, p.rate*paceSlack) }
+
+// KeepStats is a look at what the keeper does. Counts are since the shard was opened.
+type KeepStats struct {
+	Pending  int64  // bytes that are only in the journal
+	Through  uint64 // sequence of the last frame that is in segment files
+	Windows  int64  // moved
+	Merges   int64  // of segment files
+	Slowed   int64  // frames that were held back because too much was pending
+	Failures int64
+	Failing  string // why the last try failed; empty when it did not
+}
+
+// KeepStats may be called by many goroutines.
+func (s *Shard) KeepStats() KeepStats {
+	k := s.keeper
+	out := KeepStats{
+		Pending: k.pending.Load(), Through: k.through.Load(), Windows: k.windows.Load(), Merges: k.merges.Load(), Slowed: k.pace.slowed.Load(),
+		Failures: k.failures.Load(),
+	}
+	if why := k.failing.Load(); why != nil {
+		out.Failing = *why
+	}
+	return out
+}

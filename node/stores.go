@@ -1,0 +1,77 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"path"
+
+	"leat/broker"
+	"leat/storage/journal"
+	"leat/storage/journal/disk"
+	memjournal "leat/storage/journal/memory"
+	"leat/storage/keys"
+	"leat/storage/segment"
+	memstate "leat/storage/state/memory"
+	"leat/storage/state/pebble"
+	"leat/storage/vfs"
+	memfs "leat/storage/vfs/memory"
+)
+
+// The folders of a shard. stateFolder is not that of format 1: a program of that format goes on from its own rows, which this one never touches.
+const (
+	journalFolder  = "journal"
+	segmentsFolder = "segments"
+	keysFolder     = "keys"
+	stateFolder    = "state-2"
+	stateFolderOld = "state"
+)
+
+func shardFolder(data string, i int) string { return path.Join(data, fmt.Sprintf("shard-%d", i)) }
+
+// memoryStores are what a shard runs on that keeps nothing.
+func (n *Node) memoryStores() (broker.ShardStore, error) {
+	js, err := memjournal.NewStore(memjournal.Default())
+	if err != nil {
+		return broker.ShardStore{}, err
+	}
+	st := broker.ShardStore{OpenJournal: func() (journal.Journal, error) { return js.Open(), nil }, State: memstate.New()}
+	return st, n.openFiles(memfs.New(), "/", &st)
+}
+
+// diskStores are what shard i runs on.
+func (n *Node) diskStores(fsys vfs.FS, i int) (broker.ShardStore, error) {
+	dir := shardFolder(n.opt.Data, i)
+	if err := fsys.MkdirAll(dir); err != nil {
+		return broker.ShardStore{}, err
+	}
+	pc := n.cfg.State
+	pc.Log = n.log
+	rows, err := pebble.Open(path.Join(dir, stateFolder), pc)
+	if err != nil {
+		return broker.ShardStore{}, err
+	}
+	st := broker.ShardStore{State: rows, OpenJournal: func() (journal.Journal, error) {
+		j, err := disk.Open(fsys, path.Join(dir, journalFolder), n.cfg.Journal, disk.Options{Log: n.log, OnSync: n.metrics.synced})
+		if err != nil {
+			return nil, err
+		}
+		n.journals.set(i, j)
+		return j, nil
+	}}
+	if err := n.openFiles(fsys, dir, &st); err != nil {
+		return broker.ShardStore{}, errors.Join(err, rows.Close())
+	}
+	return st, nil
+}
+
+// openFiles opens segment files and key files below dir.
+func (n *Node) openFiles(fsys vfs.FS, dir string, st *broker.ShardStore) (err error) {
+	if st.Segments, err = segment.Open(fsys, path.Join(dir, segmentsFolder), n.cfg.Segments, segment.Options{Log: n.log}); err != nil {
+		return err
+	}
+	st.OpenKeys = func(opt keys.Options) (*keys.Index, error) {
+		opt.Log = n.log
+		return keys.Open(fsys, path.Join(dir, keysFolder), n.cfg.Keys, opt)
+	}
+	return nil
+}
