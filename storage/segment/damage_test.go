@@ -337,10 +337,33 @@ func TestDamage_MissingAndCutFiles(t *testing.T) {
 		if err != nil || len(faults) == 0 {
 			t.Fatalf("%s: %v, %v", name, faults, err)
 		}
+		m.searchAround(t, s)
 		if mt := s.Metrics(); mt.FilesDamaged != 1 || mt.FilesLost != 0 {
 			t.Fatalf("%s: %+v", name, mt)
 		}
 		_ = s.Close()
+	}
+}
+
+// searchAround looks runs up by seq where a file is damaged: a look-up ends at the right run, or in the piece that cannot be read.
+func (m *model) searchAround(t *testing.T, s *Store) {
+	t.Helper()
+	for p, runs := range m.runs {
+		for _, x := range s.Pieces(p.stream, p.number) {
+			if x.Err != nil {
+				t.Fatalf("the directory beside does not help: %v", x.Err)
+			}
+		}
+		c := s.Cursor(p.stream, p.number)
+		for range 5 {
+			want := runs[m.rng.IntN(len(runs))]
+			found := c.Search(func(r *Run) bool { return r.Seq > want.Seq || r.Seq == want.Seq && r.Batch >= want.Batch })
+			var e *CorruptError
+			if found && *c.Run() != want || !found && (!errors.As(c.Err(), &e) || want.Base < e.Base || want.Base > e.Next) {
+				t.Fatalf("Search for %+v: %+v, %v", want, *c.Run(), c.Err())
+			}
+		}
+		c.Close()
 	}
 }
 

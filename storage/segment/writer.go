@@ -18,8 +18,9 @@ type writer struct {
 	f     vfs.File
 	level uint8
 
-	buf []byte // [bufAt, off) of the file, not written yet
-	off int64  // where the next byte goes
+	buf     []byte // the last bytes before off, not written yet
+	off     int64  // where the next byte goes
+	started int64  // up to where the system was asked to begin writing
 
 	sum   hash.Hash // of blocks, one after the other
 	meta  hash.Hash // the root: of all that is not a block
@@ -45,6 +46,13 @@ type writer struct {
 	blocks  uint32
 	file    File
 }
+
+// startBytes is after how much the system is asked to begin bringing the file to the disk. One sync of half a gigabyte would hold up the
+// journal's.
+const (
+	startBytes = 4 << 20
+	pageBytes  = 4 << 10
+)
 
 // blockDescriptor is what the chain says of a block beside its bytes.
 func blockDescriptor(part partition, base, next uint64, bytes int64) []byte {
@@ -116,6 +124,10 @@ func (w *writer) writeOut(p []byte, at int64) error {
 		}
 		w.b.s.counts.written.Add(int64(n))
 		p, at = p[n:], at+int64(n)
+		if whole := at &^ (pageBytes - 1); whole-w.started >= startBytes { // the last page is written once more, when it is full
+			vfs.StartWrite(w.f, w.started, whole-w.started)
+			w.started = whole
+		}
 		if w.b.pace != nil {
 			if err := w.b.pace(n); err != nil {
 				return err

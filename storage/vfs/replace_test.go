@@ -98,3 +98,25 @@ func TestReplace_OldOrNewAfterACrash(t *testing.T) {
 		}
 	}
 }
+
+// TestStartWrite_ChangesNothing: it is advice, where it is known and where not.
+func TestStartWrite_ChangesNothing(t *testing.T) {
+	for name, fsys := range map[string]vfs.FS{path.Join(t.TempDir(), "a"): osfs.New(), "/a": memory.New()} {
+		f, err := fsys.Open(name, vfs.Create)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := bytes.Repeat([]byte("x"), 10_000)
+		if _, err := f.WriteAt(want, 0); err != nil {
+			t.Fatal(err)
+		}
+		vfs.StartWrite(f, 0, 8192)
+		vfs.StartWrite(f, 1<<20, 4096) // nothing there
+		if got := content(t, fsys, name); !bytes.Equal(got, want) {
+			t.Fatalf("%d bytes", len(got))
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -84,3 +84,8 @@ func advance(pieces [][]byte, skip, n int) ([][]byte, int) {
 	}
 	return pieces, skip
 }
+
+// StartWrite begins the write-back of a part of the file; see vfs.StartWrite.
+func (f *file) StartWrite(off, n int64) {
+	_ = unix.SyncFileRange(f.fd, off, n, unix.SYNC_FILE_RANGE_WRITE) // advice: Sync tells what went wrong
+}
