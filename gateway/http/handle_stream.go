@@ -21,6 +21,13 @@ type streamConfigJSON struct {
 	BatchBytesMax *int              `json:"batch_bytes_max,omitempty"`
 	DefaultType   *string           `json:"default_type,omitempty"`
 	Documents     map[string]string `json:"documents,omitempty"`
+
+	RetentionMS          *int64 `json:"retention_ms,omitempty"`
+	RetentionBytes       *int64 `json:"retention_bytes,omitempty"`
+	CompactionLagMS      *int64 `json:"compaction_lag_ms,omitempty"`
+	TombstoneRetentionMS *int64 `json:"tombstone_retention_ms,omitempty"`
+	Immutable            *bool  `json:"immutable,omitempty"`
+	Protected            *bool  `json:"protected,omitempty"`
 }
 
 type partitionJSON struct {
@@ -173,14 +180,19 @@ func (x *call) ifMatch() (uint64, error) {
 func (x *call) answerStream(code int, info broker.StreamInfo) error {
 	doc := streamJSON{
 		Name: info.Name, ID: uint32(info.ID), Config: configJSON(&info),
-		Partitions: make([]partitionJSON, len(info.Partitions)), Created: info.Created.UTC().Format(time.RFC3339Nano),
+		Partitions: partitionsJSON(info.Partitions), Created: info.Created.UTC().Format(time.RFC3339Nano),
 		Namespace: info.Namespace, Revision: info.Revision,
-	}
-	for i, p := range info.Partitions {
-		doc.Partitions[i] = partitionJSON{i, int64(p.Start), int64(p.End)}
 	}
 	x.w.Header().Set("ETag", `"`+strconv.FormatUint(info.Revision, 10)+`"`)
 	return x.answerJSON(code, doc)
+}
+
+func partitionsJSON(infos []broker.PartitionInfo) []partitionJSON {
+	out := make([]partitionJSON, len(infos))
+	for i, p := range infos {
+		out[i] = partitionJSON{i, int64(p.Start), int64(p.End)}
+	}
+	return out
 }
 
 // wantJSON refuses a body that says it is something else.

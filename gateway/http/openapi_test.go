@@ -147,6 +147,11 @@ func TestOpenAPI_AnswersHaveWhatIsRequired(t *testing.T) {
 	check("Stream", s.want(200, "GET", "/v1/streams/orders", ""), "")
 	check("StreamConfig", s.want(200, "GET", "/v1/streams/orders", ""), "config")
 	check("StreamSummary", s.want(200, "GET", "/v1/streams", ""), "streams.0")
+	check("Truncated", s.want(200, "POST", "/v1/streams/orders/truncate", `{"before":{"latest":true}}`), "")
+	s.want(201, "PUT", "/v1/streams/gone", `{"retention_ms":1000,"retention_bytes":1,"compaction_lag_ms":1,"tombstone_retention_ms":1}`)
+	check("StreamConfig", s.want(200, "GET", "/v1/streams/gone", ""), "config")
+	s.want(204, "DELETE", "/v1/streams/gone", "")
+	check("DeletedStream", s.want(200, "GET", "/v1/trash", ""), "trash.0")
 	check("Problem", s.do("POST", path, "x", "Leat-Key", "k", "Leat-Expected-Version", "none"), "")
 	check("User", s.want(201, "PUT", "/v1/users/root", `{"new_token":true,"grants":[{"action":"admin","kind":"*","pattern":"*"}]}`), "")
 }

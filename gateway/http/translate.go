@@ -324,6 +324,7 @@ func (c *streamConfigJSON) change() (func(*broker.StreamConfig) error, error) {
 		if c.Documents != nil {
 			cfg.Documents = c.Documents
 		}
+		c.changeKeep(&cfg.Keep)
 		return nil
 	}, nil
 }
@@ -339,5 +340,40 @@ func configJSON(info *broker.StreamInfo) streamConfigJSON {
 	if c.DefaultType != "" {
 		out.DefaultType = &c.DefaultType
 	}
+	for _, x := range []struct {
+		value *int64
+		to    **int64
+	}{
+		{&c.RetentionMS, &out.RetentionMS}, {&c.RetentionBytes, &out.RetentionBytes},
+		{&c.CompactionLagMS, &out.CompactionLagMS}, {&c.TombstoneRetentionMS, &out.TombstoneRetentionMS},
+	} {
+		if *x.value != 0 {
+			*x.to = x.value
+		}
+	}
+	if c.Immutable {
+		out.Immutable = &c.Immutable
+	}
+	if c.Protected {
+		out.Protected = &c.Protected
+	}
 	return out
+}
+
+// changeKeep edits what the document mentions of how long events are kept.
+func (c *streamConfigJSON) changeKeep(k *broker.Keep) {
+	for _, x := range []struct{ from, to *int64 }{
+		{c.RetentionMS, &k.RetentionMS}, {c.RetentionBytes, &k.RetentionBytes},
+		{c.CompactionLagMS, &k.CompactionLagMS}, {c.TombstoneRetentionMS, &k.TombstoneRetentionMS},
+	} {
+		if x.from != nil {
+			*x.to = *x.from
+		}
+	}
+	if c.Immutable != nil {
+		k.Immutable = *c.Immutable
+	}
+	if c.Protected != nil {
+		k.Protected = *c.Protected
+	}
 }
