@@ -3,7 +3,6 @@ package archive
 import (
 	"crypto/sha256"
 	"fmt"
-	"hash"
 	"hash/crc32"
 	"io"
 	"sync"
@@ -22,52 +21,78 @@ type builder struct {
 	head    header
 	chunks  []*[BlockBytesMax]byte
 	used    int // of the last chunk
-	sum     hash.Hash
 	lastCRC uint32
 	since   time.Time // when the first frame came
 }
 
 func newBuilder(h header) *builder {
-	return &builder{head: h, used: BlockBytesMax, sum: sha256.New()}
+	return &builder{head: h, used: BlockBytesMax}
 }
 
-// add takes a copy of a frame.
-func (b *builder) add(f *Frame) error {
-	size := int64(frameOverhead + len(f.Facts) + len(f.Data))
-	if b.head.content+size > ContentBytesMax {
-		return fmt.Errorf("archive: frame %d has %d bytes, more than a pack can hold", f.Seq, size)
+// add takes a frame: its facts are copied, its data is read, size bytes of it, straight to where it stays. After an error of read nothing was added.
+func (b *builder) add(f *Frame, size int64, read func(off int64, p []byte) error) error {
+	total := frameOverhead + int64(len(f.Facts)) + size
+	if b.head.content+total > ContentBytesMax {
+		return &BadFrameError{Seq: f.Seq, Err: fmt.Errorf("%d bytes are more than a pack can hold", total)}
 	}
+	chunksBefore, usedBefore := len(b.chunks), b.used
+	var head [frameHeadBytes]byte
+	var tail [frameTailBytes]byte
+	encodeFrameHead(head[:], f, size)
+	b.write(head[:])
+	b.write(f.Facts)
+	crc := crc32.Checksum(f.Facts, castagnoli)
+	for off := int64(0); off < size; {
+		p := b.room(size - off)
+		if err := read(off, p); err != nil {
+			for _, c := range b.chunks[chunksBefore:] {
+				chunks.Put(c)
+			}
+			b.chunks, b.used = b.chunks[:chunksBefore], usedBefore
+			return err
+		}
+		crc = crc32.Update(crc, castagnoli, p)
+		off += int64(len(p))
+	}
+	le.PutUint32(tail[:], crc32.Update(crc, castagnoli, head[:]))
+	b.write(tail[:])
 	if b.head.frames == 0 {
 		b.head.first, b.head.firstMS = f.Seq, f.TimeMS
 	}
-	var head [frameHeadBytes]byte
-	var tail [frameTailBytes]byte
-	encodeFrameHead(head[:], f)
-	b.lastCRC = payloadCRC(f.Facts, f.Data)
-	le.PutUint32(tail[:], crc32.Update(b.lastCRC, castagnoli, head[:]))
-	b.write(head[:])
-	b.write(f.Facts)
-	b.write(f.Data)
-	b.write(tail[:])
-	b.head.last, b.head.lastMS = f.Seq, f.TimeMS
+	b.head.last, b.head.lastMS, b.lastCRC = f.Seq, f.TimeMS, crc
 	b.head.frames++
-	b.head.content += size
+	b.head.content += total
 	return nil
+}
+
+// room takes the next free bytes, up to n of them.
+func (b *builder) room(n int64) []byte {
+	if b.used == BlockBytesMax {
+		b.chunks = append(b.chunks, chunks.Get().(*[BlockBytesMax]byte))
+		b.used = 0
+	}
+	p := b.chunks[len(b.chunks)-1][b.used:]
+	p = p[:min(int64(len(p)), n)]
+	b.used += len(p)
+	return p
 }
 
 func (b *builder) write(p []byte) {
 	for len(p) > 0 {
-		if b.used == BlockBytesMax {
-			if n := len(b.chunks); n > 0 {
-				b.sum.Write(b.chunks[n-1][:])
-			}
-			b.chunks = append(b.chunks, chunks.Get().(*[BlockBytesMax]byte))
-			b.used = 0
-		}
-		n := copy(b.chunks[len(b.chunks)-1][b.used:], p)
-		b.used += n
-		p = p[n:]
+		p = p[copy(b.room(int64(len(p))), p):]
 	}
+}
+
+// link is the hash of a pack, for the one after it.
+type link struct {
+	known chan struct{} // closed when hash is there
+	hash  Hash
+}
+
+func knownLink(h Hash) *link {
+	l := &link{known: make(chan struct{}), hash: h}
+	close(l.known)
+	return l
 }
 
 // pack is a finished pack on its way.
@@ -76,6 +101,8 @@ type pack struct {
 	head   header
 	raw    [headerBytes]byte
 	foot   footer
+	before *link
+	link   *link
 	chunks []*[BlockBytesMax]byte
 	used   int
 	hot    bool // frames come faster than they go: not compressed
@@ -86,17 +113,36 @@ type pack struct {
 }
 
 // seal ends the pack. The builder is not used after that.
-func (b *builder) seal(settled journal.Seq, hot bool) *pack {
-	b.sum.Write(b.chunks[len(b.chunks)-1][:b.used])
+func (b *builder) seal(before *link, settled journal.Seq, hot bool) *pack {
 	b.head.settled = settled
-	p := &pack{
-		name: packName(b.head.shard, b.head.prev, b.head.last), head: b.head,
-		chunks: b.chunks, used: b.used, hot: hot, since: b.since,
+	return &pack{
+		name: packName(b.head.shard, b.head.prev, b.head.last), head: b.head, before: before, link: &link{known: make(chan struct{})},
+		foot: footer{blocks: uint32(len(b.chunks)), lastCRC: b.lastCRC}, chunks: b.chunks, used: b.used, hot: hot, since: b.since,
 	}
+}
+
+// block is the content of one block.
+func (p *pack) block(i int) []byte {
+	if i == len(p.chunks)-1 {
+		return p.chunks[i][:p.used]
+	}
+	return p.chunks[i][:]
+}
+
+// hash completes header and footer. The content of several packs is hashed at a time; only the header waits for the pack before, whose hash is
+// never more than its own hashing away.
+func (p *pack) hash() {
+	sum := sha256.New()
+	for i := range p.chunks {
+		sum.Write(p.block(i))
+	}
+	<-p.before.known
+	p.head.prevHash, p.before = p.before.hash, nil
 	p.head.encode(p.raw[:])
-	b.sum.Write(p.raw[:])
-	p.foot = footer{blocks: uint32(len(b.chunks)), lastCRC: b.lastCRC, hash: Hash(b.sum.Sum(nil))}
-	return p
+	sum.Write(p.raw[:])
+	p.foot.hash = Hash(sum.Sum(nil))
+	p.link.hash = p.foot.hash
+	close(p.link.known)
 }
 
 func (p *pack) free() {
@@ -134,11 +180,8 @@ func (p *pack) encode(enc *zstd.Encoder) *piecesOf {
 	out.add(p.raw[:])
 	heads := make([]byte, blockHeadBytes*len(p.chunks))
 	hard := 0
-	for i, c := range p.chunks {
-		block := c[:]
-		if i == len(p.chunks)-1 {
-			block = c[:p.used]
-		}
+	for i := range p.chunks {
+		block := p.block(i)
 		h := blockHead{content: uint32(len(block)), codec: codecRaw}
 		if enc != nil && !p.hot && hard < hardBlocksMax {
 			into := chunks.Get().(*[BlockBytesMax]byte)

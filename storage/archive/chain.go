@@ -59,7 +59,7 @@ func runs(packs []PackInfo) [][]PackInfo {
 //	[1][2]   [4]   4 was closed when all through 2 was settled, or less: 4 is left over, the history ends with 2
 //	[1]   [3][4]   4 was closed when all through 2 was settled: 2 was there and is missing now
 //	[1]   {9][10]  9 begins anew: what lies between was never in this archive
-//	      [4][5]   nothing was settled before 4: left over, unless a checkpoint shows that what was before was pruned
+//	[1]   [3]  C   below the oldest checkpoint: a prune was stopped that deletes side by side
 //
 // Only the newest runs are looked at, back to one that is not left over.
 func settle(ctx context.Context, b Bucket, s Shard, packs []PackInfo) (solid, leftover []PackInfo, err error) {
@@ -101,11 +101,8 @@ func counted(ctx context.Context, b Bucket, s Shard, run []PackInfo, before jour
 	if err != nil || last.settled > before {
 		return true, err
 	}
-	if before > 0 {
-		return false, nil
-	}
 	all, err := listCheckpoints(ctx, b, s)
-	return len(all) > 0 && all[len(all)-1].seq >= first.prev, err
+	return len(all) > 0 && all[0].seq >= first.prev, err
 }
 
 // readHeader reads a pack's header and holds it against the name.

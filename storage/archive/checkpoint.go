@@ -38,7 +38,7 @@ type FileRef struct {
 type Checkpoint struct {
 	Seq    journal.Seq
 	TimeMS int64
-	Meta   json.RawMessage // the program's own, handed back by a restore; nil is none
+	Meta   json.RawMessage // the program's own, handed back by a restore without white space; nil is none
 	Files  []FileRef
 }
 
@@ -277,6 +277,13 @@ func decodeManifest(raw []byte) (*CheckpointInfo, error) {
 		if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != len(Hash{}) || f.Size < 0 || checkPath(f.Name) != nil || CheckName(f.Object) != nil {
 			return nil, bad(int64(len(line)+1), "files with name, size, hash and object", fmt.Sprintf("%+v", f))
 		}
+	}
+	if len(m.Meta) > 0 {
+		var meta bytes.Buffer // it was indented with the rest
+		if err := json.Compact(&meta, m.Meta); err != nil {
+			return nil, bad(int64(len(line)+1), "meta in JSON", err)
+		}
+		m.Meta = meta.Bytes()
 	}
 	return &CheckpointInfo{Shard: m.Shard, Lineage: Lineage(lineage), Seq: journal.Seq(m.Seq), TimeMS: m.TimeMS, Meta: m.Meta, Files: m.Files}, nil
 }

@@ -3,7 +3,6 @@ package archive
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"leat/internal/clock"
 	"leat/storage/journal"
@@ -118,38 +117,51 @@ func (s *Shipper) data(j journal.Journal, e journal.Entry) ([]byte, error) {
 
 // take adds one frame to the open pack.
 func (s *Shipper) take(j journal.Journal, e journal.Entry) error {
-	data, err := s.data(j, e)
-	if err != nil {
-		return err
+	read := func(off int64, p []byte) error {
+		if err := j.ReadAt(e.Place, off, p); err != nil {
+			return fmt.Errorf("archive: read data of frame %d: %w", e.Seq, err)
+		}
+		return nil
 	}
 	if s.src.Check != nil {
+		data, err := s.data(j, e)
+		if err != nil {
+			return err
+		}
 		if err := s.src.Check(e.Facts, data); err != nil {
 			return &BadFrameError{Seq: e.Seq, Err: err}
 		}
-	}
-	ms := max(s.src.TimeMS(e.Facts), s.lastMS)
-	if s.open == nil {
-		prev := s.last
-		if s.begins {
-			prev = e.Seq - 1
-			s.hash = Hash{}
+		read = func(off int64, p []byte) error { // what was checked, not what a second read gives
+			copy(p, data[off:])
+			return nil
 		}
-		s.open = newBuilder(header{
-			lineage: s.src.Lineage, shard: s.src.Shard, begins: s.begins, prev: prev, prevHash: s.hash,
-		})
-		s.open.since = clock.Now()
-		s.begins = false
 	}
-	f := Frame{Seq: e.Seq, Epoch: e.Epoch, TimeMS: ms, Facts: e.Facts, Data: data}
-	if err := s.open.add(&f); err != nil {
-		return &BadFrameError{Seq: e.Seq, Err: err}
+	into := s.open
+	if into == nil {
+		into = s.newBuilder(e.Seq)
 	}
-	s.last, s.lastCRC, s.lastMS, s.place, s.known = e.Seq, s.open.lastCRC, ms, e.Place, true
+	f := Frame{Seq: e.Seq, Epoch: e.Epoch, TimeMS: max(s.src.TimeMS(e.Facts), s.lastMS), Facts: e.Facts}
+	if err := into.add(&f, e.DataBytes, read); err != nil {
+		return err
+	}
+	if s.open == nil && s.begins {
+		s.begins, s.link = false, knownLink(Hash{})
+	}
+	s.open = into
+	s.last, s.lastCRC, s.lastMS, s.place, s.known = e.Seq, into.lastCRC, f.TimeMS, e.Place, true
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.openAt.Equal(time.Time{}) {
-		s.openAt = s.open.since
-	}
-	s.openSize = s.open.head.content
+	s.openAt, s.openSize = into.since, into.head.content
 	return nil
+}
+
+// newBuilder begins a pack with the frame of a Seq.
+func (s *Shipper) newBuilder(first journal.Seq) *builder {
+	prev := s.last
+	if s.begins {
+		prev = first - 1
+	}
+	b := newBuilder(header{lineage: s.src.Lineage, shard: s.src.Shard, begins: s.begins, prev: prev})
+	b.since = clock.Now()
+	return b
 }

@@ -215,16 +215,16 @@ type Frame struct {
 	Data   []byte
 }
 
-func encodeFrameHead(b []byte, f *Frame) {
+func encodeFrameHead(b []byte, f *Frame, data int64) {
 	le.PutUint32(b, frameMagic)
 	le.PutUint32(b[4:], uint32(len(f.Facts)))
 	le.PutUint64(b[8:], uint64(f.Seq))
 	le.PutUint64(b[16:], uint64(f.Epoch))
 	le.PutUint64(b[24:], uint64(f.TimeMS))
-	le.PutUint64(b[32:], uint64(len(f.Data)))
+	le.PutUint64(b[32:], uint64(data))
 }
 
-// payloadCRC is over facts and data; frameCRC goes on over the head.
+// payloadCRC is over facts and data. A frame's CRC goes on from there over the head.
 func payloadCRC(facts, data []byte) uint32 {
 	return crc32.Update(crc32.Checksum(facts, castagnoli), castagnoli, data)
 }

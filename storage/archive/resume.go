@@ -31,7 +31,7 @@ func (s *Shipper) resume(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.last, s.lastMS, s.lastCRC, s.hash, s.known = h.last, h.lastMS, f.lastCRC, f.hash, true
+		s.last, s.lastMS, s.lastCRC, s.link, s.known = h.last, h.lastMS, f.lastCRC, knownLink(f.hash), true
 	} else if err := s.ownCheckpoints(ctx); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 //	Run: [resume] ──▶ collect frames ──▶ builder ──▶ seal ──▶ upload (Uploads at a time) ──▶ settled, in order ──▶ Archived
 //	                      ▲ Wake                      ▲ PackBytes, PackAge, Flush
 //
-// One goroutine collects and seals, so the chain of hashes is in order; uploads run side by side and end in any order. When all uploads are
+// One goroutine collects and seals; uploads hash, compress and send side by side and end in any order. When all uploads are
 // taken the collecting waits, and the journal grows: that is what holds the frames while a bucket fails.
 type Shipper struct {
 	bucket Bucket
@@ -33,9 +33,9 @@ type Shipper struct {
 	last    journal.Seq     // that was taken, sealed or not
 	lastCRC uint32
 	lastMS  int64
-	known   bool // last means something: there is an archive, or a frame was taken
-	begins  bool // the next pack begins anew
-	hash    Hash // of the last sealed pack
+	known   bool  // last means something: there is an archive, or a frame was taken
+	begins  bool  // the next pack begins anew
+	link    *link // to the last sealed pack
 	open    *builder
 	scratch []byte
 
@@ -179,11 +179,11 @@ func (s *Shipper) slot(ctx context.Context) (waited bool, err error) {
 // send seals the open pack and starts its upload. The caller has a slot.
 func (s *Shipper) send(ctx context.Context, hot bool, uploads *sync.WaitGroup, cancel context.CancelCauseFunc) {
 	s.mu.Lock()
-	p := s.open.seal(s.archived, hot)
+	p := s.open.seal(s.link, s.archived, hot)
 	s.flying = append(s.flying, p)
 	s.openAt, s.openSize = time.Time{}, 0
 	s.mu.Unlock()
-	s.open, s.hash = nil, p.foot.hash
+	s.open, s.link = nil, p.link
 	uploads.Go(func() {
 		defer func() { <-s.slots }()
 		if err := s.upload(ctx, p); err != nil {

@@ -10,6 +10,7 @@ import (
 
 // upload stores one pack, however often that has to be tried, and settles it.
 func (s *Shipper) upload(ctx context.Context, p *pack) error {
+	p.hash()
 	var enc *zstd.Encoder
 	if s.cfg.Compress && !p.hot {
 		var err error

@@ -148,7 +148,11 @@ func (b *Bucket) write(ctx context.Context, tmp string, content io.Reader, size 
 		return err
 	}
 	w := &writer{ctx: ctx, h: h, left: size}
-	_, err = io.CopyBuffer(w, io.LimitReader(content, size+1), make([]byte, min(copyBytes, size+1)))
+	if from, ok := content.(io.WriterTo); ok {
+		_, err = from.WriteTo(w)
+	} else {
+		_, err = io.CopyBuffer(w, io.LimitReader(content, size+1), make([]byte, min(copyBytes, size+1)))
+	}
 	if err == nil && w.left > 0 {
 		err = fmt.Errorf("%w: content ends %d bytes early", io.ErrUnexpectedEOF, w.left)
 	}

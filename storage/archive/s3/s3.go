@@ -19,6 +19,9 @@ import (
 // ObjectBytesMax is the largest object that a store takes with one PUT.
 const ObjectBytesMax = 5 << 30
 
+// pageMost is what stores give at most.
+const pageMost = 1000
+
 // Config is where the store is. Access and Secret empty: the environment (AWS_ACCESS_KEY_ID, …), the files of the AWS tools, or the machine's own
 // role, in this order.
 type Config struct {
@@ -30,6 +33,7 @@ type Config struct {
 	Access   string
 	Secret   string
 	Session  string // token of temporary keys
+	PageMax  int    // names that a List asks for at a time; 0 is what the store gives, mostly 1,000
 }
 
 // Validate names the field that is wrong.
@@ -39,6 +43,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("archive: endpoint is %q: must be HOST or HOST:PORT", c.Endpoint)
 	case c.Bucket == "":
 		return errors.New("archive: bucket must be given")
+	case c.PageMax < 0 || c.PageMax > pageMost:
+		return fmt.Errorf("archive: page_max is %d: must be from 0 to %d", c.PageMax, pageMost)
 	case (c.Access == "") != (c.Secret == ""):
 		return errors.New("archive: access and secret go together")
 	case c.Prefix != "" && archive.CheckName(strings.TrimSuffix(c.Prefix, "/")) != nil:
@@ -52,6 +58,7 @@ type Bucket struct {
 	core        minio.Core
 	bucket      string
 	prefix      string // "" or ends in a slash
+	page        int    // 0 is the store's
 	conditional bool   // the store knows If-None-Match
 }
 
@@ -75,7 +82,7 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("archive: s3: %w", err)
 	}
-	b := &Bucket{core: minio.Core{Client: client}, bucket: c.Bucket}
+	b := &Bucket{core: minio.Core{Client: client}, bucket: c.Bucket, page: c.PageMax}
 	if c.Prefix != "" {
 		b.prefix = strings.TrimSuffix(c.Prefix, "/") + "/"
 	}
@@ -195,7 +202,7 @@ func (b *Bucket) Get(ctx context.Context, name string, off, n int64) (io.ReadClo
 // List asks page by page.
 func (b *Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[archive.Object, error] {
 	return func(yield func(archive.Object, error) bool) {
-		o := minio.ListObjectsOptions{Prefix: b.prefix + prefix, Recursive: true}
+		o := minio.ListObjectsOptions{Prefix: b.prefix + prefix, Recursive: true, MaxKeys: b.page}
 		if after != "" {
 			o.StartAfter = b.prefix + after
 		}

@@ -20,8 +20,8 @@ import (
 	"leat/storage/archive/s3"
 )
 
-// store returns a store to test against: the one that LEAT_S3_TEST names (http://access:secret@host:port/bucket without the scheme's slashes is
-// not asked for: "host:port bucket access secret"), or a moto server of this test's own.
+// store returns a store to test against: the one that LEAT_S3_TEST names ("host:port bucket access secret", plain HTTP), or a moto server of
+// this test's own.
 func store(t *testing.T) s3.Config {
 	t.Helper()
 	if named := strings.Fields(os.Getenv("LEAT_S3_TEST")); len(named) == 4 {
@@ -67,6 +67,7 @@ func TestSuite(t *testing.T) {
 	c := store(t)
 	archivetest.Run(t, func(t *testing.T) archive.Bucket {
 		c := c
+		c.PageMax = 50
 		c.Prefix = fmt.Sprintf("%s-%s", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), rand.Text())
 		b, err := s3.Open(t.Context(), c)
 		if err != nil {
@@ -85,6 +86,7 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 		{Endpoint: "https://host", Bucket: "b"},
 		{Endpoint: "host"},
 		{Endpoint: "host", Bucket: "b", Access: "a"},
+		{Endpoint: "host", Bucket: "b", PageMax: 1001},
 		{Endpoint: "host", Bucket: "b", Prefix: "../x"},
 	} {
 		if _, err := s3.Open(t.Context(), c); err == nil {
