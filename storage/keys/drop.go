@@ -106,26 +106,17 @@ const (
 	sweepGone   = 50
 )
 
-// toSweep returns the file whose turn it is to be looked through, in the order of their numbers, one for every FanIn chunks written. mu is held.
+// toSweep returns the file whose turn it is to be looked through, one for every FanIn chunks written. A round takes the files that were
+// there when it began, in the order of their numbers: those made meanwhile would keep it from ever coming round. mu is held.
 func (x *Index) toSweep() *file {
 	if x.opt.Keep == nil && len(*x.drops.Load()) == 0 || x.flushes < int64(x.cfg.FanIn) {
 		return nil
 	}
 	x.flushes = 0
-	var first, next *file
-	for _, f := range x.view.files {
-		if f.busy || f.spoil.Load() {
-			continue
-		}
-		if first == nil || f.meta.number < first.meta.number {
-			first = f
-		}
-		if f.meta.number > x.swept && (next == nil || f.meta.number < next.meta.number) {
-			next = f
-		}
-	}
+	next := x.leastIn(x.swept+1, x.sweepEnd)
 	if next == nil {
-		next = first
+		x.swept, x.sweepEnd = 0, x.next
+		next = x.leastIn(x.swept+1, x.sweepEnd)
 	}
 	if next != nil {
 		x.swept = next.meta.number
@@ -133,6 +124,17 @@ func (x *Index) toSweep() *file {
 		next.retain()
 	}
 	return next
+}
+
+// leastIn returns the file with the least number in from..to-1 that can be worked on. mu is held.
+func (x *Index) leastIn(from, to uint64) (least *file) {
+	for _, f := range x.view.files {
+		n := f.meta.number
+		if n >= from && n < to && !f.busy && !f.spoil.Load() && (least == nil || n < least.meta.number) {
+			least = f
+		}
+	}
+	return least
 }
 
 // mostlyGone looks at blocks spread over the file.

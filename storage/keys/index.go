@@ -35,13 +35,14 @@ type Index struct {
 	drops   atomic.Pointer[[]drop] // by stream; replaced, never changed
 	counts  counters
 
-	mu      sync.Mutex
-	room    sync.Cond // a sealed chunk was written, or the index closes
-	view    *view
-	sealed  []*chunk // wait to be written, oldest first; each with a reference of its own
-	next    uint64   // number of the next file
-	swept   uint64   // number of the file that was last looked through for what is gone
-	flushes int64    // chunks written since then
+	mu     sync.Mutex
+	room   sync.Cond // a sealed chunk was written, or the index closes
+	view   *view
+	sealed []*chunk // wait to be written, oldest first; each with a reference of its own
+	next   uint64   // number of the next file
+	// The sweep for what is gone: the file last looked through, where the round ends, and the chunks written since.
+	swept, sweepEnd uint64
+	flushes         int64
 
 	writing  sync.Mutex // held to write a chunk
 	sorter   sorter     // under writing

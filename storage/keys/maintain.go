@@ -78,6 +78,9 @@ func (x *Index) Maintain() (did bool, err error) {
 	if did, err = x.writeOldest(); did || err != nil {
 		return did, err
 	}
+	if did, err = x.vanish(); did || err != nil {
+		return did, err
+	}
 	if did, err = x.mergeTiers(0, smallTiers); did || err != nil {
 		return did, err
 	}
