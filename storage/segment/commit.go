@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -118,7 +119,7 @@ func (s *Store) show(files map[FileID]*file, lists map[partition][]ref, removed 
 	s.files, s.through = files, through
 	s.lost = slices.DeleteFunc(slices.Clone(s.lost), func(f *file) bool { return removed[f] })
 	before := s.current.Load()
-	before.dropped = slices.Collect(maps.Keys(removed))
+	before.dropped = slices.SortedFunc(maps.Keys(removed), func(a, b *file) int { return cmp.Compare(a.ID, b.ID) }) // in an order that a simulation can repeat
 	before.next = &view{}
 	s.current.Store(before.next)
 	var unsure []FileID
@@ -129,6 +130,7 @@ func (s *Store) show(files map[FileID]*file, lists map[partition][]ref, removed 
 	}
 	clear(s.maybe)
 	s.mu.Unlock()
+	slices.Sort(unsure)
 	for _, id := range unsure {
 		s.removeFiles(id)
 	}

@@ -425,3 +425,26 @@ func TestCursor_SearchIsLogarithmic(t *testing.T) {
 		t.Fatalf("%d reads to search 200 pieces", reads)
 	}
 }
+
+func TestVerify_TellsHowFarItIs(t *testing.T) {
+	fsys, m := memory.New(), newModel(31)
+	s := open(t, fsys, small())
+	m.add(t, s, 100, 9, 400)
+	var bytes, last int64
+	for _, f := range s.Files() {
+		bytes += f.Bytes
+	}
+	if _, err := s.Verify(func(done, total int64) error {
+		if total != bytes || done < last {
+			t.Errorf("%d of %d after %d, want %d", done, total, last, bytes)
+		}
+		last = done
+		return nil
+	}); err != nil || last != bytes {
+		t.Fatalf("ended at %d of %d: %v", last, bytes, err)
+	}
+	stop := errors.New("stop")
+	if _, err := s.Verify(func(int64, int64) error { return stop }); !errors.Is(err, stop) {
+		t.Fatalf("stopped: %v", err)
+	}
+}
