@@ -16,7 +16,7 @@ import (
 type Edit struct {
 	Add     []File // of a Build that was finished
 	Remove  []FileID
-	Through uint64 // up to which seq all is in segment files from now on; 0: as before
+	Through uint64 // up to which seq all is in segment files from now on; it never falls, and 0 leaves it
 }
 
 // view is the set of files between two commits. Cursors hold theirs: what a commit removes stays on the disk until the views before it
