@@ -45,7 +45,8 @@ type chunk struct {
 	first     atomic.Uint64 // seq of the first entry, 0 while there is none that is published
 	through   uint64        // when sealed: all entries of frames up to here are in this chunk or an older one
 
-	refs atomic.Int32
+	refs    atomic.Int32
+	touched byte // see fetch; of whoever writes the chunk
 
 	index lookup
 

@@ -52,15 +52,7 @@ func level(c *chunk, a, b []item, depth int) {
 			insertion(c, a, depth)
 			return
 		case len(a) <= radixAtMost:
-			slices.SortFunc(a, func(x, y item) int {
-				if x.prefix != y.prefix {
-					return cmp.Compare(x.prefix, y.prefix)
-				}
-				if x.class != y.class {
-					return cmp.Compare(x.class, y.class)
-				}
-				return cmp.Compare(x.slot, y.slot)
-			})
+			byPrefix(a)
 		default:
 			radix(a, b)
 		}
@@ -120,51 +112,80 @@ func before(c *chunk, x, y *item, depth int) bool {
 	return x.slot < y.slot
 }
 
-// radix sorts by prefix, then class, keeping the order of what is equal, which is the order of slots. One pass counts all digits, and a
-// digit in which nothing differs is passed over.
+// radix sorts by prefix, class and slot. One pass counts the values of every byte. Then the most significant bytes that differ at all, as
+// many as it takes to tell the items apart, are sorted on from the last to the first; what is still together after that is a small group.
 func radix(a, b []item) {
-	var counts [9][256]uint32
+	var counts [8][256]uint32
 	for i := range a {
 		p := a[i].prefix
-		counts[0][a[i].class]++
-		for d := 1; d < 9; d++ {
+		for d := range counts {
 			counts[d][byte(p)]++
 			p >>= 8
 		}
 	}
+	var digits [8]uint // shifts, most significant first
+	used, spread := 0, 1
+	for d := 7; d >= 0 && spread < 4*len(a); d-- {
+		values := 0
+		for _, n := range counts[d] {
+			if n > 0 {
+				values++
+			}
+		}
+		if values > 1 {
+			digits[used] = uint(8 * d)
+			used, spread = used+1, spread*values
+		}
+	}
 	src, dst := a, b
-	for d := range counts {
-		shift := 8 * (d - 1)
-		digit := func(x *item) byte { return byte(x.prefix >> shift) }
-		if d == 0 {
-			digit = func(x *item) byte { return byte(x.class) }
-		}
-		count := &counts[d]
-		if count[digit(&src[0])] == uint32(len(a)) {
-			continue
-		}
+	for i := used - 1; i >= 0; i-- {
+		shift := digits[i]
+		count := &counts[shift/8]
 		sum := uint32(0)
 		for v := range count {
 			sum, count[v] = sum+count[v], sum
 		}
-		if d == 0 {
-			for i := range src {
-				at := &count[byte(src[i].class)]
-				dst[*at] = src[i]
-				*at++
-			}
-		} else {
-			for i := range src {
-				at := &count[byte(src[i].prefix>>shift)]
-				dst[*at] = src[i]
-				*at++
-			}
+		for j := range src {
+			at := &count[byte(src[j].prefix>>shift)]
+			dst[*at] = src[j]
+			*at++
 		}
 		src, dst = dst, src
 	}
 	if &src[0] != &a[0] {
 		copy(a, src)
 	}
+	low := uint(0) // bits below were not looked at
+	if used > 0 {
+		low = digits[used-1]
+	}
+	for i := 0; i < len(a); {
+		j := i + 1
+		for j < len(a) && a[j].prefix>>low == a[i].prefix>>low {
+			j++
+		}
+		if j-i > 1 {
+			byPrefix(a[i:j])
+		}
+		i = j
+	}
+}
+
+// byPrefix sorts by prefix, class and slot, comparing.
+func byPrefix(a []item) {
+	if !slices.IsSortedFunc(a, compareItems) {
+		slices.SortFunc(a, compareItems)
+	}
+}
+
+func compareItems(x, y item) int {
+	if x.prefix != y.prefix {
+		return cmp.Compare(x.prefix, y.prefix)
+	}
+	if x.class != y.class {
+		return cmp.Compare(x.class, y.class)
+	}
+	return cmp.Compare(x.slot, y.slot)
 }
 
 // sorted returns sorted runs that together hold the first n slots, or more that are published. Runs are kept and merged as they
