@@ -137,10 +137,26 @@ func TestFlush_SaysWhy(t *testing.T) {
 	if x.Durable() != 0 || x.Metrics().WriteErrors != 1 {
 		t.Fatalf("durable %d, %d errors", x.Durable(), x.Metrics().WriteErrors)
 	}
+	for _, op := range []faulty.Op{faulty.Rename, faulty.SyncDir} { // the manifest cannot be replaced, or nobody knows
+		fs.SetRule(func(c faulty.Call) faulty.Fault {
+			if c.Op == op {
+				return faulty.Fault{Err: syscall.EIO}
+			}
+			return faulty.Fault{}
+		})
+		for range 3 {
+			if err := x.Flush(); !errors.Is(err, syscall.EIO) {
+				t.Fatalf("flush: %v, want EIO", err)
+			}
+		}
+	}
 	fs.SetRule(nil)
 	must(t, x.Flush())
 	if x.Durable() != m.seq {
 		t.Fatalf("durable %d, want %d", x.Durable(), m.seq)
+	}
+	if live := liveFiles(x); live != 1 {
+		t.Fatalf("%d files in the folder, want the one that was written last", live)
 	}
 	must(t, x.Close())
 }

@@ -207,13 +207,14 @@ type fileHistory struct {
 	e        *Entry
 	err      error
 	done     bool
+	line     [lineBytes]byte // of the filter
 }
 
 // open looks for the key; false is that the file has none of it, or a fault.
 func (h *fileHistory) open(hash uint64) bool {
 	p := place{key: h.key, pos: h.from}
 	var ok bool
-	if h.section, ok, h.err = h.f.find(p, hash); !ok || h.err != nil {
+	if h.section, ok, h.err = h.f.find(p, hash, h.line[:]); !ok || h.err != nil {
 		return false
 	}
 	if h.index, h.err = h.f.index(h.section, nil); h.err != nil {
@@ -221,6 +222,9 @@ func (h *fileHistory) open(hash uint64) bool {
 	}
 	h.block = lastAt(h.index, p)
 	h.done = !h.load()
+	if !h.done && len(h.buf) == 0 {
+		h.f.files.counts.filterMistaken.Add(1)
+	}
 	return !h.done
 }
 

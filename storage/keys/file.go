@@ -240,18 +240,19 @@ func (f *file) index(section int, ahead *readahead) ([]mark, error) {
 // find returns the section in which the entries of a key at p lie, if the file has any of that key near p. Both for going forward
 // from p and for going back: a section that begins in the middle of a key says so in its place, so if the section of p lacks the
 // key, no other section has entries of it.
-func (f *file) find(p place, hash uint64) (section int, ok bool, err error) {
+//
+// line is the caller's, of lineBytes.
+func (f *file) find(p place, hash uint64, line []byte) (section int, ok bool, err error) {
 	section = lastAt(f.sections, p)
 	m := &f.sections[section]
-	var line [lineBytes]byte
 	off := m.filterOff() + int64(lineOf(hash, m.lines))*lineBytes
-	if err := f.readAt(line[:], off); err != nil {
+	if err := f.readAt(line, off); err != nil {
 		return 0, false, err
 	}
-	if err := checkLine(line[:], f.meta.number, off); err != nil {
+	if err := checkLine(line, f.meta.number, off); err != nil {
 		return 0, false, corrupt(f.name, off, err)
 	}
-	if !lineHas(line[:], hash) {
+	if !lineHas(line, hash) {
 		f.files.counts.filterNo.Add(1)
 		return 0, false, nil
 	}

@@ -39,7 +39,7 @@ func (x *Index) writeOldest() (did bool, err error) {
 	}
 	c := x.sealed[0]
 	x.mu.Unlock()
-	f, err := x.writeChunk(c, c.sortAll(&x.sorter), 0, nil)
+	f, err := x.writeChunk(c, c.sortAll(&x.sorter), nil)
 	if err == nil {
 		var added []*file
 		if f != nil {
@@ -58,7 +58,7 @@ func (x *Index) writeOldest() (did bool, err error) {
 }
 
 // writeChunk writes the slots of a chunk, in the order given, to a file that no manifest names yet; nil when nothing of it is wanted.
-func (x *Index) writeChunk(c *chunk, order []uint32, tier uint8, pace func(int) error) (*file, error) {
+func (x *Index) writeChunk(c *chunk, order []uint32, pace func(int) error) (*file, error) {
 	want := filter{x: x}
 	var w *writer
 	var window [fetchWindow]Entry
@@ -87,7 +87,7 @@ func (x *Index) writeChunk(c *chunk, order []uint32, tier uint8, pace func(int) 
 	if w == nil {
 		return nil, nil
 	}
-	return x.finish(w, tier, &x.counts.flushedBytes)
+	return x.finish(w, 0, &x.counts.flushedBytes)
 }
 
 // fetchWindow is how many entries are fetched at once. Sorted entries lie all over the chunk; fetched in a loop that does nothing

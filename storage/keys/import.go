@@ -24,12 +24,9 @@ func (x *Index) Import(stream uint32, next func() (*Entry, error)) error {
 			x.signal(wakeLarge)
 			return nil
 		}
-		return fmt.Errorf("keys: import: %w", err) // the files stay: the manifest on the disk may name them
+		return fmt.Errorf("keys: import: %w", err)
 	}
-	for _, f := range made {
-		f.dead.Store(true)
-		f.release()
-	}
+	discard(made)
 	if err != nil {
 		return fmt.Errorf("keys: import: %w", err)
 	}
@@ -46,13 +43,12 @@ func (x *Index) importInto(tiers *[][]*file, stream uint32, next func() (*Entry,
 		}
 		order := s.sort(c, 0, c.n)
 		c.sortPositions(order)
-		f, err := x.writeChunk(c, order, 0, x.pace)
+		f, err := x.writeChunk(c, order, x.pace)
 		if err != nil {
 			return err
 		}
-		size := x.cfg.ChunkBytes
 		c.release()
-		c = newChunk(&x.pool, size)
+		c = newChunk(&x.pool, x.cfg.ChunkBytes)
 		return x.importFile(tiers, f)
 	}
 	for {
@@ -98,10 +94,7 @@ func (x *Index) importFile(tiers *[][]*file, f *file) error {
 			return err
 		}
 		(*tiers)[tier] = nil
-		for _, g := range full {
-			g.dead.Store(true)
-			g.release()
-		}
+		discard(full)
 		f = merged
 	}
 	return nil

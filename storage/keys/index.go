@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path"
 	"slices"
@@ -21,7 +22,7 @@ type Index struct {
 	cfg   Config
 	opt   Options
 	log   *slog.Logger
-	lock  interface{ Close() error }
+	lock  io.Closer
 	table *fileTable
 	pool  chunkPool
 
@@ -46,8 +47,9 @@ type Index struct {
 
 	writing  sync.Mutex // held to write a chunk
 	sorter   sorter     // under writing
-	manifest manifest   // what is on the disk, under committing
-	commits  sync.Mutex
+	commits  sync.Mutex // held to replace the manifest
+	manifest manifest   // what is on the disk; under commits
+	unsure   []*file    // that a manifest may name which may be on the disk; under commits
 
 	lineage [16]byte
 	stop    chan struct{}
@@ -219,8 +221,8 @@ func (x *Index) takeNumber() uint64 {
 // commit changes which files count: durably first, then for readers. Files in added come with the reference of who made them, which
 // commit lets go of; those in gone are removed when the last reader has left them. sealed, when not nil, is the oldest chunk, for which the added file stands.
 //
-// When it fails, either manifest may be on the disk. Both are right: the files of both are whole and stay (what is not named any more is
-// removed at the next open), and the manifest that follows settles it.
+// When it fails, the added files are removed; what they were made of is still there. But when it is not known which manifest is on the
+// disk, the files of both stay: both are right. The manifest that follows settles it.
 func (x *Index) commit(added []*file, gone []*file, sealed *chunk, durable uint64) error {
 	x.commits.Lock()
 	defer x.commits.Unlock()
@@ -238,9 +240,16 @@ func (x *Index) commit(added []*file, gone []*file, sealed *chunk, durable uint6
 	var settled []drop
 	next.drops, settled = x.settleDrops(next.files, next.durable)
 	if err := vfs.Replace(x.fs, path.Join(x.dir, manifestName), next.encode()); err != nil {
+		if errors.Is(err, vfs.ErrUnsure) {
+			x.unsure = append(x.unsure, added...)
+		} else {
+			discard(added)
+		}
 		return fmt.Errorf("keys: manifest: %w", err)
 	}
 	x.manifest = next
+	discard(x.unsure)
+	x.unsure = nil
 	x.counts.manifests.Add(1)
 	x.mu.Lock()
 	chunks := slices.Clone(x.view.chunks)
@@ -268,12 +277,20 @@ func (x *Index) commit(added []*file, gone []*file, sealed *chunk, durable uint6
 	return nil
 }
 
+// discard removes files that no manifest names.
+func discard(files []*file) {
+	for _, f := range files {
+		f.dead.Store(true)
+		f.release()
+	}
+}
+
 // Durable returns the seq up to which every entry is in a file that the manifest names. After Open, replay goes on behind it: entries of
 // frames up to it must not be added again.
 func (x *Index) Durable() uint64 { return x.durable.Load() }
 
 // Close writes what is in memory, as Flush does, and lets go of everything. Whoever still reads gets ErrClosed from the next file it
-// looks at. Add must not be called during Close or after it.
+// looks at. It waits for an open frame to end; Add must not begin one during Close or after it.
 func (x *Index) Close() error {
 	if x.stopped.Swap(true) {
 		return ErrClosed

@@ -306,6 +306,9 @@ func TestBloom_SaysNo(t *testing.T) {
 		}
 	}
 	m := x.Metrics()
+	if m.FilterMistaken-before.FilterMistaken != m.FilterYes-before.FilterYes {
+		t.Errorf("%d times mistaken of %d", m.FilterMistaken-before.FilterMistaken, m.FilterYes-before.FilterYes)
+	}
 	if yes, no := m.FilterYes-before.FilterYes, m.FilterNo-before.FilterNo; yes+no < 9000 || yes*100 > 3*(yes+no) {
 		t.Errorf("the filter says yes %d times, no %d times", yes, no)
 	}

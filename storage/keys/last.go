@@ -38,6 +38,7 @@ func (x *Index) lastOf(v *view, stream uint32, key []byte, upTo uint64) (last En
 	var buf [128]byte
 	full := appendFullKey(buf[:0], stream, key)
 	hash := hashKey(stream, key)
+	var h *fileHistory // one for all files
 	for _, f := range v.files {
 		if found && f.meta.seqMax < last.Seq {
 			break
@@ -45,7 +46,10 @@ func (x *Index) lastOf(v *view, stream uint32, key []byte, upTo uint64) (last En
 		if f.meta.seqMin > upTo || !f.meta.covers(full, full) {
 			continue
 		}
-		h := fileHistory{f: f, key: full, backward: true, upTo: upTo, from: Position{Seq: upTo, Batch: math.MaxUint32, Record: math.MaxUint32}}
+		if h == nil {
+			h = &fileHistory{key: full, backward: true, upTo: upTo, from: Position{Seq: upTo, Batch: math.MaxUint32, Record: math.MaxUint32}}
+		}
+		h.f, h.done, h.err = f, false, nil
 		if h.open(hash) && h.next() && (!found || comparePositions(h.e, &last) > 0) {
 			last, found = *h.e, true
 		}

@@ -122,7 +122,7 @@ func (x *Index) merge(files []*file) error {
 	}
 	if err := x.commit(added, files, nil, 0); err != nil {
 		x.counts.mergeErrors.Add(1)
-		return err // the file stays: the manifest on the disk may name it
+		return err
 	}
 	x.counts.merges.Add(1)
 	for _, f := range files {
