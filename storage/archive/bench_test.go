@@ -1,8 +1,10 @@
 package archive_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -123,5 +125,28 @@ func BenchmarkRestore(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkFetch brings the files of a checkpoint back to a real disk: four of 128 MB.
+func BenchmarkFetch(b *testing.B) {
+	bucket := dir.New(osfs.New(), b.TempDir())
+	data := noise(128_000_000)
+	var refs []archive.FileRef
+	for _, name := range []string{"a", "b", "c", "d"} {
+		refs = append(refs, archive.FileRef{Name: name, Size: int64(len(data)), Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }})
+	}
+	if err := archive.NewCheckpoints(bucket, shard, ours).Put(context.Background(), archive.Checkpoint{Seq: 1, Files: refs}); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(4 * int64(len(data)))
+	for b.Loop() {
+		p, err := archive.NewPlan(context.Background(), bucket, shard, archive.Until{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := p.Fetch(context.Background(), osfs.New(), b.TempDir(), nil); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

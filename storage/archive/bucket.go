@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"strings"
 )
 
 // Object is one stored thing.
@@ -42,10 +43,14 @@ var (
 // NameBytesMax is the longest name of an object.
 const NameBytesMax = 512
 
-// CheckName refuses what not every kind of bucket can keep: a name is a relative, clean path of letters, digits and ._- between slashes.
+// CheckName refuses what not every kind of bucket can keep: a name is a relative, clean path of letters, digits and ._- between slashes. Only
+// its last part may end in .pack, so that a folder of many packs can be listed without a look at each.
 func CheckName(name string) error {
 	if len(name) > NameBytesMax || name == "." || !fs.ValidPath(name) {
 		return fmt.Errorf("%w: %.80q", ErrBadName, name)
+	}
+	if strings.Contains(name, packSuffix+"/") {
+		return fmt.Errorf("%w: %q has a folder named like a pack", ErrBadName, name)
 	}
 	for i := range len(name) {
 		if c := name[i]; !plain(c) && c != '/' {

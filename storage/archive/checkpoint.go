@@ -192,6 +192,9 @@ func (c *Checkpoints) putFile(ctx context.Context, f FileRef) (CheckpointFile, e
 		return CheckpointFile{}, err
 	}
 	out := CheckpointFile{Name: f.Name, Size: f.Size, SHA256: sum.String(), Object: fileObject(c.shard, f.Name, sum)}
+	if there, err := c.has(ctx, out); there || err != nil {
+		return out, err
+	}
 	r, err := f.Open()
 	if err != nil {
 		return out, fmt.Errorf("%s: %w", f.Name, err)
@@ -204,6 +207,14 @@ func (c *Checkpoints) putFile(ctx context.Context, f FileRef) (CheckpointFile, e
 		return out, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	return out, nil
+}
+
+// has spares sending what a checkpoint before, or one that was stopped, has sent: a store refuses a name only after it has taken the bytes.
+func (c *Checkpoints) has(ctx context.Context, f CheckpointFile) (bool, error) {
+	for o, err := range c.bucket.List(ctx, f.Object, "") {
+		return err == nil && o.Name == f.Object && o.Size == f.Size, err
+	}
+	return false, nil
 }
 
 func hashFile(ctx context.Context, f FileRef) (Hash, error) {

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,12 +31,12 @@ const goldenPacks = "shard-0/packs/*.pack"
 // A pack that decodes has frames that can be walked or says where not, and its content is what the header says.
 func FuzzPack(f *testing.F) {
 	seeds(f, goldenPacks)
+	u, err := newUnpacker()
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer u.close()
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		u, err := newUnpacker()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer u.close()
 		p, err := u.decode(bytes.NewReader(raw), nil)
 		if err != nil {
 			return
@@ -44,6 +45,56 @@ func FuzzPack(f *testing.F) {
 			t.Fatalf("%d bytes of content, the header says %d", len(p.content), p.head.content)
 		}
 		_ = p.each(func(Frame) error { return nil })
+	})
+}
+
+// What stands behind good CRCs may be anything all the same: a block that is no zstd, frames that are none.
+func FuzzPackBehindCRCs(f *testing.F) {
+	b := newBuilder(header{})
+	if err := b.add(&Frame{Seq: 3, Epoch: 2, TimeMS: 99, Facts: []byte("facts")}, 4, func(_ int64, p []byte) error { copy(p, "data"); return nil }); err != nil {
+		f.Fatal(err)
+	}
+	plain := bytes.Clone(b.chunks[0][:b.used])
+	f.Add(plain, uint32(len(plain)), false)
+	enc, err := newEncoder()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(enc.EncodeAll(bytes.Repeat(plain, 9), nil), uint32(9*len(plain)), true)
+	u, err := newUnpacker()
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer u.close()
+	f.Fuzz(func(t *testing.T, stored []byte, content uint32, compressed bool) {
+		h := header{first: 1, last: 1 << 40, lastMS: 1 << 60, frames: 1, content: int64(content)}
+		raw := make([]byte, headerBytes+blockHeadBytes)
+		h.encode(raw)
+		head := blockHead{stored: uint32(len(stored)), content: content}
+		if compressed {
+			head.codec = codecZstd
+		}
+		head.encode(raw[headerBytes:], stored)
+		raw = append(raw, stored...)
+		foot := footer{blocks: 1, at: int64(len(raw))}
+		if !compressed {
+			foot.hash = Hash(sha256.Sum256(append(bytes.Clone(stored), raw[:headerBytes]...)))
+		}
+		raw = append(raw, make([]byte, footerBytes)...)
+		foot.encode(raw[foot.at:])
+		p, err := u.decode(bytes.NewReader(raw), nil)
+		if err != nil {
+			return
+		}
+		if compressed {
+			t.Fatal("a hash of zeros fits")
+		}
+		_ = p.each(func(fr Frame) error {
+			if fr.Seq == 0 {
+				t.Fatal("frame 0")
+			}
+			return nil
+		})
 	})
 }
 

@@ -43,6 +43,7 @@ type Shipper struct {
 	flying   []*pack // sealed, in order, not settled
 	archived journal.Seq
 	resumed  bool
+	ended    bool // Run has
 	state    State
 	flush    journal.Seq   // seal at once up to here
 	moved    chan struct{} // closed and made anew when archived moves or Run ends
@@ -104,7 +105,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Running = false
+	s.state.Running, s.ended = false, true
 	if lasting(err) || !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		s.state.Stopped = err
 	}
@@ -192,6 +193,8 @@ func (s *Shipper) send(ctx context.Context, hot bool, uploads *sync.WaitGroup, c
 	})
 }
 
+var errEnded = errors.New("archive: flush: the shipper was stopped")
+
 // Flush ships all that is in the journal now and returns when it is archived. It needs Run to be running.
 func (s *Shipper) Flush(ctx context.Context) error {
 	j := s.src.Journal()
@@ -202,10 +205,15 @@ func (s *Shipper) Flush(ctx context.Context) error {
 	for {
 		s.mu.Lock()
 		s.flush = max(s.flush, target)
-		done, moved, stopped := s.resumed && s.archived >= target, s.moved, s.state.Stopped
+		done, moved, ended, stopped := s.resumed && s.archived >= target, s.moved, s.ended, s.state.Stopped
 		s.mu.Unlock()
-		if done || stopped != nil {
+		switch {
+		case stopped != nil:
 			return stopped
+		case done:
+			return nil
+		case ended:
+			return errEnded
 		}
 		s.Wake()
 		select {

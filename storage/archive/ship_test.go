@@ -339,6 +339,26 @@ func TestShip_Gap(t *testing.T) {
 	}
 }
 
+func TestFlush_EndsWithTheShipper(t *testing.T) {
+	s, err := archive.NewShipper(&faulty{Bucket: newBucket(), rule: func(int, string, string) fault { return refused }}, source(newJournal(t, 5)), quick())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		cancel()
+	}()
+	flushed := make(chan error, 1)
+	go func() { flushed <- s.Flush(t.Context()) }()
+	if err := s.Run(ctx); !errors.Is(err, context.Canceled) || s.State().Stopped != nil {
+		t.Errorf("run: %v, state %+v", err, s.State())
+	}
+	if err := <-flushed; err == nil {
+		t.Error("flush of what was never shipped succeeds")
+	}
+}
+
 func TestConfig_Ends(t *testing.T) {
 	if err := archive.Default().Validate(); err != nil {
 		t.Error(err)

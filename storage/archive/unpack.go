@@ -14,7 +14,7 @@ import (
 )
 
 // packTrust is what is allocated on the word of a header alone.
-const packTrust = 16 << 20
+const packTrust = 1 << 20
 
 // readBufferBytes is between the bucket and the decoder.
 const readBufferBytes = 256 << 10

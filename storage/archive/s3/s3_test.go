@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +19,10 @@ import (
 	"leat/storage/archive"
 	"leat/storage/archive/archivetest"
 	"leat/storage/archive/s3"
+	"leat/storage/journal"
+	"leat/storage/journal/journaltest"
+	"leat/storage/journal/memory"
+	vmem "leat/storage/vfs/memory"
 )
 
 // store returns a store to test against: the one that LEAT_S3_TEST names ("host:port bucket access secret", plain HTTP), or a moto server of
@@ -78,6 +83,65 @@ func TestSuite(t *testing.T) {
 		}
 		return b
 	})
+}
+
+// A shard's history goes to the store and comes back.
+func TestArchive_ThereAndBack(t *testing.T) {
+	c := store(t)
+	c.Prefix = "there-and-back-" + rand.Text()
+	b, err := s3.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := memory.New()
+	journaltest.Fill(t, j, 1, 500)
+	cfg := archive.Default()
+	cfg.PackBytes, cfg.PackAge = 32<<10, 50*time.Millisecond
+	s, err := archive.NewShipper(b, archive.Source{
+		Lineage: archive.Lineage{1}, Journal: func() journal.Journal { return j }, TimeMS: func([]byte) int64 { return 0 },
+	}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	<-ended
+	text := strings.Repeat("a file of a checkpoint ", 100_000)
+	cps := archive.NewCheckpoints(b, 0, archive.Lineage{1})
+	for _, seq := range []journal.Seq{100, 200} {
+		err := cps.Put(t.Context(), archive.Checkpoint{Seq: seq, Files: []archive.FileRef{{
+			Name: "state/x", Size: int64(len(text)), Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil },
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := archive.NewPlan(t.Context(), b, 0, archive.Until{Seq: 450})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Fetch(t.Context(), vmem.New(), "/new", nil); err != nil || p.From() != 200 {
+		t.Errorf("fetch: %v, from %d", err, p.From())
+	}
+	to := memory.New()
+	if last, err := p.WriteJournal(t.Context(), to, nil); err != nil || last != 450 {
+		t.Fatalf("restored up to %d: %v", last, err)
+	}
+	err = to.Scan(0, 0, func(e journal.Entry) error { return journaltest.Verify(to, e) })
+	if got := journaltest.Seqs(t, to, 0, 0); err != nil || len(got) != 250 {
+		t.Errorf("%d frames: %v", len(got), err)
+	}
+	if did, err := cps.Prune(t.Context(), archive.Keep{Last: 1}); err != nil || did.Checkpoints != 1 || did.Packs == 0 || did.Files != 0 {
+		t.Errorf("pruned %+v: %v", did, err)
+	}
+	if r, err := archive.Verify(t.Context(), b, 0, nil); err != nil || len(r.Problems) > 0 || r.Last != 500 {
+		t.Errorf("verify: %+v, %v", r, err)
+	}
 }
 
 func TestOpen_SaysWhatIsWrong(t *testing.T) {
