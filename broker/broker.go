@@ -119,6 +119,8 @@ type Options struct {
 	OnFrame func(shard uint16, f *shard.FrameStats)
 	// System keeps the stream SystemStream, in which the platform tells of its own changes. A node does; tests of other things do not.
 	System bool
+	// Diagnose adds to a diagnosis what only the assembly knows; nil adds nothing.
+	Diagnose func(*Diagnosis)
 	// FreeBytes says how much can still be written and how much is kept back; nil: no disk.
 	FreeBytes func() (free, reserve int64)
 }
@@ -136,6 +138,7 @@ type Broker struct {
 	closed  atomic.Bool
 	stats   Stats
 	system  system
+	jobs    jobs
 	keeping keeping
 }
 

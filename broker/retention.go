@@ -159,7 +159,11 @@ func (b *Broker) startKeeping() {
 	go func() {
 		defer close(b.keeping.done)
 		for clock.Sleep(ctx, b.cfg.RetentionInterval) == nil {
-			if err := b.KeepOnce(ctx); err != nil && ctx.Err() == nil {
+			err := b.KeepOnce(ctx)
+			if ctx.Err() == nil {
+				b.Job("retention", err)
+			}
+			if err != nil && ctx.Err() == nil {
 				b.opt.Log.Warn("retention could not do all of its work; it will try again", "error", err)
 			}
 		}

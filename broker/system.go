@@ -44,7 +44,9 @@ const (
 	TypeDiskRecovered    = "leat.disk.recovered"
 	TypeLagHigh          = "leat.lag.high"
 	TypeLagRecovered     = "leat.lag.recovered"
-	TypeJobFailed        = "leat.job.failed"
+	TypeJobFailed        = "leat.job.failed" // background work, once when it begins to
+	TypeJobRecovered     = "leat.job.recovered"
+	TypeClockJumped      = "leat.clock.jumped"
 	TypeNodeStarted      = "leat.node.started"
 	TypeNodeStopped      = "leat.node.stopped"
 	TypeFormatFinalized  = "leat.format.finalized"

@@ -21,7 +21,10 @@ const (
 	FormatOldest    = 1
 )
 
-const identityFile = "leat.json"
+const (
+	identityFile = "leat.json"
+	lockFile     = "LOCK"
+)
 
 // Identity is what a data directory is: written once, when it is made.
 type Identity struct {
@@ -53,7 +56,7 @@ func openDirectory(fsys vfs.FS, dir string, shards int) (Identity, io.Closer, er
 	if err := fsys.MkdirAll(dir); err != nil {
 		return Identity{}, nil, fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := fsys.Lock(path.Join(dir, "LOCK"))
+	lock, err := fsys.Lock(path.Join(dir, lockFile))
 	if err != nil {
 		return Identity{}, nil, fmt.Errorf("data directory %s is in use by another process: %w", dir, err)
 	}
@@ -106,7 +109,7 @@ func writeIdentity(fsys vfs.FS, dir string, id Identity) error {
 		return err
 	}
 	for _, n := range names {
-		if n != "LOCK" && n != identityFile+".new" {
+		if n != lockFile && n != identityFile+".new" {
 			return fmt.Errorf("it holds %s but no %s; Leat does not write into a directory that is not its own", n, identityFile)
 		}
 	}

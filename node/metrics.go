@@ -30,13 +30,16 @@ type metrics struct {
 	requests prometheus.Observer
 }
 
+// stageMetric is the histogram of the pipeline's stages; a doctor reads it.
+const stageMetric = "leat_shard_stage_seconds"
+
 var stageBuckets = []float64{1e-6, 5e-6, 1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, .1, .5, 1, 5}
 
 func newMetrics(reg *prometheus.Registry, version string) *metrics {
 	m := &metrics{
 		reg: reg, gateways: gateway.NewMetrics(reg),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "leat_shard_stage_seconds",
+			Name: stageMetric,
 			Help: "Time in each stage of the pipeline: resolve (reserved to resolved) and inbox (to decided) of a frame's first request; decide (the frame fills), journal (write and sync together), write, sync, publish, release of the frame.", Buckets: stageBuckets,
 		}, []string{"stage"}),
 		frames: prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -68,6 +68,7 @@ type Node struct {
 	stopOnce  sync.Once
 	stopErr   error
 	journals  journals
+	clock     clockWatch
 	started   bool // it has told of its start
 }
 
@@ -116,7 +117,7 @@ func Open(opt Options) (*Node, error) {
 }
 
 func (n *Node) open() error {
-	bo := broker.Options{Config: n.cfg.Broker, Clock: clock.Real, Log: n.log, OnFrame: n.metrics.frame, System: true}
+	bo := broker.Options{Config: n.cfg.Broker, Clock: clock.Real, Log: n.log, OnFrame: n.metrics.frame, System: true, Diagnose: n.diagnose}
 	if n.opt.Data == "" {
 		n.Identity = newIdentity(n.cfg.Shards)
 		for range n.cfg.Shards {
@@ -176,6 +177,7 @@ func (n *Node) RingReady() bool {
 func (n *Node) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
+	n.wg.Go(func() { n.clock.run(ctx, n.Broker.System) })
 	n.wg.Go(func() { keepHeadroom(ctx, n.cfg.GCHeadroomBytes) })
 	if n.cfg.TLS.CertFile != "" {
 		r, err := tlsreload.Open(tlsreload.Config{CertFile: n.cfg.TLS.CertFile, KeyFile: n.cfg.TLS.KeyFile, ClientCAFile: n.cfg.TLS.ClientCAFile}, n.log)

@@ -70,3 +70,30 @@ func TestAudit(t *testing.T) {
 		}
 	}
 }
+
+func TestDoctor(t *testing.T) {
+	dir := t.TempDir()
+	url, stop := realNode(t, dir)
+	c := cli{url: url}
+	c.must(t, "", "publish s x")
+	out, errs, code := c.run(context.Background(), "", "doctor")
+	if code > exitFailed || !strings.Contains(out, "shard 0: journal") || !strings.Contains(out, "stage\tsync") || (code == exitOK) != !strings.Contains(errs, "needs a hand") {
+		t.Errorf("exit %d: %s %s", code, out, errs)
+	}
+	if out, _, _ := c.run(context.Background(), "", "doctor", "-o", "json"); !strings.Contains(out, `"findings":[`) || !strings.Contains(out, `"running":true`) {
+		t.Errorf("json: %s", out)
+	}
+	if out, _, _ := c.run(context.Background(), "", "doctor", "--data", dir); !strings.Contains(out, "a node runs on this directory") {
+		t.Errorf("beside a running node: %s", out)
+	}
+	stop()
+	if _, errs, code := c.run(context.Background(), "", "doctor"); code != exitUnreachable || !strings.Contains(errs, "--data DIR") {
+		t.Errorf("stopped: exit %d: %s", code, errs)
+	}
+	if out, _, code := c.run(context.Background(), "", "doctor", "--data", dir); code > exitFailed || !strings.Contains(out, "leat journal check") {
+		t.Errorf("stopped: exit %d: %s", code, out)
+	}
+	if _, _, code := c.run(context.Background(), "", "doctor", "--data", t.TempDir()); code != exitFailed {
+		t.Errorf("no data directory: exit %d", code)
+	}
+}

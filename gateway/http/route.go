@@ -55,6 +55,7 @@ func makeRoutes() []route {
 		{pattern: "/v1/streams/{stream}/export", methods: []method{{"GET", "export", exportStream, false}}},
 		{pattern: "/v1/streams/{stream}/import", methods: []method{{"POST", "import", importStream, false}}},
 		{pattern: "/v1/audit", methods: []method{{"GET", "audit", audit, false}}},
+		{pattern: "/v1/doctor", methods: []method{{"GET", "doctor", doctor, false}}},
 		{pattern: "/healthz", methods: []method{{"GET", "healthz", healthz, true}}},
 		{pattern: "/readyz", methods: []method{{"GET", "readyz", readyz, true}}},
 		{pattern: "/metrics", methods: []method{{"GET", "metrics", serveMetrics, false}}},

@@ -1,0 +1,71 @@
+package broker
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// jobsMax bounds how many kinds of background work are remembered.
+const jobsMax = 64
+
+// JobState is how one kind of background work went last.
+type JobState struct {
+	Name   string    `json:"name"`
+	Error  string    `json:"error,omitempty"` // of the last time; "" when it was well
+	Since  time.Time `json:"since"`           // that it is so
+	Failed int64     `json:"failed"`          // times since the start
+}
+
+type jobs struct {
+	mu    sync.Mutex
+	state map[string]*JobState
+}
+
+// Job notes the outcome of background work, each time it has been done: nil is success. That it has begun to fail, and that it is well again,
+// is told in the system stream; what lies between is only counted.
+func (b *Broker) Job(name string, err error) {
+	j, now := &b.jobs, b.opt.Clock.Now()
+	j.mu.Lock()
+	s := j.state[name]
+	if s == nil {
+		if len(j.state) >= jobsMax {
+			j.mu.Unlock()
+			return
+		}
+		if j.state == nil {
+			j.state = map[string]*JobState{}
+		}
+		s = &JobState{Name: name, Since: now}
+		j.state[name] = s
+	}
+	was, text := s.Error, ""
+	if err != nil {
+		s.Failed++
+		text = clip(err.Error())
+	}
+	if (was == "") != (text == "") {
+		s.Since = now
+	}
+	s.Error = text
+	j.mu.Unlock()
+	switch {
+	case was == "" && text != "":
+		b.System(SystemEvent{Type: TypeJobFailed, Subject: name, Data: map[string]any{"error": text}})
+	case was != "" && text == "":
+		b.System(SystemEvent{Type: TypeJobRecovered, Subject: name})
+	}
+}
+
+// Jobs are the kinds of background work that have been done since the start, by name.
+func (b *Broker) Jobs() []JobState {
+	b.jobs.mu.Lock()
+	defer b.jobs.mu.Unlock()
+	out := make([]JobState, 0, len(b.jobs.state))
+	for _, s := range b.jobs.state {
+		out = append(out, *s)
+	}
+	slices.SortFunc(out, func(x, y JobState) int { return strings.Compare(x.Name, y.Name) })
+	return out
+}
