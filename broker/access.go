@@ -22,6 +22,7 @@ type (
 	Action      = access.Action
 	Kind        = access.Kind
 	Grant       = access.Grant
+	Quota       = access.Quota
 	ScramSecret = access.Scram
 )
 
@@ -47,13 +48,16 @@ type User struct {
 	Token     string  `json:"token,omitempty"` // only in the answer to NewToken, once
 	Namespace string  `json:"namespace,omitempty"`
 	Grants    []Grant `json:"grants"`
+	Quota     *Quota  `json:"quota,omitempty"` // nil: the node's default for principals
 }
 
 type userDocument struct {
 	revision uint64 // of the catalog entry; in no document
+	meter    *meter // what the user appends; it outlives the document
 
 	Namespace string         `json:"namespace,omitempty"`
 	Grants    []Grant        `json:"grants"`
+	Quota     *Quota         `json:"quota,omitempty"`
 	Secrets   access.Secrets `json:"secrets"`
 }
 
@@ -64,6 +68,7 @@ type users struct {
 	tokens map[[32]byte]string // kept token → user
 	count  atomic.Int64
 	logins loginCache
+	nobody meter // what is appended by those who did not log in, together
 
 	hashing  chan struct{} // one token for each password being hashed
 	changing chan struct{} // the token of whoever changes users, from looking at them to the outcome
@@ -86,6 +91,11 @@ func (u *users) take(e *catalog.Entry) error {
 	d.revision = e.Revision
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if old := u.byName[e.Name.Name]; old != nil {
+		d.meter = old.meter
+	} else {
+		d.meter = new(meter)
+	}
 	u.forget(e.Name.Name)
 	u.byName[e.Name.Name] = d
 	for _, t := range d.Secrets.Tokens {
@@ -336,6 +346,11 @@ func (b *Broker) PutUser(ctx context.Context, c *Caller, u User) (User, error) {
 			return User{}, err
 		}
 	}
+	if u.Quota != nil {
+		if err := u.Quota.Check(); err != nil {
+			return User{}, err
+		}
+	}
 	var password *access.Secrets
 	if u.Password != "" {
 		s, err := access.HashPassword(u.Password) // takes its time, so before others wait for it
@@ -358,7 +373,7 @@ func (b *Broker) PutUser(ctx context.Context, c *Caller, u User) (User, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = User{Name: u.Name, Namespace: d.Namespace, Grants: d.Grants, Token: token}
+		out = User{Name: u.Name, Namespace: d.Namespace, Grants: d.Grants, Quota: d.Quota, Token: token}
 		x.Document, err = json.Marshal(d)
 		return x, err
 	})
@@ -374,7 +389,7 @@ func (b *Broker) putUser(u *User, old *userDocument, password *access.Secrets) (
 	if !b.UsersExist() && !manages {
 		return nil, "", fault.New(fault.Invalid, "put", "grants", `the first user must be able to manage users: give it {"action":"admin","kind":"*","pattern":"*"}`)
 	}
-	d = &userDocument{Namespace: u.Namespace, Grants: u.Grants}
+	d = &userDocument{Namespace: u.Namespace, Grants: u.Grants, Quota: u.Quota}
 	if old != nil {
 		d.Secrets = old.Secrets
 		if !manages {
@@ -491,7 +506,7 @@ func (b *Broker) GetUser(_ context.Context, c *Caller, name string) (User, error
 	if d == nil {
 		return User{}, fault.New(fault.NotFound, "describe", name, "there is no user %q", name)
 	}
-	return User{Name: name, Namespace: d.Namespace, Grants: d.Grants}, nil
+	return User{Name: name, Namespace: d.Namespace, Grants: d.Grants, Quota: d.Quota}, nil
 }
 
 // ListUsers lists the users that c may describe, by name, without secrets.
@@ -502,7 +517,7 @@ func (b *Broker) ListUsers(_ context.Context, c *Caller) ([]User, error) {
 	out := []User{}
 	for name, d := range b.users.byName {
 		if may(name) {
-			out = append(out, User{Name: name, Namespace: d.Namespace, Grants: d.Grants})
+			out = append(out, User{Name: name, Namespace: d.Namespace, Grants: d.Grants, Quota: d.Quota})
 		}
 	}
 	slices.SortFunc(out, func(a, b User) int { return strings.Compare(a.Name, b.Name) })

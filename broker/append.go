@@ -45,6 +45,8 @@ type PendingBatches struct {
 	began   time.Time
 	open    *portion // being filled
 	sent    []*portion
+
+	throttle time.Duration
 }
 
 // portion is as much of a request as one command may hold. Nearly every request is one portion; a larger one becomes several, submitted in
@@ -60,9 +62,13 @@ type portion struct {
 // are appended in their order. Each entry is judged alone.
 func (b *Broker) SubmitBatches(ctx context.Context, c *Caller, a BatchAppend) *PendingBatches {
 	p := &PendingBatches{b: b, c: c, ctx: ctx, began: a.Reserved, results: make([]BatchResult, len(a.Entries))}
+	throttle, spent := b.spendBatches(c, &a)
+	p.throttle = throttle
 	for i := range a.Entries {
 		p.results[i].AppendTime = -1
-		if err := p.resolve(i, &a); err != nil {
+		if spent != nil {
+			p.results[i].Err = fault.As(spent)
+		} else if err := p.resolve(i, &a); err != nil {
 			p.results[i].Err = fault.As(err)
 		}
 	}
@@ -294,6 +300,9 @@ func (p *PendingBatches) fail(o *portion, err *fault.Error) {
 		p.results[i].Err = err
 	}
 }
+
+// Throttle is how long the caller should send no more, because of what was taken: its quota is spent for so long.
+func (p *PendingBatches) Throttle() time.Duration { return p.throttle }
 
 // Done is closed when Wait will not have to wait for the disk. It is nil when there is nothing to wait for.
 func (p *PendingBatches) Done() <-chan struct{} {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"leat/broker/access"
 	"leat/broker/catalog"
 	"leat/broker/fact"
 	"leat/broker/fault"
@@ -48,6 +49,9 @@ type Config struct {
 	SegmentWindowBytes     int64         `yaml:"segment_window_bytes" doc:"moved from the journal to segment files at a time, per shard"`
 	SegmentBacklogBytesMax int64         `yaml:"segment_backlog_bytes_max" doc:"waiting to be moved, per shard; beyond it appends are slowed down"`
 	KeepInterval           time.Duration `yaml:"keep_interval" doc:"between looks for segment files to merge or remove"`
+
+	PrincipalEventsPerSecond int64 `yaml:"principal_events_per_second" doc:"events that a principal without a quota of its own may append a second; 0: no limit"`
+	PrincipalBytesPerSecond  int64 `yaml:"principal_bytes_per_second" doc:"likewise bytes"`
 }
 
 // Default returns the limits a node starts with.
@@ -77,6 +81,8 @@ func (c *Config) Validate() error {
 		{"request_events_max", int64(c.RequestEventsMax), 1, 1 << 20},
 		{"key_bytes_max", int64(c.KeyBytesMax), 16, 256 << 10},
 		{"streams_max", int64(c.StreamsMax), 1, 10_000_000},
+		{"principal_events_per_second", c.PrincipalEventsPerSecond, 0, access.QuotaEventsMax},
+		{"principal_bytes_per_second", c.PrincipalBytesPerSecond, 0, access.QuotaBytesMax},
 		{"default_partitions", int64(c.DefaultPartitions), 1, stream.PartitionsMax},
 		{"state_flush_interval", int64(c.StateFlushInterval), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"page_scan_max", int64(c.PageScanMax), 100, 1 << 20},

@@ -79,6 +79,9 @@ func (b *Broker) AppendEvents(ctx context.Context, c *Caller, a EventsAppend) ([
 	if len(a.Events) > b.cfg.RequestEventsMax {
 		return nil, fault.New(fault.TooLarge, "append", "events", "the request has %d events; the limit is %d", len(a.Events), b.cfg.RequestEventsMax)
 	}
+	if err := b.spendEvents(c, &a); err != nil {
+		return nil, err
+	}
 	for range resolveTriesMax {
 		results, again, err := b.appendEventsOnce(ctx, c, &a)
 		if err != nil || !again {

@@ -142,6 +142,9 @@ func userEvent(c *Caller, name string, was, is []byte) SystemEvent {
 		if d.Namespace != "" {
 			m["namespace"] = d.Namespace
 		}
+		if d.Quota != nil {
+			m["quota"] = d.Quota
+		}
 		return m
 	}
 	e.Data["new"] = of(&n)

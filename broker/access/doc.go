@@ -4,6 +4,7 @@
 //
 // A User has secrets, which are only kept hashed, and grants (action, kind, pattern). Allows answers a question, Hash and the Check
 // methods handle secrets: passwords as SCRAM keys of both hashes (RFC 5802, RFC 7677), tokens as SHA-256 of a random value.
+// A Quota says how much somebody may append a second; a Bucket counts it, with the time it is told.
 //
 // # Promises
 //
@@ -15,9 +16,9 @@
 //
 // # Where to start
 //
-// access.go, secret.go.
+// access.go, secret.go, quota.go.
 //
 // # How tested
 //
-// access_test.go, with the RFCs' vectors.
+// access_test.go, with the RFCs' vectors; quota_test.go, second by second.
 package access

@@ -71,7 +71,7 @@ func TestCommands(t *testing.T) {
 		{args: "stream list", out: "name\tnamespace\tpartitions\tkeys\tevents\tbytes\tcreated\n"},
 		{args: "stream list -o json", out: "[]\n"},
 		{args: "stream create orders --partitions 1 --set immutable=true", out: "name\torders\nconfig\t{\"immutable\":true,\"partitions\":1}\n"},
-		{args: "publish orders {\"n\":1} --type order.placed --key 4711", out: "ref\tid\tduplicate\tposition\norders/0/0\t…"},
+		{args: "publish orders {\"n\":1} --type order.placed --key 4711", out: "ref\tid\tversion\tduplicate\tposition\norders/0/0\t…"},
 		{args: "publish orders --key 4711 --expect none -f -", stdin: "x", code: exitConflict, err: "the key has version 1"},
 		{args: "publish orders --lines", stdin: "{\"n\":2}\nplain\n", out: "stream\tpublished\norders\t2\n"},
 		{args: "publish orders hello -o json", out: `{"ref":"orders/0/3",…`},
@@ -92,12 +92,17 @@ func TestCommands(t *testing.T) {
 		{args: "user grant shop write stream orders.*"},
 		{args: "user grant shop read stream *"},
 		{args: "user describe shop", out: "action\tkind\tpattern\nwrite\tstream\torders.*\nread\tstream\t*\n"},
+		{args: "user quota shop", out: "name\tquota\nshop\tdefault\n"},
+		{args: "user quota shop --events-per-second 100", out: "name\tquota\nshop\t100 events/s, no limit of bytes\n"},
+		{args: "user quota shop --bytes-per-second 5", out: "name\tquota\nshop\t100 events/s, 5 bytes/s\n"},
+		{args: "user quota shop --default --bytes-per-second 5", code: exitUsage, err: "--default goes without"},
 		{args: "user revoke shop read stream *"},
 		{args: "user revoke shop read stream *", code: exitFailed, err: "next: leat user describe shop"},
 		{args: "user create shop --generate", out: "name\tshop\npassword\t…"},
 		{args: "user create bot --new-token", out: "name\tbot\ntoken\tt0ken\ngrants\t[]\n"},
 		{args: "user delete bot --yes"},
-		{args: "user list", out: "name\tgrants\nshop\twrite stream orders.*\n"},
+		{args: "user list", out: "name\tgrants\tquota\nshop\twrite stream orders.*\t100 events/s, 5 bytes/s\n"},
+		{args: "user quota shop --default", out: "name\tquota\nshop\tdefault\n"},
 		{args: "user delete shop --yes"},
 		{args: "user grant shop read stream *", code: exitNotFound, err: "no user shop"},
 		{args: "stream list --user shop:wrong", code: exitDenied, err: "next: --user NAME"},
@@ -219,6 +224,21 @@ func TestTable_IsAligned(t *testing.T) {
 func TestEscapeHeader(t *testing.T) {
 	if got, want := escapeHeader("Euro € 100%"), "Euro%20%E2%82%AC%20100%25"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestPublish_ShowsTheVersionOfTheKey(t *testing.T) {
+	c := cli{url: startNode(t)}
+	for i, want := range []string{"1", "2"} {
+		out, errs, code := c.run(t.Context(), "", "publish", "orders", "{}", "--id", fmt.Sprint("e", i), "--key", "k")
+		if want := fmt.Sprintf("ref\tid\tversion\tduplicate\tposition\norders/0/%d\te%d\t%s\tfalse\t", i, i, want); code != exitOK || !strings.HasPrefix(out, want) {
+			t.Errorf("%s%q; want %q", errs, out, want)
+		}
+	}
+	out, errs, code := c.run(t.Context(), "", "publish", "orders", "{}", "--key", "k", "-o", "json")
+	var r receipt
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitOK || r.Version != 3 {
+		t.Errorf("%v %s%s", err, errs, out)
 	}
 }
 

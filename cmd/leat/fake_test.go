@@ -89,7 +89,7 @@ func (f *fake) mux() http.Handler {
 	m.HandleFunc("GET /v1/users", f.locked(func(w http.ResponseWriter, r *http.Request) {
 		var rows []any
 		for name, u := range f.users {
-			rows = append(rows, map[string]any{"name": name, "grants": u["grants"]})
+			rows = append(rows, map[string]any{"name": name, "grants": u["grants"], "quota": u["quota"]})
 		}
 		answer(w, 200, map[string]any{"users": rows})
 	}))
@@ -118,7 +118,7 @@ func (f *fake) mux() http.Handler {
 			delete(f.users, name)
 			w.WriteHeader(204)
 		default:
-			answer(w, 200, map[string]any{"name": name, "grants": u["grants"]})
+			answer(w, 200, map[string]any{"name": name, "grants": u["grants"], "quota": u["quota"]})
 		}
 	}))
 	return m

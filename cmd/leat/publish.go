@@ -94,13 +94,18 @@ type receipt struct {
 	Ref       string `json:"ref"`
 	ID        string `json:"id"`
 	Position  string `json:"position"`
+	Version   uint64 `json:"version,omitempty"` // of the key; 0 where the stream keeps none
 	Duplicate bool   `json:"duplicate"`
 }
 
-var receiptColumns = []string{"ref", "id", "duplicate", "position"}
+var receiptColumns = []string{"ref", "id", "version", "duplicate", "position"}
 
 func (r receipt) row() map[string]any {
-	return map[string]any{"ref": r.Ref, "id": r.ID, "duplicate": r.Duplicate, "position": r.Position}
+	row := map[string]any{"ref": r.Ref, "id": r.ID, "duplicate": r.Duplicate, "position": r.Position}
+	if r.Version != 0 {
+		row["version"] = r.Version
+	}
+	return row
 }
 
 // publishOne sends one event: as a plain body when nothing is said about it, else as a CloudEvent in binary mode.

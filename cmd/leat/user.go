@@ -27,11 +27,31 @@ type userDocument struct {
 	NewToken  bool    `json:"new_token,omitempty"` // asks for a token, which is answered once
 	Namespace string  `json:"namespace,omitempty"`
 	Grants    []grant `json:"grants"`
+	Quota     *quota  `json:"quota,omitempty"` // without: the node's default
+}
+
+// quota is what a user may append a second; 0 is no limit.
+type quota struct {
+	Events int64 `json:"events_per_second"`
+	Bytes  int64 `json:"bytes_per_second"`
+}
+
+func (q *quota) String() string {
+	if q == nil {
+		return "default"
+	}
+	part := func(n int64, what string) string {
+		if n == 0 {
+			return "no limit of " + what
+		}
+		return fmt.Sprintf("%d %s/s", n, what)
+	}
+	return part(q.Events, "events") + ", " + part(q.Bytes, "bytes")
 }
 
 func (a *app) userCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "user", Short: "Users and what they may do", Aliases: []string{"users"}}
-	cmd.AddCommand(a.userCreate(), a.userList(), a.userDescribe(), a.userDelete(), a.userGrant(true), a.userGrant(false))
+	cmd.AddCommand(a.userCreate(), a.userList(), a.userDescribe(), a.userDelete(), a.userGrant(true), a.userGrant(false), a.userQuota())
 	return cmd
 }
 
@@ -139,10 +159,10 @@ func (a *app) userList() *cobra.Command {
 			}
 			if a.output != "json" {
 				for _, r := range rows {
-					r["grants"] = grantsText(r["grants"])
+					r["grants"], r["quota"] = grantsText(r["grants"]), quotaText(r["quota"])
 				}
 			}
-			return a.list(rows, []string{"name", "grants"})
+			return a.list(rows, []string{"name", "grants", "quota"})
 		},
 	}
 }
@@ -161,6 +181,16 @@ func grantsText(v any) string {
 	return strings.Join(parts, ", ")
 }
 
+// quotaText is a quota on one line.
+func quotaText(v any) string {
+	b, err := json.Marshal(v)
+	var q *quota
+	if err != nil || json.Unmarshal(b, &q) != nil {
+		return cell(v)
+	}
+	return q.String()
+}
+
 func (a *app) userDescribe() *cobra.Command {
 	return &cobra.Command{
 		Use: "describe NAME", Short: "One user and its grants", Args: exactly(1),
@@ -174,7 +204,7 @@ func (a *app) userDescribe() *cobra.Command {
 				return err
 			}
 			if a.output == "json" {
-				return a.json(map[string]any{"name": args[0], "grants": doc.Grants})
+				return a.json(map[string]any{"name": args[0], "grants": doc.Grants, "quota": doc.Quota})
 			}
 			var rows []map[string]any
 			for _, g := range doc.Grants {
@@ -239,6 +269,59 @@ func (a *app) userGrant(give bool) *cobra.Command {
 			return c.call(cmd.Context(), "PUT", userPath(args[0]), doc, nil)
 		},
 	}
+}
+
+// userQuota says how much a user may append.
+func (a *app) userQuota() *cobra.Command {
+	var q quota
+	var usual bool
+	cmd := &cobra.Command{
+		Use: "quota NAME", Short: "Show or set how much a user may append a second", Args: exactly(1),
+		Long:    "Show how much a user may append a second, or set it. 0 is no limit; --default goes back to the node's default for principals.",
+		Example: "  leat user quota shop --events-per-second 1000 --bytes-per-second 1000000",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			doc, err := c.user(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			events, bytes := cmd.Flags().Changed("events-per-second"), cmd.Flags().Changed("bytes-per-second")
+			switch {
+			case usual && (events || bytes):
+				return usageError("--default goes without figures")
+			case usual:
+				doc.Quota = nil
+			case events || bytes:
+				had := quota{}
+				if doc.Quota != nil {
+					had = *doc.Quota
+				}
+				if events {
+					had.Events = q.Events
+				}
+				if bytes {
+					had.Bytes = q.Bytes
+				}
+				doc.Quota = &had
+			}
+			if usual || events || bytes {
+				if err := c.call(cmd.Context(), "PUT", userPath(args[0]), doc, nil); err != nil {
+					return err
+				}
+			}
+			if a.output == "json" {
+				return a.json(map[string]any{"name": args[0], "quota": doc.Quota})
+			}
+			return a.list([]map[string]any{{"name": args[0], "quota": doc.Quota.String()}}, []string{"name", "quota"})
+		},
+	}
+	cmd.Flags().Int64Var(&q.Events, "events-per-second", 0, "events a second; 0 is no limit")
+	cmd.Flags().Int64Var(&q.Bytes, "bytes-per-second", 0, "bytes a second; 0 is no limit")
+	cmd.Flags().BoolVar(&usual, "default", false, "what the node gives everybody")
+	return cmd
 }
 
 func parseGrant(words []string) (grant, error) {

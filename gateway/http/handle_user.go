@@ -12,13 +12,14 @@ import (
 // Users: GET /v1/users, GET, PUT and DELETE /v1/users/{name}. Secrets go in and never come out, but for a new token, once, in the
 // answer to the PUT that asked for it.
 
-// userJSON is what a PUT takes: it replaces namespace and grants; a password that is left out stays.
+// userJSON is what a PUT takes: it replaces namespace, grants and quota; a password that is left out stays.
 type userJSON struct {
 	Name      string         `json:"name"`
 	Password  string         `json:"password"`
 	NewToken  bool           `json:"new_token"`
 	Namespace string         `json:"namespace"`
 	Grants    []broker.Grant `json:"grants"`
+	Quota     *broker.Quota  `json:"quota"`
 }
 
 func listUsers(x *call) error {
@@ -70,12 +71,19 @@ func putUser(x *call) error {
 			return p.at("/grants/" + strconv.Itoa(i) + "/" + p.fault.Subject)
 		}
 	}
+	if doc.Quota != nil {
+		if err := doc.Quota.Check(); err != nil {
+			p := asProblem(err)
+			p.field = p.fault.Subject
+			return p.at("/quota/" + p.fault.Subject)
+		}
+	}
 	ctx, code := x.r.Context(), nethttp.StatusOK
 	if _, err := x.g.broker.GetUser(ctx, x.caller(), name); fault.Is(err, fault.NotFound) {
 		code = nethttp.StatusCreated
 	}
 	u, err := x.g.broker.PutUser(ctx, x.caller(), broker.User{
-		Name: name, Password: doc.Password, NewToken: doc.NewToken, Namespace: doc.Namespace, Grants: doc.Grants,
+		Name: name, Password: doc.Password, NewToken: doc.NewToken, Namespace: doc.Namespace, Grants: doc.Grants, Quota: doc.Quota,
 	})
 	if err != nil {
 		return bodyField(err)

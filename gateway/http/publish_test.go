@@ -2,6 +2,7 @@ package http
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -219,4 +220,36 @@ func checkProblem(t *testing.T, a answer, code int) {
 	if a.str("type") != "urn:leat:problem:"+a.str("kind") {
 		t.Errorf("type %q, kind %q", a.str("type"), a.str("kind"))
 	}
+}
+
+func TestPublish_QuotaOfAUser(t *testing.T) {
+	s := start(t, nil)
+	s.want(201, "PUT", "/v1/users/root", `{"password":"open-sesame","grants":[{"action":"admin","kind":"*","pattern":"*"}]}`)
+	s.auth = "Basic cm9vdDpvcGVuLXNlc2FtZQ=="
+	s.want(200, "PUT", "/v1/users/root", `{"grants":[{"action":"admin","kind":"*","pattern":"*"}],"quota":{"events_per_second":3}}`)
+	if a := s.want(200, "GET", "/v1/users/root", ""); a.str("quota.events_per_second") != "3" {
+		t.Errorf("the quota is not shown: %s", a.body)
+	}
+	s.want(201, "POST", "/v1/append", `{"events":[`+strings.TrimSuffix(strings.Repeat(`{"stream":"a"},`, 8), ",")+`]}`)
+	for _, c := range [][2]string{{"/v1/streams/a/events", "x"}, {"/v1/append", `{"events":[{"stream":"a"}]}`}} {
+		a := s.do("POST", c[0], c[1])
+		checkProblem(t, a, 429)
+		if after, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || after < 1 || after > 2 || !strings.Contains(a.str("detail"), "3 events a second") {
+			t.Errorf("Retry-After %q: %s", a.header.Get("Retry-After"), a.body)
+		}
+	}
+	if page := s.want(200, "GET", "/v1/streams/a/events", ""); page.len("events") != 8 {
+		t.Errorf("a refused request left something: %s", page.body)
+	}
+	for body, pointer := range map[string]string{
+		`{"quota":{"events_per_second":-1}}`: "/quota/events_per_second", `{"quota":{"bytes_per_second":2251799813685248}}`: "/quota/bytes_per_second", `{"quota":{"eps":1}}`: "/eps",
+	} {
+		a := s.do("PUT", "/v1/users/root", body)
+		checkProblem(t, a, 400)
+		if a.str("pointer") != pointer {
+			t.Errorf("%s: pointer %q in %s", body, a.str("pointer"), a.body)
+		}
+	}
+	s.want(200, "PUT", "/v1/users/root", `{"grants":[{"action":"admin","kind":"*","pattern":"*"}]}`) // left out: the node's default, which is none
+	s.want(201, "POST", "/v1/streams/a/events", "x")
 }

@@ -137,6 +137,30 @@ func TestProduce_LargeRequest(t *testing.T) {
 	}
 }
 
+func TestProduce_QuotaThrottlesThenRefuses(t *testing.T) {
+	cfg := broker.Default()
+	cfg.PrincipalEventsPerSecond = 2
+	b := newBrokerWith(t, cfg, 1)
+	if _, err := b.CreateStream(t.Context(), &broker.Caller{}, "orders", broker.StreamConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, serve(t, b))
+	ask1 := func() (throttle int32, code int16) {
+		r := ask[*kmsg.ProduceResponse](c, produceRequest("orders", -1, batch(t, "a", "b", "c")), 9)
+		return r.ThrottleMillis, r.Topics[0].Partitions[0].ErrorCode
+	}
+	// Three of two a second: half a second of debt. Three more: two seconds of it, which is still taken. Then no more.
+	if ms, code := ask1(); ms < 400 || ms > 500 || code != codeNone {
+		t.Errorf("first: throttled %d ms, code %d", ms, code)
+	}
+	if ms, code := ask1(); ms < 1000 || ms > 2000 || code != codeNone {
+		t.Errorf("second: throttled %d ms, code %d", ms, code)
+	}
+	if ms, code := ask1(); ms < 1 || ms > 1000 || code != codeNotEnoughReplicas {
+		t.Errorf("third: throttled %d ms, code %d", ms, code)
+	}
+}
+
 func TestProduce_AcksZero(t *testing.T) {
 	addr := serve(t, newBroker(t, 1))
 	c := dial(t, addr)

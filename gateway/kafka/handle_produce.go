@@ -52,6 +52,7 @@ func (k *conn) answerProduce(ctx context.Context, s *slot) error {
 	p := &s.produce
 	var throttleMS int32
 	if s.pending != nil {
+		throttleMS = throttleFor(s.pending.Throttle())
 		for i, r := range s.pending.Wait(ctx) {
 			s.results = append(s.results, produceResult(p.Parts[i].Partition, &r))
 			throttleMS = throttle(r.Err, throttleMS)

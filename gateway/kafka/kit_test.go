@@ -33,7 +33,12 @@ var testUser = broker.User{
 // newBroker opens a broker in memory.
 func newBroker(t testing.TB, shards int, users ...broker.User) *broker.Broker {
 	t.Helper()
-	opt := broker.Options{Config: broker.Default(), Lineage: 1, Cluster: "test-cluster", Node: 1, Clock: clock.Real, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	return newBrokerWith(t, broker.Default(), shards, users...)
+}
+
+func newBrokerWith(t testing.TB, cfg broker.Config, shards int, users ...broker.User) *broker.Broker {
+	t.Helper()
+	opt := broker.Options{Config: cfg, Lineage: 1, Cluster: "test-cluster", Node: 1, Clock: clock.Real, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	opt.Shards = gatewaytest.MemoryShards(t, shards)
 	b, err := broker.Open(opt)
 	if err != nil {

@@ -3,6 +3,7 @@ package kafka
 import (
 	"maps"
 	"strings"
+	"time"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -257,11 +258,16 @@ func refusedFetch(partition int32, code int16) wire.FetchResult {
 
 // throttle is how long a refused producer or administrator should keep away.
 func throttle(e *fault.Error, sofar int32) int32 {
-	const throttleMSMax = 30_000
 	if e == nil || e.Kind != fault.QuotaSpent {
 		return sofar
 	}
-	return max(sofar, int32(min(e.AfterMS, throttleMSMax)))
+	return max(sofar, throttleFor(time.Duration(e.AfterMS)*time.Millisecond))
+}
+
+// throttleFor is a time to keep away, as clients are told it.
+func throttleFor(d time.Duration) int32 {
+	const throttleMSMax = 30_000
+	return int32(min(d.Milliseconds(), throttleMSMax))
 }
 
 // operations is the bit field of what the caller may do with a stream, as clients that ask for authorized operations read it: bit n is
