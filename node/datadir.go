@@ -86,7 +86,7 @@ func readIdentity(fsys vfs.FS, dir string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	n, err := f.Size()
 	if err != nil {
 		return Identity{}, err

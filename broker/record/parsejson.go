@@ -185,11 +185,12 @@ func (p *eventParser) event() bool {
 	if p.space() == '}' {
 		p.i++
 	} else {
-		for done, ok := false, false; !done; {
+		for done := false; !done; {
 			if !p.member() {
 				return false
 			}
 			p.name = ""
+			var ok bool
 			if done, ok = p.more('}'); !ok {
 				return false
 			}

@@ -158,7 +158,7 @@ func benchFollow(ctx context.Context, c *client, stream string, o benchOptions) 
 	if missing := sent*uint64(o.followers) - m.events; err == nil && missing > 0 && errors.Join(errs...) == nil {
 		err = fmt.Errorf("%d of %d deliveries did not arrive within %v of the last publish", missing, sent*uint64(o.followers), settle)
 	}
-	return m, errors.Join(append(errs, err)...)
+	return m, errors.Join(errors.Join(errs...), err)
 }
 
 // startFollowing asks for server-sent events and waits until they have begun.
@@ -233,18 +233,18 @@ func publishStamped(ctx context.Context, c *client, stream string, o benchOption
 	body, ids, kind := publishBody(o, 0)
 	head := rawHead(c, "POST", streamPath(stream)+"/events", kind, len(body))
 	var stamps []int
-	for at, from := 0, 0; ; from = at + 1 { // the stamp goes to the start of each event's data
+	for from := 0; ; { // the stamp goes to the start of each event's data
 		i := bytes.Index(body[from:], bytes.Repeat([]byte("x"), stampBytes))
 		if i < 0 {
 			break
 		}
-		at = from + i
+		at := from + i
 		copy(body[at:], stampMark)
 		stamps = append(stamps, at+len(stampMark))
 		if o.batch == 1 {
 			break
 		}
-		at += o.size
+		from = at + o.size + 1
 	}
 	limit := rate.NewLimiter(rate.Inf, 1)
 	if o.rate > 0 {

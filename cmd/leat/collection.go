@@ -44,8 +44,8 @@ func (c *client) collection(ctx context.Context, path, name string) ([]map[strin
 			}
 		}
 		var following string
-		if json.Unmarshal(page["next"], &following) != nil || following == "" || following == next {
-			return rows, nil
+		if err := json.Unmarshal(page["next"], &following); err != nil || following == "" || following == next {
+			return rows, nil //nolint:nilerr // no next, or none that can be followed, is the end
 		}
 		next = following
 	}

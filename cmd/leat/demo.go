@@ -238,9 +238,12 @@ func (d *demo) spawn(name, program string, args ...string) error {
 			d.state[name] = s
 			d.mu.Unlock()
 		}
-		err := cmd.Wait()
+		why := errors.New("without an error")
+		if err := cmd.Wait(); err != nil {
+			why = err
+		}
 		close(p.done)
-		d.died <- advised{fmt.Errorf("%s ended (%v)", name, err), "its log: " + d.tail()} // has room for every process
+		d.died <- advised{fmt.Errorf("%s ended: %w", name, why), "its log: " + d.tail()} // has room for every process
 	}()
 	return nil
 }

@@ -41,7 +41,7 @@ func (a *app) readCommand() *cobra.Command {
 			"A REF such as orders/0/1234 reads that one event.",
 		Example: "  leat read orders --from -1h --where 'data.total > 100'\n  leat read orders,payments --follow",
 		Args:    exactly(1), ValidArgsFunction: a.completeStreams,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			c, err := a.client()
 			if err != nil {
 				return err
@@ -50,7 +50,7 @@ func (a *app) readCommand() *cobra.Command {
 				return usageError("--limit %d: it is 0 (all) or more", o.limit)
 			}
 			out := bufio.NewWriterSize(a.out, 64<<10)
-			defer out.Flush()
+			defer func() { err = errors.Join(err, out.Flush()) }()
 			if strings.Count(args[0], "/") == 2 {
 				return a.readRef(cmd.Context(), c, args[0], out)
 			}
@@ -180,8 +180,8 @@ func (a *app) follow(ctx context.Context, c *client, streams string, o readOptio
 			wait = reconnectFirst
 		}
 		fmt.Fprintf(a.err, "leat: the node went away (%v); going on in %v\n", err, wait)
-		if clock.Sleep(ctx, wait) != nil {
-			return nil
+		if stopped := clock.Sleep(ctx, wait); stopped != nil {
+			return nil //nolint:nilerr // Ctrl-C is how following ends
 		}
 		wait = min(2*wait, reconnectMost)
 	}

@@ -186,7 +186,7 @@ func (r *running) dial() net.Conn {
 func (r *running) alive() {
 	r.Helper()
 	c := r.dial()
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := r.kit.Exchange(c); err != nil {
 		r.Errorf("another client is not served: %v", err)
 	}

@@ -57,7 +57,7 @@ func splitAppend(p []byte) (parts appendParts, err error) {
 		case "if":
 			at = &parts.conditions
 		default:
-			err = unknownMember("append", name.Str, "", "events and if are")
+			err = unknownMember(name.Str, "", "events and if are")
 			return false
 		}
 		if at.Exists() {
@@ -127,7 +127,7 @@ func readConditionSlowly(c gjson.Result, i int) (out broker.Condition, err error
 		case name.Str == "stream", name.Str == "key":
 			err = wrong("append", name.Str, "%s must be a string", name.Str).at(conditionAt(i, "/"+name.Str))
 		default:
-			err = unknownMember("append", name.Str, conditionAt(i, ""), "stream, key and version are")
+			err = unknownMember(name.Str, conditionAt(i, ""), "stream, key and version are")
 		}
 		return err == nil
 	})

@@ -87,6 +87,7 @@ func (s *server) serveFast(ctx context.Context, c *gateway.Conn) (ahead []byte, 
 			return slices.Clone(left), true
 		case wire.More: // it did not come in time
 			return nil, false
+		case wire.Taken:
 		}
 		if !f.serve() {
 			return nil, false

@@ -54,7 +54,7 @@ func (x *call) readAppend(p []byte, a *broker.EventsAppend) (ids []string, err e
 		known := name == "events" || name == "if"
 		switch {
 		case !known:
-			err = unknownMember("append", name, "", "events and if are")
+			err = unknownMember(name, "", "events and if are")
 		case name == "events" && a.Events != nil, name == "if" && a.If != nil:
 			err = wrong("append", name, "it is there twice").at("/" + name)
 		case r.Next() != '[':
@@ -83,8 +83,8 @@ func notJSON(r *record.JSONReader) error {
 	return wrong("append", "body", "the body is not JSON: %s (at byte %d)", bad, at)
 }
 
-func unknownMember(op, name, under, known string) error {
-	return wrong(op, clip(name), "there is no member %q; %s", clip(name), known).at(under + "/" + pointerToken(clip(name)))
+func unknownMember(name, under, known string) error {
+	return wrong("append", clip(name), "there is no member %q; %s", clip(name), known).at(under + "/" + pointerToken(clip(name)))
 }
 
 // readEvents reads the events into a, and gives their ids.
@@ -158,7 +158,7 @@ func readCondition(r *record.JSONReader, i int) (out broker.Condition, err error
 			out.Expect, err = conditionVersion(r, i, &seen[2])
 		default:
 			if bad, _ := r.Err(); bad == "" {
-				err = unknownMember("append", name, conditionAt(i, ""), "stream, key and version are")
+				err = unknownMember(name, conditionAt(i, ""), "stream, key and version are")
 			}
 		}
 	}

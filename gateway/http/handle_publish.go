@@ -198,7 +198,7 @@ func appendAppended(b []byte, r *broker.EventResult, id string) []byte {
 // compressed body, a content type that is none.
 func checkMedia(h nethttp.Header, media, params string) error {
 	if enc := h["Content-Encoding"]; len(enc) > 0 && !strings.EqualFold(enc[0], "identity") {
-		p := unsupportedMedia(enc[0], acceptPost, "bodies are taken as they are, without Content-Encoding").(*problem)
+		p := unsupportedMedia(enc[0], acceptPost, "bodies are taken as they are, without Content-Encoding")
 		p.field = "Content-Encoding"
 		return p.with("Accept-Encoding", "identity")
 	}

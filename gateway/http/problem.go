@@ -1,6 +1,7 @@
 package http
 
 import (
+	"errors"
 	"log/slog"
 	nethttp "net/http"
 	"strconv"
@@ -50,7 +51,8 @@ func (p *problem) with(name, value string) *problem {
 
 // asProblem is err as a problem, whatever it was.
 func asProblem(err error) *problem {
-	if p, ok := err.(*problem); ok {
+	var p *problem
+	if errors.As(err, &p) {
 		return p
 	}
 	f := fault.As(err)

@@ -104,7 +104,7 @@ func (x *call) caller() *broker.Caller { return &x.who }
 func (s *server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 	x := &call{g: s, w: w, r: r, began: clock.Now()}
 	defer x.free()
-	op, err := x.serve()
+	op, err := x.serve() //nolint:contextcheck // its context is that of the request
 	if err != nil {
 		s.refuse(w, r, err)
 	}

@@ -265,7 +265,7 @@ func expectHeader(h nethttp.Header) (broker.Expect, error) {
 }
 
 // unsupportedMedia is 415.
-func unsupportedMedia(media, accept, text string) error {
+func unsupportedMedia(media, accept, text string) *problem {
 	return (&problem{
 		fault:  fault.New(fault.Unsupported, "request", clip(media), "%s", text),
 		status: nethttp.StatusUnsupportedMediaType, title: "The content type is not taken here", kind: "unsupported-media-type",

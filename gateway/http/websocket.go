@@ -79,17 +79,16 @@ func (g *server) deliverWebSocket(wait, alive context.Context, c *websocket.Conn
 		}
 		g.metrics.delivered.Add(float64(len(events)))
 		flush, done := context.WithTimeout(alive, g.limits.WriteTimeout)
-		for _, d := range events {
-			if err = c.Write(flush, websocket.MessageText, d.Encoded(format, encode)); err != nil {
-				break
-			}
+		gone := false
+		for i := 0; i < len(events) && !gone; i++ {
+			gone = c.Write(flush, websocket.MessageText, events[i].Encoded(format, encode)) != nil
 		}
 		slow := errors.Is(flush.Err(), context.DeadlineExceeded)
 		done()
 		if slow {
 			g.metrics.dropped.Inc()
 		}
-		if err != nil {
+		if gone { // nobody is there to be told
 			return nil
 		}
 	}
@@ -98,7 +97,7 @@ func (g *server) deliverWebSocket(wait, alive context.Context, c *websocket.Conn
 // ping finds out whether the client is still there. A ping that is not answered in time ends it.
 func (g *server) ping(wait context.Context, cut context.CancelFunc, c *websocket.Conn) {
 	for clock.Sleep(wait, g.config.HeartbeatInterval) == nil {
-		answer, done := context.WithTimeout(context.Background(), g.limits.WriteTimeout)
+		answer, done := context.WithTimeout(context.WithoutCancel(wait), g.limits.WriteTimeout) // a cancelled ping cuts the connection
 		err := c.Ping(answer)
 		done()
 		if err != nil {
