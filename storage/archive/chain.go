@@ -144,11 +144,11 @@ func readFooter(ctx context.Context, b Bucket, p PackInfo) (footer, error) {
 	return f, damaged(p.Name, at, err)
 }
 
-// follows checks one pack against the one before.
+// follows checks a pack against the one right before it. One that begins anew has a gap before it, so it is never right behind another.
 func follows(name string, h header, before *unpacked) error {
 	switch {
 	case h.begins:
-		return nil
+		return &DamageError{Name: name, Offset: 10, Expected: "a pack that goes on from " + before.name, Found: "one that begins anew"}
 	case h.prev != before.head.last:
 		return &DamageError{Name: name, Offset: 32, Expected: fmt.Sprintf("a pack after %d", before.head.last), Found: fmt.Sprintf("one after %d", h.prev)}
 	case h.prevHash != before.foot.hash:

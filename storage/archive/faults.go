@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	// ErrLineage: the archive holds another history than the one at hand.
-	ErrLineage = errors.New("archive: this archive belongs to another history")
+	// ErrLineage: the archive holds another history than the one at hand. A restore begins a new one, which needs another place or prefix.
+	ErrLineage = errors.New("archive: this archive belongs to another history: choose another place for this one")
 	// ErrDiverged: archive and journal began as one history and are two now, as after a data directory was put back to an older copy.
 	ErrDiverged = errors.New("archive: the journal does not go on where the archive ends")
 	// ErrTwoWriters: something else writes to this archive.

@@ -176,6 +176,7 @@ const (
 	refused       // nothing happens
 	lost          // it happens, and the answer is an error
 	torn          // a Get breaks off in the middle
+	stuck         // a Put takes until its context ends
 )
 
 var errBucket = errors.New("the bucket is out")
@@ -198,8 +199,12 @@ func (f *faulty) count() int {
 
 func (f *faulty) Put(ctx context.Context, name string, content io.Reader, size int64) error {
 	v := f.judge("put", name)
-	if v == refused {
+	switch v {
+	case refused:
 		return errBucket
+	case stuck:
+		<-ctx.Done()
+		return ctx.Err()
 	}
 	err := f.Bucket.Put(ctx, name, content, size)
 	if err == nil {

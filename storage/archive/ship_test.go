@@ -190,6 +190,31 @@ func TestShip_FailingBucketIsSeenAndOutlived(t *testing.T) {
 	}
 }
 
+// Puts that never return are given up and made again, while others go on.
+func TestShip_StuckUploads(t *testing.T) {
+	b := newBucket()
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	f := &faulty{Bucket: b, rule: func(call int, op, name string) fault {
+		mu.Lock()
+		defer mu.Unlock()
+		if op == "put" && call%3 == 0 && !seen[name] {
+			seen[name] = true
+			return stuck
+		}
+		return fine
+	}}
+	cfg := quick()
+	cfg.UploadTimeout, cfg.RetryMax = 30*time.Millisecond, archive.RetryMin
+	s := ship(t, f, source(newJournal(t, 120)), cfg)
+	if st := s.State(); len(seen) == 0 || st.Failures < int64(len(seen)) || !errors.Is(st.LastError, context.DeadlineExceeded) {
+		t.Errorf("%d puts were stuck: %+v", len(seen), st)
+	}
+	if got, err := restored(t, b, archive.Until{}); err != nil || !slices.Equal(got, upTo(1, 120)) {
+		t.Errorf("restored %d: %v", len(got), err)
+	}
+}
+
 func TestShip_JournalIsReplaced(t *testing.T) {
 	b := newBucket()
 	store, err := memory.NewStore(memory.Default())

@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -141,6 +145,39 @@ func TestArchive_ThereAndBack(t *testing.T) {
 	}
 	if r, err := archive.Verify(t.Context(), b, 0, nil); err != nil || len(r.Problems) > 0 || r.Last != 500 {
 		t.Errorf("verify: %+v, %v", r, err)
+	}
+}
+
+// A store that does not know the condition, or refuses it, is found out, and names are still not overwritten.
+func TestOpen_StoreWithoutConditions(t *testing.T) {
+	c := store(t)
+	for name, refuse := range map[string]bool{"ignores": false, "refuses": true} {
+		t.Run(name, func(t *testing.T) {
+			to := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: c.Endpoint})
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if refuse && r.Header.Get("If-None-Match") != "" {
+					w.WriteHeader(http.StatusNotImplemented)
+					return
+				}
+				r.Header.Del("If-None-Match")
+				to.ServeHTTP(w, r)
+			}))
+			defer proxy.Close()
+			c := c
+			c.Endpoint, c.Prefix = strings.TrimPrefix(proxy.URL, "http://"), name+rand.Text()
+			b, err := s3.Open(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.Conditional() {
+				t.Error("taken for a store that knows the condition")
+			}
+			for i, want := range []error{nil, archive.ErrExists} {
+				if err := b.Put(t.Context(), "once", strings.NewReader("x"), 1); !errors.Is(err, want) {
+					t.Errorf("put %d: %v, want %v", i+1, err, want)
+				}
+			}
+		})
 	}
 }
 
