@@ -260,6 +260,7 @@ func (f *fake) read(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Transfer-Encoding", "identity") // as a node does: no chunks, whose sizes would stand in the middle of events
 	w.WriteHeader(200)
 	_ = http.NewResponseController(w).Flush()
 	for {
