@@ -11,7 +11,7 @@ import (
 // pagesMax bounds how many pages of a list are followed: a node that answers the same page for ever must not hold a script for ever.
 const pagesMax = 100_000
 
-// collection reads a list in all its pages. A page is {NAME: [...], "next": "..."}, where next goes into after of the
+// collection reads a list in all its pages. A page is {NAME: [...], "next": "..."}, where next goes into from of the
 // following request. A bare list, and rows that are only names, are read too.
 func (c *client) collection(ctx context.Context, path, name string) ([]map[string]any, error) {
 	var rows []map[string]any
@@ -19,7 +19,7 @@ func (c *client) collection(ctx context.Context, path, name string) ([]map[strin
 	for range pagesMax {
 		at := path
 		if next != "" {
-			at += "?after=" + url.QueryEscape(next)
+			at += "?from=" + url.QueryEscape(next)
 		}
 		var raw json.RawMessage
 		if err := c.call(ctx, "GET", at, nil, &raw); err != nil {

@@ -45,7 +45,7 @@ func (f *fake) mux() http.Handler {
 			rows = append(rows, map[string]any{"name": name, "partitions": 1})
 		}
 		slices.SortFunc(rows, func(a, b map[string]any) int { return strings.Compare(a["name"].(string), b["name"].(string)) })
-		after, page, next := r.URL.Query().Get("after"), []any{}, any(nil)
+		after, page, next := r.URL.Query().Get("from"), []any{}, any(nil)
 		for _, row := range rows { // two on a page, so that paging is seen
 			if row["name"].(string) <= after {
 				continue
@@ -74,6 +74,14 @@ func (f *fake) mux() http.Handler {
 	m.HandleFunc("DELETE /v1/streams/{s}", f.locked(f.have(func(w http.ResponseWriter, r *http.Request, _ *fakeStream) {
 		delete(f.streams, r.PathValue("s"))
 		w.WriteHeader(204)
+	})))
+	m.HandleFunc("POST /v1/streams/{s}/truncate", f.locked(f.have(func(w http.ResponseWriter, r *http.Request, st *fakeStream) {
+		var doc map[string]any
+		if json.NewDecoder(r.Body).Decode(&doc) != nil {
+			refuse(w, 400, "The request is wrong", "not JSON", "body")
+			return
+		}
+		answer(w, 200, map[string]any{"asked": doc, "partitions": []any{map[string]any{"partition": 0, "start": len(st.events), "end": len(st.events)}}})
 	})))
 	m.HandleFunc("POST /v1/streams/{s}/events", f.locked(f.publish))
 	m.HandleFunc("GET /v1/streams/{s}/events", f.read)

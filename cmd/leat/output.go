@@ -159,13 +159,18 @@ func (a *app) remark(format string, args ...any) { fmt.Fprintf(a.err, "leat: "+f
 
 // confirm has the name typed before something is deleted.
 func (a *app) confirm(what, name string, yes bool) error {
+	return a.confirmThat(fmt.Sprintf("This deletes %s %s for good.", what, name), fmt.Sprintf("deleting %s %s", what, name), name, yes)
+}
+
+// confirmThat has a name typed before what text says is done.
+func (a *app) confirmThat(text, doing, name string, yes bool) error {
 	if yes {
 		return nil
 	}
 	if !a.talking {
-		return usageError("deleting %s %s needs --yes where nobody can be asked", what, name)
+		return usageError("%s needs --yes where nobody can be asked", doing)
 	}
-	fmt.Fprintf(a.err, "This deletes %s %s for good. Type its name to go on: ", what, name)
+	fmt.Fprintf(a.err, "%s Type its name to go on: ", text)
 	line, err := bufio.NewReader(a.in).ReadString('\n')
 	if got := strings.TrimSpace(line); got != name {
 		if err != nil && got == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -8,9 +9,11 @@ import (
 
 var streamColumns = []string{"name", "namespace", "partitions", "keys", "events", "bytes", "created"}
 
+var deletedColumns = []string{"name", "id", "deleted", "until", "by", "protocol"}
+
 func (a *app) streamCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "stream", Short: "Create, list, describe and delete streams", Aliases: []string{"streams"}}
-	cmd.AddCommand(a.streamCreate(), a.streamList(), a.streamDescribe(), a.streamDelete(), a.streamExport(), a.streamImport())
+	cmd.AddCommand(a.streamCreate(), a.streamList(), a.streamDescribe(), a.streamDelete(), a.streamUndelete(), a.streamTruncate(), a.streamExport(), a.streamImport())
 	return cmd
 }
 
@@ -18,9 +21,10 @@ func (a *app) streamCreate() *cobra.Command {
 	var partitions int
 	var keys string
 	var set []string
+	var keep keepFlags
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a stream, or change one that is there", Args: exactly(1),
-		Example: "  leat stream create orders --partitions 4\n  leat stream create accounts --keys versioned",
+		Example: "  leat stream create orders --partitions 4\n  leat stream create accounts --keys versioned\n  leat stream create clicks --retention 7d",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -32,6 +36,9 @@ func (a *app) streamCreate() *cobra.Command {
 			}
 			if keys != "" {
 				body["keys"] = keys
+			}
+			if err := keep.put(cmd, body); err != nil {
+				return err
 			}
 			for _, s := range set {
 				name, value, ok := strings.Cut(s, "=")
@@ -52,6 +59,7 @@ func (a *app) streamCreate() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&partitions, "partitions", 1, "how many partitions")
 	cmd.Flags().StringVar(&keys, "keys", "", "what is kept by key: off, latest, history or versioned (default history)")
+	keep.register(cmd)
 	cmd.Flags().StringArrayVar(&set, "set", nil, "NAME=VALUE: any other member of the stream's document; may be repeated")
 	_ = cmd.RegisterFlagCompletionFunc("keys", cobra.FixedCompletions([]string{"off", "latest", "history", "versioned"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -72,12 +80,20 @@ func literal(s string) any {
 }
 
 func (a *app) streamList() *cobra.Command {
-	return &cobra.Command{
+	var deleted bool
+	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "All streams you may see", Args: exactly(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {
 				return err
+			}
+			if deleted {
+				rows, err := c.collection(cmd.Context(), "/v1/trash", "trash")
+				if err != nil {
+					return err
+				}
+				return a.list(rows, deletedColumns)
 			}
 			rows, err := c.collection(cmd.Context(), "/v1/streams", "streams")
 			if err != nil {
@@ -86,6 +102,8 @@ func (a *app) streamList() *cobra.Command {
 			return a.list(rows, streamColumns)
 		},
 	}
+	cmd.Flags().BoolVar(&deleted, "deleted", false, "those that were deleted and can be brought back")
+	return cmd
 }
 
 func (a *app) streamDescribe() *cobra.Command {
@@ -108,13 +126,14 @@ func (a *app) streamDescribe() *cobra.Command {
 func (a *app) streamDelete() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "delete NAME", Aliases: []string{"rm"}, Short: "Delete a stream and all its events", Args: exactly(1), ValidArgsFunction: a.completeStreams,
+		Use: "delete NAME", Aliases: []string{"rm"}, Short: "Delete a stream; for a while undelete brings it back", Args: exactly(1), ValidArgsFunction: a.completeStreams,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {
 				return err
 			}
-			if err := a.confirm("stream", args[0], yes); err != nil {
+			text := fmt.Sprintf("This deletes stream %s; for a while, a day unless the node says otherwise, `leat stream undelete %s` brings it back.", args[0], args[0])
+			if err := a.confirmThat(text, "deleting stream "+args[0], args[0], yes); err != nil {
 				return err
 			}
 			return c.call(cmd.Context(), "DELETE", streamPath(args[0]), nil, nil)
