@@ -345,54 +345,49 @@ func expired(pub *shard.Published, src shard.Source, since int64) (record.Offset
 	return max(run.Base, start), nil
 }
 
-// overweight returns where the last runs of a partition begin that have at least so many bytes. What lies between two offsets is counted
-// once; a pass counts what came since the one before, and what it lets go of.
+// overweight returns where the last runs of a partition begin that have at least so many bytes.
+//
+// Bytes are counted once: what a pass has counted and left, the next one only adds to. But only as long as the partition begins where that
+// pass has left it, and runs are cut as they were; runs that were trimmed at somebody's request, compacted, or moved to other files may have
+// gone from the index or have other bytes than when they were counted. Then all is counted anew.
 func (b *Broker) overweight(pub *shard.Published, src shard.Source, limit int64, compacted bool, budget *retentionBudget) (record.Offset, error) {
-	k := partitionKey{src.Stream, src.Partition}
 	start, end := src.Part.Ends()
+	k := partitionKey{src.Stream, src.Partition}
 	size, known := b.keeping.sizes[k]
-	if !known || size.from > start || size.to < start || compacted { // what was compacted has fewer bytes than when it was counted
+	if !known || size.from != start || compacted {
 		size = partitionSize{from: start, to: start}
 	}
-	walk := func(from record.Offset, fn func(*stream.Run) bool) error {
-		return pub.Walk(src, from, func(r *stream.Run) bool {
-			budget.runs--
-			return budget.runs > 0 && fn(r)
-		})
-	}
-	// What has gone since, whoever took it. A partition may begin within a run, which then counts as a whole.
-	err := walk(size.from, func(r *stream.Run) bool {
-		if r.Next > start || r.Next > size.to {
+	recut := false
+	count := func(r *stream.Run) bool {
+		if recut = r.Base < size.to && size.to > size.from; recut || r.Base >= end || budget.runs <= 0 {
 			return false
 		}
-		size.from, size.bytes = r.Next, size.bytes-r.Bytes
+		budget.runs--
+		size.to, size.bytes = r.Next, size.bytes+r.Bytes
 		return true
-	})
-	if err == nil {
-		err = walk(size.to, func(r *stream.Run) bool {
-			if r.Base >= end {
+	}
+	err := pub.Walk(src, size.to, count)
+	if recut && err == nil {
+		size = partitionSize{from: start, to: start}
+		err = pub.Walk(src, start, count)
+	}
+	if err == nil && size.bytes > limit {
+		err = pub.Walk(src, start, func(r *stream.Run) bool {
+			if size.bytes-r.Bytes < limit || r.Next > size.to {
 				return false
 			}
-			size.to, size.bytes = r.Next, size.bytes+r.Bytes
+			size.from, size.bytes = r.Next, size.bytes-r.Bytes
 			return true
 		})
 	}
 	if err != nil {
 		return 0, err
 	}
-	before, left := start, size.bytes
-	err = walk(start, func(r *stream.Run) bool {
-		if left-r.Bytes < limit {
-			return false
-		}
-		before, left = r.Next, left-r.Bytes
-		return true
-	})
 	if b.keeping.sizes == nil {
 		b.keeping.sizes = map[partitionKey]partitionSize{}
 	}
 	b.keeping.sizes[k] = size
-	return before, err
+	return size.from, nil
 }
 
 // pointBefore returns where the last record before an offset stands.

@@ -304,3 +304,76 @@ func TestKeep_OldDirectories(t *testing.T) {
 	h.keep()
 	h.wantEnds("t", "1-1")
 }
+
+// Where files begin and end is of no consequence: what is kept is the same in the journal, in segment files, and across both.
+func TestRetention_AcrossFiles(t *testing.T) {
+	keeping(t, func(t *testing.T, h *house) {
+		const limit = 30_000
+		h.create("s", broker.StreamConfig{})
+		h.create("other", broker.StreamConfig{})
+		var want []string
+		add := func(n int) {
+			for range n {
+				v := value(fmt.Sprint("v", len(want)))
+				want = append(want, v)
+				h.mustAppend(event("s", "", v), event("other", "", v))
+			}
+		}
+		// kept checks where the stream begins: its batches have at least so many bytes, and without the first one they have less.
+		kept := func(when string, exact bool) {
+			t.Helper()
+			info, err := h.b.DescribeStream(ctx, h.c, "s")
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := info.Partitions[0].Start
+			bytes, first := 0, 0
+			for at := start; at < info.Partitions[0].End; {
+				r := h.b.Read(ctx, h.c, []broker.Cursor{{Stream: "s", From: at, BytesMax: 1 << 20}}, 1<<20)[0]
+				if r.Err != nil || len(r.Batches) == 0 {
+					t.Fatalf("%s: at %d: %v", when, at, r.Err)
+				}
+				for _, b := range r.Batches {
+					if bytes += len(b.Raw); first == 0 {
+						first = len(b.Raw)
+					}
+					at = b.Next
+				}
+			}
+			if exact && (bytes < limit || bytes-first >= limit) {
+				t.Errorf("%s: %d bytes are kept from %d on, the first batch has %d", when, bytes, start, first)
+			}
+			if got := h.values("s"); !slices.Equal(got, want[start:]) {
+				t.Errorf("%s: %d events from %d on, expected %d", when, len(got), start, len(want)-int(start))
+			}
+		}
+		add(300)
+		h.moved()
+		alter(t, h, "s", func(c *broker.StreamConfig) { c.RetentionBytes = limit })
+		h.keep()
+		kept("moved", true)
+		add(40)
+		h.keep()
+		kept("with some in the journal", true)
+		h.restart()
+		h.keep()
+		kept("counted anew", true)
+		info, _ := h.b.DescribeStream(ctx, h.c, "s")
+		h.mustTruncate("s", broker.Start{Kind: broker.StartOffset, Offset: info.Partitions[0].Start + 3})
+		add(1)
+		h.keep()
+		kept("after somebody has taken some", false)
+		add(100)
+		h.keep()
+		kept("with more", true)
+		h.clock.Advance(time.Hour)
+		add(5)
+		alter(t, h, "s", func(c *broker.StreamConfig) { c.RetentionMS = time.Minute.Milliseconds() })
+		h.keep()
+		kept("by time", false)
+		h.wantEnds("s", fmt.Sprintf("%d-%d", len(want)-5, len(want)))
+		if got := h.values("other"); !slices.Equal(got, want) {
+			t.Errorf("the other stream has %d events, expected %d", len(got), len(want))
+		}
+	})
+}

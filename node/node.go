@@ -144,7 +144,6 @@ func (n *Node) openDisk(bo *broker.Options) error {
 	if n.Identity, n.lock, err = openDirectory(fsys, n.opt.Data, n.cfg.Shards); err != nil {
 		return err
 	}
-	bo.Format = n.Identity.Format
 	n.journals.disk = make([]*disk.Journal, n.Identity.Shards)
 	for i := range n.Identity.Shards {
 		st, err := n.diskStores(fsys, i)
