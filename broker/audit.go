@@ -356,12 +356,13 @@ func (w *auditWalk) partition(ctx context.Context, pub *shard.Published, n *name
 		from = max(from, run.Base)
 	}
 	var failed error
-	err = pub.EachRun(src, from, func(r *stream.Run) bool {
+	err = pub.Walk(src, from, func(r *stream.Run) bool {
 		if r.Base >= end {
 			return false
 		}
+		from = max(r.Base, from)
 		if w.runs--; w.runs < 0 {
-			w.next, done = record.Ref{Stream: n.name, Partition: src.Partition, Offset: max(r.Base, from)}.String(), true
+			w.next, done = record.Ref{Stream: n.name, Partition: src.Partition, Offset: from}.String(), true
 			return false
 		}
 		if w.runs%1024 == 0 && ctx.Err() != nil {
@@ -375,7 +376,8 @@ func (w *auditWalk) partition(ctx context.Context, pub *shard.Published, n *name
 			}
 			origins[r.Origin] = o
 		}
-		w.add(n, src.Partition, r, max(r.Base, from), o)
+		w.add(n, src.Partition, r, from, o)
+		from = r.Next
 		return true
 	})
 	return done, cmp.Or(failed, err)

@@ -11,6 +11,7 @@ import (
 
 	"leat/broker"
 	"leat/broker/fault"
+	"leat/broker/record"
 )
 
 // as is the caller of a test under another name and client.
@@ -191,4 +192,46 @@ func TestAudit_NeedsGrants(t *testing.T) {
 			t.Fatalf("%+v, %v", a, err)
 		}
 	})
+}
+
+// What is known of who appended stays the same when events leave the journal.
+func TestAudit_SurvivesSegmenting(t *testing.T) {
+	keeping(t, func(t *testing.T, h *house) {
+		h.create("a", broker.StreamConfig{Partitions: 2})
+		for i := range 400 {
+			e := event("a", "", value("v"))
+			e.Partition = record.PartitionID(i % 2)
+			h.appendAs(h.as(fmt.Sprint("p", i%3), ""), e)
+		}
+		h.moved()
+		check := func(when string) {
+			a, err := h.b.Audit(context.Background(), h.c, broker.AuditQuery{Stream: "a"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]int64{}
+			for _, s := range a.Appends {
+				got[s.Principal] += s.Events
+			}
+			if d := cmp.Diff(map[string]int64{"p0": 134, "p1": 133, "p2": 133}, got); d != "" || a.Appends[0].FirstRef != "a/0/0" {
+				t.Fatal(when, d, a.Appends)
+			}
+			a, err = h.b.Audit(context.Background(), h.c, broker.AuditQuery{Ref: "a/1/3"})
+			if err != nil || a.Event.Principal != "p1" || a.Event.Appended != auditTestTime(7) {
+				t.Fatalf("%s: %+v, %v", when, a.Event, err)
+			}
+			a, err = h.b.Audit(context.Background(), h.c, broker.AuditQuery{Stream: "a", Since: 1_700_000_000_000 + 100_000})
+			if n := a.Appends[0].Events + a.Appends[1].Events + a.Appends[2].Events; err != nil || n != 300 {
+				t.Fatalf("%s: %d since then, %v", when, n, err)
+			}
+		}
+		check("moved")
+		h.restart()
+		check("restarted")
+	})
+}
+
+// auditTestTime is the append time of the i-th event that appendAs appended.
+func auditTestTime(i int) string {
+	return time.UnixMilli(1_700_000_000_000 + int64(i)*1000).UTC().Format("2006-01-02T15:04:05.000Z07:00")
 }

@@ -39,6 +39,8 @@ type ShardState struct {
 	Shard        int    `json:"shard"`
 	Seq          uint64 `json:"seq"`
 	Unhealthy    string `json:"unhealthy,omitempty"`
+	KeepFailing  string `json:"keep_failing,omitempty"` // why events could not be moved out of the journal the last time
+	Slowed       int64  `json:"slowed,omitempty"`       // frames that waited because too much was only in the journal
 	JournalBytes int64  `json:"journal_bytes,omitempty"`
 	JournalUsual int64  `json:"journal_usual,omitempty"`
 }
@@ -76,8 +78,11 @@ type ClockState struct {
 
 // holdings are what the journal of a shard, which stands at seq, is still needed for.
 func (b *Broker) holdings(i int, seq uint64) []Holding {
-	durable := b.opt.Shards[i].State.Durable().Seq
-	return []Holding{{Shard: i, Name: "state", Seq: durable, Behind: seq - min(durable, seq)}}
+	var out []Holding
+	for _, h := range b.shards[i].Holders() {
+		out = append(out, Holding{Shard: i, Name: h.Name, Seq: h.Seq, Behind: seq - min(h.Seq, seq)})
+	}
+	return out
 }
 
 // Doctor tells how the node is doing and what to do about it. It takes the right to administer the node.
@@ -94,7 +99,8 @@ func (b *Broker) Doctor(_ context.Context, c *Caller) (Diagnosis, error) {
 	}
 	for i, s := range b.shards {
 		seq := s.Published().Seq()
-		d.Shards = append(d.Shards, ShardState{Shard: i, Seq: seq, Unhealthy: s.Unhealthy()})
+		k := s.KeepStats()
+		d.Shards = append(d.Shards, ShardState{Shard: i, Seq: seq, Unhealthy: s.Unhealthy(), KeepFailing: k.Failing, Slowed: k.Slowed})
 		d.Holders = append(d.Holders, b.holdings(i, seq)...)
 	}
 	if b.opt.Diagnose != nil {

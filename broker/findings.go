@@ -75,6 +75,14 @@ func (d *Diagnosis) judgeShards() {
 			d.Find(SeverityFault, "look into the node's log; if it does not recover: stop it, then leat journal check "+d.data(), "shard %d takes no events: %s", s.Shard, s.Unhealthy)
 		}
 	}
+	for _, s := range d.Shards {
+		if s.KeepFailing != "" {
+			d.Find(SeverityFault, "leat stream verify (are files damaged?), and look for segment in the node's log", "events of shard %d cannot be moved out of the journal, which grows: %s", s.Shard, s.KeepFailing)
+		}
+		if s.Slowed > 0 {
+			d.Find(SeverityNote, "see that the disk can write twice what comes in: leat bench publish", "%d times since the start, appends to shard %d waited for events to be moved out of the journal", s.Slowed, s.Shard)
+		}
+	}
 	for _, j := range d.Jobs {
 		if j.Error != "" {
 			d.Find(SeverityFault, fmt.Sprintf(`leat read leat.system --key %s --direction backward --limit 5`, j.Name), "%s has been failing since %s: %s", j.Name,

@@ -45,7 +45,7 @@ func (n *Node) diagnose(d *broker.Diagnosis) {
 		s := &d.Shards[i]
 		s.JournalBytes = m.FilesBytes
 		if n.Identity.Format >= formatTrimmed {
-			s.JournalUsual = journalUsualRings * n.cfg.Journal.RingBytes
+			s.JournalUsual = journalUsualRings * max(n.cfg.Journal.RingBytes, n.cfg.Broker.SegmentWindowBytes)
 		}
 		if m.Failed && s.Unhealthy == "" {
 			s.Unhealthy = "its journal takes no frames any more"
