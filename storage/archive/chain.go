@@ -121,8 +121,10 @@ func readHeader(ctx context.Context, b Bucket, p PackInfo) (header, error) {
 // fits checks that a header is the one that belongs under the name.
 func (p PackInfo) fits(h header) error {
 	if h.prev != p.Prev || h.last != p.Last {
-		return &DamageError{Name: p.Name, Offset: 32, Expected: fmt.Sprintf("the pack after %d up to %d", p.Prev, p.Last),
-			Found: fmt.Sprintf("that after %d up to %d", h.prev, h.last)}
+		return &DamageError{
+			Name: p.Name, Offset: 32, Expected: fmt.Sprintf("the pack after %d up to %d", p.Prev, p.Last),
+			Found: fmt.Sprintf("that after %d up to %d", h.prev, h.last),
+		}
 	}
 	return nil
 }

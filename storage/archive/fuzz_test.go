@@ -68,19 +68,19 @@ func FuzzPackBehindCRCs(f *testing.F) {
 	defer u.close()
 	f.Fuzz(func(t *testing.T, stored []byte, content uint32, compressed bool) {
 		h := header{first: 1, last: 1 << 40, lastMS: 1 << 60, frames: 1, content: int64(content)}
-		raw := make([]byte, headerBytes+blockHeadBytes)
+		const begin = headerBytes + blockHeadBytes
+		raw := make([]byte, begin+len(stored)+footerBytes)
 		h.encode(raw)
 		head := blockHead{stored: uint32(len(stored)), content: content}
 		if compressed {
 			head.codec = codecZstd
 		}
 		head.encode(raw[headerBytes:], stored)
-		raw = append(raw, stored...)
-		foot := footer{blocks: 1, at: int64(len(raw))}
+		copy(raw[begin:], stored)
+		foot := footer{blocks: 1, at: int64(begin + len(stored))}
 		if !compressed {
 			foot.hash = Hash(sha256.Sum256(append(bytes.Clone(stored), raw[:headerBytes]...)))
 		}
-		raw = append(raw, make([]byte, footerBytes)...)
 		foot.encode(raw[foot.at:])
 		p, err := u.decode(bytes.NewReader(raw), nil)
 		if err != nil {

@@ -300,7 +300,7 @@ func TestCheckpoint_AndTheFramesAfterIt(t *testing.T) {
 	state := files{"seg/000001.seg": big, "seg/000002.seg": "second", "state/CURRENT": "one", "empty": "", "a b/ä.txt": "odd names"}
 	for _, seq := range []journal.Seq{30, 60} {
 		before := count.puts.Load()
-		err := cps.Put(t.Context(), archive.Checkpoint{Seq: seq, TimeMS: msOf(seq), Meta: []byte(fmt.Sprintf(`{"at":%d}`, seq)), Files: state.refs(true)})
+		err := cps.Put(t.Context(), archive.Checkpoint{Seq: seq, TimeMS: msOf(seq), Meta: fmt.Appendf(nil, `{"at":%d}`, seq), Files: state.refs(true)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -415,7 +415,7 @@ func TestCheckpoint_DamageIsNamed(t *testing.T) {
 	}
 	for _, name := range names(t, b, "") {
 		raw := content(t, b, name)
-		for at := range len(raw) {
+		for at := range raw {
 			broken := bytes.Clone(raw)
 			broken[at] ^= 4
 			swap(t, b, name, broken)
