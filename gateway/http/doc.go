@@ -33,7 +33,7 @@
 //
 // # Imports
 //
-// broker with record, fault and filter; the gateway harness; coder/websocket; gjson; Prometheus' client.
+// broker with record, fault and filter; the gateway harness; coder/websocket; Prometheus' client.
 //
 // # Where to start
 //
