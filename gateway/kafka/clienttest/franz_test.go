@@ -172,6 +172,52 @@ func TestFranz_Admin(t *testing.T) {
 	}
 }
 
+// Records go, also from within a batch, and a consumer that starts there meets the first that is left.
+func TestFranz_DeleteRecords(t *testing.T) {
+	n := start(t)
+	adm := franzCreate(t, n, "orders", 1)
+	ctx := patience(t)
+	producer := franz(t, n, kgo.DefaultProduceTopic("orders"), kgo.ProducerLinger(50*time.Millisecond))
+	var records []*kgo.Record
+	for i := range 20 {
+		records = append(records, kgo.StringRecord(fmt.Sprint(i)))
+	}
+	if err := producer.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	cut := func(at int64) (int64, error) {
+		var o kadm.Offsets
+		o.Add(kadm.Offset{Topic: "orders", At: at})
+		r, err := adm.DeleteRecords(ctx, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := r["orders"][0]
+		return p.LowWatermark, p.Err
+	}
+	if low, err := cut(7); err != nil || low != 7 {
+		t.Errorf("low watermark %d, %v", low, err)
+	}
+	if _, err := cut(21); !errors.Is(err, kerr.OffsetOutOfRange) {
+		t.Errorf("beyond the end: %v", err)
+	}
+	if o, err := adm.ListStartOffsets(ctx, "orders"); err != nil || o["orders"][0].Offset != 7 {
+		t.Errorf("begins at %v, %v", o, err)
+	}
+	got := franzRead(t, franz(t, n, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"orders": {0: kgo.NewOffset().AtStart()}})), 13)
+	if got[0].Offset != 7 || string(got[0].Value) != "7" {
+		t.Errorf("the first is %d: %s", got[0].Offset, got[0].Value)
+	}
+	// A consumer that stands where nothing is any more goes on with the earliest, as it is set to.
+	got = franzRead(t, franz(t, n, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"orders": {0: kgo.NewOffset().At(2)}})), 13)
+	if got[0].Offset != 7 {
+		t.Errorf("reset to %d", got[0].Offset)
+	}
+	if low, err := cut(-1); err != nil || low != 20 {
+		t.Errorf("all: low watermark %d, %v", low, err)
+	}
+}
+
 func mustConfig(t *testing.T, rc kadm.ResourceConfigs, topic string) []kadm.Config {
 	r, err := rc.On(topic, nil)
 	if err != nil || r.Err != nil {

@@ -156,8 +156,8 @@ func TestJavaConsoleTools(t *testing.T) {
 				return out
 			}
 			const topics, configs = "org.apache.kafka.tools.TopicCommand", "org.apache.kafka.tools.GetOffsetShell"
-			tool("", topics, "--create", "--topic", "orders", "--partitions", "2", "--config", "retention.ms=1000")
-			if out := tool("", topics, "--describe", "--topic", "orders"); !strings.Contains(out, "PartitionCount: 2") || !strings.Contains(out, "retention.ms=1000") {
+			tool("", topics, "--create", "--topic", "orders", "--partitions", "2", "--config", "retention.ms=100000000")
+			if out := tool("", topics, "--describe", "--topic", "orders"); !strings.Contains(out, "PartitionCount: 2") || !strings.Contains(out, "retention.ms=100000000") {
 				t.Error(out)
 			}
 			tool("", topics, "--alter", "--topic", "orders", "--partitions", "3")

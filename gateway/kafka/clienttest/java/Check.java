@@ -112,6 +112,20 @@ public class Check {
             works("latest", () -> adm.listOffsets(Map.of(tp, OffsetSpec.latest())).all().get().get(tp).offset() == 50);
             works("by time", () -> adm.listOffsets(Map.of(tp, OffsetSpec.forTimestamp(1010))).all().get().get(tp).offset() == 10);
             works("greatest time", () -> adm.listOffsets(Map.of(tp, OffsetSpec.maxTimestamp())).all().get().get(tp).timestamp() == 1049);
+            works("delete records", () -> adm.deleteRecords(Map.of(tp, RecordsToDelete.beforeOffset(7))).lowWatermarks().get(tp).get().lowWatermark() == 7);
+            works("earliest", () -> adm.listOffsets(Map.of(tp, OffsetSpec.earliest())).all().get().get(tp).offset() == 7);
+            works("begins within a batch", () -> {
+                try (KafkaConsumer<String, String> c = consumer(conf(plain))) {
+                    c.assign(List.of(tp));
+                    c.seekToBeginning(List.of(tp));
+                    long end = System.currentTimeMillis() + 15000;
+                    while (System.currentTimeMillis() < end)
+                        for (ConsumerRecord<String, String> record : c.poll(Duration.ofMillis(500)).records(tp)) return record.offset() == 7;
+                    return false;
+                }
+            });
+            refused("delete records beyond the end", OffsetOutOfRangeException.class, () -> adm.deleteRecords(Map.of(tp, RecordsToDelete.beforeOffset(51))).all().get());
+            works("delete all records", () -> adm.deleteRecords(Map.of(tp, RecordsToDelete.beforeOffset(-1))).lowWatermarks().get(tp).get().lowWatermark() == 50);
             works("delete", () -> adm.deleteTopics(List.of("orders")).all().get());
             refused("delete again", UnknownTopicOrPartitionException.class, () -> adm.deleteTopics(List.of("orders")).all().get());
         }
