@@ -47,6 +47,9 @@ func (p *Published) keepKeys(id uint32) keys.Keeper {
 	if v == nil || v.keys == stream.KeysOff {
 		return func(uint32, uint64) bool { return false }
 	}
+	if v.keys == stream.KeysVersioned {
+		return nil // the newest entry of a key says its version, also when the record has been trimmed
+	}
 	starts := make([]uint64, len(v.parts))
 	any := false
 	for i, part := range v.parts {

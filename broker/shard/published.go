@@ -328,32 +328,32 @@ func (p *Published) Version(f stream.Fingerprint, id record.StreamID, key []byte
 		return n, nil
 	}
 	seq := p.Seq()
-	n, err := p.versionRow(id, key)
+	n, err := p.lookVersionUp(id, key, seq)
 	if err == nil {
 		p.recent.fill(f, n, seq)
 	}
 	return n, err
 }
 
-func (p *Published) versionRow(id record.StreamID, key []byte) (uint64, error) {
-	v, err := p.store.Get(stream.VersionKey(id, key))
-	if err == nil {
-		n, w := binary.Uvarint(v)
-		if w <= 0 {
-			return 0, fmt.Errorf("version row of stream %d is malformed", id)
-		}
-		return n, nil
+// lookVersionUp asks the index, whose newest entry of a key carries its version. An entry without one is from before the stream numbered its
+// keys: then a row may say how many records the key had at that time, or they are counted.
+func (p *Published) lookVersionUp(id record.StreamID, key []byte, upTo uint64) (uint64, error) {
+	e, ok, err := p.keys.Last(uint32(id), key, upTo)
+	if err != nil || !ok || e.Version > 0 {
+		return e.Version, keysFault(err)
 	}
-	if !errors.Is(err, state.ErrNotFound) {
+	v, err := p.store.Get(stream.VersionKey(id, key))
+	if errors.Is(err, state.ErrNotFound) {
+		return p.countHistory(id, key)
+	}
+	if err != nil {
 		return 0, err
 	}
-	p.mu.RLock()
-	x := p.streams[id]
-	p.mu.RUnlock()
-	if x == nil || !x.converted {
-		return 0, nil
+	n, w := binary.Uvarint(v)
+	if w <= 0 {
+		return 0, fmt.Errorf("version row of stream %d is malformed", id)
 	}
-	return p.countHistory(id, key)
+	return n, nil
 }
 
 // countHistory numbers a key that was kept before its stream numbered keys. The number is recorded as a fact with the next event of the

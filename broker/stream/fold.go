@@ -205,7 +205,6 @@ func (f *Folder) keyed(x fact.Fact) error {
 			f.OnKey(id, key, e)
 		}
 		if e.Version > 0 {
-			f.rows.Set(VersionKey(id, key), binary.AppendUvarint(f.buf[:0], e.Version))
 			f.Versions = append(f.Versions, KeyVersion{id, key, e.Version})
 		}
 	})

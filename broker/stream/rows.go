@@ -71,7 +71,7 @@ func ReadRun(key, value []byte) (Run, error) {
 	return r, b.Err()
 }
 
-// VersionKey is the row that holds the current version of a key.
+// VersionKey is the row that says how many records a key had when its stream began to number keys. Later versions are in the index of keys.
 func VersionKey(id record.StreamID, key []byte) []byte {
 	return state.AppendEscaped(streamKey(state.PrefixVersion, id), key)
 }

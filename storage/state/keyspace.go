@@ -40,7 +40,7 @@ var Keyspace = []Entry{
 	{PrefixPartition, "partition", "stream u32, partition u32", "start, next, bytes varint, max time varint", "ends of a partition"},
 	{PrefixRun, "run", "stream u32, partition u32, base offset u64", "records, place, seq, batch, offset, bytes varint, append time, max time varint, origin varint", "batches of a partition that lie together in one frame"},
 	{PrefixStream, "stream", "stream u32", "partitions varint, key mode u8, flags u8", "a stream by number"},
-	{PrefixVersion, "key version", "stream u32, key escaped", "version varint", "current version of a key, for streams with keys: versioned"},
+	{PrefixVersion, "key version", "stream u32, key escaped", "version varint", "how many records a key had when its stream began to number keys"},
 }
 
 // Escaped parts. A part of any bytes must sort as it does alone, whatever follows it in the key, and must not run into what
