@@ -39,8 +39,7 @@ type ShardState struct {
 	Shard        int    `json:"shard"`
 	Seq          uint64 `json:"seq"`
 	Unhealthy    string `json:"unhealthy,omitempty"`
-	KeepFailing  string `json:"keep_failing,omitempty"` // why events could not be moved out of the journal the last time
-	Slowed       int64  `json:"slowed,omitempty"`       // frames that waited because too much was only in the journal
+	Slowed       int64  `json:"slowed,omitempty"` // frames that waited because too much was only in the journal
 	JournalBytes int64  `json:"journal_bytes,omitempty"`
 	JournalUsual int64  `json:"journal_usual,omitempty"`
 }
@@ -90,6 +89,7 @@ func (b *Broker) Doctor(_ context.Context, c *Caller) (Diagnosis, error) {
 	if err := b.allow(c, "doctor", ActionAdmin, KindNode, "doctor"); err != nil {
 		return Diagnosis{}, err
 	}
+	b.lookAround()
 	d := Diagnosis{
 		Running: true, Lineage: b.opt.Cluster, FreeBytes: -1, Jobs: b.Jobs(), Dropped: b.SystemDropped(),
 		Memory: &MemoryUse{Reserved: b.MemoryReserved(), Max: b.cfg.MemoryBytes},
@@ -100,7 +100,7 @@ func (b *Broker) Doctor(_ context.Context, c *Caller) (Diagnosis, error) {
 	for i, s := range b.shards {
 		seq := s.Published().Seq()
 		k := s.KeepStats()
-		d.Shards = append(d.Shards, ShardState{Shard: i, Seq: seq, Unhealthy: s.Unhealthy(), KeepFailing: k.Failing, Slowed: k.Slowed})
+		d.Shards = append(d.Shards, ShardState{Shard: i, Seq: seq, Unhealthy: s.Unhealthy(), Slowed: k.Slowed})
 		d.Holders = append(d.Holders, b.holdings(i, seq)...)
 	}
 	if b.opt.Diagnose != nil {

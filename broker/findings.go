@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -76,17 +77,17 @@ func (d *Diagnosis) judgeShards() {
 		}
 	}
 	for _, s := range d.Shards {
-		if s.KeepFailing != "" {
-			d.Find(SeverityFault, "leat stream verify (are files damaged?), and look for segment in the node's log", "events of shard %d cannot be moved out of the journal, which grows: %s", s.Shard, s.KeepFailing)
-		}
 		if s.Slowed > 0 {
 			d.Find(SeverityNote, "see that the disk can write twice what comes in: leat bench publish", "%d times since the start, appends to shard %d waited for events to be moved out of the journal", s.Slowed, s.Shard)
 		}
 	}
 	for _, j := range d.Jobs {
 		if j.Error != "" {
-			d.Find(SeverityFault, fmt.Sprintf(`leat read leat.system --key %s --direction backward --limit 5`, j.Name), "%s has been failing since %s: %s", j.Name,
-				j.Since.UTC().Format(time.RFC3339), j.Error)
+			next := fmt.Sprintf("leat read leat.system --key %s --direction backward --limit 5", j.Name)
+			if strings.HasPrefix(j.Name, "segments-") {
+				next = "look for segment in the node's log; leat stream verify says whether files are damaged. Until it works again, the journal grows"
+			}
+			d.Find(SeverityFault, next, "%s has been failing since %s: %s", j.Name, j.Since.UTC().Format(time.RFC3339), j.Error)
 		}
 	}
 }

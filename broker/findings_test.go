@@ -33,7 +33,7 @@ func TestJudge(t *testing.T) {
 		{"full", func(d *broker.Diagnosis) { d.FreeBytes = 1 << 20 }, broker.SeverityFault, "1 MiB are free", "leat stream truncate"},
 		{"nearly full", func(d *broker.Diagnosis) { d.FreeBytes = 3 << 29 }, broker.SeverityWarning, "nearly full", "leat stream truncate"},
 		{"a shard is down", func(d *broker.Diagnosis) { d.Shards[0].Unhealthy = "the disk failed"; d.Data = "/data" }, broker.SeverityFault, "the disk failed", "leat journal check /data"},
-		{"nothing is moved", func(d *broker.Diagnosis) { d.Shards[0].KeepFailing = "no space" }, broker.SeverityFault, "journal, which grows: no space", "leat stream verify"},
+		{"nothing is moved", func(d *broker.Diagnosis) { d.Jobs[0] = broker.JobState{Name: "segments-0", Error: "no space"} }, broker.SeverityFault, "segments-0 has been failing", "leat stream verify"},
 		{"slowed", func(d *broker.Diagnosis) { d.Shards[0].Slowed = 3 }, broker.SeverityNote, "3 times", "leat bench"},
 		{"the journal is held", func(d *broker.Diagnosis) { d.Shards[0].JournalBytes = 2000 }, broker.SeverityWarning, "archive holds it, 990 frames behind", "leat.system --key archive"},
 		{"it may hold everything", func(d *broker.Diagnosis) { d.Shards[0].JournalBytes, d.Shards[0].JournalUsual = 2000, 0 }, "", "", ""},

@@ -1,14 +1,16 @@
 package broker
 
 import (
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
 // jobsMax bounds how many kinds of background work are remembered.
-const jobsMax = 64
+const jobsMax = 256
 
 // JobState is how one kind of background work went last.
 type JobState struct {
@@ -57,6 +59,22 @@ func (b *Broker) Job(name string, err error) {
 		b.System(SystemEvent{Type: TypeJobRecovered, Subject: name})
 	}
 }
+
+// lookAround notes what nobody comes to tell: that the disk is down to its reserve although nobody appends, and how shards fare with moving events
+// out of their journals.
+func (b *Broker) lookAround() {
+	_ = b.diskReserve() // refuses an append; here it is enough that it has looked
+	for i, s := range b.shards {
+		var err error
+		if why := s.KeepStats().Failing; why != "" {
+			err = errors.New(why)
+		}
+		b.Job(segmentsJob(i), err)
+	}
+}
+
+// segmentsJob names the moving of events out of a shard's journal.
+func segmentsJob(shard int) string { return "segments-" + strconv.Itoa(shard) }
 
 // Jobs are the kinds of background work that have been done since the start, by name.
 func (b *Broker) Jobs() []JobState {

@@ -70,7 +70,7 @@ const (
 	systemPauseMin     = 100 * time.Millisecond
 	systemPauseMax     = 5 * time.Second
 	systemCloseTime    = 2 * time.Second // for what waits at the end
-	systemTick         = 5 * time.Second // how often summaries are looked at
+	systemTick         = 5 * time.Second // how often summaries, the disk and background work are looked at
 )
 
 // system writes events of the platform, in their order, through the append path that everything else takes.
@@ -195,6 +195,7 @@ func (b *Broker) writeSystem() {
 			b.appendSystem(b.gather(e), nil)
 		case <-tick.C:
 			b.tellRefusedLogins(false)
+			b.lookAround()
 		case <-s.stop:
 			b.finishSystem()
 			return

@@ -15,7 +15,7 @@ func audit(x *call) error {
 	if err := x.onlyParams("ref", "stream", "principal", "since", "from", "limit"); err != nil {
 		return err
 	}
-	limit, err := x.limit(broker.AuditChangesDefault, broker.AuditChangesMax)
+	limit, err := x.limit(broker.AuditChangesDefault)
 	if err != nil {
 		return err
 	}

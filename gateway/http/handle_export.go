@@ -31,7 +31,7 @@ func exportStream(x *call) error {
 	if err != nil {
 		return err
 	}
-	limit, err := x.limit(exportLimitDefault, pageLimitMax)
+	limit, err := x.limit(exportLimitDefault)
 	if err != nil {
 		return err
 	}
@@ -118,13 +118,12 @@ func (x *call) until() (*until, error) {
 
 // match takes what lies before the end: appended before a time, of an offset below one, up to a position.
 func (u *until) match(d *broker.Delivered) (bool, error) {
-	switch u.at.Kind {
-	case broker.StartTime:
-		u.passed = u.passed || d.AppendTime >= u.at.Time
-	case broker.StartPosition:
-		u.passed = u.passed || d.Position.Compare(u.at.Position) > 0
-	case broker.StartOffset: // other partitions may have more
-		return d.Ref.Offset < u.at.Offset, nil
+	at := &u.at
+	switch {
+	case at.Kind == broker.StartOffset: // other partitions may have more
+		return d.Ref.Offset < at.Offset, nil
+	case at.Kind == broker.StartTime && d.AppendTime >= at.Time, at.Kind == broker.StartPosition && d.Position.Compare(at.Position) > 0:
+		u.passed = true
 	}
 	return !u.passed, nil
 }

@@ -75,7 +75,7 @@ func (x *call) read(streams []string) error {
 	if err != nil {
 		return err
 	}
-	limit, err := x.limit(pageLimitDefault, pageLimitMax)
+	limit, err := x.limit(pageLimitDefault)
 	if err != nil {
 		return err
 	}
@@ -112,14 +112,14 @@ func (x *call) start(resume string, late bool) (broker.Start, error) {
 	return s, fieldOf(err, "from")
 }
 
-func (x *call) limit(unsaid, most int) (int, error) {
+func (x *call) limit(unsaid int) (int, error) {
 	s := x.param("limit")
 	if s == "" {
 		return unsaid, nil
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > most {
-		return 0, wrong("read", "limit", "%q is no limit; a number from 1 to %d is", clip(s), most)
+	if err != nil || n < 1 || n > pageLimitMax {
+		return 0, wrong("read", "limit", "%q is no limit; a number from 1 to %d is", clip(s), pageLimitMax)
 	}
 	return n, nil
 }

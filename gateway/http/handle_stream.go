@@ -51,7 +51,7 @@ func listStreams(x *call) error {
 	if err := x.onlyParams("from", "prefix", "internal", "limit"); err != nil {
 		return err
 	}
-	limit, err := x.limit(pageLimitDefault, pageLimitMax)
+	limit, err := x.limit(pageLimitDefault)
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func listTrash(x *call) error {
 	if err := x.onlyParams("from", "limit"); err != nil {
 		return err
 	}
-	limit, err := x.limit(pageLimitDefault, pageLimitMax)
+	limit, err := x.limit(pageLimitDefault)
 	if err != nil {
 		return err
 	}
