@@ -124,7 +124,7 @@ public class Check {
                     return false;
                 }
             });
-            refused("delete records beyond the end", OffsetOutOfRangeException.class, () -> adm.deleteRecords(Map.of(tp, RecordsToDelete.beforeOffset(51))).all().get());
+            refused("delete records beyond the end", org.apache.kafka.common.errors.OffsetOutOfRangeException.class, () -> adm.deleteRecords(Map.of(tp, RecordsToDelete.beforeOffset(51))).all().get());
             works("delete all records", () -> adm.deleteRecords(Map.of(tp, RecordsToDelete.beforeOffset(-1))).lowWatermarks().get(tp).get().lowWatermark() == 50);
             works("delete", () -> adm.deleteTopics(List.of("orders")).all().get());
             refused("delete again", UnknownTopicOrPartitionException.class, () -> adm.deleteTopics(List.of("orders")).all().get());
