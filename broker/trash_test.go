@@ -194,3 +194,51 @@ func TestDelete_CountsAgainstTheLimit(t *testing.T) {
 	h.keep()
 	h.create("c", broker.StreamConfig{})
 }
+
+// What removes events, and what brings them back, is told in the system stream: requests with who asked, retention in summary.
+func TestSystem_TellsOfWhatIsRemoved(t *testing.T) {
+	eachSystem(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{})
+		h.mustAppend(event("s", "", "a"), event("s", "", "b"), event("s", "", "c"))
+		h.mustTruncate("s", offset(1))
+		h.mustDelete("s")
+		if _, err := h.b.UndeleteStream(ctx, h.c, "s", "t"); err != nil {
+			t.Fatal(err)
+		}
+		alter(t, h, "t", func(c *broker.StreamConfig) { c.RetentionMS = 1000 })
+		h.clock.Advance(time.Minute)
+		h.keep()
+		for range 3 { // told once an hour
+			h.mustAppend(event("t", "", "d"))
+			h.clock.Advance(time.Minute)
+			h.keep()
+		}
+		h.clock.Advance(time.Hour)
+		h.mustAppend(event("t", "", "e"))
+		h.clock.Advance(time.Minute)
+		h.keep()
+		h.mustDelete("t")
+		h.clock.Advance(25 * time.Hour)
+		h.keep()
+		want := map[string]int{
+			"stream.created s": 1, "stream.truncated s": 1, "stream.deleted s": 1, "stream.undeleted t": 1, "stream.altered t": 1, "stream.retained t": 2,
+			"stream.deleted t": 1, "stream.purged t/1": 1,
+		}
+		removed := 0.0
+		events := h.systemEvents(9)
+		for _, e := range events {
+			want[strings.Replace(e.String(), "t/2", "t/1", 1)]--
+			if n, ok := e.data["events"].(float64); ok {
+				removed += n
+			}
+		}
+		for what, left := range want {
+			if left != 0 {
+				t.Errorf("%s: %d too few", what, left)
+			}
+		}
+		if removed != 6 {
+			t.Errorf("told of %v removed events, want 6: %v", removed, events)
+		}
+	})
+}

@@ -18,7 +18,7 @@
 //
 // # Where to start
 //
-// state.go, then append.go (decide), facts.go (record), fold.go (evolve).
+// state.go, then append.go and trim.go (decide), facts.go (record), fold.go (evolve).
 //
 // # How tested
 //

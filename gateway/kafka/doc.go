@@ -7,7 +7,7 @@
 //	Produce 0-11 (0-2 refused)   Fetch 4-12            ListOffsets 0-7               Metadata 0-9        FindCoordinator 0-4 (refused)
 //	SaslHandshake 0-1            SaslAuthenticate 0-2  ApiVersions 0-4               InitProducerId 0-4  DescribeCluster 0-1
 //	CreateTopics 0-7             DeleteTopics 0-5      CreatePartitions 0-3          DescribeConfigs 0-4
-//	AlterConfigs 0-2             IncrementalAlterConfigs 0-1
+//	AlterConfigs 0-2             IncrementalAlterConfigs 0-1  DeleteRecords 0-2
 //
 // # Mapping
 //
@@ -16,7 +16,8 @@
 //	partition, offset     partition, offset
 //	record batch (v2)     batch, stored as it came
 //	topic config          document "kafka.<name>" of the stream; cleanup.policy=compact is keys: latest, message.timestamp.type is whose
-//	                      time records carry, max.message.bytes is the stream's largest batch
+//	                      time records carry, max.message.bytes is the stream's largest batch, retention.ms and retention.bytes are
+//	                      what the stream keeps, unless it is only compacted
 //	principal User:x      principal x; ACL operations are grants
 //	cluster id            name of the data directory; broker: this node, leader of everything in epoch 0
 //
