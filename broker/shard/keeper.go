@@ -150,10 +150,8 @@ func (k *keeper) once() (bool, error) {
 func (k *keeper) trim() error {
 	j := *k.s.published.journal.Load()
 	through := k.trimmable()
-	if through == 0 {
-		return nil
-	}
-	if err := j.Trim(journal.Seq(through) + 1); err != nil && !errors.Is(err, journal.ErrClosed) {
+	// The last frame stays: an archive goes on from it, and a recovery compares it.
+	if err := j.Trim(journal.Seq(through)); err != nil && !errors.Is(err, journal.ErrClosed) {
 		return fmt.Errorf("trim the journal through frame %d: %w", through, err)
 	}
 	return nil

@@ -158,6 +158,8 @@ func (s *Shard) relocate(e journal.Entry, mark state.Mark) error {
 		rows.Discard()
 		return fmt.Errorf("relocate: %w", err)
 	}
+	s.published.storeMu.Lock()
+	defer s.published.storeMu.Unlock()
 	return st.Apply(rows, state.Mark{Seq: mark.Seq, Place: uint64(e.Place)})
 }
 
@@ -255,6 +257,7 @@ func (s *Shard) Unhealthy() string {
 // Close decides what waits, writes and publishes it, flushes the rows and closes journal and store.
 func (s *Shard) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
+	s.published.keys.Hurry() // a disk that is full must not keep the publisher waiting for ever
 	<-s.done
 	s.keeper.close()
 	s.flushing.Wait()

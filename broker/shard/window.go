@@ -27,8 +27,12 @@ func (k *keeper) window() (bool, error) {
 	before := k.pending.Load()
 	from, tail := k.through.Load(), p.Seq()
 	target, rest, err := k.target(from, tail)
-	if err != nil || target <= from {
+	if err != nil {
 		return false, err
+	}
+	if target <= from { // what is counted has moved before the shard was opened
+		k.pending.Add(-before)
+		return false, nil
 	}
 	w := &moving{k: k, target: target, build: p.segments.NewBuild(k.paced)}
 	files, err := w.moveAll()

@@ -94,7 +94,7 @@ func (x *Index) waitForRoom() {
 	if full && !x.opt.Foreground {
 		since := clock.Now()
 		x.counts.blocked.Add(1)
-		for len(x.sealed) >= x.cfg.ChunksMax && !x.stopped.Load() {
+		for len(x.sealed) >= x.cfg.ChunksMax && !x.stopped.Load() && !x.hurried.Load() {
 			x.room.Wait()
 		}
 		x.counts.blockedTime.Add(int64(clock.Since(since)))
@@ -103,6 +103,15 @@ func (x *Index) waitForRoom() {
 	if full && x.opt.Foreground {
 		_, _ = x.writeOldest() // counted
 	}
+}
+
+// Hurry ends all waiting of Add, now and from now on: chunks that cannot be written stay in memory. It comes before a Close that must not wait for
+// a disk that fails.
+func (x *Index) Hurry() {
+	x.hurried.Store(true)
+	x.mu.Lock()
+	x.room.Broadcast()
+	x.mu.Unlock()
 }
 
 // seal ends the active chunk, if it has anything. adding is held, and no frame is open.

@@ -54,6 +54,7 @@ type Index struct {
 	lineage [16]byte
 	stop    chan struct{}
 	stopped atomic.Bool
+	hurried atomic.Bool
 	wake    [wakes]chan struct{}
 	running sync.WaitGroup
 }
