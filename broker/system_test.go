@@ -296,8 +296,13 @@ func TestSystem_NeverBlocks(t *testing.T) {
 	h.system = true
 	h.open()
 	const n = 2000
+	long := strings.Repeat("x", 100<<10)
 	for i := range n {
-		h.b.System(broker.SystemEvent{Type: broker.TypeLagHigh, Subject: fmt.Sprint(i), Data: map[string]any{"long": strings.Repeat("x", 100<<10)}})
+		e := broker.SystemEvent{Type: broker.TypeLagHigh, Subject: fmt.Sprint(i)}
+		if i%50 == 0 { // more than is taken
+			e.Data = map[string]any{"long": long}
+		}
+		h.b.System(e)
 	}
 	h.b.System(broker.SystemEvent{Type: broker.TypeLagHigh, Data: map[string]any{"no json": make(chan int)}})
 	written := 0
