@@ -35,7 +35,7 @@ func TestDocs_CommandsWork(t *testing.T) {
 		for _, command := range commands(block) {
 			command = strings.ReplaceAll(command, "localhost:8080", node)
 			command = strings.ReplaceAll(command, "/orders/0/1234", "/orders/0/0")
-			command = strings.ReplaceAll(command, "=orders/0/1234", "=orders/0/0")
+			command = strings.ReplaceAll(command, "=orders/0/1234", "=orders/0/2") // truncated by then
 			command = strings.ReplaceAll(command, "$TOKEN", token)
 			script := `curl() { command curl -sS --fail-with-body --max-time 2 "$@" || exit $?; }` + "\n" + command
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
