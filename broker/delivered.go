@@ -102,10 +102,20 @@ func (b *Broker) decodeBatch(n *named, p record.PartitionID, s *shard.Batch) ([]
 	}
 	out := make([]Delivered, len(records))
 	for i := range out {
-		d := &out[i]
-		d.Position = b.position(n.shard, s.Seq, s.Ordinal, uint32(records[i].Offset-s.Base)) // not i: compaction leaves holes
-		d.Ref = record.Ref{Stream: n.name, Partition: p, Offset: records[i].Offset}
-		d.AppendTime, d.Record, d.from = s.TimeMS, &records[i], n
+		b.deliver(&out[i], n, p, s, &records[i])
 	}
 	return out, nil
+}
+
+// delivered makes an event of one record of a batch.
+func (b *Broker) delivered(n *named, p record.PartitionID, s *shard.Batch, r *record.Record) *Delivered {
+	d := &Delivered{}
+	b.deliver(d, n, p, s, r)
+	return d
+}
+
+func (b *Broker) deliver(d *Delivered, n *named, p record.PartitionID, s *shard.Batch, r *record.Record) {
+	d.Position = b.position(n.shard, s.Seq, s.Ordinal, uint32(r.Offset-s.Base)) // not a count: compaction leaves holes
+	d.Ref = record.Ref{Stream: n.name, Partition: p, Offset: r.Offset}
+	d.AppendTime, d.Record, d.from = s.TimeMS, r, n
 }

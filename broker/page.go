@@ -3,7 +3,10 @@ package broker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
+	"sync"
+	"sync/atomic"
 
 	"leat/broker/fault"
 	"leat/broker/record"
@@ -245,9 +248,10 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 		return Page{}, err
 	}
 	defer k.close()
+	ahead := keyAhead{m: m, k: k, inside: inside}
 	for range m.b.cfg.PageScanMax {
-		x, ok, err := k.next()
-		if err != nil || !ok {
+		x, err := ahead.next(q.Limit - len(p.Events))
+		if err != nil || x == nil {
 			return p, err
 		}
 		if p.full(q) {
@@ -256,14 +260,10 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 		}
 		before := p.Next
 		p.Next = m.b.position(m.shard, x.Seq, x.Batch, x.Record)
-		if !inside(&x) {
-			continue
+		if x.skip || fault.Is(x.err, fault.NotFound) {
+			continue // not asked for, or compacted away
 		}
-		d, err := m.readKeyed(&x)
-		if fault.Is(err, fault.NotFound) {
-			continue // compacted away
-		}
-		if fault.Is(err, fault.Trimmed) {
+		if fault.Is(x.err, fault.Trimmed) {
 			// Just now. Nothing is left out between two events of a page: who goes on from its end is told.
 			if len(p.Events) > 0 && !q.Backward {
 				p.Next, p.CaughtUp = before, false
@@ -273,18 +273,84 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 				continue
 			}
 		}
+		if x.err != nil {
+			return Page{}, x.err
+		}
+		ok, err := q.matches(x.event)
 		if err != nil {
 			return Page{}, err
 		}
-		if ok, err = q.matches(d); err != nil {
-			return Page{}, err
-		}
 		if ok {
-			p.add(d)
+			p.add(x.event)
 		}
 	}
 	p.CaughtUp = false
 	return p, nil
+}
+
+// keyAhead reads the records of a key some at a time: they lie here and there, and a disk answers several questions at once sooner than one after
+// the other.
+type keyAhead struct {
+	m      *merge
+	k      *keyMerge
+	inside func(*keyed) bool
+	ready  []keyRead
+	room   [keyAheadMax]keyRead
+}
+
+type keyRead struct {
+	keyed
+	skip  bool // lies before the start
+	event *Delivered
+	err   error
+}
+
+const (
+	keyAheadMax   = 32 // records of a key read at a time
+	keyReadersMax = 8  // goroutines that do
+	keyReadersMin = 4  // records below which none is started
+)
+
+// next returns the next record, nil at the end. want is how many the page still has room for.
+func (a *keyAhead) next(want int) (*keyRead, error) {
+	if len(a.ready) == 0 {
+		if err := a.fill(min(want+1, keyAheadMax)); err != nil || len(a.ready) == 0 {
+			return nil, err
+		}
+	}
+	x := &a.ready[0]
+	a.ready = a.ready[1:]
+	return x, nil
+}
+
+func (a *keyAhead) fill(n int) error {
+	a.ready = a.room[:0]
+	for len(a.ready) < n {
+		x, ok, err := a.k.next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		a.ready = append(a.ready, keyRead{keyed: x, skip: !a.inside(&x)})
+	}
+	readers := min(len(a.ready)/keyReadersMin, keyReadersMax)
+	var next atomic.Int32
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < len(a.ready); i = int(next.Add(1)) - 1 {
+			if x := &a.ready[i]; !x.skip {
+				x.event, x.err = a.m.readKeyed(&x.keyed)
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	for range readers - 1 {
+		wg.Go(work)
+	}
+	work()
+	wg.Wait()
+	return nil
 }
 
 // edge is where a page without events goes on: where it began, or the end of what is there.
@@ -345,25 +411,52 @@ func (m *merge) readKeyed(k *keyed) (*Delivered, error) {
 	return &Delivered{Position: d.Position, Ref: d.Ref, AppendTime: d.AppendTime, Version: k.Version, Record: d.Record, from: d.from}, nil
 }
 
-// readOffset reads one event.
-func (b *Broker) readOffset(pub *shard.Published, n *named, src shard.Source, o record.Offset) (*Delivered, error) {
-	batches, err := pub.Read(nil, src, o, 1, shard.AllSeqs)
-	if err != nil {
-		return nil, err
-	}
-	if len(batches) > 0 {
-		events, err := b.decode(n, src.Partition, batches[0])
+// readOffset reads one event. Of a batch in memory it is what all readers share; of one on the disk only this record is made an event.
+func (b *Broker) readOffset(pub *shard.Published, n *named, src shard.Source, o record.Offset) (d *Delivered, err error) {
+	err = pub.ReadOne(src, o, func(s *shard.Batch, lasting bool) error {
+		if lasting && s.Shared.Load() != nil {
+			d, err = b.ofDecoded(n, src.Partition, s, o)
+			return err
+		}
+		h, err := record.ParseBatchHeader(s.Raw)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for i := range events {
-			if events[i].Ref.Offset == o {
-				return &events[i], nil
+		lasting = lasting && h.Codec() == record.None
+		err = record.EachRecord(s.Raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
+			if r.Offset < o {
+				return nil
 			}
+			if r.Offset == o {
+				one := *r
+				if !lasting {
+					one = r.Clone()
+				}
+				d = b.delivered(n, src.Partition, s, &one)
+			}
+			return errFound
+		})
+		if errors.Is(err, errFound) {
+			err = nil
 		}
+		return err
+	})
+	if err != nil || d != nil {
+		return d, err
 	}
 	ref := record.Ref{Stream: n.name, Partition: src.Partition, Offset: o}
 	return nil, fault.New(fault.NotFound, "read", ref.String(), "there is no event %s", ref)
+}
+
+// ofDecoded finds an event among those that readers of its batch share.
+func (b *Broker) ofDecoded(n *named, p record.PartitionID, s *shard.Batch, o record.Offset) (*Delivered, error) {
+	events, err := b.decode(n, p, s)
+	for i := range events {
+		if events[i].Ref.Offset == o {
+			return &events[i], nil
+		}
+	}
+	return nil, err
 }
 
 // ReadRef reads one event by its name.

@@ -3,6 +3,8 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"leat/broker/fault"
 	"leat/broker/record"
@@ -59,6 +61,76 @@ func outside(from, start, end record.Offset) error {
 		return fault.New(fault.Trimmed, "read", "", "offset %d is gone; the earliest is %d", from, start).Because(fault.ReasonOffset).With(start)
 	}
 	return fault.New(fault.Invalid, "read", "", "offset %d is past the end, which is %d", from, end).Because(fault.ReasonOffset).With(end)
+}
+
+// ReadOne calls fn with the batch that holds an offset; it is not called where none does. Unless lasting is true, the batch is good during
+// the call only.
+func (p *Published) ReadOne(src Source, offset record.Offset, fn func(b *Batch, lasting bool) error) error {
+	start, end := src.Part.Ends()
+	if offset < start || offset >= end {
+		return outside(offset, start, end)
+	}
+	var room [1]*Batch
+	if got, hot := src.Part.hot(room[:0], offset, 1, AllSeqs); hot {
+		if len(got) == 0 {
+			return nil
+		}
+		return fn(got[0], true)
+	}
+	buf := oneBuffers.Get().(*[]byte)
+	defer oneBuffers.Put(buf)
+	for range readMovedMax {
+		b, err := p.readOneCold(src, offset, buf)
+		switch {
+		case errors.Is(err, journal.ErrTrimmed):
+			continue // it has moved
+		case err != nil || b == nil:
+			return err
+		}
+		return fn(b, false)
+	}
+	return fault.New(fault.Trimmed, "read", "", "offset %d has been let go of", offset).Because(fault.ReasonOffset)
+}
+
+var oneBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// readOneCold returns the batch that holds an offset, nil when none does. Its bytes are in buf.
+func (p *Published) readOneCold(src Source, offset record.Offset, buf *[]byte) (*Batch, error) {
+	l, err := p.locate(src)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	if !l.seek(offset) {
+		if l.err != nil {
+			return nil, damaged(l.err)
+		}
+		return nil, nil
+	}
+	run := &l.run
+	if run.Base > offset {
+		return nil, nil // a hole
+	}
+	if run.Bytes <= 0 || run.Bytes > runReadMax {
+		return nil, corrupt(fmt.Errorf("run of %d bytes", run.Bytes))
+	}
+	*buf = slices.Grow((*buf)[:0], int(run.Bytes))
+	if l.inFile {
+		if *buf, err = l.cold.Read(*buf); err != nil {
+			return nil, damaged(err)
+		}
+	} else {
+		*buf = (*buf)[:run.Bytes]
+		if err := p.readJournal(run, *buf); err != nil {
+			return nil, err
+		}
+	}
+	var room [1]*Batch
+	got, err := unpackRun(room[:0], run, *buf, offset, 0)
+	if err != nil || len(got) == 0 || got[0].Base > offset {
+		return nil, err
+	}
+	return got[0], nil
 }
 
 // readCold reads from segment files, or from the journal what is not there yet. What is read may move from the one to the other meanwhile:
@@ -144,16 +216,22 @@ func (p *Published) readRun(l *locator, dst []*Batch, from record.Offset, room i
 		return dst, corrupt(fmt.Errorf("run of %d bytes", run.Bytes))
 	}
 	buf := make([]byte, run.Bytes)
+	if err := p.readJournal(run, buf); err != nil {
+		return dst, err
+	}
+	return unpackRun(dst, run, buf, from, room)
+}
+
+// readJournal fills buf with what a run has in the journal.
+func (p *Published) readJournal(run *stream.Run, buf []byte) error {
 	j := *p.journal.Load()
 	switch err := j.ReadAt(journal.Place(run.Place), run.Off, buf); {
-	case err == nil:
-		return unpackRun(dst, run, buf, from, room)
+	case err == nil || errors.Is(err, journal.ErrTrimmed):
+		return err
 	case errors.Is(err, journal.ErrClosed):
-		return dst, fault.New(fault.Unavailable, "read", "", "the shard is being recovered or stopped").From(err)
-	case errors.Is(err, journal.ErrTrimmed):
-		return dst, err
+		return fault.New(fault.Unavailable, "read", "", "the shard is being recovered or stopped").From(err)
 	default:
-		return dst, corrupt(err)
+		return corrupt(err)
 	}
 }
 
