@@ -105,3 +105,19 @@ func TestDoctor(t *testing.T) {
 		wantKind(t, err, fault.Denied)
 	})
 }
+
+func TestSystem_LagIsToldOnceAndWhenItIsOver(t *testing.T) {
+	h := newHouse(t, 1, "")
+	h.system = true
+	h.open()
+	for _, pending := range []int64{10, 51, 90, 30, 26, 24, 10, 49, 60} {
+		h.b.Lag("segments-0", pending, 100)
+	}
+	var got []string
+	for _, e := range h.systemEvents(3) {
+		got = append(got, e.String())
+	}
+	if s := strings.Join(got, ", "); s != "lag.high segments-0, lag.recovered segments-0, lag.high segments-0" {
+		t.Error(s)
+	}
+}

@@ -21,8 +21,9 @@ type JobState struct {
 }
 
 type jobs struct {
-	mu    sync.Mutex
-	state map[string]*JobState
+	mu      sync.Mutex
+	state   map[string]*JobState
+	lagging map[string]bool
 }
 
 // Job notes the outcome of background work, each time it has been done: nil is success. That it has begun to fail, and that it is well again,
@@ -65,12 +66,41 @@ func (b *Broker) Job(name string, err error) {
 func (b *Broker) lookAround() {
 	_ = b.diskReserve() // refuses an append; here it is enough that it has looked
 	for i, s := range b.shards {
-		var err error
-		if why := s.KeepStats().Failing; why != "" {
-			err = errors.New(why)
+		k, err := s.KeepStats(), error(nil)
+		if k.Failing != "" {
+			err = errors.New(k.Failing)
 		}
 		b.Job(segmentsJob(i), err)
+		b.Lag(segmentsJob(i), k.Pending, b.cfg.SegmentBacklogBytesMax)
 	}
+}
+
+// What is only in the journal lags when it passes half of what it may be before appends are slowed, and no more below a quarter.
+const (
+	lagHighPart = 2
+	lagLowPart  = 4
+)
+
+// Lag notes how much of background work is pending, of the amount at which others are slowed for it. That it begins to lag, and that it has
+// caught up, is told in the system stream.
+func (b *Broker) Lag(name string, pending, most int64) {
+	j := &b.jobs
+	j.mu.Lock()
+	was := j.lagging[name]
+	is := pending > most/lagHighPart || was && pending > most/lagLowPart
+	if j.lagging == nil {
+		j.lagging = map[string]bool{}
+	}
+	j.lagging[name] = is
+	j.mu.Unlock()
+	if is == was {
+		return
+	}
+	kind := TypeLagRecovered
+	if is {
+		kind = TypeLagHigh
+	}
+	b.System(SystemEvent{Type: kind, Subject: name, Data: map[string]any{"pending_bytes": pending, "slows_at_bytes": most}})
 }
 
 // segmentsJob names the moving of events out of a shard's journal.

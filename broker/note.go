@@ -128,33 +128,33 @@ func streamEvent(kind string, c *Caller, n catalog.Name, data map[string]any) Sy
 // userEvent tells what changed of a user, and nothing of its secrets but that they did.
 func userEvent(c *Caller, name string, was, is []byte) SystemEvent {
 	e := SystemEvent{Type: TypeUserAltered, Subject: name, Caller: c, Data: map[string]any{}}
-	var o, n userDocument
+	now, secret := account(is)
 	if was == nil {
 		e.Type = TypeUserCreated
-	} else if json.Unmarshal(was, &o) != nil {
-		e.Data["unreadable"] = true // what it was
-	}
-	if json.Unmarshal(is, &n) != nil {
+		e.Data["new"] = now
 		return e
 	}
-	of := func(d *userDocument) map[string]any {
-		m := map[string]any{"grants": d.Grants, "tokens": len(d.Secrets.Tokens)}
-		if d.Namespace != "" {
-			m["namespace"] = d.Namespace
-		}
-		if d.Quota != nil {
-			m["quota"] = d.Quota
-		}
-		return m
-	}
-	e.Data["new"] = of(&n)
-	if was != nil {
-		e.Data["old"] = of(&o)
-		if n.Secrets.SHA256 != nil && (o.Secrets.SHA256 == nil || !bytes.Equal(o.Secrets.SHA256.StoredKey, n.Secrets.SHA256.StoredKey)) {
-			e.Data["password_changed"] = true
-		}
+	before, old := account(was)
+	e.Data["old"], e.Data["new"] = changes(before, now)
+	if !bytes.Equal(secret, old) {
+		e.Data["password_changed"] = true
 	}
 	return e
+}
+
+// account are the members of a user's document that may be told, with the number of its tokens, and what its password was made into.
+func account(doc []byte) (m map[string]json.RawMessage, password []byte) {
+	var d userDocument
+	m = map[string]json.RawMessage{}
+	if json.Unmarshal(doc, &m) != nil || json.Unmarshal(doc, &d) != nil {
+		return nil, nil
+	}
+	delete(m, "secrets")
+	m["tokens"] = strconv.AppendInt(nil, int64(len(d.Secrets.Tokens)), 10)
+	if d.Secrets.SHA256 != nil {
+		password = d.Secrets.SHA256.StoredKey
+	}
+	return m, password
 }
 
 // settings are the members of a stream's document.
