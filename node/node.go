@@ -68,6 +68,7 @@ type Node struct {
 	stopOnce  sync.Once
 	stopErr   error
 	journals  journals
+	files     shardFiles
 	clock     clockWatch
 	started   bool // it has told of its start
 }
@@ -120,8 +121,8 @@ func (n *Node) open() error {
 	bo := broker.Options{Config: n.cfg.Broker, Clock: clock.Real, Log: n.log, OnFrame: n.metrics.frame, System: true, Diagnose: n.diagnose}
 	if n.opt.Data == "" {
 		n.Identity = newIdentity(n.cfg.Shards)
-		for range n.cfg.Shards {
-			st, err := n.memoryStores()
+		for i := range n.cfg.Shards {
+			st, err := n.memoryStores(i)
 			if err != nil {
 				return err
 			}

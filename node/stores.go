@@ -29,13 +29,13 @@ const (
 func shardFolder(data string, i int) string { return path.Join(data, fmt.Sprintf("shard-%d", i)) }
 
 // memoryStores are what a shard runs on that keeps nothing.
-func (n *Node) memoryStores() (broker.ShardStore, error) {
+func (n *Node) memoryStores(i int) (broker.ShardStore, error) {
 	js, err := memjournal.NewStore(memjournal.Default())
 	if err != nil {
 		return broker.ShardStore{}, err
 	}
 	st := broker.ShardStore{OpenJournal: func() (journal.Journal, error) { return js.Open(), nil }, State: memstate.New()}
-	return st, n.openFiles(memfs.New(), "/", &st)
+	return st, n.openFiles(memfs.New(), "/", i, &st)
 }
 
 // diskStores are what shard i runs on.
@@ -58,20 +58,25 @@ func (n *Node) diskStores(fsys vfs.FS, i int) (broker.ShardStore, error) {
 		n.journals.set(i, j)
 		return j, nil
 	}}
-	if err := n.openFiles(fsys, dir, &st); err != nil {
+	if err := n.openFiles(fsys, dir, i, &st); err != nil {
 		return broker.ShardStore{}, errors.Join(err, rows.Close())
 	}
 	return st, nil
 }
 
-// openFiles opens segment files and key files below dir.
-func (n *Node) openFiles(fsys vfs.FS, dir string, st *broker.ShardStore) (err error) {
+// openFiles opens segment files and key files of shard i below dir.
+func (n *Node) openFiles(fsys vfs.FS, dir string, i int, st *broker.ShardStore) (err error) {
 	if st.Segments, err = segment.Open(fsys, path.Join(dir, segmentsFolder), n.cfg.Segments, segment.Options{Log: n.log}); err != nil {
 		return err
 	}
+	n.files.setSegments(i, st.Segments)
 	st.OpenKeys = func(opt keys.Options) (*keys.Index, error) {
 		opt.Log = n.log
-		return keys.Open(fsys, path.Join(dir, keysFolder), n.cfg.Keys, opt)
+		x, err := keys.Open(fsys, path.Join(dir, keysFolder), n.cfg.Keys, opt)
+		if err == nil {
+			n.files.setKeys(i, x)
+		}
+		return x, err
 	}
 	return nil
 }
