@@ -87,8 +87,11 @@ func (a *app) showDiagnosis(d *broker.Diagnosis) error {
 	}
 	for _, u := range d.Disk {
 		what := u.Part
-		if u.Shard >= 0 {
+		switch {
+		case u.Shard >= 0:
 			what = fmt.Sprintf("shard %d: %s", u.Shard, u.Part)
+		case u.Bytes < 1<<20:
+			continue // the directory's own small files; -o json has them
 		}
 		add("disk", what, "", "%s in %d files", size(u.Bytes), u.Files)
 	}
