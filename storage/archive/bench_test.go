@@ -136,7 +136,7 @@ func BenchmarkFetch(b *testing.B) {
 	for _, name := range []string{"a", "b", "c", "d"} {
 		refs = append(refs, archive.FileRef{Name: name, Size: int64(len(data)), Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }})
 	}
-	if err := archive.NewCheckpoints(bucket, shard, ours).Put(context.Background(), archive.Checkpoint{Seq: 1, Files: refs}); err != nil {
+	if err := archive.NewCheckpoints(bucket, shard, ours).Put(context.Background(), archive.Checkpoint{Seq: 1, After: 1, Files: refs}); err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(4 * int64(len(data)))

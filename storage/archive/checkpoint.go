@@ -31,12 +31,22 @@ type FileRef struct {
 	// sent once and then shared by all checkpoints. (A file number that begins anew when derived data is rebuilt is not immutable.) Any
 	// other file is read each time, and sent unless the bucket has its content.
 	Immutable bool
-	Open      func() (io.ReadCloser, error)
+	// Mark is of what an immutable file holds, such as a hash that is known already: one of another mark is another file. It may be empty.
+	Mark string
+	Open func() (io.ReadCloser, error)
 }
 
-// Checkpoint is what PutCheckpoint is given: files that together are what the program is at a Seq.
+// Checkpoint is what Put is given: files that together are what the program is at a Seq. After says from where on the program also needs
+// frames, which may be before Seq: some of its files hold less than others. So there are two ends:
+//
+//	frames  … ─────────┬───────────────┬───────────── …
+//	                 After            Seq
+//	restored from packs │◀────────────────────────▶      every moment from Seq on, none before: the files hold what came until then
+//
+// All frames up to Seq must be archived before Put is called.
 type Checkpoint struct {
 	Seq    journal.Seq
+	After  journal.Seq // at most Seq
 	TimeMS int64
 	Meta   json.RawMessage // the program's own, handed back by a restore without white space; nil is none
 	Files  []FileRef
@@ -48,6 +58,7 @@ type CheckpointFile struct {
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
 	Object string `json:"object"`
+	Mark   string `json:"mark,omitempty"`
 }
 
 // CheckpointInfo is a checkpoint in the bucket.
@@ -55,6 +66,7 @@ type CheckpointInfo struct {
 	Shard   Shard
 	Lineage Lineage
 	Seq     journal.Seq
+	After   journal.Seq // frames behind it are needed beside the files
 	TimeMS  int64
 	Meta    json.RawMessage
 	Files   []CheckpointFile
@@ -94,11 +106,14 @@ func (c *Checkpoints) Put(ctx context.Context, cp Checkpoint) error {
 	if err := checkFiles(cp.Files); err != nil {
 		return err
 	}
+	if cp.After > cp.Seq {
+		return fmt.Errorf("archive: a checkpoint at %d needs frames from %d on: that is behind it", cp.Seq, cp.After+1)
+	}
 	if err := c.learn(ctx); err != nil {
 		return err
 	}
 	info := CheckpointInfo{
-		Shard: c.shard, Lineage: c.lineage, Seq: cp.Seq, TimeMS: cp.TimeMS, Meta: cp.Meta, Files: make([]CheckpointFile, len(cp.Files)),
+		Shard: c.shard, Lineage: c.lineage, Seq: cp.Seq, After: cp.After, TimeMS: cp.TimeMS, Meta: cp.Meta, Files: make([]CheckpointFile, len(cp.Files)),
 	}
 	err := parallel(ctx, checkpointJobs, len(cp.Files), func(ctx context.Context, i int) error {
 		f, err := c.putFile(ctx, cp.Files[i])
@@ -184,14 +199,14 @@ func (c *Checkpoints) know(info *CheckpointInfo) {
 
 // putFile makes sure that the bucket has a file. It is read twice, for its name and to be sent, unless it is known to be there.
 func (c *Checkpoints) putFile(ctx context.Context, f FileRef) (CheckpointFile, error) {
-	if k, ok := c.known[f.Name]; ok && f.Immutable && k.Size == f.Size {
+	if k, ok := c.known[f.Name]; ok && f.Immutable && k.Size == f.Size && k.Mark == f.Mark {
 		return k, nil
 	}
 	sum, err := hashFile(ctx, f)
 	if err != nil {
 		return CheckpointFile{}, err
 	}
-	out := CheckpointFile{Name: f.Name, Size: f.Size, SHA256: sum.String(), Object: fileObject(c.shard, f.Name, sum)}
+	out := CheckpointFile{Name: f.Name, Size: f.Size, SHA256: sum.String(), Object: fileObject(c.shard, f.Name, sum), Mark: f.Mark}
 	if there, err := c.has(ctx, out); there || err != nil {
 		return out, err
 	}
@@ -239,6 +254,7 @@ type manifest struct {
 	Shard   Shard            `json:"shard"`
 	Lineage string           `json:"lineage"`
 	Seq     uint64           `json:"seq"`
+	After   *uint64          `json:"after,omitempty"` // left out where it is seq
 	TimeMS  int64            `json:"time_ms"`
 	Meta    json.RawMessage  `json:"meta,omitempty"`
 	Files   []CheckpointFile `json:"files"`
@@ -251,8 +267,13 @@ const (
 )
 
 func (c *CheckpointInfo) encode() ([]byte, error) {
+	var after *uint64
+	if c.After != c.Seq {
+		after = new(uint64(c.After))
+	}
 	body, err := json.MarshalIndent(manifest{
-		Format: manifestFormat, Shard: c.Shard, Lineage: c.Lineage.String(), Seq: uint64(c.Seq), TimeMS: c.TimeMS, Meta: c.Meta, Files: c.Files,
+		Format: manifestFormat, Shard: c.Shard, Lineage: c.Lineage.String(), Seq: uint64(c.Seq), After: after, TimeMS: c.TimeMS, Meta: c.Meta,
+		Files: c.Files,
 	}, "", " ")
 	if err != nil {
 		return nil, fmt.Errorf("archive: checkpoint at %d: %w", c.Seq, err)
@@ -296,7 +317,14 @@ func decodeManifest(raw []byte) (*CheckpointInfo, error) {
 		}
 		m.Meta = meta.Bytes()
 	}
-	return &CheckpointInfo{Shard: m.Shard, Lineage: Lineage(lineage), Seq: journal.Seq(m.Seq), TimeMS: m.TimeMS, Meta: m.Meta, Files: m.Files}, nil
+	after := m.Seq
+	if m.After != nil {
+		after = *m.After
+	}
+	if after > m.Seq {
+		return nil, bad(int64(len(line)+1), "frames that are needed from before the checkpoint on", fmt.Sprintf("from %d on, at %d", after+1, m.Seq))
+	}
+	return &CheckpointInfo{Shard: m.Shard, Lineage: Lineage(lineage), Seq: journal.Seq(m.Seq), After: journal.Seq(after), TimeMS: m.TimeMS, Meta: m.Meta, Files: m.Files}, nil
 }
 
 // ListCheckpoints returns the checkpoints of a shard, oldest first. Each manifest is read.

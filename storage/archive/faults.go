@@ -16,6 +16,8 @@ var (
 	ErrTwoWriters = errors.New("archive: somebody else writes to this archive")
 	// ErrOutside: the wanted moment lies before what the archive has, or after.
 	ErrOutside = errors.New("archive: the wanted moment is not in this archive")
+	// ErrBefore is an ErrOutside: at the wanted moment the shard had no frames yet.
+	ErrBefore = fmt.Errorf("%w: nothing was there yet", ErrOutside)
 	// ErrNewer: written by a newer version of the program.
 	ErrNewer = errors.New("archive: written by a newer version of Leat: use that version, or a later one")
 )

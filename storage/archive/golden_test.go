@@ -66,7 +66,7 @@ func writeGolden(t *testing.T) {
 	cfg.Compress = true
 	ship(t, b, source(j), cfg)
 	err := archive.NewCheckpoints(b, shard, ours).Put(t.Context(), archive.Checkpoint{
-		Seq: 20, TimeMS: msOf(20), Meta: []byte(`{"format":2}`), Files: files{"state/CURRENT": "MANIFEST-000001\n", "seg/1.seg": "one"}.refs(true),
+		Seq: 20, After: 20, TimeMS: msOf(20), Meta: []byte(`{"format":2}`), Files: files{"state/CURRENT": "MANIFEST-000001\n", "seg/1.seg": "one"}.refs(true),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func (p *Plan) From() journal.Seq {
 	if p.Checkpoint == nil {
 		return 0
 	}
-	return p.Checkpoint.Seq
+	return p.Checkpoint.After
 }
 
 // PackBytes is what Frames will read.
@@ -126,6 +126,9 @@ func (p *Plan) needed(ctx context.Context, packs []PackInfo) ([]PackInfo, error)
 	if p.Until.Seq > at {
 		return nil, fmt.Errorf("%w: %s is wanted, shard %d ends at seq %d", ErrOutside, p.Until, p.Shard, at)
 	}
+	if p.Checkpoint != nil && p.Checkpoint.Seq > at {
+		return nil, &MissingError{Shard: p.Shard, After: at, Until: p.Checkpoint.Seq}
+	}
 	return packs, nil
 }
 
@@ -171,7 +174,7 @@ func (p *Plan) before(ctx context.Context, first PackInfo) error {
 	if first.Prev > 0 {
 		return fmt.Errorf("%w: shard %d begins at seq %d and has no checkpoint at or before %s", ErrOutside, p.Shard, h.first, p.Until)
 	}
-	return fmt.Errorf("%w: %s is wanted, shard %d begins at seq %d, %s", ErrOutside, p.Until, p.Shard, h.first, Until{TimeMS: h.firstMS})
+	return fmt.Errorf("%w: %s is wanted, shard %d begins at seq %d, %s", ErrBefore, p.Until, p.Shard, h.first, Until{TimeMS: h.firstMS})
 }
 
 // lineage takes the lineage of what is restored, and refuses two.

@@ -76,7 +76,7 @@ func (c *Checkpoints) prunePacks(ctx context.Context, oldest *CheckpointInfo, di
 		return err
 	}
 	n := 0
-	for n < len(packs)-1 && packs[n].Last <= oldest.Seq {
+	for n < len(packs)-1 && packs[n].Last <= oldest.After {
 		n++
 	}
 	names := make([]string, n)

@@ -300,7 +300,7 @@ func TestCheckpoint_AndTheFramesAfterIt(t *testing.T) {
 	state := files{"seg/000001.seg": big, "seg/000002.seg": "second", "state/CURRENT": "one", "empty": "", "a b/ä.txt": "odd names"}
 	for _, seq := range []journal.Seq{30, 60} {
 		before := count.puts.Load()
-		err := cps.Put(t.Context(), archive.Checkpoint{Seq: seq, TimeMS: msOf(seq), Meta: fmt.Appendf(nil, `{"at":%d}`, seq), Files: state.refs(true)})
+		err := cps.Put(t.Context(), archive.Checkpoint{Seq: seq, After: seq, TimeMS: msOf(seq), Meta: fmt.Appendf(nil, `{"at":%d}`, seq), Files: state.refs(true)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -367,7 +367,7 @@ func TestCheckpoint_Refuses(t *testing.T) {
 	b := newBucket()
 	cps := archive.NewCheckpoints(b, shard, ours)
 	for _, name := range []string{"", "../x", "/x", "a//b", `a\b`, "c:x", "."} {
-		err := cps.Put(t.Context(), archive.Checkpoint{Seq: 1, Files: files{name: "x"}.refs(false)})
+		err := cps.Put(t.Context(), archive.Checkpoint{Seq: 1, After: 1, Files: files{name: "x"}.refs(false)})
 		if err == nil {
 			t.Errorf("a file named %q", name)
 		}
@@ -382,17 +382,17 @@ func TestCheckpoint_Refuses(t *testing.T) {
 		return io.NopCloser(strings.NewReader(fmt.Sprintf("1234%d", reads))), nil
 	}
 	for what, refs := range map[string][]archive.FileRef{"the same file twice": twice, "a wrong size": short, "a file that changes": changing} {
-		if err := cps.Put(t.Context(), archive.Checkpoint{Seq: 1, Files: refs}); err == nil {
+		if err := cps.Put(t.Context(), archive.Checkpoint{Seq: 1, After: 1, Files: refs}); err == nil {
 			t.Error(what)
 		}
 	}
 	if got := names(t, b, ""); len(got) > 0 {
 		t.Errorf("left behind: %q", got)
 	}
-	if err := cps.Put(t.Context(), archive.Checkpoint{Seq: 1, Files: files{"x": "1"}.refs(false)}); err != nil {
+	if err := cps.Put(t.Context(), archive.Checkpoint{Seq: 1, After: 1, Files: files{"x": "1"}.refs(false)}); err != nil {
 		t.Fatal(err)
 	}
-	err := archive.NewCheckpoints(b, shard, archive.Lineage{5}).Put(t.Context(), archive.Checkpoint{Seq: 2})
+	err := archive.NewCheckpoints(b, shard, archive.Lineage{5}).Put(t.Context(), archive.Checkpoint{Seq: 2, After: 2})
 	if !errors.Is(err, archive.ErrLineage) {
 		t.Errorf("a checkpoint of another history: %v", err)
 	}
@@ -410,7 +410,7 @@ func TestCheckpoint_Refuses(t *testing.T) {
 func TestCheckpoint_DamageIsNamed(t *testing.T) {
 	b := newBucket()
 	cps := archive.NewCheckpoints(b, shard, ours)
-	if err := cps.Put(t.Context(), archive.Checkpoint{Seq: 9, TimeMS: 5, Files: files{"one": "content of one"}.refs(false)}); err != nil {
+	if err := cps.Put(t.Context(), archive.Checkpoint{Seq: 9, After: 9, TimeMS: 5, Files: files{"one": "content of one"}.refs(false)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names(t, b, "") {
@@ -452,7 +452,7 @@ func TestPrune_KeepsWhatIsNeeded(t *testing.T) {
 		for seq := journal.Seq(40); seq <= 200; seq += 40 {
 			state[fmt.Sprintf("seg/%d", seq)] = fmt.Sprint("from ", seq)
 			delete(state, fmt.Sprintf("seg/%d", seq-120))
-			if err := cps.Put(t.Context(), archive.Checkpoint{Seq: seq, TimeMS: msOf(seq), Files: state.refs(true)}); err != nil {
+			if err := cps.Put(t.Context(), archive.Checkpoint{Seq: seq, After: seq, TimeMS: msOf(seq), Files: state.refs(true)}); err != nil {
 				t.Fatal(err)
 			}
 		}

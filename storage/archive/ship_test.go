@@ -352,7 +352,7 @@ func TestShip_Gap(t *testing.T) {
 		t.Errorf("restore before the gap: %d frames, %v", len(got), err)
 	}
 	cps := archive.NewCheckpoints(b, shard, ours)
-	if err := cps.Put(t.Context(), archive.Checkpoint{Seq: 55, TimeMS: msOf(55)}); err != nil {
+	if err := cps.Put(t.Context(), archive.Checkpoint{Seq: 55, After: 55, TimeMS: msOf(55)}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := restored(t, b, archive.Until{}); err != nil || !slices.Equal(got, upTo(56, 80)) {

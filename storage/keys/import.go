@@ -20,6 +20,7 @@ func (x *Index) Import(stream uint32, next func() (*Entry, error)) error {
 	made := slices.Concat(tiers...)
 	if err == nil && len(made) > 0 {
 		if err = x.commit(made, nil, nil, 0); err == nil {
+			x.counts.imports.Add(1)
 			x.signal(wakeSmall)
 			x.signal(wakeLarge)
 			return nil

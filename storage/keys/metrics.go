@@ -9,6 +9,7 @@ type counters struct {
 	merges, mergeErrors                 atomic.Int64
 	mergedIn, mergedOut, leftOut        atomic.Int64
 	imported, manifests, filesRemoved   atomic.Int64
+	imports                             atomic.Int64
 	filterNo, filterYes, filterMistaken atomic.Int64
 }
 

@@ -95,15 +95,20 @@ func (s *Store) commit(e *Edit) error {
 }
 
 func (s *Store) writeManifest(files map[FileID]*file, through uint64) error {
-	m := manifest{lineage: s.lineage, through: through, next: FileID(s.nextID.Load())}
-	for _, id := range sortedIDs(files) {
-		m.files = append(m.files, files[id].File)
-	}
+	m := s.manifestOf(files, through)
 	b := m.encode()
 	if len(b) > ManifestBytesMax {
 		return fmt.Errorf("a manifest of %d files has %d bytes, at most %d can be: merge some", len(files), len(b), ManifestBytesMax)
 	}
 	return vfs.Replace(s.fs, path.Join(s.dir, manifestName), b)
+}
+
+func (s *Store) manifestOf(files map[FileID]*file, through uint64) manifest {
+	m := manifest{lineage: s.lineage, through: through, next: FileID(s.nextID.Load())}
+	for _, id := range sortedIDs(files) {
+		m.files = append(m.files, files[id].File)
+	}
+	return m
 }
 
 // show makes what is durable visible, and removes what nobody can see any more.

@@ -118,7 +118,7 @@ func TestArchive_ThereAndBack(t *testing.T) {
 	text := strings.Repeat("a file of a checkpoint ", 100_000)
 	cps := archive.NewCheckpoints(b, 0, archive.Lineage{1})
 	for _, seq := range []journal.Seq{100, 200} {
-		err := cps.Put(t.Context(), archive.Checkpoint{Seq: seq, Files: []archive.FileRef{{
+		err := cps.Put(t.Context(), archive.Checkpoint{Seq: seq, After: seq, Files: []archive.FileRef{{
 			Name: "state/x", Size: int64(len(text)), Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil },
 		}}})
 		if err != nil {

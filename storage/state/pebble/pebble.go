@@ -29,6 +29,7 @@ const markBytes = 16
 // Store keeps state in a directory. It implements state.Store.
 type Store struct {
 	db      *pebble.DB
+	fs      vfs.FS
 	cache   *pebble.Cache
 	log     *slog.Logger
 	closed  atomic.Bool
@@ -49,7 +50,7 @@ func OpenFS(fs vfs.FS, dir string, cfg Config) (*Store, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	s := &Store{log: log.With("room", "state", "dir", dir)}
+	s := &Store{fs: fs, log: log.With("room", "state", "dir", dir)}
 	s.trouble.init()
 	s.cache = pebble.NewCache(cfg.CacheBytes)
 	db, err := pebble.Open(dir, s.options(fs, cfg))
