@@ -61,7 +61,7 @@ func Default() Config {
 		BatchBytesMax: 1_048_588, RequestEventsMax: 10_000, KeyBytesMax: 32 << 10, StreamsMax: 1_000_000, DefaultPartitions: 1,
 		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000, AuditScanMax: 50_000,
 		RetentionInterval: 30 * time.Second, UndeleteWindow: 24 * time.Hour,
-		SegmentWindowBytes: 512 << 20, SegmentBacklogBytesMax: 4 << 30, KeepInterval: 10 * time.Second,
+		SegmentWindowBytes: 512 << 20, SegmentBacklogBytesMax: 1 << 30, KeepInterval: 10 * time.Second,
 	}
 }
 

@@ -22,7 +22,7 @@ type Metrics struct {
 	FilesFreed int64 // by Trim
 	SpareFiles int64 // filled and waiting
 	SpareBytes int64
-	RingReady  bool // RingBytes are filled ahead
+	RingReady  bool // as much is filled ahead as will be
 	RingErrors int64
 	Failed     bool // takes no Append any more
 }
@@ -41,8 +41,5 @@ func (j *Journal) Metrics() Metrics {
 	}
 }
 
-// RingReady says whether RingBytes are filled ahead of the writer.
-func (j *Journal) RingReady() bool {
-	n, _ := j.ring.count()
-	return n >= j.ring.want
-}
+// RingReady says whether as much is filled ahead of the writer as will be.
+func (j *Journal) RingReady() bool { return j.ring.filled() }

@@ -38,7 +38,7 @@ func Open(fsys vfs.FS, dir string, cfg Config, opts Options) (*Journal, error) {
 	}
 	j.lock = lock
 	j.table = table{fs: fsys, dir: dir, openMax: cfg.OpenFilesMax}
-	j.ring = newRing(fsys, dir, cfg, j.log)
+	j.ring = newRing(fsys, dir, cfg, j.log, j.inUse)
 	j.w.sealed = true
 	if err := j.recover(journal.Epoch(opts.EpochMin)); err != nil {
 		errs := []error{fmt.Errorf("journal: open %s: %w", dir, err), j.table.close()}

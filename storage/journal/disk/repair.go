@@ -192,7 +192,7 @@ func (j *Journal) cut(l listing, c cutPoint, epoch journal.Epoch, rep *Repaired)
 	j.epoch = epoch + 1
 	j.cfg = Default()
 	j.cfg.FileBytes = max(fileBytesFor(0), c.file.header.fileBytes)
-	j.ring = newRing(j.fs, j.dir, j.cfg, j.log)
+	j.ring = newRing(j.fs, j.dir, j.cfg, j.log, j.inUse)
 	if err := j.begin(startOf{number: number + 1, prev: c.last, prevEnd: c.off}); err != nil {
 		return err
 	}

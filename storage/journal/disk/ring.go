@@ -42,6 +42,12 @@ type finished struct {
 
 // ring keeps filled files ahead of the writer. One goroutine fills and writes indexes; the writer never waits for it.
 //
+// Files in use come back when they are trimmed. So the filler makes up to want files at first, but while many are in use it leaves room for those to
+// come back, and only sees to it that some wait: want ahead and as many in use is all there ever is, where frames are trimmed in time.
+//
+//	in use   1 ........ 16 ........ 20        of a want of 16
+//	waiting  16         16           4        never less than a quarter
+//
 // A piece of zeros is synced before the next is written: dirty pages of a large file would otherwise be flushed together with, and
 // so delay, the sync of a frame. While frames are being written the filler rests most of the time.
 type ring struct {
@@ -50,6 +56,7 @@ type ring struct {
 	log       *slog.Logger
 	fileBytes int64
 	want      int
+	inUse     func() int // files that hold frames
 
 	foreground atomic.Int64 // grows with every sync of a frame
 	errors     atomic.Int64
@@ -67,9 +74,9 @@ type ring struct {
 	stopped chan struct{}
 }
 
-func newRing(fs vfs.FS, dir string, cfg Config, log *slog.Logger) *ring {
+func newRing(fs vfs.FS, dir string, cfg Config, log *slog.Logger, inUse func() int) *ring {
 	return &ring{
-		fs: fs, dir: dir, log: log, fileBytes: cfg.FileBytes, want: int((cfg.RingBytes + cfg.FileBytes - 1) / cfg.FileBytes),
+		inUse: inUse, fs: fs, dir: dir, log: log, fileBytes: cfg.FileBytes, want: int((cfg.RingBytes + cfg.FileBytes - 1) / cfg.FileBytes),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
@@ -121,11 +128,28 @@ func (r *ring) put(id uint64) {
 	r.lastID = max(r.lastID, id)
 }
 
-func (r *ring) full() bool {
+// filled reports whether no more files need to be filled ahead.
+func (r *ring) filled() bool {
+	inUse := r.inUse()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.spares) >= r.want
+	n := len(r.spares)
+	return n >= r.want || n >= (r.want+ringLeast-1)/ringLeast && n+inUse >= ringMost*r.want
 }
+
+// full reports whether a file that comes back is one too many.
+func (r *ring) full() bool {
+	inUse := r.inUse()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.spares)
+	return n >= r.want && n+inUse >= ringMost*r.want
+}
+
+const (
+	ringLeast = 4 // a part of want in so many is always filled ahead
+	ringMost  = 2 // times want files, waiting and in use, are kept rather than made anew
+)
 
 // finish takes over a file that the writer left. When too many wait it is left without an index, which only makes reading it slower.
 func (r *ring) finish(f finished) {
@@ -155,7 +179,7 @@ func (r *ring) run() {
 	for {
 		r.finishAll()
 		wait := (<-chan time.Time)(nil)
-		if !r.full() {
+		if !r.filled() {
 			err := r.fill()
 			switch {
 			case err == nil:
@@ -180,7 +204,7 @@ func (r *ring) run() {
 // opened with Options.Foreground, between calls of Append.
 func (j *Journal) Background() {
 	j.ring.finishAll()
-	for !j.ring.full() {
+	for !j.ring.filled() {
 		if err := j.ring.fill(); err != nil {
 			j.ring.failedTo("fill a file ahead", err)
 			return

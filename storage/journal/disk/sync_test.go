@@ -176,15 +176,15 @@ func TestRing_FillsUsesAndRecycles(t *testing.T) {
 	journaltest.Fill(t, j, 1, 60)
 	ready()
 	before := j.Metrics()
-	if before.Files < 4 || before.SpareFiles != 3 {
-		t.Fatalf("%+v, want several files and three spares", before)
+	if before.Files < 6 || before.SpareFiles < 1 || before.SpareFiles > 3 {
+		t.Fatalf("%+v, want many files, and one or a few spares until they come back", before)
 	}
 	if err := j.Trim(60); err != nil {
 		t.Fatal(err)
 	}
 	after := j.Metrics()
-	if after.FilesFreed == 0 || after.Files >= before.Files || after.SpareFiles != 3 {
-		t.Fatalf("%+v after trim, %+v before: the ring is full, so trimmed files go", after, before)
+	if after.FilesFreed == 0 || after.Files >= before.Files || after.SpareFiles <= before.SpareFiles || after.Files+after.SpareFiles > 2*3+1 {
+		t.Fatalf("%+v after trim, %+v before: trimmed files come back, as many as there is use for", after, before)
 	}
 	for seq := journal.Seq(61); seq <= 400; seq++ { // through recycled files many times
 		journaltest.Fill(t, j, seq, seq)

@@ -66,6 +66,12 @@ func (t *table) first() *file {
 	return t.files[0]
 }
 
+// inUse is how many files hold frames.
+func (j *Journal) inUse() int {
+	n, _ := j.table.count()
+	return n
+}
+
 // held is how many bytes of frames all files hold together.
 func (t *table) held() (bytes int64) {
 	t.mu.RLock()
