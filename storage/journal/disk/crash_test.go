@@ -261,3 +261,48 @@ func workload(fs *faulty.FS, rng *rand.Rand) (acked journal.Seq, err error) {
 	}
 	return acked, nil
 }
+
+// TestTrim_AfterOneThatFailed lets each call of a trim fail, trims again, and pulls the plug: a file whose name could not be taken away must not
+// be followed by a hole.
+func TestTrim_AfterOneThatFailed(t *testing.T) {
+	for _, ring := range []bool{false, true} {
+		for n, done := 1, false; !done; n++ {
+			rng := rand.New(rand.NewPCG(uint64(n), 5))
+			base := memory.New()
+			fs := faulty.New(base)
+			j, err := disk.Open(fs, "/j", steady(ring), quietly(rng))
+			if err != nil {
+				t.Fatal(err)
+			}
+			const last = 60
+			for seq := journal.Seq(1); seq <= last; seq++ {
+				if _, err := j.Append(journaltest.FrameOf(seq)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hit := false
+			at := fs.Calls() + n
+			fs.SetRule(func(c faulty.Call) faulty.Fault {
+				if c.Number != at {
+					return faulty.Fault{}
+				}
+				hit = true
+				return faulty.Fault{Err: syscall.EIO}
+			})
+			failed := j.Trim(last / 2) // nil when the call was one of the ring's, in the background
+			fs.SetRule(nil)
+			done = !hit && failed == nil
+			if err := j.Trim(last - 10); err != nil {
+				t.Fatalf("ring %t, after call %d: %v", ring, n, err)
+			}
+			for _, mode := range []memory.Mode{memory.KeepNone, memory.KeepAll, memory.KeepSome} {
+				if err := survivesFrom(base.CrashClone(rng, mode), last-10, last, last, rng, 0); err != nil {
+					t.Errorf("ring %t, after call %d, mode %d: %v", ring, n, mode, err)
+				}
+			}
+			if err := j.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

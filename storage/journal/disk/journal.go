@@ -33,7 +33,8 @@ type Journal struct {
 	closed bool
 	failed error // why no Append is taken any more
 
-	trimMu sync.Mutex // one Trim at a time
+	trimMu  sync.Mutex // one Trim at a time
+	leaving *file      // out of the table, and its name not durably gone: nothing newer may go before it; guarded by trimMu
 
 	// tmu guards what is durable, for readers. Never held during I/O.
 	tmu     sync.RWMutex
