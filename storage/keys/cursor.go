@@ -213,6 +213,7 @@ type fileHistory struct {
 // open looks for the key; false is that the file has none of it, or a fault.
 func (h *fileHistory) open(hash uint64) bool {
 	p := place{key: h.key, pos: h.from}
+	h.done = true // until there is a block: next must not look for one after a fault
 	var ok bool
 	if h.section, ok, h.err = h.f.find(p, hash, h.line[:]); !ok || h.err != nil {
 		return false

@@ -364,3 +364,50 @@ func TestSort_LikeBytes(t *testing.T) {
 		}
 	}
 }
+
+// A history opens the files it needs as it walks. One that cannot be opened then ends the walk with a fault.
+func TestHistory_AFileThatCannotBeReadEndsTheWalk(t *testing.T) {
+	base := memory.New()
+	fs := faulty.New(base)
+	cfg := tiny()
+	cfg.CacheBytes = 0
+	x := mustOpen(t, fs, cfg, Options{Foreground: true})
+	defer func() { _ = x.Close() }()
+	const frames = 40
+	for seq := uint64(1); seq <= frames; seq++ {
+		x.Add(&Entry{Stream: 1, Key: []byte("key"), Seq: seq, Version: seq})
+		x.Through(seq)
+		if seq%10 == 0 {
+			must(t, x.Flush())
+		}
+	}
+	calls := func() (int, error) { // how many of its calls a walk makes, and how it ends
+		n := fs.Calls()
+		for _, backward := range []bool{false, true} {
+			it := x.History(1, []byte("key"), backward, math.MaxUint64)
+			read := 0
+			for it.Next() {
+				read++
+			}
+			it.Close()
+			if it.Err() != nil {
+				return fs.Calls() - n, it.Err()
+			}
+			if read != frames {
+				t.Fatalf("backward %t: %d entries", backward, read)
+			}
+		}
+		return fs.Calls() - n, nil
+	}
+	n, err := calls()
+	if err != nil || n < 8 {
+		t.Fatal(n, err)
+	}
+	for i := range n {
+		fs.SetRule(faulty.NthCall(fs.Calls()+1+i, syscall.EIO))
+		if _, err := calls(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("call %d failed, and the walk says %v", i, err)
+		}
+		fs.SetRule(nil)
+	}
+}
