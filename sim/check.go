@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -13,7 +14,6 @@ import (
 	"leat/storage/journal"
 	"leat/storage/state"
 	statemem "leat/storage/state/memory"
-	"leat/storage/vfs/faulty"
 	"leat/storage/vfs/memory"
 )
 
@@ -39,6 +39,10 @@ func (w *World) release(a *attempt, f *fault.Error) {
 			w.failf("producer id %d was given out twice", x.ID)
 		}
 		w.producers[x.ID] = true
+	case *shard.Truncate:
+		w.trimmed(o)
+	case *shard.DeleteStream, *shard.PurgeStream:
+		w.kept.deleted++
 	}
 	w.learnNames()
 	w.tracef("release %s: ok", a)
@@ -79,6 +83,12 @@ func (w *World) released(a *attempt, x *shard.Append) {
 		if p.base < 0 || o.client.kind == named {
 			p.base = out.Base // again, when the window has passed: checkOps looks at the times
 		}
+		if out.Duplicate {
+			continue
+		}
+		for k, v := range p.values {
+			w.show(placed{p.lane, out.Base + record.Offset(k), p.keys[k], v, a.request.Seq, out.Batch, a.request.TimeMS})
+		}
 	}
 	o.acked = true
 	w.acked++
@@ -103,6 +113,8 @@ func (w *World) learnNames() {
 			s = &simStream{name: e.Name.Name, id: record.StreamID(e.ID)}
 			w.names[e.ID] = s
 		}
+		s.trashed = e.Name.Kind == catalog.Trash
+		s.converted = s.converted || s.keys == stream.KeysHistory && st.Keys == stream.KeysVersioned
 		s.partitions, s.keys = st.Partitions, st.Keys
 	}
 	for id, s := range w.names {
@@ -130,56 +142,62 @@ func (w *World) checkStored(when string) {
 	if w.err != nil {
 		return
 	}
-	all := w.readAll(when)
-	if w.err != nil {
-		return
+	w.readAll(when)
+	w.catchUp()
+	if w.err == nil {
+		w.checkOps(when)
+		w.checkKeys(when)
+		w.checkShadow()
+		w.checkFold(when)
+		w.hash()
 	}
-	w.checkOps(when, all)
-	w.checkKeys(when, all)
-	w.checkFold(when)
-	w.hash()
 	if w.err != nil {
 		w.err = fmt.Errorf("%w (checked %s)", w.err, when)
 	}
 }
 
-// readAll reads every partition from its start, checks that offsets are dense and positions grow, and that what was seen has not changed.
-func (w *World) readAll(when string) []placed {
-	pub := w.node.Published()
-	var all []placed
+// lanes are the partitions that are there, in order.
+func (w *World) lanes() []lane {
+	var all []lane
 	for id := uint32(1); w.names[id] != nil; id++ {
-		st, ok := pub.Stream(record.StreamID(id))
+		st, _ := w.node.Published().Stream(record.StreamID(id))
 		for n := range st.Partitions {
-			if !ok {
-				break
-			}
-			at := lane{record.StreamID(id), record.PartitionID(n)}
-			src, _ := pub.Source(at.stream, at.partition)
-			start, end := src.Part.Ends()
-			var rows []placed
-			for from := start; from < end; {
-				batches, err := pub.Read(nil, src, from, 4<<10, shard.AllSeqs)
-				if err != nil || len(batches) == 0 {
-					w.failf("%s: read %v at %d of %d: %d batches, %v", when, at, from, end, len(batches), err)
-					return nil
-				}
-				for _, b := range batches {
-					rows = append(rows, w.unpack(at, b)...)
-					from = b.Next
-				}
-			}
-			w.checkLane(at, start, end, rows)
-			if w.err != nil {
-				return nil
-			}
-			all = append(all, rows...)
+			all = append(all, lane{record.StreamID(id), record.PartitionID(n)})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b placed) int {
-		if a.seq != b.seq {
-			return int(a.seq) - int(b.seq)
+	return all
+}
+
+// readAll reads every partition from its start, checks that offsets are dense and positions grow, and that what was seen has not changed.
+func (w *World) readAll(when string) {
+	pub := w.node.Published()
+	var all []placed
+	for _, at := range w.lanes() {
+		src, _ := pub.Source(at.stream, at.partition)
+		start, end := src.Part.Ends()
+		var rows []placed
+		for from := start; from < end; {
+			batches, err := pub.Read(nil, src, from, 4<<10, shard.AllSeqs)
+			if err != nil || len(batches) == 0 {
+				w.failf("%s: read %v at %d of %d: %d batches, %v", when, at, from, end, len(batches), err)
+				return
+			}
+			for _, b := range batches {
+				for _, r := range w.unpack(at, b) {
+					if r.offset >= start {
+						rows = append(rows, r)
+					}
+				}
+				from = b.Next
+			}
 		}
-		return int(a.batch) - int(b.batch)
+		if w.checkLane(at, start, end, rows); w.err != nil {
+			return
+		}
+		all = append(all, rows...)
+	}
+	slices.SortStableFunc(all, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.batch, b.batch))
 	})
 	for i := 1; i < len(all); i++ {
 		a, b := &all[i-1], &all[i]
@@ -190,58 +208,81 @@ func (w *World) readAll(when string) []placed {
 			w.failf("append time runs backwards from frame %d to %d", a.seq, b.seq)
 		}
 	}
-	return all
 }
 
 func (w *World) unpack(at lane, b *shard.Batch) []placed {
-	var rows []placed
-	err := record.EachRecord(b.Raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
-		rows = append(rows, placed{at, r.Offset, string(r.Key), string(r.Value), b.Seq, b.Ordinal, b.TimeMS})
-		return nil
-	})
+	rows, err := unpackRaw(at, b.Raw)
 	if err != nil {
 		w.failf("a stored batch cannot be read: %v", err)
+	}
+	for i := range rows {
+		rows[i].seq, rows[i].batch, rows[i].timeMS = b.Seq, b.Ordinal, b.TimeMS
 	}
 	return rows
 }
 
+func unpackRaw(at lane, raw []byte) ([]placed, error) {
+	var rows []placed
+	err := record.EachRecord(raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
+		rows = append(rows, placed{lane: at, offset: r.Offset, key: string(r.Key), value: string(r.Value)})
+		return nil
+	})
+	return rows, err
+}
+
 func (w *World) checkLane(at lane, start, end record.Offset, rows []placed) {
-	if start != 0 || int(end) != len(rows) {
+	w.checkStart(at, start)
+	if int(end-start) != len(rows) {
 		w.failf("%v is %d to %d and holds %d records", at, start, end, len(rows))
 		return
 	}
 	for i := range rows {
 		r := &rows[i]
-		if r.offset != record.Offset(i) {
-			w.failf("%v: record %d has offset %d", at, i, r.offset)
+		if r.offset != start+record.Offset(i) {
+			w.failf("%v: record %d behind %d has offset %d", at, i, start, r.offset)
 		}
 		if i > 0 && (r.seq < rows[i-1].seq || r.seq == rows[i-1].seq && r.batch < rows[i-1].batch) {
-			w.failf("%v: position of offset %d is before that of %d", at, i, i-1)
+			w.failf("%v: position of offset %d is before that of the one before", at, r.offset)
 		}
-		w.show(at, r.offset, r.value)
+		w.show(*r)
 	}
-	if n := len(w.seen[at]); n > len(rows) {
-		w.failf("%v: %d records were shown, %d are there", at, n, len(rows))
+	if n := len(w.seen[at]); n > int(end) {
+		w.failf("%v: %d records were shown, it ends at %d", at, n, end)
 	}
 }
 
-// show notes that somebody was shown a record. It must be the same for ever.
-func (w *World) show(at lane, o record.Offset, value string) {
-	switch seen := w.seen[at]; {
-	case int(o) < len(seen):
-		if seen[o] != value {
-			w.failf("%v offset %d was %q and is %q", at, o, seen[o], value)
-		}
-	case int(o) == len(seen):
-		w.seen[at] = append(seen, value)
+// show notes that somebody was shown a record, or answered that it is there. It must be the same for ever.
+func (w *World) show(r placed) {
+	seen := w.seen[r.lane]
+	for int(r.offset) >= len(seen) {
+		seen = append(seen, placed{})
+	}
+	w.seen[r.lane] = seen
+	switch old := &seen[r.offset]; {
+	case old.value == "":
+		*old = r
+	case *old != r:
+		w.failf("%v offset %d was %+v and is %+v", r.lane, r.offset, *old, r)
 	}
 }
 
-// checkOps: what was answered with success is there once, where it was said to be; the rest whole or not at all.
-func (w *World) checkOps(when string, all []placed) {
-	where := map[string][]placed{}
-	for _, r := range all {
-		where[r.value] = append(where[r.value], r)
+// holes says that records of a partition were trimmed before anybody was shown them.
+func (w *World) holes(at lane) bool {
+	return slices.ContainsFunc(w.seen[at], func(r placed) bool { return r.value == "" })
+}
+
+// checkOps: what was answered with success is there once, where it was said to be; the rest whole or not at all. What has been trimmed counts as
+// there when it was seen before.
+func (w *World) checkOps(when string) {
+	where, holes := map[string][]placed{}, map[lane]bool{}
+	for _, at := range w.lanes() {
+		for _, r := range w.seen[at] {
+			if r.value == "" {
+				holes[at] = true
+				continue
+			}
+			where[r.value] = append(where[r.value], r)
+		}
 	}
 	for _, o := range w.ops {
 		there, missing, known := 0, 0, 0
@@ -250,31 +291,12 @@ func (w *World) checkOps(when string, all []placed) {
 			if _, ok := w.node.Published().Stream(p.stream); !ok {
 				continue // deleted, with all it held
 			}
-			known++
-			found := 0
-			for k, v := range p.values {
-				found += len(where[v])
-				for n, r := range where[v] {
-					if r.lane != p.lane || r.key != p.keys[k] {
-						w.failf("%q is in %v with key %q; it was sent to %v with key %q", v, r.lane, r.key, p.lane, p.keys[k])
-					}
-					if n > 0 && (o.client.kind != named || max(o.latest, r.timeMS)-where[v][0].timeMS <= dedupWindow.Milliseconds()) {
-						w.failf("%q is stored %d times", v, len(where[v]))
-					}
-				}
-				if p.base >= 0 && !slices.ContainsFunc(where[v], func(r placed) bool { return r.offset == p.base+record.Offset(k) }) {
-					w.failf("%q was answered to be at %v offset %d and is not there", v, p.lane, p.base+record.Offset(k))
-				}
-			}
-			delete(where, p.values[0])
-			for _, v := range p.values[1:] {
-				delete(where, v)
-			}
-			switch {
-			case found == 0:
-				missing++
+			switch found := w.checkPart(o, p, where); {
 			case found >= len(p.values):
-				there++
+				known, there = known+1, there+1
+			case holes[p.lane]: // trimmed, perhaps
+			case found == 0:
+				known, missing = known+1, missing+1
 			default:
 				w.failf("op %d: %d of %d records of a batch are there", o.id, found, len(p.values))
 			}
@@ -284,7 +306,27 @@ func (w *World) checkOps(when string, all []placed) {
 	for v := range where {
 		w.failf("%s: %q is stored and nobody sent it", when, v)
 	}
-	w.checkSequences(all)
+	w.checkSequences()
+}
+
+// checkPart takes the records of a batch out of where, and says how many they are.
+func (w *World) checkPart(o *op, p *part, where map[string][]placed) (found int) {
+	for k, v := range p.values {
+		found += len(where[v])
+		for n, r := range where[v] {
+			if r.lane != p.lane || r.key != p.keys[k] {
+				w.failf("%q is in %v with key %q; it was sent to %v with key %q", v, r.lane, r.key, p.lane, p.keys[k])
+			}
+			if n > 0 && (o.client.kind != named || max(o.latest, r.timeMS)-where[v][0].timeMS <= dedupWindow.Milliseconds()) {
+				w.failf("%q is stored %d times", v, len(where[v]))
+			}
+		}
+		if p.base >= 0 && !slices.ContainsFunc(where[v], func(r placed) bool { return r.offset == p.base+record.Offset(k) }) {
+			w.failf("%q was answered to be at %v offset %d and is not there", v, p.lane, p.base+record.Offset(k))
+		}
+		delete(where, v)
+	}
+	return found
 }
 
 func (w *World) checkOp(o *op, there, missing, known int) {
@@ -300,73 +342,27 @@ func (w *World) checkOp(o *op, there, missing, known int) {
 }
 
 // checkSequences: batches of an idempotent producer stand in the order of their numbers.
-func (w *World) checkSequences(all []placed) {
+func (w *World) checkSequences() {
 	byFirst := map[string]*op{}
 	for _, o := range w.ops {
 		if o.client.kind == idempotent && len(o.parts) > 0 {
 			byFirst[o.parts[0].values[0]] = o
 		}
 	}
-	next := map[lane]map[int]int32{}
-	for _, r := range all {
-		o := byFirst[r.value]
-		if o == nil {
+	for _, at := range w.lanes() {
+		if w.holes(at) {
 			continue
 		}
-		m := next[r.lane]
-		if m == nil {
-			m = map[int]int32{}
-			next[r.lane] = m
-		}
-		if want := m[o.client.id]; o.sequence != want {
-			w.failf("client %d: sequence %d in %v, expected %d", o.client.id, o.sequence, r.lane, want)
-		}
-		m[o.client.id] = o.sequence + int32(len(o.parts[0].values))
-	}
-}
-
-// checkKeys: what a stream keeps about its keys is what its records say; versions have no gap.
-func (w *World) checkKeys(when string, all []placed) {
-	pub := w.node.Published()
-	type keyAt struct {
-		stream record.StreamID
-		key    string
-	}
-	var order []keyAt
-	byKey := map[keyAt][]placed{}
-	for _, r := range all {
-		if k := (keyAt{r.stream, r.key}); r.key != "" {
-			if byKey[k] == nil {
-				order = append(order, k)
+		next := map[int]int32{}
+		for _, r := range w.seen[at] {
+			o := byFirst[r.value]
+			if o == nil {
+				continue
 			}
-			byKey[k] = append(byKey[k], r)
-		}
-	}
-	for _, k := range order {
-		rows, s := byKey[k], w.names[uint32(k.stream)]
-		switch s.keys {
-		case stream.KeysLatest:
-			e, ok, err := pub.Latest(k.stream, []byte(k.key), pub.Seq())
-			if last := rows[len(rows)-1]; err != nil || !ok || e.Offset != last.offset || e.Partition != last.partition {
-				w.failf("%s: the latest of %v is %+v, %v, %v; expected offset %d", when, k, e, ok, err, last.offset)
+			if want := next[o.client.id]; o.sequence != want {
+				w.failf("client %d: sequence %d in %v, expected %d", o.client.id, o.sequence, at, want)
 			}
-		case stream.KeysHistory, stream.KeysVersioned:
-			n := 0
-			h := pub.History(k.stream, []byte(k.key), nil, false, pub.Seq())
-			for e, ok := h.Next(); ok && w.err == nil; e, ok = h.Next() {
-				if n >= len(rows) || e.Offset != rows[n].offset || e.Version != 0 && e.Version != uint64(n+1) {
-					w.failf("%s: history of %v: entry %d is %+v", when, k, n, e)
-				}
-				n++
-			}
-			if err := h.Err(); err != nil || n != len(rows) {
-				w.failf("%s: history of %v has %d entries of %d: %v", when, k, n, len(rows), err)
-			}
-			h.Close()
-			v, err := pub.Version(pub.Fingerprint(k.stream, []byte(k.key)), k.stream, []byte(k.key))
-			if s.keys == stream.KeysVersioned && (err != nil || v != uint64(len(rows))) {
-				w.failf("%s: version of %v is %d, %v; it has %d records", when, k, v, err, len(rows))
-			}
+			next[o.client.id] = o.sequence + int32(len(o.parts[0].values))
 		}
 	}
 }
@@ -405,7 +401,7 @@ func (w *World) checkFold(when string) {
 	}
 }
 
-type row struct{ key, value []byte }
+type row struct{ key, value, raw []byte }
 
 // rows lists a store. portable leaves out where the journal keeps a frame, which changes when recovery writes it again.
 func rows(st state.Store, portable bool) []row {
@@ -416,7 +412,8 @@ func rows(st state.Store, portable bool) []row {
 	defer it.Close()
 	var out []row
 	for ok := it.SeekGE([]byte{0}); ok; ok = it.Next() {
-		r := row{bytes.Clone(it.Key()), bytes.Clone(it.Value())}
+		r := row{key: bytes.Clone(it.Key()), value: bytes.Clone(it.Value())}
+		r.raw = r.value
 		if portable && r.key[0] == state.PrefixRun {
 			run, err := stream.ReadRun(r.key, r.value)
 			if err != nil {
@@ -465,53 +462,4 @@ func (w *World) hash() {
 		w.failf("at sequence %d the state is another than it was before", seq)
 	}
 	w.tracef("state at %d is %x", seq, h[:8])
-}
-
-// read is a reader somewhere in a partition, from memory or from the journal, sometimes with a disk that flips a bit.
-func (w *World) read() {
-	pub := w.node.Published()
-	if len(w.names) == 0 {
-		return
-	}
-	s := w.names[uint32(1+w.rng.IntN(len(w.names)))]
-	if s == nil {
-		return
-	}
-	at := lane{s.id, record.PartitionID(w.rng.IntN(max(1, s.partitions)))}
-	src, ok := pub.Source(at.stream, at.partition)
-	if !ok {
-		return
-	}
-	start, end := src.Part.Ends()
-	from := start + record.Offset(w.rng.IntN(int(end-start)+1))
-	flip := w.dice.flip > 0 && w.rng.IntN(w.dice.flip) == 0
-	if flip {
-		bit := 1 + w.rng.IntN(8<<10)
-		w.fs.SetRule(func(c faulty.Call) faulty.Fault { return faulty.Fault{FlipBit: bit} })
-	}
-	errors := w.faults
-	batches, err := pub.Read(nil, src, from, 1+w.rng.IntN(4<<10), shard.AllSeqs)
-	if flip {
-		w.fs.SetRule(nil)
-	}
-	w.tracef("read %v from %d of %d, flip %v: %d batches, %v", at, from, end, flip, len(batches), err)
-	if err != nil {
-		if !fault.Is(err, fault.Corrupt) && !fault.Is(err, fault.Unavailable) || !flip && errors == w.faults {
-			w.failf("read %v from %d: %v", at, from, err)
-		}
-		return
-	}
-	next := from
-	for _, b := range batches {
-		if b.Base > next || b.Next <= next {
-			w.failf("read %v from %d: a batch of %d to %d where %d comes next", at, from, b.Base, b.Next, next)
-		}
-		for _, r := range w.unpack(at, b) {
-			w.show(at, r.offset, r.value)
-		}
-		next = b.Next
-	}
-	if len(batches) == 0 && from < end {
-		w.failf("read %v from %d finds nothing; the end is %d", at, from, end)
-	}
 }

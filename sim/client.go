@@ -57,7 +57,11 @@ type op struct {
 	maybe    bool // some attempt was released as unknown, or is still open
 	done     bool // the client asks no more
 
-	create, alter, remove *simStream
+	create, alter  *simStream
+	remove, revive *simStream
+	toTrash, purge bool // how remove is done
+	trim           *simStream
+	cuts           []stream.Cut
 }
 
 // part is one batch of an op.
@@ -80,6 +84,8 @@ type simStream struct {
 	partitions int
 	keys       stream.KeyMode
 	removing   bool // somebody has asked for it
+	trashed    bool // deleted, and can be restored
+	converted  bool // its keys were not numbered from the beginning
 }
 
 // attempt is one request for an op.
@@ -128,7 +134,7 @@ func (c *client) stream(mode stream.KeyMode) *simStream {
 		if s == nil {
 			break
 		}
-		if !s.removing && (mode == 0 || s.keys == mode) {
+		if !s.removing && !s.trashed && (mode == 0 || s.keys == mode) {
 			fit = append(fit, s)
 		}
 	}
@@ -248,8 +254,17 @@ func (c *client) send(o *op) {
 			return
 		}
 		cmd = &shard.AlterStream{Name: e.Name, Document: e.Document, Revision: e.Revision, Partitions: s.partitions, Keys: s.keys}
+	case o.purge:
+		cmd = &shard.PurgeStream{Trash: o.remove.trashName()}
+	case o.toTrash:
+		cmd = &shard.DeleteStream{Name: o.remove.catalogName(), Trash: o.remove.trashName(), Document: []byte(o.remove.name)}
 	case o.remove != nil:
 		cmd = &shard.DeleteStream{Name: o.remove.catalogName()}
+	case o.revive != nil:
+		cmd = &shard.RestoreStream{Trash: o.revive.trashName(), Name: o.revive.catalogName(), Document: []byte(o.revive.name)}
+	case o.trim != nil:
+		cmd = &shard.Truncate{Name: o.trim.catalogName(), Cuts: o.cuts, Origin: &stream.Origin{Protocol: "sim", Client: "owner"}}
+		w.asked(o)
 	case len(o.parts) == 0:
 		cmd = &shard.AllocateProducer{}
 	default:
@@ -268,6 +283,10 @@ func (c *client) send(o *op) {
 
 func (s *simStream) catalogName() catalog.Name {
 	return catalog.Name{Kind: catalog.Stream, Namespace: "default", Name: s.name}
+}
+
+func (s *simStream) trashName() catalog.Name {
+	return catalog.Name{Kind: catalog.Trash, Namespace: "default", Name: s.name}
 }
 
 // resolve reads what the decision will need, at a known place, as broker/append.go and broker/events.go do.
@@ -339,6 +358,7 @@ func (w *World) version(id record.StreamID, key string) uint64 {
 	if err != nil {
 		w.failf("version of a key: %v", err)
 	}
+	w.versionSeen(id, key, v)
 	return v
 }
 
@@ -365,11 +385,21 @@ func (c *client) manage() {
 	w, o := c.w, c.newOp()
 	live := 0
 	for _, s := range w.names {
-		if !s.removing {
+		if !s.removing && !s.trashed {
 			live++
 		}
 	}
 	s := c.stream(0)
+	if t := w.trashed(); t != nil && w.rng.IntN(3) == 0 {
+		if o.revive = t; w.rng.IntN(2) == 0 {
+			t.removing = true
+			o.revive, o.remove, o.purge = nil, t, true
+		}
+		w.ops = append(w.ops, o)
+		c.busy = append(c.busy, o)
+		c.send(o)
+		return
+	}
 	switch n := w.rng.IntN(20); {
 	case s == nil || live < 2 || live < streamsMax && n < 6:
 		if len(c.busy) > 0 {
@@ -379,13 +409,19 @@ func (c *client) manage() {
 			name: fmt.Sprintf("s%d", o.id), partitions: 1 + w.rng.IntN(3),
 			keys: []stream.KeyMode{stream.KeysOff, stream.KeysLatest, stream.KeysHistory, stream.KeysVersioned, stream.KeysVersioned}[w.rng.IntN(5)],
 		}
-	case n < 12:
+	case n < 10:
 		next := *s
 		next.partitions += w.rng.IntN(2)
 		if next.keys == stream.KeysHistory && w.rng.IntN(2) == 0 {
 			next.keys = stream.KeysVersioned
 		}
 		o.alter = &next
+	case n < 17:
+		if o.trim, o.cuts = s, w.cutsOf(s); len(o.cuts) == 0 {
+			return
+		}
+	case n == 18:
+		o.remove, o.toTrash = s, true
 	case n == 19:
 		s.removing = true
 		o.remove = s

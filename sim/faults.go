@@ -53,7 +53,7 @@ func drawDice(rng *rand.Rand) dice {
 	return dice{
 		crash: oneOf(0, 60, 150, 400), callFault: oneOf(0, 0, 40, 120), jump: oneOf(0, 0, 50, 200), loseReply: oneOf(0, 3, 10), flip: oneOf(0, 2, 5),
 		ring: rng.IntN(3) == 0, small: rng.IntN(2) == 0, hot: int64(oneOf(0, 4<<10, 1<<20)),
-		window: int64(oneOf(0, 2<<10, 16<<10)),
+		window: int64(oneOf(0, 256, 1<<10, 1<<10, 4<<10)),
 	}
 }
 

@@ -97,6 +97,7 @@ func (w *World) publish() {
 	f := w.written[0]
 	w.written = w.written[1:]
 	w.checkSynced(f)
+	w.follow(f.frame)
 	if err := w.node.Publish(f.frame); err != nil {
 		w.failf("publish frame %d: %v", f.frame.Seq, err)
 		return
@@ -171,6 +172,9 @@ func (w *World) rest() {
 		}
 		if w.err == nil {
 			w.checkStored("at rest")
+		}
+		if w.err == nil {
+			w.settle()
 		}
 		if w.err == nil {
 			w.guarded(w.crash)

@@ -32,7 +32,7 @@ func run(t *testing.T, seed uint64, trace bool) *World {
 func TestSeeds(t *testing.T) {
 	if *seedFlag > 0 {
 		w := run(t, *seedFlag, true)
-		t.Logf("%d crashes, %d faults, %d reopened, %d acknowledged", w.crashes, w.faults, w.reopened, w.acked)
+		t.Logf("%d crashes, %d faults, %d reopened, %d acknowledged, %+v", w.crashes, w.faults, w.reopened, w.acked, w.kept)
 		return
 	}
 	first, n := uint64(1), *seedsFlag
@@ -44,15 +44,19 @@ func TestSeeds(t *testing.T) {
 		first, n = uint64(began.UnixNano()), 1<<30
 	}
 	var crashes, faults, reopened, acked, done int
+	var kept keptCounts
 	for i := range n {
 		if *forFlag > 0 && time.Since(began) > *forFlag {
 			break
 		}
 		w := run(t, first+uint64(i), false)
 		crashes, faults, reopened, acked, done = crashes+w.crashes, faults+w.faults, reopened+w.reopened, acked+w.acked, done+1
+		kept.add(w.kept)
 	}
-	t.Logf("%d seeds: %d crashes, %d failed calls, %d reopened, %d acknowledged, %s", done, crashes, faults, reopened, acked, time.Since(began).Round(time.Millisecond))
-	if done >= 60 && (crashes < done || faults < done || reopened < done/4 || acked < 20*done) {
+	t.Logf("%d seeds: %d crashes, %d failed calls, %d reopened, %d acknowledged, %+v, %s", done, crashes, faults, reopened, acked, kept, time.Since(began).Round(time.Millisecond))
+	least := int64(done)
+	if done >= 60 && (crashes < done || faults < done || reopened < done/4 || acked < 20*done ||
+		kept.windows < 3*least || kept.merges < least/2 || kept.trims < least || kept.keyMerges < least || kept.overtaken < least || kept.deleted < least/3) {
 		t.Fatal("the dice have become too kind: the runs above test little")
 	}
 }

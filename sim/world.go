@@ -48,21 +48,31 @@ type World struct {
 	files   *segment.Store
 	opens   int
 
-	waiting []*attempt            // sent, not yet judged
-	open    []*attempt            // judged, in the open frame
-	taken   *flight               // next to be written
-	written []*flight             // to be published
-	answers []answer              // on their way to a client
-	clients []*client             // who asks
-	names   map[uint32]*simStream // streams by number, also those that are gone
-	ops     []*op
-	seen    map[lane][]string // what readers were shown, per partition
-	hashes  map[uint64][32]byte
-	err     error // the first thing that does not hold
+	waiting    []*attempt            // sent, not yet judged
+	open       []*attempt            // judged, in the open frame
+	taken      *flight               // next to be written
+	written    []*flight             // to be published
+	answers    []answer              // on their way to a client
+	clients    []*client             // who asks
+	names      map[uint32]*simStream // streams by number, also those that are gone
+	ops        []*op
+	seen       map[lane][]placed // what readers were shown, by offset; no value where that is not known
+	trims      map[lane]*trims
+	versions   map[keyOf]uint64 // the highest one anybody was told
+	shadow     *shard.Stepper
+	shadowRows state.Store
+	index      *keys.Index
+	walks      []*walk
+	held       []*heldCursor
+	hook       func() // run in the middle of a read, once
+	hashes     map[uint64][32]byte
+	err        error // the first thing that does not hold
 
 	producers map[int64]bool // numbers given out
 
 	steps, crashes, faults, acked, reopened int
+	faultsAtBoot                            int
+	kept                                    keptCounts
 	trace                                   []string
 	keepTrace                               bool
 	sum                                     [32]byte
@@ -85,12 +95,13 @@ func NewWorld(seed uint64, keepTrace bool) *World {
 	rng := rand.New(rand.NewPCG(seed, 0x1ea7))
 	w := &World{
 		seed: seed, rng: rng, dice: drawDice(rng), clock: clock.NewManual(time.UnixMilli(startMS)), disk: memory.New(), store: statemem.New(),
-		names: map[uint32]*simStream{}, seen: map[lane][]string{}, hashes: map[uint64][32]byte{}, producers: map[int64]bool{}, keepTrace: keepTrace,
+		names: map[uint32]*simStream{}, seen: map[lane][]placed{}, trims: map[lane]*trims{}, versions: map[keyOf]uint64{}, hashes: map[uint64][32]byte{}, producers: map[int64]bool{}, keepTrace: keepTrace,
 	}
 	for i := range 6 {
 		w.clients = append(w.clients, &client{w: w, id: i, kind: clientKind(i % int(kinds))})
 	}
 	w.tracef("seed %d: %+v", seed, w.dice)
+	w.makeShadow()
 	return w
 }
 
@@ -145,7 +156,7 @@ func (w *World) crash() {
 	w.tracef("crash mode=%d", mode)
 	w.disk = w.disk.CrashClone(w.rng, mode)
 	w.store = w.store.Crash()
-	w.node = nil
+	w.node, w.walks, w.held, w.hook = nil, nil, nil, nil
 	for _, a := range w.inFlight() {
 		w.release(a, fault.New(fault.Unknown, "append", "", "crash"))
 	}
@@ -212,8 +223,8 @@ func (w *World) config(st state.Store, files *segment.Store, index func(keys.Opt
 	}
 	return shard.Config{
 		ID: 0, Lineage: lineage, InboxMax: 16, HotTailBytes: w.dice.hot, DedupWindow: dedupWindow, Limits: lim,
-		OpenJournal: open, Store: st, Segments: files, OpenKeys: index, Clock: w.clock, Log: quiet,
-		Keep: shard.KeepConfig{WindowBytes: w.dice.window, BacklogBytesMax: 1 << 30, Unpaced: true},
+		OpenJournal: func() (journal.Journal, error) { return w.between(open()) }, Store: hookedStore{st, w}, Segments: files, OpenKeys: index, Clock: w.clock, Log: quiet,
+		Keep: shard.KeepConfig{WindowBytes: w.dice.window, BacklogBytesMax: 1 << 30, RewriteBytesMin: 1 << 10, Unpaced: true},
 	}
 }
 
@@ -233,6 +244,12 @@ func (w *World) boot() {
 	files, index, err := openFiles(w.fs)
 	if err == nil {
 		w.files = files
+		opened := index
+		index = func(opt keys.Options) (x *keys.Index, err error) {
+			x, err = opened(opt)
+			w.index = x
+			return x, err
+		}
 		if node, err = shard.OpenStepper(w.config(w.store, files, index, func() (journal.Journal, error) { return w.openJournal(w.fs) })); err != nil {
 			err = errors.Join(err, files.Close())
 		}
@@ -245,7 +262,7 @@ func (w *World) boot() {
 		}
 		return
 	}
-	w.opens = 0
+	w.opens, w.faultsAtBoot = 0, w.faults
 	w.node = node
 	w.tracef("open at seq %d", node.Published().Seq())
 	w.checkStored("after open")
@@ -254,19 +271,13 @@ func (w *World) boot() {
 // openFiles opens segment files and says how key files are opened: both small enough that a run goes through many of them.
 func openFiles(fs vfs.FS) (*segment.Store, func(keys.Options) (*keys.Index, error), error) {
 	sc, kc := segment.Default(), keys.Default()
-	sc.OwnBytesMin, sc.BlockBytes = 8<<10, 1<<10
-	kc.ChunkBytes, kc.BlockBytes, kc.FanIn = 16<<10, 1<<10, 3
+	sc.OwnBytesMin, sc.BlockBytes, sc.SharedBytesMax, sc.MergeFiles = 4<<10, 1<<10, 64<<10, 2
+	kc.ChunkBytes, kc.BlockBytes, kc.FanIn = 4<<10, 512, 2
 	files, err := segment.Open(fs, "/segments", sc, segment.Options{Log: quiet})
 	return files, func(opt keys.Options) (*keys.Index, error) {
 		opt.Log, opt.Foreground = quiet, true
 		return keys.Open(fs, "/keys", kc, opt)
 	}, err
-}
-
-// keep lets the shard move events to segment files, merge and let go.
-func (w *World) keep() {
-	did, err := w.node.Keep()
-	w.tracef("keep: %t, %v", did, err)
 }
 
 // step does one thing.
@@ -300,11 +311,13 @@ func (w *World) step() {
 		w.publish()
 	case n < 88:
 		w.answer()
-	case n < 91:
-		w.clock.Advance(time.Duration(w.rng.IntN(20_000)) * time.Millisecond)
-	case n < 95:
+	case n < 89:
+		w.clock.Advance(time.Duration(w.rng.IntN(60_000)) * time.Millisecond)
+	case n < 92:
 		w.read()
-	case n < 96:
+	case n < 94:
+		w.walk()
+	case n < 95:
 		w.flush()
 	case n < 98:
 		w.keep()
@@ -316,6 +329,15 @@ func (w *World) step() {
 }
 
 func (w *World) flush() {
+	if w.rng.IntN(2) == 0 {
+		before := w.faults
+		err := w.index.Flush()
+		w.tracef("flush of keys: %v", err)
+		if err != nil && w.faults == before {
+			w.failf("flush of keys: %v", err)
+		}
+		return
+	}
 	if err := w.store.Flush(); err != nil {
 		w.failf("flush: %v", err)
 	}

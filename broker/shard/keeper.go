@@ -16,6 +16,9 @@ type KeepConfig struct {
 	BacklogBytesMax int64         // in the journal and not yet moved: beyond it appends are slowed down
 	Interval        time.Duration // between looks at what else there is to do: merging, removing what has been trimmed
 
+	// RewriteBytesMin is how many dead bytes a segment file must hold to be rewritten for them; 0: rewriteBytesMin.
+	RewriteBytesMin int64
+
 	Unpaced bool // never sleeps, for whoever steps
 
 	// Archived is the sequence through which frames are also somewhere else; nil: nobody needs them there.

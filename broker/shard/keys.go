@@ -41,6 +41,9 @@ func (p *Published) replayKeys(seq uint64, facts []byte) error {
 
 // keepKeys tells merges of key files which entries are still wanted: those of records that are there, of streams that keep keys.
 func (p *Published) keepKeys(id uint32) keys.Keeper {
+	if p.journal.Load() == nil {
+		return nil // not replayed yet: that a stream numbers its keys may be among what is to come
+	}
 	p.mu.RLock()
 	v := p.streams[record.StreamID(id)]
 	p.mu.RUnlock()

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"fmt"
 
 	"leat/broker/record"
@@ -13,12 +14,12 @@ func (k *keeper) tidy() (bool, error) {
 	p := k.s.published
 	dead := p.segments.Dead(p.startOf)
 	var whole []segment.FileID
-	half := segment.DeadFile{}
+	half, least := segment.DeadFile{}, cmp.Or(k.cfg.RewriteBytesMin, rewriteBytesMin)
 	for _, d := range dead {
 		switch {
 		case d.Whole:
 			whole = append(whole, d.ID)
-		case d.DeadBytes > d.DataBytes/2 && d.DeadBytes > half.DeadBytes && d.DeadBytes >= rewriteBytesMin:
+		case d.DeadBytes > d.DataBytes/2 && d.DeadBytes > half.DeadBytes && d.DeadBytes >= least:
 			half = d
 		}
 	}
@@ -37,8 +38,8 @@ func (k *keeper) tidy() (bool, error) {
 	return false, nil
 }
 
-// rewriteBytesMin is how many dead bytes are worth rewriting a file for.
-const rewriteBytesMin = 4 << 20
+// rewriteBytesMin is how many dead bytes are worth rewriting a file for, unless told otherwise.
+const rewriteBytesMin int64 = 4 << 20
 
 // startOf is where a partition begins; beyond everything when it is gone.
 func (p *Published) startOf(stream, partition uint32) uint64 {

@@ -344,7 +344,7 @@ func (p *Published) lookVersionUp(id record.StreamID, key []byte, upTo uint64) (
 	}
 	v, err := p.store.Get(stream.VersionKey(id, key))
 	if errors.Is(err, state.ErrNotFound) {
-		return p.countHistory(id, key)
+		return p.countHistory(id, key, upTo)
 	}
 	if err != nil {
 		return 0, err
@@ -357,14 +357,15 @@ func (p *Published) lookVersionUp(id record.StreamID, key []byte, upTo uint64) (
 }
 
 // countHistory numbers a key that was kept before its stream numbered keys. The number is recorded as a fact with the next event of the
-// key, and counts no more from then on.
-func (p *Published) countHistory(id record.StreamID, key []byte) (n uint64, err error) {
-	h := p.History(id, key, nil, false, p.Seq())
-	defer h.Close()
-	for _, ok := h.Next(); ok; _, ok = h.Next() {
+// key, and counts no more from then on. Until then it must not fall: so entries of records that were trimmed are counted too, which stay in
+// the index from the moment that the stream numbers its keys.
+func (p *Published) countHistory(id record.StreamID, key []byte, upTo uint64) (n uint64, err error) {
+	it := p.keys.History(uint32(id), key, false, upTo)
+	defer it.Close()
+	for it.Next() {
 		n++
 	}
-	return n, h.Err()
+	return n, keysFault(it.Err())
 }
 
 // Identity returns the record that an identity was first seen with, within the window before nowMS.

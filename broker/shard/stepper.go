@@ -65,6 +65,9 @@ func (x *Stepper) Keep() (bool, error) {
 	return x.shard.published.keys.Maintain()
 }
 
+// KeepStats is a look at what Keep has done.
+func (x *Stepper) KeepStats() KeepStats { return x.shard.KeepStats() }
+
 // Forget goes on after a Write that wrote nothing (journal.ErrNoSpace): head becomes what is published. next is the sequence of the next frame,
 // which is greater than that of any taken so far.
 func (x *Stepper) Forget(next uint64) {
