@@ -115,9 +115,10 @@ type ShardStore struct {
 // Options are what a broker is assembled from.
 type Options struct {
 	Config  Config
-	Lineage uint32 // of the data directory: positions of another one are refused
-	Format  int    // of the data directory (fact.Format1, ...), which bounds what may be written; 0 is the newest
-	Cluster string // name of the data directory, stable over restarts
+	Lineage uint32        // of the data directory: positions of another one are refused
+	Past    []PastLineage // that it was restored from
+	Format  int           // of the data directory (fact.Format1, ...), which bounds what may be written; 0 is the newest
+	Cluster string        // name of the data directory, stable over restarts
 	Node    int32
 	Shards  []ShardStore
 	Clock   clock.Clock
@@ -127,6 +128,8 @@ type Options struct {
 	System bool
 	// Diagnose adds to a diagnosis what only the assembly knows; nil adds nothing.
 	Diagnose func(*Diagnosis)
+	// Archive is what an administrator may do with the archive.
+	Archive Archive
 	// FreeBytes says how much can still be written and how much is kept back; nil: no disk.
 	FreeBytes func() (free, reserve int64)
 }

@@ -31,6 +31,9 @@ func (b *Broker) Follow(_ context.Context, c *Caller, q FollowRequest) (*Followe
 	if err != nil {
 		return nil, err
 	}
+	if q.From, err = b.ourStart("read", "from", q.From); err != nil {
+		return nil, err
+	}
 	f := &Follower{m: m, match: q.Match, watch: shard.NewWatch()}
 	f.watchLanes() // before looking, so that nothing is missed in between
 	if err := m.begin(q.From); err != nil {

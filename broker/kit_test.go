@@ -26,6 +26,7 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // house is a broker with what outlives it: journals and stores in memory.
 type house struct {
+	past     []broker.PastLineage
 	t        *testing.T
 	cfg      broker.Config
 	clock    *clock.Manual
@@ -83,7 +84,7 @@ func newHouse(t *testing.T, shards int, namespace string) *house {
 func (h *house) open() {
 	h.t.Helper()
 	o := broker.Options{
-		Config: h.cfg, Lineage: 7, Format: h.format, Cluster: "test", Node: 1, Clock: h.clock, Log: quiet, FreeBytes: h.free, System: h.system,
+		Config: h.cfg, Lineage: 7, Past: h.past, Format: h.format, Cluster: "test", Node: 1, Clock: h.clock, Log: quiet, FreeBytes: h.free, System: h.system,
 	}
 	for i := range h.journals {
 		files, err := segment.Open(h.disks[i], "/segments", segment.Default(), segment.Options{Log: quiet})

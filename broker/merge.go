@@ -145,8 +145,6 @@ func (m *merge) begin(s Start) error {
 
 func (m *merge) resume(p record.Position) error {
 	switch {
-	case p.Lineage != m.b.opt.Lineage:
-		return fault.New(fault.Trimmed, "read", "from", "the position is of another history of this node; start from earliest, latest or a time")
 	case int(p.Shard) != m.shard:
 		return fault.New(fault.Invalid, "read", "from", "the position is of streams that live elsewhere; it cannot be used for these")
 	case p.Seq > m.upTo && m.b.shards[m.shard].Published().Seq() < p.Seq:

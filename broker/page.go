@@ -56,6 +56,9 @@ func (b *Broker) ReadPage(ctx context.Context, c *Caller, q PageRequest) (Page, 
 	if err != nil {
 		return Page{}, err
 	}
+	if q.From, err = b.ourStart("read", "from", q.From); err != nil {
+		return Page{}, err
+	}
 	if q.Key != nil && m.keepsKeys() {
 		return m.pageOfKey(&q)
 	}

@@ -23,6 +23,10 @@ func (b *Broker) Truncate(ctx context.Context, c *Caller, t Truncation) ([]Parti
 	if err := b.allow(c, "truncate", ActionDelete, KindStream, t.Stream); err != nil {
 		return nil, err
 	}
+	var err error
+	if t.Before, err = b.ourStart("truncate", "before", t.Before); err != nil {
+		return nil, err
+	}
 	for range alterTriesMax {
 		err := b.truncateOnce(ctx, c, &t)
 		if fault.Is(err, fault.Conflict) && fault.As(err).Reason == fault.ReasonRevision {
@@ -102,10 +106,7 @@ func (b *Broker) cut(pub *shard.Published, n *named, src shard.Source, s *Start)
 
 // offsetBehind returns the first offset of a partition behind a position: where who has read up to the position goes on.
 func (b *Broker) offsetBehind(pub *shard.Published, n *named, src shard.Source, p record.Position) (record.Offset, error) {
-	switch {
-	case p.Lineage != b.opt.Lineage:
-		return 0, fault.New(fault.Trimmed, "truncate", "before", "the position is of another history of this node")
-	case int(p.Shard) != n.shard:
+	if int(p.Shard) != n.shard {
 		return 0, fault.New(fault.Invalid, "truncate", "before", "the position is of streams that live elsewhere; it cannot be used for this one")
 	}
 	start, end := src.Part.Ends()

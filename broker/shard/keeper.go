@@ -3,6 +3,7 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type keeper struct {
 	stop    chan struct{}
 	stopped chan struct{}
 	pace    pacer
+	turn    sync.Mutex // held while it does one thing: a snapshot must not see half a window
 
 	through  atomic.Uint64 // sequence of the last frame that is in segment files
 	failures atomic.Int64
@@ -135,6 +137,8 @@ func (k *keeper) step() bool {
 var errKeeperStopped = errors.New("shard: stopping")
 
 func (k *keeper) once() (bool, error) {
+	k.turn.Lock()
+	defer k.turn.Unlock()
 	if k.cfg.WindowBytes == 0 {
 		return false, nil
 	}

@@ -113,6 +113,11 @@ func (x *call) until() (*until, error) {
 	if err != nil || s.Kind != broker.StartTime && s.Kind != broker.StartOffset && s.Kind != broker.StartPosition {
 		return nil, wrong("export", "until", "%q is no end; latest, a time as in RFC 3339, a time before now such as -1h, offset:N and a position are", clip(text))
 	}
+	if s.Kind == broker.StartPosition {
+		if s.Position, err = x.g.broker.OwnPosition("until", s.Position); err != nil {
+			return nil, err
+		}
+	}
 	return &until{at: s}, nil
 }
 
