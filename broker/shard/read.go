@@ -38,7 +38,7 @@ func (p *Published) Read(dst []*Batch, src Source, from record.Offset, maxBytes 
 	}
 	got, err := p.readCold(dst, src, from, end, maxBytes, upTo)
 	if err != nil || len(got) > len(dst) || from >= end {
-		return got, err
+		return told(got, len(dst), src, from, err)
 	}
 	// Rows are written before ends move, so a run must be there, unless it was trimmed just now.
 	if start, end = src.Part.Ends(); from < start {
@@ -51,6 +51,26 @@ func (p *Published) Read(dst []*Batch, src Source, from record.Offset, maxBytes 
 		return dst, fault.New(fault.NotFound, "read", "", "the stream was deleted")
 	}
 	return dst, fault.New(fault.Corrupt, "read", "", "offset %d is between %d and %d but no stored batch holds it", from, start, end)
+}
+
+// told cuts a reading before records that were trimmed while it was made, so that whoever reads on is told.
+//
+//	rows looked at ── trimmed up to 4 ── a window moves what is left: 4 .. 9 ── files looked at
+//
+// A reader that asked for 3 has found 4 then, and must not take it for what follows.
+func told(got []*Batch, old int, src Source, from record.Offset, err error) ([]*Batch, error) {
+	for i, b := range got[old:] {
+		if b.Base > from {
+			if start, end := src.Part.Ends(); from < start {
+				if i == 0 {
+					err = outside(from, start, end)
+				}
+				return got[:old+i], err
+			}
+		}
+		from = b.Next
+	}
+	return got, err
 }
 
 // AllSeqs as upTo reads whatever is visible.
