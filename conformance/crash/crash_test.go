@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// A run that is short enough for every change: about twenty kills. make crash is the long one.
+// Two runs that are short enough for every change: about twenty kills each. make crash is the long one. In the second one events leave the journal
+// all the time, and streams are truncated.
 func TestKillLoop_NothingAcknowledgedIsLost(t *testing.T) {
 	dir := t.TempDir()
 	leat := filepath.Join(dir, "leat")
@@ -19,15 +22,17 @@ func TestKillLoop_NothingAcknowledgedIsLost(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	var said strings.Builder
-	o := options{
-		leat: leat, seed: uint64(time.Now().UnixNano() % 1_000_000), cycles: 25, within: 12 * time.Second, producers: 8, life: 600 * time.Millisecond,
-		checkEvery: 10, config: smallFiles, out: &said,
+	for _, config := range []string{smallFiles, smallWindows} {
+		var said strings.Builder
+		o := options{
+			leat: leat, seed: uint64(time.Now().UnixNano() % 1_000_000), cycles: 25, within: 10 * time.Second, producers: 8, life: 600 * time.Millisecond,
+			checkEvery: 6, config: config, keeping: config == smallWindows, out: &said,
+		}
+		if err := runIn(context.Background(), o); err != nil {
+			t.Fatalf("%s%v", &said, err)
+		}
+		t.Log(said.String())
 	}
-	if err := runIn(context.Background(), o); err != nil {
-		t.Fatalf("%s%v", &said, err)
-	}
-	t.Log(said.String())
 }
 
 // history is a right one: two events of "a" in partition 0, one of "b" in partition 1 of a versioned stream.
@@ -143,6 +148,35 @@ func TestFollowedRight_NoticesGapsAndRepeats(t *testing.T) {
 		got := strings.Join(r.wrong, "; ")
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q, want %q in it", name, got, c.want)
+		}
+	}
+}
+
+// What was truncated comes back from earlier readings; a partition must begin where the truncation was answered.
+func TestTrimmer_CompletesAndNotices(t *testing.T) {
+	part := partitionOf{trimmedStreams[0], 0}
+	whole := make([]stored, 6)
+	for i := range whole {
+		whole[i] = stored{place{part.stream, part.partition, int64(i)}, "k", fmt.Sprint(i)}
+	}
+	for name, c := range map[string]struct {
+		start int64
+		read  []stored
+		want  string
+	}{
+		"right":         {2, whole[2:], ""},
+		"not truncated": {2, whole[1:], "begins at offset 1, want 2"},
+		"too far":       {2, whole[3:], "begins at offset 3, want 2"},
+		"all gone":      {2, nil, "is empty, and was truncated before 2 of 4"},
+	} {
+		tr := &trimmer{seen: map[partitionOf][]stored{part: whole[:4]}, start: map[partitionOf]int64{part: c.start}}
+		h := map[partitionOf][]stored{part: c.read}
+		got := strings.Join(tr.complete(h), "; ")
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %q in it", name, got, c.want)
+		}
+		if c.want == "" && !slices.Equal(h[part], whole) {
+			t.Errorf("%s: completed to %v", name, h[part])
 		}
 	}
 }

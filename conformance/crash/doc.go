@@ -12,12 +12,15 @@
 //	http-atomic        two streams in one append                  the same, and both or neither
 //	http-conditional   rivals on the same versioned keys          versions without gaps, each answered version holds what was sent
 //
+// With -keeping, windows, segment files and key files are so small that every kill finds the node moving, merging, flushing or trimming; two
+// streams are truncated all the while by small steps; and every check reads the keys of three streams one by one.
+//
 // Two followers read by server-sent events all the while, and come back after each kill with the last id they saw.
 //
 // # Promises
 //
 // What the checker says of a run: every acknowledged event is there with the bytes that were sent, at the place that was answered;
-// offsets are dense; a follower misses nothing and gets nothing twice; what any check has read once is there in every later one; the HTTP gateway tells the same as Kafka. SIGKILL proves
+// offsets are dense; a partition begins where its last truncation said; a key has its events in order and versions without a gap; a follower misses nothing and gets nothing twice; what any check has read once is there in every later one; the HTTP gateway tells the same as Kafka. SIGKILL proves
 // the logic, not the sync: the kernel keeps what was written. Tests of the journal prove the sync.
 //
 // A run that fails prints its seed and parameters and keeps the data directory. Only a part of a run can be repeated: the seed fixes what
@@ -29,7 +32,7 @@
 //
 // # Where to start
 //
-// run.go is the loop; producer_kafka.go and producer_http.go write; ledger.go holds what was promised;
+// run.go is the loop; producer_kafka.go and producer_http.go write, trim.go truncates; ledger.go holds what was promised;
 // read.go and follow.go read; check.go compares.
 //
 // # How tested

@@ -20,6 +20,27 @@ const smallFiles = `journal:
   frame_bytes_max: 2MiB
 `
 
+// smallWindows moves events out of the journal all the time, so that kills fall into windows, merges, trims and their manifests.
+const smallWindows = `broker:
+  segment_window_bytes: 256KiB
+  segment_backlog_bytes_max: 64MiB
+  keep_interval: 50ms
+  hot_tail_bytes: 1MiB
+journal:
+  file_bytes: 1MiB
+  ring_bytes: 4MiB
+  frame_bytes_max: 512KiB
+segments:
+  shared_bytes_max: 1MiB
+  own_bytes_min: 128KiB
+  block_bytes: 16KiB
+  merge_files: 3
+keys:
+  chunk_bytes: 64KiB
+  block_bytes: 1KiB
+  fan_in: 3
+`
+
 func main() {
 	o := options{out: os.Stdout}
 	flag.StringVar(&o.leat, "leat", "../bin/leat", "the binary to kill")
@@ -30,8 +51,15 @@ func main() {
 	flag.DurationVar(&o.within, "for", 0, "no new cycle after this time")
 	flag.DurationVar(&o.life, "life", time.Second, "the longest time between ready and kill")
 	flag.IntVar(&o.checkEvery, "check", 20, "check after so many kills, and at the end")
-	flag.StringVar(&o.config, "config", smallFiles, "configuration file's text")
+	flag.StringVar(&o.config, "config", "", "configuration file's text")
+	flag.BoolVar(&o.keeping, "keeping", false, "move events to segment files all the time, truncate streams, read by key")
 	flag.Parse()
+	if o.config == "" {
+		o.config = smallFiles
+		if o.keeping {
+			o.config = smallWindows
+		}
+	}
 	if o.cycles < 1 || o.producers < 1 || o.checkEvery < 1 || o.life <= 0 {
 		fmt.Fprintln(os.Stderr, "crash: -cycles, -producers, -check and -life must be positive")
 		os.Exit(2)

@@ -96,8 +96,11 @@ func endOffsets(ctx context.Context, c *kgo.Client) (map[partitionOf]int64, int6
 func (k *killer) sameByHTTP(ctx context.Context, history map[partitionOf][]stored, r *report) error {
 	for _, s := range streams {
 		at, from := map[int32]int{}, "earliest"
+		for p := range int32(partitions) {
+			at[p] = int(k.trimmer.startOf(partitionOf{s, p}))
+		}
 		for {
-			page, err := k.page(ctx, s, from)
+			page, err := k.page(ctx, s, from, "")
 			if err != nil {
 				return err
 			}
@@ -136,7 +139,8 @@ func (k *killer) sameByHTTP(ctx context.Context, history map[partitionOf][]store
 type page struct {
 	Events []pageEvent `json:"events"`
 	Stored []struct {
-		Ref string `json:"ref"`
+		Ref     string `json:"ref"`
+		Version uint64 `json:"version"`
 	} `json:"stored"`
 	Next     string `json:"next"`
 	CaughtUp bool   `json:"caught_up"`
@@ -160,9 +164,9 @@ func (e pageEvent) text() (string, error) {
 	return s, nil
 }
 
-func (k *killer) page(ctx context.Context, stream, from string) (page, error) {
+func (k *killer) page(ctx context.Context, stream, from, more string) (page, error) {
 	var p page
-	status, text, err := k.request(ctx, http.MethodGet, "/v1/streams/"+stream+"/events?limit=1000&from="+url.QueryEscape(from), "", nil, nil)
+	status, text, err := k.request(ctx, http.MethodGet, "/v1/streams/"+stream+"/events?limit=1000&from="+url.QueryEscape(from)+more, "", nil, nil)
 	if err != nil {
 		return p, err
 	}

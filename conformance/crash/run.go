@@ -39,6 +39,7 @@ type options struct {
 	life       time.Duration // the longest time a node lives
 	checkEvery int           // cycles
 	config     string
+	keeping    bool // events leave the journal, streams are truncated, keys are read
 	out        io.Writer
 }
 
@@ -50,6 +51,7 @@ type killer struct {
 	ledger      *ledger
 	checker     *checker
 	followers   []*follower
+	trimmer     *trimmer
 	finish      context.Context // producers that are waiting for an answer stop with it
 	cmd         *exec.Cmd
 	ended       chan error
@@ -105,6 +107,7 @@ func (k *killer) loop(ctx context.Context) error {
 	work, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	ended := k.produce(work)
+	k.trimmer = k.trim(work)
 	if err := k.cycle(ctx); err != nil {
 		stopWork()
 		stopWaiting()
@@ -112,6 +115,9 @@ func (k *killer) loop(ctx context.Context) error {
 		return err
 	}
 	stopWork()
+	if err := k.trimmer.wait(); err != nil {
+		return err
+	}
 	stopped := time.Now()
 	timer := time.AfterFunc(finishTimeout+5*time.Second, stopWaiting)
 	defer timer.Stop()
@@ -119,7 +125,7 @@ func (k *killer) loop(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(k.out, "the producers were done %.1f s after the last start\n", time.Since(stopped).Seconds())
-	return k.last(ctx, stopFollowing)
+	return errors.Join(k.last(ctx, stopFollowing), k.keptEnough())
 }
 
 // cycle kills, starts, and now and then checks, while the producers go on.
@@ -165,8 +171,8 @@ func (k *killer) last(ctx context.Context, stopFollowing func()) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", when, err)
 		}
-		r := k.checker.check(history, promises, all, faults)
-		err = k.sameByHTTP(ctx, history, r)
+		r := k.checkAll(history, promises, all, faults)
+		err = errors.Join(k.sameByHTTP(ctx, history, r), k.sameByKey(ctx, history, r))
 		if when == "at the end" { // followers keep a node that is told to stop from ending at once
 			for _, f := range k.followers {
 				f.judge(history, r)
@@ -191,6 +197,8 @@ func (k *killer) last(ctx context.Context, stopFollowing func()) error {
 }
 
 func (k *killer) check(ctx context.Context) (*report, int, error) {
+	k.trimmer.mu.Lock() // or a partition would begin further on while it is read
+	defer k.trimmer.mu.Unlock()
 	promises, all, faults := k.ledger.promised() // before reading
 	history, err := k.readKafka(ctx)
 	if err != nil {
@@ -200,7 +208,17 @@ func (k *killer) check(ctx context.Context) (*report, int, error) {
 	for _, h := range history {
 		n += len(h)
 	}
-	return k.checker.check(history, promises, all, faults), n, nil
+	r := k.checkAll(history, promises, all, faults)
+	return r, n, k.sameByKey(ctx, history, r)
+}
+
+// checkAll judges a reading. What has been truncated is put back into it from earlier ones.
+func (k *killer) checkAll(history map[partitionOf][]stored, promises []promise, all map[string]rules, faults []string) *report {
+	var cut []string
+	if k.keeping {
+		cut = k.trimmer.complete(history)
+	}
+	return k.checker.check(history, promises, all, append(faults, cut...))
 }
 
 func cmpReport(r *report, err error) error {
@@ -259,16 +277,25 @@ func (k *killer) produce(ctx context.Context) <-chan error {
 
 func (k *killer) prepare(ctx context.Context) error {
 	for _, s := range streams {
-		body := fmt.Sprintf(`{"partitions":%d,"keys":"off"}`, partitions)
-		if s == conditionalStream {
-			body = fmt.Sprintf(`{"partitions":%d,"keys":"versioned"}`, partitions)
-		}
+		body := fmt.Sprintf(`{"partitions":%d,"keys":%q}`, partitions, k.keyMode(s))
 		status, text, err := k.request(ctx, http.MethodPut, "/v1/streams/"+s, "application/json", nil, []byte(body))
 		if err != nil || status != http.StatusCreated {
 			return fmt.Errorf("create stream %s: %d %.300s %w", s, status, text, err)
 		}
 	}
 	return nil
+}
+
+// keyMode is what a stream keeps about its keys.
+func (k *killer) keyMode(stream string) string {
+	switch {
+	case stream == conditionalStream:
+		return "versioned"
+	case k.keeping && slices.Contains(historyStreams, stream):
+		return "history"
+	default:
+		return "off"
+	}
 }
 
 func (k *killer) start() error {
