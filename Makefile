@@ -17,7 +17,7 @@ GOVULN   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## bin/leat
@@ -83,6 +83,11 @@ crash: build ## kill -9 under load, 200 cycles, with a checker; in half of them 
 bench: bench-programs ## the table of docs/benchmarks.md, measured here; CEILING= source folder of the Kafka yardstick
 	$(if $(CEILING),cd $(CEILING) && go build -o $(CURDIR)/bin/ceiling .)
 	bin/bench -leat bin/leat -yardstick bin/yardstick $(if $(CEILING),-ceiling bin/ceiling) $(BENCH)
+
+.PHONY: bench-keep
+bench-keep: bench-programs ## the table about keeping events; 25 minutes, 40 GB of disk; CEILING= as in bench
+	$(if $(CEILING),cd $(CEILING) && go build -o $(CURDIR)/bin/ceiling .)
+	bin/bench -leat bin/leat $(if $(CEILING),-ceiling bin/ceiling) -only keep -pairs 3 $(BENCH)
 
 .PHONY: bench-programs
 bench-programs: build

@@ -29,15 +29,28 @@ func kafkaClient(p *proc, more ...kgo.Opt) (*kgo.Client, error) {
 }
 
 // produce writes n records of size bytes, without keys, in turn to the topics, acks=all, and returns records a second and the first offset.
-// A record is reused once it is acknowledged: what the client costs is sending, not garbage.
 func produce(ctx context.Context, p *proc, topics []string, size, n int) (perSecond float64, first int64, err error) {
-	c, err := kafkaClient(p)
+	return load{topics: topics, size: size, n: n}.run(ctx, p)
+}
+
+// load is what a producer writes: n records of size bytes, in turn to the topics.
+type load struct {
+	topics  []string
+	size, n int
+	key     func(i int, k []byte) []byte // appends the key of record i to k; nil: no keys
+	client  []kgo.Opt
+}
+
+// run writes it all, acks=all, and returns records a second and the first offset. A record is reused once it is acknowledged: what the client
+// costs is sending, not garbage.
+func (l load) run(ctx context.Context, p *proc) (perSecond float64, first int64, err error) {
+	c, err := kafkaClient(p, l.client...)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer c.Close()
 	var (
-		value    = bytes.Repeat([]byte("x"), size)
+		value    = bytes.Repeat([]byte("x"), l.size)
 		pool     = sync.Pool{New: func() any { return new(kgo.Record) }}
 		failed   atomic.Pointer[error]
 		earliest atomic.Int64
@@ -55,9 +68,14 @@ func produce(ctx context.Context, p *proc, topics []string, size, n int) (perSec
 		return 0, 0, err
 	}
 	began := time.Now()
-	for i := range n {
+	for i := range l.n {
 		r := pool.Get().(*kgo.Record)
-		*r = kgo.Record{Topic: topics[i%len(topics)], Value: value}
+		*r = kgo.Record{Topic: l.topics[i%len(l.topics)], Key: r.Key[:0], Value: value}
+		if l.key != nil {
+			r.Key = l.key(i, r.Key)
+		} else {
+			r.Key = nil
+		}
 		c.Produce(ctx, r, done)
 		if i&1023 == 0 && failed.Load() != nil {
 			break
@@ -68,7 +86,7 @@ func produce(ctx context.Context, p *proc, topics []string, size, n int) (perSec
 	if e := failed.Load(); e != nil {
 		err = errors.Join(err, fmt.Errorf("produce to %s: %w", p.name, *e))
 	}
-	return float64(n) / seconds, earliest.Load(), err
+	return float64(l.n) / seconds, earliest.Load(), err
 }
 
 // consume reads n records from an offset on and returns records a second.

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,6 +29,7 @@ type bench struct {
 	keys, manyKeys           int
 	manyKeysFor              time.Duration
 	streams                  int
+	keep                     keeping
 	quick                    bool
 	rows                     []*row
 }
@@ -57,7 +59,20 @@ func works() []work {
 		{"binary", "size of the binary", nothing, (*bench).binary},
 		{"poll", "1,000 clients that poll against 1,000 that follow", nothing, (*bench).pollOrFollow},
 	}
-	return append(own, peerWorks()...)
+	return slices.Concat(own, peerWorks(), keepWorks())
+}
+
+// keepGroup names all that is about keeping events. It is long and needs room on the disk: it is measured only when asked for.
+const keepGroup = "keep"
+
+// group is what w may be chosen by beside its own name.
+func (w work) group() string {
+	switch first, _, _ := strings.Cut(w.name, "-"); first {
+	case "keep", "keys", "archive":
+		return keepGroup
+	default:
+		return w.name
+	}
 }
 
 func missing(program, what string) string {
@@ -72,7 +87,7 @@ func missing(program, what string) string {
 
 func main() {
 	b := &bench{}
-	only := flag.String("only", "", "comma-separated; default all: "+names())
+	only := flag.String("only", "", "comma-separated; default all but the group keep: "+names())
 	out := flag.String("out", "", "write FILE.md and FILE.json")
 	flag.StringVar(&b.leat, "leat", "../bin/leat", "the binary to measure")
 	flag.StringVar(&b.ceiling, "ceiling", "", "program that Kafka rows are held against; without it they are skipped")
@@ -86,6 +101,7 @@ func main() {
 	ring := flag.Int("ring", 3072, "MiB that are zero-filled ahead, for either side")
 	flag.DurationVar(&b.workFor, "time", 10*time.Second, "of one run by HTTP")
 	flag.BoolVar(&b.quick, "quick", false, "a smoke run: one pair of everything, small")
+	b.keep.flags()
 	flag.Parse()
 	for _, program := range []*string{&b.leat, &b.ceiling, &b.yardstick, &b.peers} { // what is started has a folder of its own
 		if *program != "" {
@@ -101,6 +117,11 @@ func main() {
 		b.pairs, b.latencyRuns, b.volume, b.ring, b.warmBytes = 1, 1, 32_000_000, 256<<20, 1<<20
 		b.latencyFor, b.workFor, b.manyKeysFor = time.Second, time.Second, 2*time.Second
 		b.followers, b.pollers, b.keys, b.manyKeys, b.streams = 50, 50, 50_000, 100_000, 1000
+		b.keep = smallKeeping
+	}
+	if err := b.keep.check(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := b.run(ctx, *only)
@@ -121,12 +142,13 @@ func names() string {
 	for _, w := range works() {
 		n = append(n, w.name)
 	}
+	n = append(n, keepGroup)
 	return strings.Join(n, ",")
 }
 
 // run does the chosen work. A row that fails does not keep the others from being measured.
 func (b *bench) run(ctx context.Context, only string) error {
-	chosen := map[string]bool{}
+	chosen, named := map[string]bool{}, map[string]bool{}
 	for n := range strings.SplitSeq(only, ",") {
 		if n != "" {
 			chosen[n] = true
@@ -135,10 +157,10 @@ func (b *bench) run(ctx context.Context, only string) error {
 	var errs []error
 	all := len(chosen) == 0
 	for _, w := range works() {
-		if !all && !chosen[w.name] {
+		if group := w.group(); !chosen[w.name] && !chosen[group] && (!all || group == keepGroup) {
 			continue
 		}
-		delete(chosen, w.name)
+		named[w.name], named[w.group()] = true, true
 		if ctx.Err() != nil {
 			return errors.Join(append(errs, ctx.Err())...)
 		}
@@ -153,6 +175,9 @@ func (b *bench) run(ctx context.Context, only string) error {
 		}
 	}
 	for n := range chosen {
+		if named[n] {
+			continue
+		}
 		errs = append(errs, fmt.Errorf("-only %s: there is %s", n, names()))
 	}
 	return errors.Join(errs...)

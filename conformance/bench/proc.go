@@ -36,37 +36,52 @@ type proc struct {
 	log   *os.File
 	ended chan error
 	as    *syscall.SysProcAttr // who it runs as, nil for us
+
+	program string // what begin starts
+	args    []string
+	ready   func(*proc) bool
+	window  int64 // of a node: bytes that are moved out of its journal at a time
 }
 
 // launch starts a program that logs to a file in dir, and waits until ready says so.
 func launch(ctx context.Context, name, dir string, ready func(*proc) bool, p *proc, program string, args ...string) (*proc, error) {
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
+	p.name, p.dir, p.ready, p.program, p.args = name, dir, ready, program, args
+	if err := p.begin(ctx); err != nil {
 		return nil, err
 	}
-	p.name, p.dir, p.log, p.ended = name, dir, log, make(chan error, 1)
-	p.cmd = exec.Command(program, args...)
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr, p.cmd.Dir = log, log, p.as, dir
+	return p, nil
+}
+
+// begin starts the program, again after end, and waits until it is ready. When that fails nothing is left.
+func (p *proc) begin(ctx context.Context) error {
+	log, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	p.log, p.ended = log, make(chan error, 1)
+	p.cmd = exec.Command(p.program, p.args...)
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr, p.cmd.Dir = log, log, p.as, p.dir
 	began := time.Now()
 	if err := p.cmd.Start(); err != nil {
-		return nil, errors.Join(err, log.Close())
+		p.log = nil
+		return errors.Join(err, log.Close(), os.RemoveAll(p.dir))
 	}
-	go func() { p.ended <- p.cmd.Wait() }()
+	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(p.cmd, p.ended)
 	deadline := time.After(startTimeout)
-	for !ready(p) {
+	for !p.ready(p) {
 		select {
 		case err := <-p.ended:
 			p.ended <- err
-			return nil, errors.Join(fmt.Errorf("%s ended before it was ready (%v): %s", name, err, p.tail()), p.stop())
+			return errors.Join(fmt.Errorf("%s ended before it was ready (%v): %s", p.name, err, p.tail()), p.stop())
 		case <-deadline:
-			return nil, errors.Join(fmt.Errorf("%s was not ready within %v: %s", name, startTimeout, p.tail()), p.stop())
+			return errors.Join(fmt.Errorf("%s was not ready within %v: %s", p.name, startTimeout, p.tail()), p.stop())
 		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), p.stop())
+			return errors.Join(ctx.Err(), p.stop())
 		case <-time.After(time.Millisecond):
 		}
 	}
 	p.took = time.Since(began)
-	return p, nil
+	return nil
 }
 
 func (p *proc) tail() string {
@@ -74,16 +89,24 @@ func (p *proc) tail() string {
 	return string(bytes.TrimSpace(b[max(0, len(b)-2000):]))
 }
 
-// stop ends the process and removes what it wrote.
-func (p *proc) stop() error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+// stop ends the process and removes what it wrote. It may be called after end.
+func (p *proc) stop() error { return errors.Join(p.end(syscall.SIGTERM), os.RemoveAll(p.dir)) }
+
+// end ends the process, by force when it takes too long, and leaves what it wrote to begin.
+func (p *proc) end(by syscall.Signal) error {
+	if p.log == nil {
+		return nil // it has ended
+	}
+	_ = p.cmd.Process.Signal(by) // it may have ended by itself
 	select {
 	case <-p.ended:
 	case <-time.After(stopTimeout):
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 	}
-	return errors.Join(p.log.Close(), os.RemoveAll(p.dir))
+	err := p.log.Close()
+	p.log = nil
+	return err
 }
 
 // cpu is the CPU time the process has used.
@@ -106,18 +129,28 @@ func cpuOf(pid string) time.Duration {
 }
 
 // rss is the resident memory of the process in bytes.
-func (p *proc) rss() (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+func (p *proc) rss() (int64, error) { return p.memory("VmRSS") }
+
+// memory reads a line of /proc that is in kilobytes: VmRSS is what is resident, VmHWM the most that ever was.
+func (p *proc) memory(line string) (int64, error) {
+	kb, err := p.status("status", line)
+	return kb << 10, err
+}
+
+// writtenBytes is what the process has had written to the disk, file system's blocks included that it wrote in part.
+func (p *proc) writtenBytes() (int64, error) { return p.status("io", "write_bytes") }
+
+func (p *proc) status(file, name string) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, file))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w; the end of its log: %s", err, p.tail())
 	}
 	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, err := strconv.ParseInt(strings.Fields(v)[0], 10, 64)
-			return kb << 10, err
+		if v, ok := strings.CutPrefix(line, name+":"); ok {
+			return strconv.ParseInt(strings.Fields(v)[0], 10, 64)
 		}
 	}
-	return 0, errors.New("no VmRSS in /proc")
+	return 0, fmt.Errorf("no %s in /proc/…/%s", name, file)
 }
 
 func freePort() (string, error) {
@@ -162,17 +195,29 @@ func (b *bench) startLeat(ctx context.Context, ring int64) (*proc, error) {
 	if err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(startTimeout); ring != asShipped; {
-		v, err := p.metric("leat_journal_ring_ready")
-		if err != nil || time.Now().After(deadline) {
-			return nil, errors.Join(fmt.Errorf("the ring of %d bytes was not ready within %v: %w", ring, startTimeout, err), p.stop())
-		}
-		if v == 1 {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
+	if ring != asShipped {
+		err = p.ringReady()
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.stop())
 	}
 	return p, nil
+}
+
+// ringReady waits until the files of a node's journal are zero-filled ahead.
+func (p *proc) ringReady() error {
+	for deadline := time.Now().Add(startTimeout); ; time.Sleep(50 * time.Millisecond) {
+		v, err := p.metric("leat_journal_ring_ready")
+		if err != nil {
+			return err
+		}
+		if v == 1 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the ring was not ready within %v", startTimeout)
+		}
+	}
 }
 
 func leatReady(p *proc) bool {
@@ -185,23 +230,50 @@ func leatReady(p *proc) bool {
 	return r.StatusCode == http.StatusOK
 }
 
-// metric reads one metric without labels.
+// metric reads one metric; of one with labels, the sum.
 func (p *proc) metric(name string) (float64, error) {
-	r, err := http.Get("http://" + p.http + "/metrics")
+	v, err := p.metrics(name)
 	if err != nil {
 		return 0, err
+	}
+	return v[0], nil
+}
+
+// metrics reads several at once.
+func (p *proc) metrics(names ...string) ([]float64, error) {
+	r, err := http.Get("http://" + p.http + "/metrics")
+	if err != nil {
+		return nil, err
 	}
 	defer r.Body.Close()
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	for line := range strings.Lines(string(text)) {
-		if v, ok := strings.CutPrefix(line, name+" "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(v), 64)
+	return sumMetrics(string(text), names...)
+}
+
+func sumMetrics(text string, names ...string) ([]float64, error) {
+	sums, seen := make([]float64, len(names)), make([]bool, len(names))
+	for line := range strings.Lines(text) {
+		for i, name := range names {
+			rest, ok := strings.CutPrefix(line, name)
+			if !ok || rest[0] != ' ' && rest[0] != '{' {
+				continue
+			}
+			v, err := strconv.ParseFloat(strings.TrimSpace(rest[strings.LastIndexByte(strings.TrimSpace(rest), ' ')+1:]), 64)
+			if err != nil {
+				return nil, fmt.Errorf("metric %s: %w", name, err)
+			}
+			sums[i], seen[i] = sums[i]+v, true
 		}
 	}
-	return 0, fmt.Errorf("no metric %s", name)
+	for i, name := range names {
+		if !seen[i] {
+			return nil, fmt.Errorf("no metric %s", name)
+		}
+	}
+	return sums, nil
 }
 
 // startCeiling starts the program that only writes and syncs; its port opens when its file is filled.
