@@ -25,6 +25,7 @@ type Config struct {
 	Keys             keys.Config    // per shard
 	Listeners        gateway.Config // limits of each listener
 	TLS              TLSConfig      // of every listener
+	Archive          ArchiveConfig  // a second copy elsewhere
 	Gateways         map[string]any // by protocol: pointer to the gateway's own Config
 }
 
@@ -45,7 +46,7 @@ const (
 func DefaultConfig(protocols []Protocol) *Config {
 	c := &Config{
 		Shards: 1, DiskReserveBytes: 256 << 20, GCHeadroomBytes: 64 << 20, Broker: broker.Default(), Journal: disk.Default(), State: pebble.Default(),
-		Segments: segment.Default(), Keys: keys.Default(), Listeners: gateway.Default(), Gateways: map[string]any{},
+		Segments: segment.Default(), Keys: keys.Default(), Listeners: gateway.Default(), Archive: DefaultArchive(), Gateways: map[string]any{},
 	}
 	for _, p := range protocols {
 		if p.Config != nil {
@@ -74,7 +75,7 @@ func (c *Config) Validate() error {
 	if c.TLS.ClientCAFile != "" && c.TLS.CertFile == "" {
 		return fmt.Errorf("config: tls.client_ca_file needs cert_file and key_file")
 	}
-	rooms := map[string]any{"broker": &c.Broker, "journal": &c.Journal, "state": &c.State, "segments": &c.Segments, "keys": &c.Keys, "listeners": &c.Listeners}
+	rooms := map[string]any{"broker": &c.Broker, "journal": &c.Journal, "state": &c.State, "segments": &c.Segments, "keys": &c.Keys, "listeners": &c.Listeners, "archive": &c.Archive}
 	for name, g := range c.Gateways {
 		rooms["gateways."+name] = g
 	}

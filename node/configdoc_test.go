@@ -26,7 +26,8 @@ const reference = "../docs/operate/config.md"
 var rooms = []struct{ section, file string }{
 	{"", "config.go"}, {"broker", "../broker/broker.go"}, {"journal", "../storage/journal/disk/config.go"}, {"state", "../storage/state/pebble/config.go"},
 	{"segments", "../storage/segment/config.go"}, {"keys", "../storage/keys/config.go"},
-	{"listeners", "../gateway/config.go"}, {"tls", "config.go"}, {"gateways.http", "../gateway/http/config.go"}, {"gateways.kafka", "../gateway/kafka/config.go"},
+	{"listeners", "../gateway/config.go"}, {"tls", "config.go"},
+	{"archive", "archive.go"}, {"archive.keys", "archive.go"}, {"archive.packs", "../storage/archive/config.go"}, {"gateways.http", "../gateway/http/config.go"}, {"gateways.kafka", "../gateway/kafka/config.go"},
 }
 
 func protocols() []node.Protocol {
@@ -69,15 +70,15 @@ func TestConfigReference(t *testing.T) {
 	}
 }
 
-// comments returns, by whole key, what is said of the fields of a file's Config (TLSConfig for tls).
+// comments returns, by whole key, what is said of the fields of a file's Config (TLSConfig for tls, and so on).
 func comments(t *testing.T, file, section string) map[string]string {
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "Config"
-	if section == "tls" {
-		want = "TLSConfig"
+	want := map[string]string{"tls": "TLSConfig", "archive": "ArchiveConfig", "archive.keys": "ArchiveKeys"}[section]
+	if want == "" {
+		want = "Config"
 	}
 	out := map[string]string{}
 	ast.Inspect(f, func(n ast.Node) bool {

@@ -217,7 +217,7 @@ func expand(s string) (string, error) {
 	return out, nil
 }
 
-// EncodeConfig writes the whole tree as DecodeConfig reads it.
+// EncodeConfig writes the whole tree as DecodeConfig reads it, but for secrets.
 func EncodeConfig(c *Config) string {
 	var b strings.Builder
 	encodeStruct(&b, reflect.ValueOf(c).Elem(), "")
@@ -267,12 +267,17 @@ func encodeValue(name string, v reflect.Value) string {
 			parts[i] = encodeValue(name, v.Index(i))
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
+	case v.Kind() == reflect.String && secret[name] && v.Len() > 0:
+		return strconv.Quote("(hidden)")
 	case v.Kind() == reflect.String:
 		return strconv.Quote(v.String())
 	default:
 		return fmt.Sprint(v.Interface())
 	}
 }
+
+// secret are the settings that are not printed.
+var secret = map[string]bool{"secret_key": true, "session_token": true}
 
 // KeyOf is the key of a field: it turns FrameBytesMax into frame_bytes_max and ConnectionsPerIPMax into connections_per_ip_max.
 func KeyOf(name string) string {

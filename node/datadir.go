@@ -10,7 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"time"
 
+	"leat/broker"
+	"leat/internal/clock"
 	"leat/storage/vfs"
 )
 
@@ -32,11 +35,30 @@ type Identity struct {
 	Lineage string `json:"lineage"` // 16 random bytes, base64url: positions of another lineage are refused
 	Node    int32  `json:"node"`
 	Shards  int    `json:"shards"`
+
+	Made time.Time     `json:"made,omitzero"` // of the lineage
+	Past []PastLineage `json:"past,omitempty"`
+}
+
+// PastLineage is a history that this one was restored from, and up to where, by shard.
+type PastLineage struct {
+	Lineage string   `json:"lineage"`
+	Until   []uint64 `json:"until"`
 }
 
 // Short is the part of the lineage that positions and frames carry.
-func (i *Identity) Short() uint32 {
-	raw, err := base64.RawURLEncoding.DecodeString(i.Lineage)
+func (i *Identity) Short() uint32 { return shortLineage(i.Lineage) }
+
+// past is what positions of earlier lineages are held against.
+func (i *Identity) past() (out []broker.PastLineage) {
+	for _, p := range i.Past {
+		out = append(out, broker.PastLineage{Short: shortLineage(p.Lineage), Until: p.Until})
+	}
+	return out
+}
+
+func shortLineage(text string) uint32 {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(raw) != 16 {
 		return 0
 	}
@@ -46,10 +68,10 @@ func (i *Identity) Short() uint32 {
 func newIdentity(shards int) Identity {
 	var raw [16]byte
 	rand.Read(raw[:])
-	return Identity{Format: DirectoryFormat, Lineage: base64.RawURLEncoding.EncodeToString(raw[:]), Node: 1, Shards: shards}
+	return Identity{Format: DirectoryFormat, Lineage: base64.RawURLEncoding.EncodeToString(raw[:]), Node: 1, Shards: shards, Made: clock.Now().UTC()}
 }
 
-const identityBytesMax = 64 << 10
+const identityBytesMax = 4 << 20 // of a node of many shards that has come through many restores
 
 // openDirectory locks a data directory and reads what it is, or makes it.
 func openDirectory(fsys vfs.FS, dir string, shards int) (Identity, io.Closer, error) {
@@ -72,6 +94,8 @@ func openDirectory(fsys vfs.FS, dir string, shards int) (Identity, io.Closer, er
 		err = fmt.Errorf("data directory %s has format %d; this version of Leat opens formats %d to %d", dir, id.Format, FormatOldest, DirectoryFormat)
 	case id.Shards < 1 || id.Shards > ShardsMax:
 		err = fmt.Errorf("data directory %s: %s says %d shards", dir, identityFile, id.Shards)
+	case len(id.Past) > broker.LineagesMax:
+		err = fmt.Errorf("data directory %s: %s names %d restores, at most %d can be", dir, identityFile, len(id.Past), broker.LineagesMax)
 	case id.Short() == 0:
 		err = fmt.Errorf("data directory %s: %s has no usable lineage", dir, identityFile)
 	}
@@ -113,6 +137,10 @@ func writeIdentity(fsys vfs.FS, dir string, id Identity) error {
 			return fmt.Errorf("it holds %s but no %s; Leat does not write into a directory that is not its own", n, identityFile)
 		}
 	}
+	return saveIdentity(fsys, dir, id)
+}
+
+func saveIdentity(fsys vfs.FS, dir string, id Identity) error {
 	p, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return err

@@ -37,6 +37,9 @@ func (n *Node) diagnose(d *broker.Diagnosis) {
 		d.Find(broker.SeverityWarning, "ls -lR "+n.opt.Data, "the data directory could not be looked through: %s", err)
 	}
 	d.Disk = disk
+	if n.shipping != nil {
+		n.shipping.diagnose(d)
+	}
 	for i, j := range n.journals.get() {
 		if i >= len(d.Shards) {
 			break

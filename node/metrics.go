@@ -91,6 +91,9 @@ func (m *metrics) watch(n *Node) {
 		return 0
 	})
 	m.reg.MustRegister(&journalCollector{n: n}, &appendCollector{n: n}, &keepCollector{n: n})
+	if n.shipping != nil {
+		m.reg.MustRegister(&shippingCollector{n.shipping})
+	}
 }
 
 var (

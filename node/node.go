@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"leat/broker"
+	"leat/broker/shard"
 	"leat/gateway"
 	"leat/internal/clock"
 	"leat/internal/tlsreload"
@@ -68,6 +69,7 @@ type Node struct {
 	stopOnce  sync.Once
 	stopErr   error
 	journals  journals
+	shipping  *shipping // to the archive; nil without one
 	files     shardFiles
 	clock     clockWatch
 	started   bool // it has told of its start
@@ -88,6 +90,16 @@ func (j *journals) set(i int, d *disk.Journal) {
 	j.mu.Lock()
 	j.disk[i] = d
 	j.mu.Unlock()
+}
+
+// of is the journal of a shard, nil before it is open.
+func (j *journals) of(i int) *disk.Journal {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if i >= len(j.disk) {
+		return nil
+	}
+	return j.disk[i]
 }
 
 func (j *journals) get() []*disk.Journal {
@@ -118,8 +130,11 @@ func Open(opt Options) (*Node, error) {
 }
 
 func (n *Node) open() error {
-	bo := broker.Options{Config: n.cfg.Broker, Clock: clock.Real, Log: n.log, OnFrame: n.metrics.frame, System: true, Diagnose: n.diagnose}
+	bo := broker.Options{Config: n.cfg.Broker, Clock: clock.Real, Log: n.log, OnFrame: n.onFrame, System: true, Diagnose: n.diagnose}
 	if n.opt.Data == "" {
+		if n.cfg.Archive.URL != "" {
+			return errors.New("archive.url is set, and nothing is kept that could be archived: give a data directory")
+		}
 		n.Identity = newIdentity(n.cfg.Shards)
 		for i := range n.cfg.Shards {
 			st, err := n.memoryStores(i)
@@ -134,15 +149,35 @@ func (n *Node) open() error {
 		}
 	}
 	bo.Format, bo.Lineage, bo.Cluster, bo.Node = n.Identity.Format, n.Identity.Short(), n.Identity.Lineage, n.Identity.Node
+	bo.Past = n.Identity.past()
+	if n.shipping != nil {
+		bo.Archive = n.shipping.control()
+	}
 	var err error
-	n.Broker, err = broker.Open(bo)
-	return err
+	if n.Broker, err = broker.Open(bo); err != nil {
+		return err
+	}
+	if n.shipping != nil {
+		n.shipping.start()
+	}
+	return nil
+}
+
+// onFrame is told of every frame that is durable.
+func (n *Node) onFrame(i uint16, f *shard.FrameStats) {
+	n.metrics.frame(i, f)
+	if n.shipping != nil {
+		n.shipping.wake(i)
+	}
 }
 
 func (n *Node) openDisk(bo *broker.Options) error {
 	fsys := osfs.New()
 	var err error
 	if n.Identity, n.lock, err = openDirectory(fsys, n.opt.Data, n.cfg.Shards); err != nil {
+		return err
+	}
+	if err := n.openShipping(); err != nil {
 		return err
 	}
 	n.journals.disk = make([]*disk.Journal, n.Identity.Shards)
@@ -311,6 +346,9 @@ func (n *Node) Stop() error {
 
 func (n *Node) close() error {
 	var errs []error
+	if n.shipping != nil {
+		errs = append(errs, n.shipping.stop())
+	}
 	if n.Broker != nil {
 		errs = append(errs, n.Broker.Close())
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ func TestOpen_OneProcessAtATimeAndOneIdentityForEver(t *testing.T) {
 		}
 		c.Shards = 2 // an existing directory keeps its number
 		again, err := open(t, node.Options{Data: data, Config: c})
-		if err != nil || again.Identity != id || again.Identity.Shards != shards {
+		if err != nil || !reflect.DeepEqual(again.Identity, id) || again.Identity.Shards != shards {
 			t.Fatalf("got %+v, %v, want %+v", again.Identity, err, id)
 		}
 	}

@@ -61,6 +61,13 @@ func (n *Node) diskStores(fsys vfs.FS, i int) (broker.ShardStore, error) {
 	if err := n.openFiles(fsys, dir, i, &st); err != nil {
 		return broker.ShardStore{}, errors.Join(err, rows.Close())
 	}
+	if n.shipping != nil {
+		sh, err := n.shipping.add(rows, dir)
+		if err != nil {
+			return broker.ShardStore{}, errors.Join(err, st.Segments.Close(), rows.Close())
+		}
+		st.Archived = func() uint64 { return uint64(sh.Archived()) }
+	}
 	return st, nil
 }
 

@@ -51,7 +51,9 @@ func (c *Checkpoints) Prune(ctx context.Context, keep Keep) (Pruned, error) {
 		}
 		did.Checkpoints++
 	}
-	err = c.prunePacks(ctx, all[oldest], &did)
+	if keep.SinceMS == 0 || all[oldest].TimeMS <= keep.SinceMS { // else moments before the first checkpoint are still wanted
+		err = c.prunePacks(ctx, all[oldest], &did)
+	}
 	if err == nil {
 		err = c.pruneFiles(ctx, all[oldest:], &did)
 	}

@@ -43,7 +43,7 @@ func (s *Shipper) resume(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.archived, s.resumed, s.state.Running = s.last, true, true
+	s.archived, s.resumed, s.state.Running, s.state.Resumed = s.last, true, true, s.last
 	s.movedLocked()
 	return nil
 }

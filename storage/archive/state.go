@@ -12,6 +12,7 @@ type State struct {
 	Running  bool        // the bucket was read and frames are being shipped
 	Stopped  error       // why Run ended, when only a person can put it right
 	Archived journal.Seq // as Shipper.Archived
+	Resumed  journal.Seq // what was archived before the start
 
 	LagSeqs   uint64        // from Archived to the end of the journal
 	LagBytes  int64         // taken from the journal and not archived; what is not taken yet (while a bucket fails) is not in it
