@@ -310,8 +310,8 @@ type keyRead struct {
 
 const (
 	keyAheadMax   = 32 // records of a key read at a time
-	keyReadersMax = 8  // goroutines that do
-	keyReadersMin = 4  // records below which none is started
+	keyReadersMax = 16 // goroutines that do
+	keyReadersMin = 2  // records for each of them, at least
 )
 
 // next returns the next record, nil at the end. want is how many the page still has room for.

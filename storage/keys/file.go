@@ -131,6 +131,7 @@ func (t *fileTable) openHandle(f *file) error {
 	}
 	h, err := t.fs.Open(path.Join(t.dir, f.name), vfs.Read)
 	if err == nil {
+		vfs.RandomReads(h)
 		f.h = h
 	}
 	f.mu.Unlock()
@@ -262,9 +263,21 @@ func (f *file) find(p place, hash uint64, line []byte) (section int, ok bool, er
 
 // readahead is how a merge reads a file from start to end: in pieces, past the cache.
 type readahead struct {
-	buf []byte
-	off int64
-	raw []byte
+	buf   []byte
+	off   int64
+	raw   []byte
+	asked int64 // the system was asked for what comes up to behind here
+}
+
+const readAheadBytes = 1 << 20 // asked for at a time, always one such piece before it is needed
+
+// readAhead asks the system to begin reading; a file that is not open is read when it is.
+func (f *file) readAhead(off, n int64) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.h != nil {
+		vfs.ReadAhead(f.h, off, n)
+	}
 }
 
 func (a *readahead) read(f *file, off int64, size int) ([]byte, error) {
@@ -277,6 +290,10 @@ func (a *readahead) read(f *file, off int64, size int) ([]byte, error) {
 			a.raw = make([]byte, n)
 		}
 		a.buf = a.raw[:n]
+		if off >= a.asked {
+			a.asked = off + readAheadBytes
+			f.readAhead(off, 2*readAheadBytes)
+		}
 		if err := f.readAt(a.buf, off); err != nil {
 			a.buf = a.buf[:0]
 			return nil, err

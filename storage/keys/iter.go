@@ -42,6 +42,47 @@ type source struct {
 	bound uint64 // seq before which (backward: behind which) it has nothing
 	c     *chunk
 	f     *file
+	ahead *opening // of f, when it has begun
+}
+
+// opening is a file that is being opened ahead of its turn: a key is in a handful of files, and each costs some reads one after the other, so
+// that on a cold disk it is those that take the time.
+type opening struct {
+	h    *fileHistory
+	ok   bool
+	done chan struct{}
+}
+
+const openAheadMax = 8 // files of one history that are opened at a time
+
+// openAhead begins to open the next files.
+func (it *Iter) openAhead() {
+	for i := range min(len(it.waiting), openAheadMax) {
+		s := &it.waiting[i]
+		if s.f == nil || s.ahead != nil {
+			continue
+		}
+		o := &opening{h: it.historyOf(s.f), done: make(chan struct{})}
+		s.ahead = o
+		go func() {
+			o.ok = o.h.open(it.hash)
+			close(o.done)
+		}()
+	}
+}
+
+func (it *Iter) historyOf(f *file) *fileHistory {
+	return &fileHistory{f: f, key: it.key, from: it.from, backward: it.backward, upTo: it.upTo}
+}
+
+// opened returns a file's entries of the key; false when it has none.
+func (it *Iter) opened(s *source) (*fileHistory, bool) {
+	if s.ahead == nil {
+		h := it.historyOf(s.f)
+		return h, h.open(it.hash)
+	}
+	<-s.ahead.done
+	return s.ahead.h, s.ahead.ok
 }
 
 // Err is what ended the walk, nil at its end. *CorruptError names a damaged block.
@@ -53,6 +94,11 @@ func (it *Iter) Entry() *Entry { return &it.out }
 // Close lets go of what the walk holds.
 func (it *Iter) Close() {
 	if it.v != nil {
+		for i := range it.waiting {
+			if o := it.waiting[i].ahead; o != nil {
+				<-o.done // it reads what is let go of here
+			}
+		}
 		it.v.release()
 		it.v, it.done = nil, true
 		it.m.heap, it.waiting = nil, nil
@@ -122,13 +168,17 @@ func (it *Iter) openDue() bool {
 				return true
 			}
 		}
+		if s.f != nil && s.ahead == nil && len(it.waiting) > 1 {
+			it.openAhead()
+			s = it.waiting[0]
+		}
 		it.waiting = it.waiting[1:]
 		var c cursor
 		if s.c != nil {
 			c = newChunkHistory(s.c, it.stream, it.key.key(), it.from, it.backward, it.upTo)
 		} else {
-			h := &fileHistory{f: s.f, key: it.key, from: it.from, backward: it.backward, upTo: it.upTo}
-			if !h.open(it.hash) && h.err == nil {
+			h, ok := it.opened(&s)
+			if !ok && h.err == nil {
 				continue
 			}
 			c = h

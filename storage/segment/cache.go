@@ -121,6 +121,7 @@ func (h *handles) get(id FileID) (*handle, error) {
 		if err != nil {
 			return nil, fmt.Errorf("segment: read: %w", err)
 		}
+		vfs.RandomReads(f)
 		o = &handle{id: id, f: f}
 		h.open[id] = o
 	}

@@ -6,7 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"time"
 
+	"leat/internal/clock"
 	"leat/storage/vfs"
 )
 
@@ -120,7 +122,11 @@ func (s *Store) readAt(f *file, p []byte, off int64) error {
 		return err
 	}
 	defer s.handles.put(h)
+	began := clock.Now()
 	n, err := h.f.ReadAt(p, off)
+	if len(p) >= readAheadFrom && clock.Since(began) > readAheadAfter {
+		vfs.ReadAhead(h.f, off+int64(len(p)), readAheadTimes*int64(len(p)))
+	}
 	s.counts.reads.Add(1)
 	s.counts.readBytes.Add(int64(n))
 	if n == len(p) {
@@ -131,6 +137,14 @@ func (s *Store) readAt(f *file, p []byte, off int64) error {
 	}
 	return fmt.Errorf("segment: read: %w", err)
 }
+
+// Files are read without the system's read-ahead, which is too much for one record; so whoever reads a lot in a row, and waits for the disk, has
+// the next part read while he works on this one.
+const (
+	readAheadFrom  = 256 << 10              // bytes of a read that is one of a row
+	readAheadAfter = 300 * time.Microsecond // what came sooner was in memory
+	readAheadTimes = 2
+)
 
 // spoiled completes what is wrong with bytes of a piece, and remembers that the file is damaged.
 func (s *Store) spoiled(r ref, base, next uint64, err error) error {

@@ -99,8 +99,8 @@ func TestReplace_OldOrNewAfterACrash(t *testing.T) {
 	}
 }
 
-// TestStartWrite_ChangesNothing: it is advice, where it is known and where not.
-func TestStartWrite_ChangesNothing(t *testing.T) {
+// TestAdvice_ChangesNothing: it is advice, where it is known and where not.
+func TestAdvice_ChangesNothing(t *testing.T) {
 	for name, fsys := range map[string]vfs.FS{path.Join(t.TempDir(), "a"): osfs.New(), "/a": memory.New()} {
 		f, err := fsys.Open(name, vfs.Create)
 		if err != nil {
@@ -112,6 +112,8 @@ func TestStartWrite_ChangesNothing(t *testing.T) {
 		}
 		vfs.StartWrite(f, 0, 8192)
 		vfs.StartWrite(f, 1<<20, 4096) // nothing there
+		vfs.RandomReads(f)
+		vfs.ReadAhead(f, 0, 1<<20)
 		if got := content(t, fsys, name); !bytes.Equal(got, want) {
 			t.Fatalf("%d bytes", len(got))
 		}

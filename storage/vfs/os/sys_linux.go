@@ -89,3 +89,8 @@ func advance(pieces [][]byte, skip, n int) ([][]byte, int) {
 func (f *file) StartWrite(off, n int64) {
 	_ = unix.SyncFileRange(f.fd, off, n, unix.SYNC_FILE_RANGE_WRITE) // advice: Sync tells what went wrong
 }
+
+// RandomReads and ReadAhead are advice; see vfs.
+func (f *file) RandomReads() { _ = unix.Fadvise(f.fd, 0, 0, unix.FADV_RANDOM) }
+
+func (f *file) ReadAhead(off, n int64) { _ = unix.Fadvise(f.fd, off, n, unix.FADV_WILLNEED) }
