@@ -38,6 +38,8 @@ type Identity struct {
 
 	Made time.Time     `json:"made,omitzero"` // of the lineage
 	Past []PastLineage `json:"past,omitempty"`
+
+	FinalizedFrom int `json:"finalized_from,omitempty"` // the format it had, until the system stream has been told
 }
 
 // PastLineage is a history that this one was restored from, and up to where, by shard.

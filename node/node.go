@@ -180,6 +180,11 @@ func (n *Node) openDisk(bo *broker.Options) error {
 	if err := n.openShipping(); err != nil {
 		return err
 	}
+	if n.Identity.Format >= formatTrimmed {
+		if err := removeOldState(fsys, n.opt.Data, n.Identity.Shards); err != nil { // a rest, where finalizing was cut short
+			return err
+		}
+	}
 	n.journals.disk = make([]*disk.Journal, n.Identity.Shards)
 	for i := range n.Identity.Shards {
 		st, err := n.diskStores(fsys, i)
@@ -238,7 +243,7 @@ func (n *Node) Start() error {
 	}
 	n.started = true
 	n.Broker.System(broker.SystemEvent{Type: broker.TypeNodeStarted, Subject: n.subject(), Data: map[string]any{"version": n.opt.Version, "listeners": n.Addrs()}})
-	return nil
+	return n.tellFinalized()
 }
 
 // subject names the node in system events.
