@@ -126,6 +126,9 @@ func (b *bench) keepForeground(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if windows == before {
+		return fmt.Errorf("no window was moved during the runs of acknowledgements: -fg-time %v is too short for -fg-rate %d", b.keep.fgFor, b.keep.fgRate)
+	}
 	if v, err := still.metric("leat_segment_windows_total"); err != nil || v != 0 {
 		return errors.Join(err, fmt.Errorf("the side that should move nothing has moved %v windows", v))
 	}
