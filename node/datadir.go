@@ -48,6 +48,15 @@ type PastLineage struct {
 	Until   []uint64 `json:"until"`
 }
 
+// Hex is the lineage as archives write it; "" when it cannot be read.
+func (p *PastLineage) Hex() string {
+	l, err := (&Identity{Lineage: p.Lineage}).lineage()
+	if err != nil {
+		return ""
+	}
+	return l.String()
+}
+
 // Short is the part of the lineage that positions and frames carry.
 func (i *Identity) Short() uint32 { return shortLineage(i.Lineage) }
 

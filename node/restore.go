@@ -220,12 +220,8 @@ func (r *restore) earlier(err error) error {
 	if !errors.Is(err, archive.ErrOutside) || len(past) == 0 {
 		return err
 	}
-	before := Identity{Lineage: past[len(past)-1].Lineage}
-	l, lerr := before.lineage()
-	if lerr != nil {
-		return err
-	}
-	return fmt.Errorf("%w; this history was restored from lineage %s on %s: what lies before is in the archive of that one", err, l, r.of.Identity.Made.Format(time.RFC3339))
+	return fmt.Errorf("%w; this history was restored from lineage %s on %s: what lies before is in the archive of that one", err, past[len(past)-1].Hex(),
+		r.of.Identity.Made.Format(time.RFC3339))
 }
 
 // neverUsed says that there is nothing at all of a shard.
