@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"time"
 
@@ -60,17 +59,17 @@ func (s *shipping) checkpointOf(ctx context.Context, i int) (broker.ArchiveCheck
 	}
 	fsys := osfs.New()
 	snap, err := s.n.Broker.Snapshot(i, func() (state.Mark, error) {
-		if err := removeTree(fsys, sh.copyFolder()); err != nil {
+		if err := removeFolder(fsys, sh.copyFolder()); err != nil {
 			return state.Mark{}, err
 		}
 		return sh.rows.Checkpoint(sh.copyFolder())
 	})
 	if err != nil {
-		return broker.ArchiveCheckpoint{}, errors.Join(err, removeTree(fsys, sh.copyFolder()))
+		return broker.ArchiveCheckpoint{}, errors.Join(err, removeFolder(fsys, sh.copyFolder()))
 	}
 	defer snap.Close()
 	defer func() {
-		if err := removeTree(fsys, sh.copyFolder()); err != nil {
+		if err := removeFolder(fsys, sh.copyFolder()); err != nil {
 			s.n.log.Warn("what a checkpoint has left could not be removed; the next one does", "folder", sh.copyFolder(), "error", err)
 		}
 	}()
@@ -145,21 +144,4 @@ func keyFiles(s *keys.Snapshot) []archive.FileRef {
 
 func bytesFile(name string, p []byte) archive.FileRef {
 	return archive.FileRef{Name: name, Size: int64(len(p)), Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p)), nil }}
-}
-
-// removeTree removes a folder of files, if it is there.
-func removeTree(fsys vfs.FS, dir string) error {
-	names, err := fsys.List(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, name := range names {
-		if err == nil {
-			err = fsys.Remove(path.Join(dir, name))
-		}
-	}
-	if err == nil {
-		err = fsys.Remove(dir)
-	}
-	return err
 }

@@ -148,10 +148,6 @@ func writeIdentity(fsys vfs.FS, dir string, id Identity) error {
 			return fmt.Errorf("it holds %s but no %s; Leat does not write into a directory that is not its own", n, identityFile)
 		}
 	}
-	return saveIdentity(fsys, dir, id)
-}
-
-func saveIdentity(fsys vfs.FS, dir string, id Identity) error {
 	p, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return err

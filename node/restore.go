@@ -270,7 +270,7 @@ func (r *restore) finish() error {
 	if err := r.fsys.SyncDir(r.Data); err != nil {
 		return err
 	}
-	return saveIdentity(r.fsys, r.Data, id)
+	return replaceIdentity(r.fsys, r.Data, id)
 }
 
 // rebuild writes the journal of one shard, and moves the rows of its checkpoint to where their frames are now.
