@@ -3,7 +3,6 @@ package broker
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -421,28 +420,15 @@ func (b *Broker) readOffset(pub *shard.Published, n *named, src shard.Source, o 
 			d, err = b.ofDecoded(n, src.Partition, s, o)
 			return err
 		}
-		h, err := record.ParseBatchHeader(s.Raw)
-		if err != nil {
+		r, ok, err := record.OneRecord(s.Raw, record.DefaultInflateLimits(), o)
+		if err != nil || !ok {
 			return err
 		}
-		lasting = lasting && h.Codec() == record.None
-		err = record.EachRecord(s.Raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
-			if r.Offset < o {
-				return nil
-			}
-			if r.Offset == o {
-				one := *r
-				if !lasting {
-					one = r.Clone()
-				}
-				d = b.delivered(n, src.Partition, s, &one)
-			}
-			return errFound
-		})
-		if errors.Is(err, errFound) {
-			err = nil
+		if !lasting {
+			r = r.Clone()
 		}
-		return err
+		d = b.delivered(n, src.Partition, s, &r)
+		return nil
 	})
 	if err != nil || d != nil {
 		return d, err

@@ -47,6 +47,54 @@ func EachRecord(p []byte, lim InflateLimits, fn func(i int, r *Record) error) er
 	return d.each(fn)
 }
 
+// OneRecord finds the record of a batch with that offset; the others are passed over by their lengths, unread. ok is false when there is none. What
+// is said of p and of what is lent at EachRecord holds here; of a compressed batch the record is a copy.
+func OneRecord(p []byte, lim InflateLimits, offset Offset) (r Record, ok bool, err error) {
+	h, err := ParseBatchHeader(p)
+	if err != nil {
+		return r, false, err
+	}
+	d := recordDecoder{h: h, p: p[BatchHeaderBytes:h.Bytes]}
+	if h.Codec() != None {
+		section, release, err := Inflated(p, lim)
+		if err != nil {
+			return r, false, err
+		}
+		defer release()
+		d.p = section
+	}
+	want := int64(offset - h.BaseOffset)
+	for i := range int(h.Count) {
+		c := cursor{p: d.p}
+		n := c.varint()
+		if c.bad || n < 0 || n > int64(len(c.p)-c.i) {
+			return r, false, invalidRecord(i, "its length is not right")
+		}
+		end := c.i + int(n)
+		c.i++ // attributes
+		c.varint()
+		delta := c.varint()
+		if c.bad || c.i > end {
+			return r, false, invalidRecord(i, "its offset cannot be read")
+		}
+		if delta < want {
+			d.p = d.p[end:]
+			continue
+		}
+		if delta > want {
+			return r, false, nil
+		}
+		if _, bad := d.next(&r); bad != "" {
+			return r, false, invalidRecord(i, bad)
+		}
+		if h.Codec() != None {
+			r = r.Clone()
+		}
+		return r, true, nil
+	}
+	return r, false, nil
+}
+
 // recordDecoder walks the records of an inflated section.
 type recordDecoder struct {
 	h       BatchHeader

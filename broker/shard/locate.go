@@ -39,8 +39,20 @@ func (p *Published) locate(src Source) (*locator, error) {
 	return l, nil
 }
 
+// locateOne is locate for whoever looks at one offset: where that is in a file, the rows are not needed.
+func (p *Published) locateOne(src Source, offset record.Offset) (*locator, error) {
+	if end, ok := p.segments.End(uint32(src.Stream), uint32(src.Partition)); !ok || offset >= record.Offset(end) {
+		return p.locate(src)
+	}
+	l := &locator{src: src, cold: p.segments.Cursor(uint32(src.Stream), uint32(src.Partition))}
+	l.end = record.Offset(l.cold.End())
+	return l, nil
+}
+
 func (l *locator) close() {
-	l.rows.Close()
+	if l.rows != nil {
+		l.rows.Close()
+	}
 	l.cold.Close()
 }
 
@@ -54,6 +66,9 @@ func (l *locator) seek(from record.Offset) bool {
 			return false
 		}
 		from = l.end
+	}
+	if l.rows == nil {
+		return false
 	}
 	// The row that starts at or before it may hold it; where a hole lies, the next one is after it.
 	if l.rows.SeekLT(stream.RunKey(l.src.Stream, l.src.Partition, from+1)) {

@@ -98,7 +98,11 @@ func (p *Published) ReadOne(src Source, offset record.Offset, fn func(b *Batch, 
 		return fn(got[0], true)
 	}
 	buf := oneBuffers.Get().(*[]byte)
-	defer oneBuffers.Put(buf)
+	defer func() {
+		if cap(*buf) <= oneBufferMax {
+			oneBuffers.Put(buf)
+		}
+	}()
 	for range readMovedMax {
 		b, err := p.readOneCold(src, offset, buf)
 		switch {
@@ -114,9 +118,11 @@ func (p *Published) ReadOne(src Source, offset record.Offset, fn func(b *Batch, 
 
 var oneBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
+const oneBufferMax = 1 << 20 // a larger buffer is left to the collector
+
 // readOneCold returns the batch that holds an offset, nil when none does. Its bytes are in buf.
 func (p *Published) readOneCold(src Source, offset record.Offset, buf *[]byte) (*Batch, error) {
-	l, err := p.locate(src)
+	l, err := p.locateOne(src, offset)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +152,7 @@ func (p *Published) readOneCold(src Source, offset record.Offset, buf *[]byte) (
 		}
 	}
 	var room [1]*Batch
-	got, err := unpackRun(room[:0], run, *buf, offset, 0)
+	got, err := unpackRun(room[:0], run, *buf, offset, 0, !l.inFile)
 	if err != nil || len(got) == 0 || got[0].Base > offset {
 		return nil, err
 	}
@@ -212,7 +218,7 @@ func (l *locator) readSome(dst []*Batch, from, end record.Offset, room int, upTo
 			return
 		}
 		run, n := fileRun(r), len(dst)
-		if dst, failed = unpackRun(dst, &run, data, from, room-size); failed != nil {
+		if dst, failed = unpackRun(dst, &run, data, from, room-size, false); failed != nil {
 			return
 		}
 		for _, b := range dst[n:] {
@@ -239,7 +245,7 @@ func (p *Published) readRun(l *locator, dst []*Batch, from record.Offset, room i
 	if err := p.readJournal(run, buf); err != nil {
 		return dst, err
 	}
-	return unpackRun(dst, run, buf, from, room)
+	return unpackRun(dst, run, buf, from, room, true)
 }
 
 // readJournal fills buf with what a run has in the journal.
@@ -256,13 +262,17 @@ func (p *Published) readJournal(run *stream.Run, buf []byte) error {
 }
 
 // unpackRun appends the batches of a run, from the one that holds from on and as far as there is room, but at least one. Each is checked to be
-// what was stored there.
-func unpackRun(dst []*Batch, run *stream.Run, buf []byte, from record.Offset, room int) ([]*Batch, error) {
+// what was stored there. sums is false where another sum over the same bytes was checked just now.
+func unpackRun(dst []*Batch, run *stream.Run, buf []byte, from record.Offset, room int, sums bool) ([]*Batch, error) {
 	base, first, size := run.Base, len(dst), 0
 	for i := uint32(0); len(buf) > 0; i++ {
 		h, err := record.ParseBatchHeader(buf)
-		if err == nil {
+		switch {
+		case err != nil:
+		case sums:
 			_, err = record.CheckStored(buf[:h.Bytes], base, stream.LeaderEpoch)
+		case h.BaseOffset != base:
+			err = fmt.Errorf("a batch at offset %d where %d was expected", h.BaseOffset, base)
 		}
 		if err != nil {
 			return dst[:first], corrupt(err)

@@ -43,7 +43,7 @@ func Default() Config {
 		SharedBytesMax: 512 << 20,
 		OwnBytesMin:    16 << 20,
 		BlockBytes:     128 << 10,
-		CacheBytes:     16 << 20,
+		CacheBytes:     32 << 20,
 		OpenFilesMax:   256,
 		MergeFiles:     8,
 	}
