@@ -13,7 +13,7 @@ var deletedColumns = []string{"name", "id", "deleted", "until", "by", "protocol"
 
 func (a *app) streamCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "stream", Short: "Create, list, describe and delete streams", Aliases: []string{"streams"}}
-	cmd.AddCommand(a.streamCreate(), a.streamList(), a.streamDescribe(), a.streamDelete(), a.streamUndelete(), a.streamTruncate(), a.streamExport(), a.streamImport())
+	cmd.AddCommand(a.streamCreate(), a.streamList(), a.streamDescribe(), a.streamDelete(), a.streamUndelete(), a.streamTruncate(), a.streamExport(), a.streamImport(), a.streamVerify())
 	return cmd
 }
 
