@@ -6,7 +6,6 @@ import (
 
 	"leat/broker/fault"
 	"leat/broker/record"
-	"leat/broker/shard"
 	"leat/broker/stream"
 )
 
@@ -107,7 +106,7 @@ func last(ds []Delivered) record.Position { return ds[len(ds)-1].Position }
 
 // fillBack makes the events of the batch before l.next pending.
 func (m *merge) fillBack(l *back, before record.Position) error {
-	batches, err := m.pub.Read(nil, l.src, l.next-1, 1, shard.AllSeqs)
+	s, err := m.pub.ReadBefore(l.src, l.next)
 	if fault.Is(err, fault.Trimmed) {
 		l.start, _ = l.src.Part.Ends() // further on now; what lies before has no events any more
 		return nil
@@ -115,11 +114,10 @@ func (m *merge) fillBack(l *back, before record.Position) error {
 	if err != nil {
 		return err
 	}
-	if len(batches) == 0 {
+	if s == nil {
 		l.next = l.start
 		return nil
 	}
-	s := batches[0]
 	events, err := m.b.decode(l.from, l.src.Partition, s)
 	if err != nil {
 		return err

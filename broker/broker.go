@@ -176,7 +176,9 @@ func Open(opt Options) (*Broker, error) {
 					opt.OnFrame(uint16(i), f)
 				}
 			},
-			OnNames: func(ns []catalog.Name) { b.namesChanged(i, ns) },
+			Compactions: func() []shard.Compaction { return b.compactions(i) },
+			OnCompacted: func(all []shard.Compacted) { b.compacted(i, all) },
+			OnNames:     func(ns []catalog.Name) { b.namesChanged(i, ns) },
 		})
 		if err != nil {
 			return nil, errors.Join(err, b.Close())
@@ -306,12 +308,14 @@ type names struct {
 	mu      sync.RWMutex
 	streams map[nameKey]*named
 	limited map[nameKey]*named     // of streams, those that let go of records by themselves
+	compact map[nameKey]*named     // of streams, those that keep the latest of each key
 	trash   map[nameKey][]*trashed // deleted streams that can be brought back, by id
 	trashed int                    // of them together
 	changed atomic.Uint64          // counts changes, for caches
 }
 
 func (n *names) init() {
+	n.compact = map[nameKey]*named{}
 	n.streams, n.limited, n.trash = map[nameKey]*named{}, map[nameKey]*named{}, map[nameKey][]*trashed{}
 }
 
@@ -366,6 +370,11 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		} else {
 			delete(b.names.limited, k)
 		}
+		if n.config.effectiveKeys() == KeysLatest && !n.config.Immutable {
+			b.names.compact[k] = n
+		} else {
+			delete(b.names.compact, k)
+		}
 		b.names.mu.Unlock()
 		b.names.changed.Add(1)
 	case catalog.Trash:
@@ -385,6 +394,7 @@ func (b *Broker) drop(n catalog.Name) {
 		old := b.names.streams[k]
 		delete(b.names.streams, k)
 		delete(b.names.limited, k)
+		delete(b.names.compact, k)
 		b.names.mu.Unlock()
 		b.names.changed.Add(1)
 		if old != nil {

@@ -392,10 +392,13 @@ func (b *Broker) overweight(pub *shard.Published, src shard.Source, limit int64,
 
 // pointBefore returns where the last record before an offset stands.
 func pointBefore(pub *shard.Published, src shard.Source, before record.Offset) (stream.Point, error) {
-	batches, err := pub.Read(nil, src, before-1, 1, shard.AllSeqs)
-	if err != nil || len(batches) == 0 {
+	s, err := pub.ReadBefore(src, before)
+	if err != nil {
 		return stream.Point{}, err
 	}
-	s := batches[0]
-	return stream.Point{Seq: s.Seq, Batch: s.Ordinal, Record: uint32(max(before-1-s.Base, 0))}, nil
+	if s == nil {
+		_, gone := src.Part.Gone()
+		return gone, nil // all of it was compacted away, which nobody has to be told
+	}
+	return stream.Point{Seq: s.Seq, Batch: s.Ordinal, Record: uint32(min(before, s.Next) - 1 - s.Base)}, nil
 }

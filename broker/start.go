@@ -145,7 +145,7 @@ func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) 
 }
 
 // offsetOfTime finds the first record whose producer gave t or later. Runs carry the greatest time up to their end, which only grows, so
-// the first run that reaches t holds the record. But of a partition that was trimmed the greatest time may be that of a record that is
+// the first run that reaches t holds the record. But where records were trimmed or compacted the greatest time may be that of a record that is
 // gone: then the search goes on behind the run, so far, and where it stops is the answer, since no record before has such a time.
 func offsetOfTime(pub *shard.Published, src shard.Source, t int64) (record.Offset, int64, error) {
 	run, ok, err := pub.Seek(src, func(r *stream.Run) bool { return r.MaxTimeMS >= t })
@@ -154,7 +154,7 @@ func offsetOfTime(pub *shard.Published, src shard.Source, t int64) (record.Offse
 	}
 	start, end := src.Part.Ends()
 	read := 0
-	for from := max(run.Base, start); from < end && (from < run.Next || start > 0); {
+	for from := max(run.Base, start); from < end; {
 		batches, err := pub.Read(nil, src, from, stream.RunBytesMax, shard.AllSeqs)
 		if err != nil || len(batches) == 0 {
 			return -1, -1, err

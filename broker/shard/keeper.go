@@ -46,6 +46,10 @@ type keeper struct {
 	failing  atomic.Pointer[string]
 	windows  atomic.Int64
 	merges   atomic.Int64
+	looks    looks
+
+	compacted      atomic.Int64 // records
+	compactedBytes atomic.Int64
 }
 
 func newKeeper(s *Shard, cfg KeepConfig) *keeper {
@@ -248,13 +252,15 @@ func (p *pacer) limit() float64 { return max(paceMin, p.rate*paceSlack) }
 
 // KeepStats is a look at what the keeper does. Counts are since the shard was opened.
 type KeepStats struct {
-	Pending  int64  // bytes that are only in the journal
-	Through  uint64 // sequence of the last frame that is in segment files
-	Windows  int64  // moved
-	Merges   int64  // of segment files
-	Slowed   int64  // frames that were held back because too much was pending
-	Failures int64
-	Failing  string // why the last try failed; empty when it did not
+	Pending        int64  // bytes that are only in the journal
+	Through        uint64 // sequence of the last frame that is in segment files
+	Windows        int64  // moved
+	Merges         int64  // of segment files
+	Compacted      int64  // records that were superseded and are gone
+	CompactedBytes int64
+	Slowed         int64 // frames that were held back because too much was pending
+	Failures       int64
+	Failing        string // why the last try failed; empty when it did not
 }
 
 // KeepStats may be called by many goroutines.
@@ -262,7 +268,7 @@ func (s *Shard) KeepStats() KeepStats {
 	k := s.keeper
 	out := KeepStats{
 		Pending: k.pending.Load(), Through: k.through.Load(), Windows: k.windows.Load(), Merges: k.merges.Load(), Slowed: k.pace.slowed.Load(),
-		Failures: k.failures.Load(),
+		Failures: k.failures.Load(), Compacted: k.compacted.Load(), CompactedBytes: k.compactedBytes.Load(),
 	}
 	if why := k.failing.Load(); why != nil {
 		out.Failing = *why

@@ -35,7 +35,7 @@ func (k *keeper) tidy() (bool, error) {
 	if half.DeadBytes > 0 {
 		return k.rewrite([]segment.FileID{half.ID})
 	}
-	return false, nil
+	return k.compact()
 }
 
 // rewriteBytesMin is how many dead bytes are worth rewriting a file for, unless told otherwise.
@@ -51,11 +51,17 @@ func (p *Published) startOf(stream, partition uint32) uint64 {
 	return uint64(start)
 }
 
-// rewrite copies what is live of some files into new ones, and replaces them.
+// rewrite copies what is live of some files into new ones, and replaces them. What is superseded stays behind on the way, whatever the files are
+// rewritten for.
 func (k *keeper) rewrite(files []segment.FileID) (bool, error) {
 	p := k.s.published
+	c, err := k.plan(files)
+	if err != nil {
+		return false, err
+	}
 	b := p.segments.NewBuild(k.paced)
-	err := p.segments.CopyPieces(b, files, func(stream, partition uint32) (from uint64, drop bool) {
+	c.prepare(b)
+	err = p.segments.CopyPieces(b, files, func(stream, partition uint32) (from uint64, drop bool) {
 		from = p.startOf(stream, partition)
 		return from, from == ^uint64(0)
 	})
@@ -73,5 +79,6 @@ func (k *keeper) rewrite(files []segment.FileID) (bool, error) {
 		return false, fmt.Errorf("name the merged segment files: %w", err)
 	}
 	k.merges.Add(1)
+	k.tell(c)
 	return true, nil
 }

@@ -27,19 +27,20 @@ import (
 //
 // A reader that merges partitions by position reads Seq first and takes only batches up to it.
 type Published struct {
-	folder   *stream.Folder
-	store    state.Store
-	storeMu  sync.Mutex // around store.Apply: frames by whoever publishes, removed rows by the keeper
-	segments *segment.Store
-	keys     *keys.Index
-	keyed    uint64 // keys of frames up to here are in the index
-	keyEntry keys.Entry
-	journal  atomic.Pointer[journal.Journal]
-	seq      atomic.Uint64
-	seen     *identities
-	recent   versions
-	tail     tail
-	onNames  func([]catalog.Name) // names that a frame changed
+	folder      *stream.Folder
+	store       state.Store
+	storeMu     sync.Mutex // around store.Apply: frames by whoever publishes, removed rows by the keeper
+	segments    *segment.Store
+	keys        *keys.Index
+	keyed       uint64 // keys of frames up to here are in the index
+	keyEntry    keys.Entry
+	journal     atomic.Pointer[journal.Journal]
+	compactions atomic.Pointer[[]Compaction] // as the keeper last heard
+	seq         atomic.Uint64
+	seen        *identities
+	recent      versions
+	tail        tail
+	onNames     func([]catalog.Name) // names that a frame changed
 
 	mu      sync.RWMutex
 	names   *catalog.State
@@ -52,6 +53,7 @@ type Published struct {
 // view is a stream as readers see it.
 type view struct {
 	keys      stream.KeyMode
+	since     uint64 // frame that changed keys last
 	converted bool
 	keyed     bool
 	whole     bool // every version of a key that it has ever had was set in recent
@@ -81,7 +83,7 @@ func openPublished(cfg *Config) (*Published, error) {
 	if p.seen, err = loadIdentities(st, cfg.DedupWindow.Milliseconds()); err != nil {
 		return nil, err
 	}
-	if p.keys, err = cfg.OpenKeys(keys.Options{Keep: p.keepKeys}); err != nil {
+	if p.keys, err = cfg.OpenKeys(keys.Options{Keep: p.keepKeys, Superseded: p.supersededKeys}); err != nil {
 		return nil, err
 	}
 	p.keyed = p.keys.Durable()
@@ -259,7 +261,7 @@ func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {
 		c := *v // readers may hold the old one
 		v = &c
 	}
-	v.keys, v.converted, v.keyed = x.Keys, x.Converted, x.Keyed
+	v.keys, v.since, v.converted, v.keyed = x.Keys, x.KeysSince, x.Converted, x.Keyed
 	v.whole = v.whole && !x.Converted // keys from before have no version yet
 	parts := v.parts[:len(v.parts):len(v.parts)]
 	for i := len(parts); i < len(x.Partitions); i++ {

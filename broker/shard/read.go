@@ -40,12 +40,17 @@ func (p *Published) Read(dst []*Batch, src Source, from record.Offset, maxBytes 
 	if err != nil || len(got) > len(dst) || from >= end {
 		return told(got, len(dst), src, from, err)
 	}
-	// Rows are written before ends move, so a run must be there, unless it was trimmed just now.
+	// Rows are written before ends move, and the last record of a partition is never compacted away, so a run must be there; unless it was
+	// trimmed just now, or was the last one no longer and has gone since.
+	was := end
 	if start, end = src.Part.Ends(); from < start {
 		return dst, outside(from, start, end)
 	}
 	if upTo != AllSeqs {
 		return got, nil
+	}
+	if end > was {
+		return p.Read(dst, src, from, maxBytes, upTo)
 	}
 	if p.Part(src.Stream, src.Partition) != src.Part {
 		return dst, fault.New(fault.NotFound, "read", "", "the stream was deleted")

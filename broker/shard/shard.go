@@ -37,6 +37,8 @@ type Config struct {
 	Segments    *segment.Store
 	OpenKeys    func(keys.Options) (*keys.Index, error) // the caller fills in what the shard does not know
 	Keep        KeepConfig
+	Compactions func() []Compaction // which streams let go of superseded records, in the order of their ids; nil: none does
+	OnCompacted func([]Compacted)   // after some did; nil: nobody asks
 	Clock       clock.Clock
 	Log         *slog.Logger
 	OnFrame     func(*FrameStats)    // after a frame's replies are released; nil: nobody asks

@@ -5,17 +5,19 @@ import "leat/broker/record"
 // The functions here are the only ones that change a State. Head calls them with what it has just recorded, Folder with what it reads
 // from a durable frame; that is why both arrive at the same state.
 
-func (s *State) evolveStream(id record.StreamID, partitions int, keys KeyMode) {
+func (s *State) evolveStream(id record.StreamID, partitions int, keys KeyMode, seq uint64) {
 	st := s.Streams[id]
 	if st == nil {
-		st = &Stream{ID: id}
+		st = &Stream{ID: id, Keys: keys}
 		s.Streams[id] = st
 		s.NextStream = max(s.NextStream, id+1)
 	}
 	if st.Keyed && keys == KeysVersioned && st.Keys != keys {
 		st.Converted = true
 	}
-	st.Keys = keys
+	if st.Keys != keys {
+		st.Keys, st.KeysSince = keys, seq
+	}
 	if grow := partitions - len(st.Partitions); grow > 0 {
 		st.Partitions = append(st.Partitions, make([]Partition, grow)...)
 	}

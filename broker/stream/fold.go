@@ -106,7 +106,7 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 		if err != nil {
 			return true, err
 		}
-		f.evolveStream(id, n, keys)
+		f.evolveStream(id, n, keys, f.frame.Seq)
 		f.writeStream(f.Streams[id])
 		f.Changed = append(f.Changed, id)
 		f.writeCounters()

@@ -61,6 +61,9 @@ func (h *Head) OpenFrame(seq uint64, nowMS int64) int64 {
 	return h.frameTime
 }
 
+// openSeq is the sequence of the open frame.
+func (h *Head) openSeq() uint64 { return h.frames[len(h.frames)-1].seq }
+
 // Current reports whether a command resolved at seq can be decided.
 func (h *Head) Current(seq uint64) bool { return seq >= h.overlayFrom }
 
@@ -126,7 +129,7 @@ func (h *Head) origin(o Origin, f *fact.Frame) uint32 {
 func (h *Head) Create(partitions int, keys KeyMode, f *fact.Frame) record.StreamID {
 	id := h.NextStream
 	f.Add(fact.StreamCreated, 1, func(dst []byte) []byte { return appendStreamFact(dst, id, partitions, keys) })
-	h.evolveStream(id, partitions, keys)
+	h.evolveStream(id, partitions, keys, h.openSeq())
 	return id
 }
 
@@ -145,7 +148,7 @@ func (h *Head) Change(id record.StreamID, partitions int, keys KeyMode, f *fact.
 		return nil
 	}
 	f.Add(fact.StreamChanged, 1, func(dst []byte) []byte { return appendStreamFact(dst, id, partitions, keys) })
-	h.evolveStream(id, partitions, keys)
+	h.evolveStream(id, partitions, keys, h.openSeq())
 	return nil
 }
 

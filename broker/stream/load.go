@@ -64,7 +64,10 @@ func (s *State) loadStream(key, value []byte) error {
 	}
 	b := fact.ReadBody(value)
 	n := b.Uvarint()
-	flags := b.Fixed(2)
+	flags, since := b.Fixed(2), uint64(0)
+	if b.Rest() > 0 {
+		since = b.Uvarint()
+	}
 	if err := b.Err(); err != nil {
 		return err
 	}
@@ -72,8 +75,10 @@ func (s *State) loadStream(key, value []byte) error {
 		return fmt.Errorf("%d partitions", n)
 	}
 	id := record.StreamID(binary.BigEndian.Uint32(key[1:]))
-	s.evolveStream(id, int(n), KeyMode(flags[0]))
-	s.Streams[id].Keyed, s.Streams[id].Converted = flags[1]&streamKeyed != 0, flags[1]&streamConverted != 0
+	s.evolveStream(id, int(n), KeyMode(flags[0]), 0)
+	st := s.Streams[id]
+	st.Keyed, st.Converted = flags[1]&streamKeyed != 0, flags[1]&streamConverted != 0
+	st.KeysSince = since
 	return nil
 }
 

@@ -128,7 +128,11 @@ func (st *Stream) appendRow(dst []byte) []byte {
 	if st.Converted {
 		flags |= streamConverted
 	}
-	return append(dst, flags)
+	dst = append(dst, flags)
+	if st.KeysSince > 0 {
+		dst = binary.AppendUvarint(dst, st.KeysSince)
+	}
+	return dst
 }
 
 func (p *Partition) appendRow(dst []byte) []byte {

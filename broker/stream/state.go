@@ -58,8 +58,9 @@ type State struct {
 type Stream struct {
 	ID         record.StreamID
 	Keys       KeyMode
-	Keyed      bool // has ever held a record that its key mode kept
-	Converted  bool // kept keys before it numbered them: a key without a version row has as many versions as records
+	Keyed      bool   // has ever held a record that its key mode kept
+	KeysSince  uint64 // frame that changed the mode last; 0: it is as the stream was created
+	Converted  bool   // kept keys before it numbered them: a key without a version row has as many versions as records
 	Partitions []Partition
 }
 

@@ -78,6 +78,9 @@ func (c Config) Validate() error {
 // and must not call the Index.
 type Keeper func(partition uint32, offset uint64) bool
 
+// Superseded says whether an entry is not wanted because a later one of its key, of frame by, is there. It is called as Keeper is.
+type Superseded func(partition uint32, offset, by uint64) bool
+
 // Options are what the program gives, beside what the operator sets. The zero Options are valid.
 type Options struct {
 	// Log is told about failures in the background. nil is slog.Default().
@@ -85,6 +88,9 @@ type Options struct {
 	// Keep returns what merges ask about the entries of a stream, nil to keep them all. nil keeps everything. Readers are not
 	// filtered by it: an entry that Keep refuses is seen until a merge leaves it out.
 	Keep func(stream uint32) Keeper
+	// Superseded returns what merges ask about entries of a stream that are not the last of their key, nil where they are all wanted. The last
+	// one always stays. nil keeps everything. Where entries of a key are in files that are not merged together, they stay for now.
+	Superseded func(stream uint32) Superseded
 	// Pace is called by merges before each piece of at most PieceBytes is written, and may wait.
 	Pace func(bytes int)
 	// Lineage names the history. A folder of another one is refused; zeros are any.

@@ -69,13 +69,18 @@ type filter struct {
 	known  bool
 	gone   bool
 	keep   Keeper
+	after  Superseded // nil: what is not the last of its key stays too
 }
 
 func (f *filter) wants(e *Entry) bool {
 	if !f.known || f.stream != e.Stream {
 		f.known, f.stream, f.gone, f.keep = true, e.Stream, f.x.dropped(e.Stream), nil
+		f.after = nil
 		if !f.gone && f.x.opt.Keep != nil {
 			f.keep = f.x.opt.Keep(e.Stream)
+		}
+		if !f.gone && f.x.opt.Superseded != nil {
+			f.after = f.x.opt.Superseded(e.Stream)
 		}
 	}
 	return !f.gone && (f.keep == nil || f.keep(e.Partition, e.Offset))

@@ -146,6 +146,31 @@ func (x *Index) mergeInto(files []*file, tier uint8) (*file, error) {
 	}
 	want := filter{x: x}
 	var w *writer
+	put := func(e *Entry) error {
+		if w == nil {
+			var err error
+			if w, err = newWriter(x.fs, x.dir, x.header()); err != nil {
+				return err
+			}
+			w.pace, w.syncAt = x.pace, mergeSyncBytes
+		}
+		return w.add(e)
+	}
+	if err := x.mergeEntries(&m, &want, put); err != nil {
+		if w != nil {
+			w.abandon()
+		}
+		return nil, err
+	}
+	if w == nil {
+		return nil, nil
+	}
+	return x.finish(w, tier, &x.counts.mergedOut)
+}
+
+// mergeEntries puts the entries that are still wanted, in order.
+func (x *Index) mergeEntries(m *merger, want *filter, put func(*Entry) error) error {
+	var waiting held
 	var last Entry // without key
 	for len(m.heap) > 0 {
 		s := m.top().(*fileScan)
@@ -154,33 +179,23 @@ func (x *Index) mergeInto(files []*file, tier uint8) (*file, error) {
 		twin := e.Seq == last.Seq && e.Record == last.Record && e.Batch == last.Batch && e.Stream == last.Stream
 		last = *e
 		if !twin && want.wants(e) {
-			if w == nil {
-				var err error
-				if w, err = newWriter(x.fs, x.dir, x.header()); err != nil {
-					return nil, err
-				}
-				w.pace, w.syncAt = x.pace, mergeSyncBytes
+			left, err := waiting.pass(e, want.after, put)
+			if err != nil {
+				return err
 			}
-			if err := w.add(e); err != nil {
-				w.abandon()
-				return nil, err
+			if left {
+				x.counts.leftOut.Add(1)
 			}
 		} else {
 			x.counts.leftOut.Add(1)
 		}
 		more := s.next()
 		if s.err != nil {
-			if w != nil {
-				w.abandon()
-			}
-			return nil, x.spoiled(s.f, s.err)
+			return x.spoiled(s.f, s.err)
 		}
 		m.settle(more)
 	}
-	if w == nil {
-		return nil, nil
-	}
-	return x.finish(w, tier, &x.counts.mergedOut)
+	return waiting.end(put)
 }
 
 // header is that of a new file.

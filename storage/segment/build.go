@@ -20,14 +20,16 @@ type Build struct {
 	pace  Pace
 	level uint8
 
-	shared *writer // open between pieces that are not alone
-	own    *writer // open while one piece goes on
-	cur    *writer // the one of the two that takes the open piece
-	last   Run
-	fresh  bool // Piece was called since the last Add
-	alone  bool // the open piece gets files of its own
-	known  int64
-	cover  uint64
+	shared  *writer // open between pieces that are not alone
+	own     *writer // open while one piece goes on
+	cur     *writer // the one of the two that takes the open piece
+	last    Run
+	fresh   bool // Piece was called since the last Add
+	alone   bool // the open piece gets files of its own
+	known   int64
+	cover   uint64
+	rewrite Rewrite // what CopyPieces copies goes through it; nil: as it is
+	mark    File    // Compacted and CompactedMS of the files
 
 	ownMax int64 // OwnFileBytesMax, less in tests
 
@@ -41,6 +43,19 @@ func (s *Store) NewBuild(pace Pace) *Build { return &Build{s: s, pace: pace, own
 
 // Merged says that the runs come from segment files, so that the files made from now on are not candidates for another merge.
 func (b *Build) Merged() { b.level = levelMerged }
+
+// Rewrite is told of every run that is copied, and adds what is to be there instead: the same, parts of it in order, or nothing. data is good during
+// the call.
+type Rewrite func(r *Run, data []byte, add func(r *Run, data []byte) error) error
+
+// Rewrite makes CopyPieces put every run through fn.
+func (b *Build) Rewrite(fn Rewrite) { b.rewrite = fn }
+
+// Compacted says that the files will hold nothing of what frames up to seq had superseded by that time, where the owner of the runs lets go of
+// such things. The manifest keeps it; it means nothing to the store.
+func (b *Build) Compacted(seq uint64, timeMS int64) {
+	b.mark.Compacted, b.mark.CompactedMS = seq, timeMS
+}
 
 // Piece announces that the next runs are of that partition and have about so many bytes together: more than Config.OwnBytesMin get
 // a file of their own. It also begins another piece where the partition is the one before: so it must be called where offsets

@@ -20,6 +20,8 @@ import (
 //	next <file id>
 //	file <id> <bytes> <level> <root, 64 hex> <pieces> <data bytes> <seq> <seq> <time> <time> <stream> <stream> <locations>
 //	crc <8 hex>
+//
+// The line of a file that was compacted has <seq> <time> of that before the locations.
 const (
 	manifestName    = "manifest"
 	manifestMagic   = "leat segments "
@@ -28,6 +30,7 @@ const (
 	// ManifestBytesMax is the largest manifest that is read, and so how many files there may be.
 	ManifestBytesMax = 64 << 20
 	fileFields       = 13
+	compactedFields  = fileFields + 2
 	locationLocal    = "local"
 	locationsMax     = 8
 )
@@ -50,6 +53,8 @@ type File struct {
 	SeqFirst, SeqLast       uint64
 	TimeFirstMS, TimeLastMS int64
 	StreamFirst, StreamLast uint32
+	Compacted               uint64   // of what frames up to here superseded, nothing is in it; see Build.Compacted. 0: nobody has looked
+	CompactedMS             int64    // when that was
 	Locations               []string // where it lies; "local" is the folder
 }
 
@@ -58,8 +63,12 @@ func (m *manifest) encode() []byte {
 	fmt.Fprintf(&b, "%s%s\nlineage %x\nthrough %d\nnext %d\n", manifestMagic, manifestVersion, m.lineage, m.through, m.next)
 	for i := range m.files {
 		f := &m.files[i]
-		fmt.Fprintf(&b, "file %d %d %d %x %d %d %d %d %d %d %d %d %s\n", f.ID, f.Bytes, f.Level, f.Root, f.Pieces, f.DataBytes,
-			f.SeqFirst, f.SeqLast, f.TimeFirstMS, f.TimeLastMS, f.StreamFirst, f.StreamLast, strings.Join(f.Locations, ","))
+		fmt.Fprintf(&b, "file %d %d %d %x %d %d %d %d %d %d %d %d ", f.ID, f.Bytes, f.Level, f.Root, f.Pieces, f.DataBytes,
+			f.SeqFirst, f.SeqLast, f.TimeFirstMS, f.TimeLastMS, f.StreamFirst, f.StreamLast)
+		if f.Compacted > 0 {
+			fmt.Fprintf(&b, "%d %d ", f.Compacted, f.CompactedMS)
+		}
+		fmt.Fprintf(&b, "%s\n", strings.Join(f.Locations, ","))
 	}
 	fmt.Fprintf(&b, "crc %08x\n", crc32.Checksum(b.Bytes(), castagnoli))
 	return b.Bytes()
@@ -129,8 +138,8 @@ func parseManifest(body string) (*manifest, error) {
 
 func parseFile(text string) (f File, err error) {
 	fields := strings.Split(text, " ")
-	if len(fields) != fileFields {
-		return f, fmt.Errorf("%d fields instead of %d", len(fields), fileFields)
+	if len(fields) != fileFields && len(fields) != compactedFields {
+		return f, fmt.Errorf("%d fields instead of %d or %d", len(fields), fileFields, compactedFields)
 	}
 	number := func(i, bits int) uint64 {
 		v, e := strconv.ParseUint(fields[i], 10, bits)
@@ -145,7 +154,10 @@ func parseFile(text string) (f File, err error) {
 	f = File{
 		ID: FileID(number(0, 64)), Bytes: int64(number(1, 32)), Level: uint8(number(2, 8)), Pieces: int(number(4, 31)), DataBytes: int64(number(5, 32)),
 		SeqFirst: number(6, 64), SeqLast: number(7, 64), TimeFirstMS: signed(8), TimeLastMS: signed(9),
-		StreamFirst: uint32(number(10, 32)), StreamLast: uint32(number(11, 32)), Locations: strings.Split(fields[12], ","),
+		StreamFirst: uint32(number(10, 32)), StreamLast: uint32(number(11, 32)), Locations: strings.Split(fields[len(fields)-1], ","),
+	}
+	if len(fields) == compactedFields {
+		f.Compacted, f.CompactedMS = number(12, 64), signed(13)
 	}
 	err = errors.Join(err, unhex(f.Root[:], fields[3]))
 	if f.Bytes < headerBytes+footerBytes || f.ID == 0 {

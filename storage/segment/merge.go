@@ -140,9 +140,14 @@ func (s *Store) copyPartition(b *Build, part partition, chosen map[FileID]bool, 
 // copyStretch adds the runs from the one that holds the offset from on and up to next.
 func copyStretch(b *Build, c *Cursor, from, next uint64, buf []byte) ([]byte, error) {
 	var failed error
+	put := func(r *Run, data []byte) error { return b.Add(*r, data) }
 	add := func(r *Run, data []byte) {
-		if failed == nil {
-			failed = b.Add(*r, data)
+		switch {
+		case failed != nil:
+		case b.rewrite != nil:
+			failed = b.rewrite(r, data, put)
+		default:
+			failed = put(r, data)
 		}
 	}
 	for ok := c.Seek(from); ok && c.run.Base < next; ok = c.Next() {

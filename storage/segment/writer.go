@@ -265,6 +265,7 @@ func (w *writer) finish() (File, error) {
 	}
 	f := &w.file
 	f.ID, f.Bytes, f.Level, f.Root, f.Pieces, f.Locations = w.id, w.off, w.level, foot.root, len(w.entries), []string{locationLocal}
+	f.Compacted, f.CompactedMS = w.b.mark.Compacted, w.b.mark.CompactedMS
 	return *f, err
 }
 
