@@ -78,12 +78,20 @@ func (l *locator) seek(from record.Offset) bool {
 		if l.run.Next > from {
 			return true
 		}
-		return l.rows.Next() && l.atRow()
+		return l.rows.Next() && l.atRow() && l.whole(from)
 	}
 	if l.err = l.rows.Err(); l.err != nil {
 		return false
 	}
-	return l.rows.SeekGE(stream.RunKey(l.src.Stream, l.src.Partition, from)) && l.atRow()
+	return l.rows.SeekGE(stream.RunKey(l.src.Stream, l.src.Partition, from)) && l.atRow() && l.whole(from)
+}
+
+// whole says that nothing which may be in a lost file is passed over from an offset to the row that l stands on.
+func (l *locator) whole(from record.Offset) bool {
+	if l.run.Base > from {
+		l.err = l.cold.Lost(uint64(from), uint64(l.run.Base))
+	}
+	return l.err == nil
 }
 
 // next goes on to the following run.

@@ -38,7 +38,7 @@ func (p *Published) Read(dst []*Batch, src Source, from record.Offset, maxBytes 
 	}
 	got, err := p.readCold(dst, src, from, end, maxBytes, upTo)
 	if err != nil || len(got) > len(dst) || from >= end {
-		return told(got, len(dst), src, from, err)
+		return p.told(got, len(dst), src, from, err)
 	}
 	// Rows are written before ends move, and the last record of a partition is never compacted away, so a run must be there; unless it was
 	// trimmed just now, or was the last one no longer and has gone since.
@@ -53,30 +53,37 @@ func (p *Published) Read(dst []*Batch, src Source, from record.Offset, maxBytes 
 		return p.Read(dst, src, from, maxBytes, upTo)
 	}
 	if p.Part(src.Stream, src.Partition) != src.Part {
-		return dst, fault.New(fault.NotFound, "read", "", "the stream was deleted")
+		return dst, gone()
 	}
 	return dst, fault.New(fault.Corrupt, "read", "", "offset %d is between %d and %d but no stored batch holds it", from, start, end)
 }
 
-// told cuts a reading before records that were trimmed while it was made, so that whoever reads on is told.
+// told cuts a reading before records that were trimmed, or went with their stream, while it was made, so that whoever reads on is told.
 //
 //	rows looked at ── trimmed up to 4 ── a window moves what is left: 4 .. 9 ── files looked at
 //
 // A reader that asked for 3 has found 4 then, and must not take it for what follows.
-func told(got []*Batch, old int, src Source, from record.Offset, err error) ([]*Batch, error) {
+func (p *Published) told(got []*Batch, old int, src Source, from record.Offset, err error) ([]*Batch, error) {
 	for i, b := range got[old:] {
 		if b.Base > from {
-			if start, end := src.Part.Ends(); from < start {
-				if i == 0 {
-					err = outside(from, start, end)
-				}
+			start, end := src.Part.Ends()
+			deleted := p.Part(src.Stream, src.Partition) != src.Part
+			switch {
+			case from >= start && !deleted:
+			case i > 0:
 				return got[:old+i], err
+			case deleted:
+				return got[:old], gone()
+			default:
+				return got[:old], outside(from, start, end)
 			}
 		}
 		from = b.Next
 	}
 	return got, err
 }
+
+func gone() error { return fault.New(fault.NotFound, "read", "", "the stream was deleted") }
 
 // AllSeqs as upTo reads whatever is visible.
 const AllSeqs = ^uint64(0)
@@ -178,10 +185,13 @@ func (p *Published) readCold(dst []*Batch, src Source, from, end record.Offset, 
 			return got, err
 		}
 	}
-	return dst, fault.New(fault.Trimmed, "read", "", "offset %d has been let go of", from).Because(fault.ReasonOffset)
+	if start, end := src.Part.Ends(); from < start {
+		return dst, outside(from, start, end)
+	}
+	return dst, fault.New(fault.Corrupt, "read", "", "the journal has let go of offset %d and no segment file that can be read holds it; run `leat stream verify`", from)
 }
 
-const readMovedMax = 100 // moves of what is being read before it is called gone; each takes a whole window of appends
+const readMovedMax = 100 // moves of what is being read before it is called lost; each takes a whole window of appends
 
 // readFrom walks the runs from the one that holds from. What is read before an error is handed out, unless it is nothing.
 func (p *Published) readFrom(l *locator, dst []*Batch, from, end record.Offset, maxBytes int, upTo uint64) ([]*Batch, error) {

@@ -34,7 +34,7 @@ func (k *keeper) window() (bool, error) {
 		k.pending.Add(-before)
 		return false, nil
 	}
-	w := &moving{k: k, target: target, build: p.segments.NewBuild(k.paced)}
+	w := &moving{k: k, from: from, target: target, build: p.segments.NewBuild(k.paced)}
 	files, err := w.moveAll()
 	if err != nil {
 		w.build.Abort()
@@ -145,6 +145,7 @@ func readRow(it state.Iterator) (partitionKey, stream.Run, error) {
 // moving is one window on its way.
 type moving struct {
 	k      *keeper
+	from   uint64 // all of frames up to here is in files, also where a file cannot be read
 	target uint64
 	build  *segment.Build
 	it     state.Iterator
@@ -209,7 +210,7 @@ func (w *moving) partition(at partitionKey) error {
 			break
 		}
 		rows, last = rows+1, run.Next
-		if run.Base >= end && run.Next > start {
+		if run.Seq > w.from && run.Base >= end && run.Next > start {
 			total += run.Bytes
 		}
 	}
@@ -231,7 +232,7 @@ func (w *moving) partition(at partitionKey) error {
 		if run.Seq > w.target {
 			break
 		}
-		if run.Base < end || run.Next <= start {
+		if run.Seq <= w.from || run.Base < end || run.Next <= start {
 			continue
 		}
 		if err := w.moveRun(at, &run); err != nil {

@@ -279,6 +279,15 @@ func (c *Cursor) told(next, seq uint64) bool {
 	return true
 }
 
+// Lost is the error for offsets from base up to next that are in no piece known to the cursor: a *CorruptError when a file of which nobody knows
+// the pieces may hold them, else nil. It moves nothing.
+func (c *Cursor) Lost(base, next uint64) error {
+	if len(c.lost) == 0 {
+		return nil
+	}
+	return c.lostError(c.lost[0], base, next)
+}
+
 func (c *Cursor) lostBetween(seq, next uint64) *file {
 	for _, f := range c.lost {
 		if f.SeqFirst <= next && f.SeqLast >= seq {
