@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"strings"
 	"syscall"
 
 	"leat/storage/vfs/faulty"
@@ -21,6 +22,12 @@ import (
 //
 // EIO and ENOSPC. Any call to the file system fails, once or for a while; a write may have put down a part first. Claimed: as for a
 // sync error; a refusal that says "nothing was written" is true.
+//
+// Segment files that cannot be opened. Claimed: the shard opens; what they hold is refused as corrupt until the next open, the rest is served, and
+// nothing that the keeper does meanwhile is wrong when they are back.
+//
+// Readers. They are overtaken in the middle of a read by windows, merges, truncations and deletions, and hold walks of keys and cursors of
+// files open over many steps. Claimed: a reader gets the record or is told that it was trimmed, and where the partition begins; never a hole.
 //
 // Bit flips. A read gives back a changed bit. Claimed for reads of events: it is refused as corrupt, never served. Not claimed while a
 // journal is being opened: there a flip in what follows the last seal cannot be told from a torn write (docs/formats/journal.md names the place).
@@ -94,6 +101,18 @@ func (w *World) arm() {
 			}
 			panic(power{c})
 		}
+	})
+}
+
+// armFile makes some segment files impossible to open, with the directories beside them.
+func (w *World) armFile() {
+	which := byte(w.rng.IntN(3))
+	w.tracef("arm segment files %d", which)
+	w.fs.SetRule(func(c faulty.Call) faulty.Fault {
+		if number, ok := strings.CutPrefix(c.Name, "/segments/segment-"); ok && c.Op == faulty.Open && number[15]%3 == which {
+			return faulty.Fault{Err: syscall.EIO}
+		}
+		return faulty.Fault{}
 	})
 }
 

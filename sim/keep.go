@@ -16,11 +16,11 @@ import (
 // What happens to events after they were appended: the keeper's steps, and readers in the middle of them.
 
 // keptCounts are what the keeper came to do in a run, so that a test can tell that it did.
-type keptCounts struct{ windows, merges, trims, keyMerges, overtaken, deleted int64 }
+type keptCounts struct{ windows, merges, trims, keyMerges, overtaken, deleted, lost int64 }
 
 func (k *keptCounts) add(o keptCounts) {
 	k.windows, k.merges, k.trims, k.keyMerges = k.windows+o.windows, k.merges+o.merges, k.trims+o.trims, k.keyMerges+o.keyMerges
-	k.overtaken, k.deleted = k.overtaken+o.overtaken, k.deleted+o.deleted
+	k.overtaken, k.deleted, k.lost = k.overtaken+o.overtaken, k.deleted+o.deleted, k.lost+o.lost
 }
 
 // keep lets the shard move events to segment files, merge and let go. Where calls fail at all, they fail here more often than elsewhere.
@@ -101,6 +101,51 @@ func (w *World) startOf(id, n uint32) uint64 {
 	}
 	start, _ := part.Ends()
 	return uint64(start)
+}
+
+// lost: a segment file could not be opened. It counts as lost until the next open.
+func (w *World) lost() bool {
+	return slices.ContainsFunc(w.files.Files(), func(f segment.FileInfo) bool { return f.Lost })
+}
+
+// useLost runs the shard while files are lost, as nobody may have noticed. What they hold is refused, the rest is served, the keeper makes nothing
+// worse. Then the shard is stopped, to be opened again.
+func (w *World) useLost() {
+	w.fs.SetRule(nil)
+	w.kept.lost++
+	w.learnNames()
+	w.catchUp()
+	for range 3 {
+		w.keep()
+		w.fs.SetRule(nil)
+	}
+	pub := w.node.Published()
+	for _, at := range w.lanes() {
+		src, _ := pub.Source(at.stream, at.partition)
+		start, end := src.Part.Ends()
+		w.checkStart(at, start)
+		for from := start; from < end && w.err == nil; {
+			batches, err := pub.Read(nil, src, from, 1, shard.AllSeqs)
+			if err != nil {
+				w.checkRefusal(src, from, err, true)
+				from++
+				continue
+			}
+			if len(batches) == 0 || batches[0].Base > from {
+				w.failf("read %v from %d while files are lost: %d batches", at, from, len(batches))
+				return
+			}
+			for _, r := range w.unpack(at, batches[0]) {
+				w.show(r)
+			}
+			from = batches[0].Next
+		}
+	}
+	w.node = nil
+	if err := errors.Join(w.journal.Close(), w.index.Close(), w.files.Close()); err != nil {
+		w.failf("close: %v", err)
+	}
+	w.tracef("closed, to find what is lost")
 }
 
 // hookedStore and hookedJournal let other things happen in the middle of a read: behind the look at rows, and before what they name is read from

@@ -237,8 +237,11 @@ func (w *World) boot() {
 		w.failf("the shard does not open after %d tries", openTries)
 		return
 	}
-	if w.opens > openTries/2 {
+	switch {
+	case w.opens > openTries/2:
 		w.fs.SetRule(nil)
+	case w.dice.callFault > 0 && w.rng.IntN(8) == 0:
+		w.armFile()
 	}
 	var node *shard.Stepper
 	files, index, err := openFiles(w.fs)
@@ -262,8 +265,12 @@ func (w *World) boot() {
 		}
 		return
 	}
-	w.opens, w.faultsAtBoot = 0, w.faults
 	w.node = node
+	if w.lost() {
+		w.useLost()
+		return
+	}
+	w.opens, w.faultsAtBoot = 0, w.faults
 	w.tracef("open at seq %d", node.Published().Seq())
 	w.checkStored("after open")
 }
