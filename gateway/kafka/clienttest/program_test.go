@@ -97,15 +97,7 @@ func TestKcat_LoginAndTLS(t *testing.T) {
 }
 
 func TestConfluentPython(t *testing.T) {
-	python := os.Getenv("PYTHON")
-	if python == "" {
-		python = "python3"
-	}
-	version, err := run(t, "", python, "-c", "import confluent_kafka as c; print(c.version(), c.libversion())")
-	if err != nil {
-		t.Skip("confluent-kafka is not here: pip install confluent-kafka, or set PYTHON to a python that has it")
-	}
-	t.Log(strings.TrimSpace(version))
+	python := confluentPython(t)
 	n, users, secure := start(t), start(t), start(t, withTLS)
 	users.addUser(t)
 	out, err := run(t, "", python, "confluent.py", n.kafka, users.kafka, secure.kafka, secure.ca, user, password)
