@@ -114,6 +114,7 @@ type stoppedShard struct {
 	rows     *pebble.Store
 	streams  *stream.State
 	names    map[record.StreamID]string
+	begins   uint64   // first frame of the journal; 0: it has none, or was not read
 	damage   []Damage // that was met in opening
 }
 
@@ -258,6 +259,10 @@ func (s *stoppedShard) verifyJournal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.begins = uint64(r.First)
+	if s.rows == nil && s.trimmed(0) {
+		s.add(Damage{File: stateFolder, Block: -1, Expected: "rows of frames that the journal, from frame " + fmt.Sprint(r.First) + " on, does not have", Found: "none"})
+	}
 	for _, f := range r.Findings {
 		if f.Severity == disk.Damage {
 			s.add(Damage{File: path.Join(journalFolder, f.File), Offset: f.Offset, Block: -1, Expected: f.Expected, Found: f.Found})
@@ -266,25 +271,43 @@ func (s *stoppedShard) verifyJournal(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// trimmed says that the journal has let go of frames behind seq.
+func (s *stoppedShard) trimmed(seq uint64) bool {
+	return s.segments != nil && s.segments.Through() > seq && s.begins > seq+1
+}
+
 func (s *stoppedShard) verifyKeys() error {
 	dir := path.Join(s.dir, keysFolder)
 	if !s.d.has(dir, "") {
+		s.reach(0)
 		return nil
 	}
 	x, err := keys.Open(s.d.fsys, dir, s.d.opt.Config.Keys, keys.Options{Log: s.d.opt.Log, Foreground: true})
 	var c *keys.CorruptError
-	if errors.As(err, &c) {
+	switch {
+	case errors.As(err, &c):
 		s.addKeys(c)
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrNotExist):
+		s.add(Damage{File: path.Join(keysFolder, keysManifest), Block: -1, Expected: "the files that it names", Found: err.Error()})
+		return nil
+	case err != nil:
 		return err
 	}
+	s.reach(x.Durable())
 	list, err := x.Verify(func(done, total int64) { s.told(keysFolder, done, total) })
 	for i := range list {
 		s.addKeys(&list[i])
 	}
 	return errors.Join(err, x.Close())
+}
+
+// reach tells when key files end before the journal begins.
+func (s *stoppedShard) reach(durable uint64) {
+	if s.trimmed(durable) {
+		s.add(Damage{File: path.Join(keysFolder, keysManifest), Block: -1, Expected: fmt.Sprintf("keys of frames up to %d, where the journal begins", s.begins-1),
+			Found: fmt.Sprintf("up to %d", durable)})
+	}
 }
 
 func (s *stoppedShard) addKeys(c *keys.CorruptError) {

@@ -9,5 +9,5 @@ func (a *app) nodeCommands() []*cobra.Command {
 
 // directoryCommands look after a data directory whose node is stopped.
 func (a *app) directoryCommands() []*cobra.Command {
-	return []*cobra.Command{a.journalCommand(), a.upgradeCommand(), a.configCommand(), a.archiveCommand(), a.restoreCommand()}
+	return []*cobra.Command{a.journalCommand(), a.upgradeCommand(), a.repairCommand(), a.configCommand(), a.archiveCommand(), a.restoreCommand()}
 }

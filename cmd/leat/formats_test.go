@@ -98,7 +98,7 @@ type question struct {
 }
 
 // smallNode runs a node whose windows and key files are so small that everything moves at once. Retention does not run: golden events are old.
-func smallNode(t *testing.T, data string) (n *node.Node, url string, stop func()) {
+func smallNode(t *testing.T, data string, set ...func(*node.Config)) (n *node.Node, url string, stop func()) {
 	t.Helper()
 	cfg := node.DefaultConfig(protocols())
 	cfg.DiskReserveBytes = 0
@@ -106,6 +106,9 @@ func smallNode(t *testing.T, data string) (n *node.Node, url string, stop func()
 	cfg.Broker.SegmentWindowBytes, cfg.Broker.SegmentBacklogBytesMax, cfg.Broker.KeepInterval = 16<<10, 1<<20, 20*time.Millisecond
 	cfg.Broker.StateFlushInterval, cfg.Broker.RetentionInterval = 100*time.Millisecond, time.Hour
 	cfg.Keys.ChunkBytes, cfg.Segments.SharedBytesMax = 8<<10, 64<<10
+	for _, set := range set {
+		set(cfg)
+	}
 	n, err := node.Open(node.Options{Data: data, Config: cfg, Protocols: protocols(), Listen: map[string]string{"http": "127.0.0.1:0"}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -67,13 +67,24 @@ func makeFolders(fsys vfs.FS, dir string, files []CheckpointFile) ([]string, err
 }
 
 func (p *Plan) fetchFile(ctx context.Context, fsys vfs.FS, dir string, f CheckpointFile, t *told) error {
-	r, err := p.bucket.Get(ctx, f.Object, 0, -1)
+	err := f.fetch(ctx, p.bucket, fsys, path.Join(dir, f.Name), t)
 	if errors.Is(err, ErrNotFound) {
 		return &DamageError{Name: checkpointName(p.Shard, p.Checkpoint.Seq), Expected: "the file " + f.Object, Found: "no such object"}
-	} else if err != nil {
+	}
+	return err
+}
+
+// FetchTo puts the file under name, where nothing may be, and returns when its bytes are durable and had its hash. The folder is for the caller to sync.
+func (f *CheckpointFile) FetchTo(ctx context.Context, b Bucket, fsys vfs.FS, name string) error {
+	return f.fetch(ctx, b, fsys, name, newTold(nil, f.Size))
+}
+
+func (f *CheckpointFile) fetch(ctx context.Context, b Bucket, fsys vfs.FS, name string, t *told) error {
+	r, err := b.Get(ctx, f.Object, 0, -1)
+	if err != nil {
 		return fmt.Errorf("archive: fetch %s: %w", f.Object, err)
 	}
-	h, err := fsys.Open(path.Join(dir, f.Name), vfs.Create)
+	h, err := fsys.Open(name, vfs.Create)
 	if err != nil {
 		return errors.Join(fmt.Errorf("archive: fetch %s: %w", f.Name, err), r.Close())
 	}

@@ -21,7 +21,7 @@ func (s *Store) loadFile(f *file) error {
 			return err
 		}
 		f.damaged.Store(true)
-		s.log.Error("a segment file is damaged: `leat stream verify` says where, `leat stream repair` takes it from the archive", "file", f.ID.name(), "error", err)
+		s.log.Error("a segment file is damaged: `leat stream verify` says where, `leat repair` takes it from the archive", "file", f.ID.name(), "error", err)
 		f.aside = true
 		if entries, err = s.besideDirectory(f); err != nil {
 			s.log.Error("the copy of its directory cannot be read either: the offsets it held are not known", "file", f.ID.directory(),
@@ -157,7 +157,7 @@ func (s *Store) spoiled(r ref, base, next uint64, err error) error {
 	out.Stream, out.Partition, out.Base, out.Next = p.stream, p.partition, base, next
 	s.counts.corrupt.Add(1)
 	if !r.f.damaged.Swap(true) {
-		s.log.Error("a segment file is damaged: `leat stream verify` says where, `leat stream repair` takes it from the archive", "file", r.f.ID.name(), "error", &out)
+		s.log.Error("a segment file is damaged: `leat stream verify` says where, `leat repair` takes it from the archive", "file", r.f.ID.name(), "error", &out)
 	}
 	return &out
 }

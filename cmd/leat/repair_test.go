@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"leat/node"
+)
+
+// flip changes a byte in the middle of a file.
+func flip(t *testing.T, name string) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stored returns the files of a kind of the one shard.
+func stored(t *testing.T, data, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(data, "shard-0", pattern))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v, %v", pattern, names, err)
+	}
+	return names
+}
+
+func damages(t *testing.T, args ...string) (found []map[string]any, code int) {
+	t.Helper()
+	out, errs, code := (cli{}).run(context.Background(), "", append(args, "-o", "json")...)
+	if err := json.Unmarshal([]byte(out), &found); err != nil {
+		t.Fatalf("%v: %v: %s %s", args, err, out, errs)
+	}
+	return found, code
+}
+
+func TestStreamVerify(t *testing.T) {
+	data, _ := golden(t, "v2")
+	c := cli{}
+	if found, code := damages(t, "stream", "verify", "--data", data); len(found) != 0 || code != exitOK {
+		t.Fatalf("exit %d: %v", code, found)
+	}
+	c.must(t, "", "stream verify orders --data "+data)
+	for _, bad := range []string{stored(t, data, "segments/*.seg")[0], stored(t, data, "keys/*.idx")[0], stored(t, data, "segments/*.dir")[2]} {
+		was := mustRead(t, bad)
+		flip(t, bad)
+		found, code := damages(t, "stream", "verify", "--data", data)
+		if code != exitFailed || len(found) == 0 || !strings.HasSuffix(filepath.ToSlash(bad), found[0]["file"].(string)) {
+			t.Errorf("%s: exit %d: %v", bad, code, found)
+		}
+		if strings.HasSuffix(bad, ".seg") && (found[0]["stream"] != "orders" || found[0]["next"].(float64) <= found[0]["base"].(float64)) {
+			t.Errorf("%s: %v", bad, found)
+		}
+		if err := os.WriteFile(bad, []byte(was), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for args, code := range map[string]int{
+		"stream verify": exitUsage, "stream verify nothing --data " + data: exitFailed, "stream verify --data " + t.TempDir(): exitFailed, "repair": exitUsage,
+		"repair --act --data " + data: exitUsage, "repair --data " + data: exitOK,
+	} {
+		if _, errs, got := c.run(context.Background(), "", strings.Fields(args)...); got != code {
+			t.Errorf("leat %s: exit %d: %s", args, got, errs)
+		}
+	}
+}
+
+// TestRepair_Keys: key files are built again from segment files and the journal, and answer as they did: histories, latest, versions.
+func TestRepair_Keys(t *testing.T) {
+	for name, spoil := range map[string]func(data string) error{
+		"a block":      func(data string) error { flip(t, stored(t, data, "keys/*.idx")[0]); return nil },
+		"the manifest": func(data string) error { flip(t, stored(t, data, "keys/MANIFEST")[0]); return nil },
+		"no manifest":  func(data string) error { return os.Remove(stored(t, data, "keys/MANIFEST")[0]) },
+		"a file gone":  func(data string) error { return os.Remove(stored(t, data, "keys/*.idx")[0]) },
+		"the folder":   func(data string) error { return os.RemoveAll(filepath.Join(data, "shard-0", "keys")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			data, asked := golden(t, "v2")
+			if err := spoil(data); err != nil {
+				t.Fatal(err)
+			}
+			c := cli{}
+			if found, code := damages(t, "stream", "verify", "--data", data); code != exitFailed {
+				t.Fatalf("not found: %v", found)
+			}
+			if out := c.must(t, "", "repair --data "+data); !strings.Contains(out, "would be done") {
+				t.Error(out)
+			}
+			if _, code := damages(t, "stream", "verify", "--data", data); code != exitFailed {
+				t.Error("something was changed without --act")
+			}
+			c.must(t, "", "repair --act --yes --data "+data)
+			c.must(t, "", "stream verify --data "+data)
+			_, url, stop := smallNode(t, data)
+			ask(t, url, asked, false)
+			appendEverywhere(t, url, 3)
+			stop()
+			_, url, _ = smallNode(t, data)
+			ask(t, url, asked, true)
+		})
+	}
+}
+
+// TestRepair_SegmentsFromArchive: damaged segment files come back from the archive; without one, what is lost is told.
+func TestRepair_SegmentsFromArchive(t *testing.T) {
+	data, asked := golden(t, "v2")
+	place := "file://" + filepath.ToSlash(t.TempDir())
+	_, url, stop := smallNode(t, data, func(c *node.Config) { c.Archive.URL = place })
+	appendEverywhere(t, url, 3)
+	admin(url).must(t, "", "archive checkpoint"+asAdmin)
+	stop()
+
+	c := cli{}
+	first := stored(t, data, "segments/*.seg")
+	flip(t, first[0])
+	if err := os.Remove(first[1]); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, stored(t, data, "segments/*.dir")[2])
+	flip(t, stored(t, data, "keys/*.idx")[0])
+	if out, errs, code := c.run(context.Background(), "", "repair", "--data", data); code != exitFailed || !strings.Contains(out, "leat.system\t0\t0") {
+		t.Errorf("without an archive: exit %d: %s %s", code, out, errs)
+	}
+	if out := c.must(t, "", "repair --data "+data+" --from "+place); strings.Count(out, "from the archive") != 3 {
+		t.Errorf("would do %s", out)
+	}
+	c.must(t, "", "repair --act --yes --data "+data+" --from "+place)
+	c.must(t, "", "stream verify --data "+data)
+	_, url, _ = smallNode(t, data)
+	ask(t, url, asked, true)
+}
