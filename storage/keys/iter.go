@@ -57,6 +57,9 @@ const openAheadMax = 8 // files of one history that are opened at a time
 
 // openAhead begins to open the next files.
 func (it *Iter) openAhead() {
+	if it.x.opt.Foreground {
+		return
+	}
 	for i := range min(len(it.waiting), openAheadMax) {
 		s := &it.waiting[i]
 		if s.f == nil || s.ahead != nil {
