@@ -44,7 +44,8 @@ type Restored struct {
 	Lineage  string          `json:"lineage"`  // of the new data directory
 	Of       string          `json:"restored"` // the lineage it was restored from
 	Shards   []RestoredShard `json:"shards"`
-	Bytes    int64           `json:"bytes"` // read from the archive
+	Bytes    int64           `json:"bytes"`   // read from the archive
+	Written  int64           `json:"written"` // files, facts and data
 	Duration time.Duration   `json:"-"`
 }
 
@@ -208,6 +209,7 @@ func (r *restore) shard(ctx context.Context, i int, until archive.Until) error {
 	if plan.Checkpoint != nil {
 		w.out.Checkpoint = uint64(plan.Checkpoint.Seq)
 		r.out.Bytes += plan.Checkpoint.Bytes()
+		r.out.Written += plan.Checkpoint.Bytes()
 	}
 	w.out.Leftover = len(plan.Leftover)
 	r.out.Bytes += plan.PackBytes()
@@ -337,6 +339,7 @@ func (w *rebuild) frame(f archive.Frame) error {
 		return fmt.Errorf("frame %d: %w", f.Seq, err)
 	}
 	w.out.Frames++
+	w.r.out.Written += int64(len(f.Facts) + len(f.Data))
 	if uint64(f.Seq) > w.mark.Seq {
 		w.out.Seq, w.out.Time = uint64(f.Seq), time.UnixMilli(f.TimeMS).UTC()
 		return nil
