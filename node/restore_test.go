@@ -127,6 +127,21 @@ type moment struct {
 	at   record.Position
 	time int64 // after it, before the next one
 	fold string
+	sent int32 // records of the idempotent producer
+}
+
+// producer is an idempotent producer; its sequence number is that of the record it sends.
+const producer = 4711
+
+// produced sends the record of a sequence.
+func produced(t *testing.T, b *broker.Broker, c *broker.Caller, seq int32) broker.BatchResult {
+	t.Helper()
+	raw, err := record.BuildBatch([]record.Record{{Timestamp: 1_700_000_000_000, Value: fmt.Append(nil, "record ", seq)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record.StampProducer(raw, producer, 0, seq)
+	return b.SubmitBatches(t.Context(), c, broker.BatchAppend{Entries: []broker.BatchEntry{{Stream: "history", Batch: raw}}}).Wait(t.Context())[0]
 }
 
 func appended(t *testing.T, b *broker.Broker, c *broker.Caller, events ...broker.EventEntry) []broker.EventResult {
@@ -147,7 +162,7 @@ func entry(stream, key string, size int, rng *rand.Rand) broker.EventEntry {
 }
 
 // live works on a node for a while, and returns what it was at some moments.
-func live(t *testing.T, n *node.Node, c *broker.Caller, rng *rand.Rand, rounds, checkpointEvery int) []moment {
+func live(t *testing.T, n *node.Node, c *broker.Caller, rng *rand.Rand, rounds, checkpointEvery int, sent int32) []moment {
 	t.Helper()
 	b := n.Broker
 	var out []moment
@@ -168,6 +183,10 @@ func live(t *testing.T, n *node.Node, c *broker.Caller, rng *rand.Rand, rounds, 
 			appended(t, b, c, events...)
 		}
 		change(t, b, c, round)
+		sent++
+		if r := produced(t, b, c, sent-1); r.Err != nil || r.Duplicate {
+			t.Fatalf("idempotent producer: %+v", r)
+		}
 		if checkpointEvery > 0 && round%checkpointEvery == checkpointEvery-1 {
 			made, err := b.ArchiveCheckpoint(t.Context(), admin)
 			if err != nil {
@@ -180,7 +199,7 @@ func live(t *testing.T, n *node.Node, c *broker.Caller, rng *rand.Rand, rounds, 
 		}
 		last := appended(t, b, c, entry("plain", "mark", 1, rng))[0]
 		time.Sleep(3 * time.Millisecond) // no frame after it has its time
-		out = append(out, moment{last.Position, time.Now().UnixMilli() - 1, fold(t, b, c)})
+		out = append(out, moment{last.Position, time.Now().UnixMilli() - 1, fold(t, b, c), sent})
 		time.Sleep(2 * time.Millisecond)
 	}
 	return out
@@ -225,6 +244,7 @@ func restore(t *testing.T, archive, data string, c *node.Config, opt node.Restor
 
 // A restore to any moment gives what the node was at that moment, from whichever checkpoint or none, and what comes after goes on.
 func TestRestore_IsTheFoldUpToThere(t *testing.T) {
+	t.Parallel()
 	for _, shards := range []int{1, 3} {
 		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
 			dir := t.TempDir()
@@ -236,7 +256,8 @@ func TestRestore_IsTheFoldUpToThere(t *testing.T) {
 				t.Fatal(err)
 			}
 			rng := rand.New(rand.NewPCG(1, uint64(shards)))
-			moments := live(t, n, c, rng, 16, 5)
+			moments := live(t, n, c, rng, 16, 5, 0)
+			moments = append(moments, withUser(t, n, c))
 			if err := n.Stop(); err != nil {
 				t.Fatal(err)
 			}
@@ -246,7 +267,7 @@ func TestRestore_IsTheFoldUpToThere(t *testing.T) {
 				if shards > 1 && i%3 != 0 && i < len(moments)-1 {
 					continue
 				}
-				for _, until := range []node.RestoreUntil{{Position: &m.at}, {Time: time.UnixMilli(m.time)}} {
+				for _, until := range []node.RestoreUntil{{Position: &m.at}, {Time: time.UnixMilli(m.time)}}[i%2 : i%2+1] {
 					data := filepath.Join(dir, "restored")
 					r, err := restore(t, archive, data, plain, node.RestoreOptions{Until: until})
 					if err != nil {
@@ -261,10 +282,16 @@ func TestRestore_IsTheFoldUpToThere(t *testing.T) {
 					if err != nil {
 						t.Fatalf("moment %d: %v", i, err)
 					}
-					if got := fold(t, again.Broker, c); got != m.fold {
+					c := *c
+					if i == len(moments)-1 {
+						c.Principal = "root"
+					} else if again.Broker.UsersExist() {
+						t.Errorf("moment %d: the user came later", i)
+					}
+					if got := fold(t, again.Broker, &c); got != m.fold {
 						t.Errorf("moment %d of %d, checkpoint %d: restored\n%s", i, len(moments), sh.Checkpoint, firstDifference(got, m.fold))
 					}
-					goesOn(t, again, c, m, moments[len(moments)-1].at)
+					goesOn(t, again, &c, m, moments[len(moments)-1].at)
 					if err := again.Stop(); err != nil {
 						t.Error(err)
 					}
@@ -278,6 +305,20 @@ func TestRestore_IsTheFoldUpToThere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withUser is what a node is once it has a user.
+func withUser(t *testing.T, n *node.Node, c *broker.Caller) moment {
+	t.Helper()
+	grants := []broker.Grant{{Action: "*", Kind: "*", Pattern: "*"}}
+	if _, err := n.Broker.PutUser(t.Context(), admin, broker.User{Name: "root", Password: "a long secret", Namespace: c.Namespace, Grants: grants}); err != nil {
+		t.Fatal(err)
+	}
+	root := *c
+	root.Principal = "root"
+	r := appended(t, n.Broker, &root, broker.EventEntry{Stream: "plain", Partition: record.NoPartition, Record: record.Record{Value: []byte("root was here")}})[0]
+	time.Sleep(3 * time.Millisecond)
+	return moment{r.Position, time.Now().UnixMilli() - 1, fold(t, n.Broker, &root), 0}
 }
 
 func firstDifference(got, want string) string {
@@ -298,6 +339,17 @@ func goesOn(t *testing.T, n *node.Node, c *broker.Caller, m moment, last record.
 	if r.Position.Seq <= m.at.Seq {
 		t.Errorf("an event after the restore is at frame %d, the last restored one at %d", r.Position.Seq, m.at.Seq)
 	}
+	if m.sent > 0 {
+		if r := produced(t, n.Broker, c, m.sent-1); r.Err != nil || !r.Duplicate {
+			t.Errorf("the producer's last record was not known again: %+v", r)
+		}
+		if r := produced(t, n.Broker, c, m.sent+1); r.Err == nil || r.Err.Reason != fault.ReasonSequence {
+			t.Errorf("a gap in the producer's sequence: %+v", r)
+		}
+		if r := produced(t, n.Broker, c, m.sent); r.Err != nil || r.Duplicate {
+			t.Errorf("the producer does not go on: %+v", r)
+		}
+	}
 	p, err := n.Broker.ReadPage(t.Context(), c, old)
 	if err != nil || len(p.Events) != 1 || string(p.Events[0].Record.Value) != "new" {
 		t.Errorf("from a position of before the restore: %d events, %v", len(p.Events), err)
@@ -312,6 +364,7 @@ func goesOn(t *testing.T, n *node.Node, c *broker.Caller, m moment, last record.
 
 // A restored node archives beside the old one, and is restored again; positions of all lineages hold as far as they are in it.
 func TestRestore_OfARestored(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	archive := filepath.Join(dir, "archive")
 	cfg := keeping(t, archive, 1)
@@ -345,11 +398,11 @@ func TestRestore_OfARestored(t *testing.T) {
 			}
 		}
 	}
-	life(0, func(n *node.Node) { first = live(t, n, admin, rng, 6, 4) })
+	life(0, func(n *node.Node) { first = live(t, n, admin, rng, 6, 4, 0) })
 	again(1, first[3])
 	life(1, func(n *node.Node) {
 		holds(n, first, 3)
-		second = live(t, n, admin, rng, 4, 2)
+		second = live(t, n, admin, rng, 4, 2, first[3].sent)
 		if got := fold(t, n.Broker, admin); got != second[3].fold {
 			t.Error(firstDifference(got, second[3].fold))
 		}
@@ -397,6 +450,7 @@ func TestRestore_OfARestored(t *testing.T) {
 
 // A restore that fails on the way leaves a directory that does not open.
 func TestRestore_HalfIsNotWhole(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	archive, data := filepath.Join(dir, "archive"), filepath.Join(dir, "data")
 	cfg := keeping(t, archive, 1)
@@ -404,7 +458,7 @@ func TestRestore_HalfIsNotWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live(t, n, admin, rand.New(rand.NewPCG(3, 3)), 4, 2)
+	live(t, n, admin, rand.New(rand.NewPCG(3, 3)), 4, 2, 0)
 	if err := n.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -445,7 +499,7 @@ func TestArchive_State(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live(t, n, admin, rand.New(rand.NewPCG(4, 4)), 2, 1)
+	live(t, n, admin, rand.New(rand.NewPCG(4, 4)), 2, 1, 0)
 	s, err := n.Broker.ArchiveState(admin)
 	if err != nil || len(s.Shards) != 1 || !s.Shards[0].Running || s.Shards[0].Failing || s.Shards[0].Archived == 0 || s.Shards[0].Checkpoint == 0 {
 		t.Errorf("state %+v, %v", s, err)
