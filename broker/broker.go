@@ -30,6 +30,7 @@ const DefaultNamespace = "default"
 // Config holds the limits of a broker. The zero value is not usable; start from Default.
 type Config struct {
 	HotTailBytes       int64         `yaml:"hot_tail_bytes" doc:"newest batches kept in memory, per shard"`
+	KeptEventsBytes    int64         `yaml:"kept_events_bytes" doc:"events that were read by key or by ref, kept in memory; 0 keeps none"`
 	MemoryBytes        int64         `yaml:"memory_bytes" doc:"requests in flight, all connections together"`
 	ReserveWait        time.Duration `yaml:"reserve_wait" doc:"how long a request waits for memory before it is refused"`
 	InboxMax           int           `yaml:"inbox_max" doc:"requests waiting to be decided, per shard"`
@@ -57,7 +58,7 @@ type Config struct {
 // Default returns the limits a node starts with.
 func Default() Config {
 	return Config{
-		HotTailBytes: 64 << 20, MemoryBytes: 512 << 20, ReserveWait: 5 * time.Second, InboxMax: 8192, VersionsMax: 2 << 20, DedupWindow: 10 * time.Minute,
+		HotTailBytes: 64 << 20, KeptEventsBytes: 32 << 20, MemoryBytes: 512 << 20, ReserveWait: 5 * time.Second, InboxMax: 8192, VersionsMax: 2 << 20, DedupWindow: 10 * time.Minute,
 		BatchBytesMax: 1_048_588, RequestEventsMax: 10_000, KeyBytesMax: 32 << 10, StreamsMax: 1_000_000, DefaultPartitions: 1,
 		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000, AuditScanMax: 50_000,
 		RetentionInterval: 30 * time.Second, UndeleteWindow: 24 * time.Hour,
@@ -72,6 +73,7 @@ func (c *Config) Validate() error {
 		v, min, max int64
 	}{
 		{"hot_tail_bytes", c.HotTailBytes, 0, 64 << 30},
+		{"kept_events_bytes", c.KeptEventsBytes, 0, 64 << 30},
 		{"memory_bytes", c.MemoryBytes, 16 << 20, 1 << 40},
 		{"reserve_wait", int64(c.ReserveWait), 0, int64(time.Minute)},
 		{"inbox_max", int64(c.InboxMax), 16, 1 << 20},
@@ -142,6 +144,7 @@ type Broker struct {
 	names   names
 	users   users
 	memory  budget
+	kept    keptEvents
 	spread  atomic.Uint32
 	reserve diskReserve
 	closed  atomic.Bool
@@ -163,6 +166,7 @@ func Open(opt Options) (*Broker, error) {
 	b.names.init()
 	b.users.init()
 	b.memory.init(opt.Config.MemoryBytes)
+	b.kept.init(opt.Config.KeptEventsBytes)
 	for i, st := range opt.Shards {
 		s, err := shard.Open(shard.Config{
 			ID: uint16(i), Lineage: opt.Lineage, Format: opt.Format, InboxMax: b.cfg.InboxMax, VersionsMax: b.cfg.VersionsMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,

@@ -14,7 +14,7 @@ type Delivered struct {
 	Position   record.Position
 	Ref        record.Ref
 	AppendTime int64  // ms
-	Version    uint64 // of its key, known when events were read by key; else 0
+	Version    uint64 // of its key, known when events were read by key or by ref; else 0
 	Record     *record.Record
 
 	from    *named

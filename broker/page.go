@@ -407,14 +407,31 @@ func (m *merge) readKeyed(k *keyed) (*Delivered, error) {
 		return nil, fault.New(fault.NotFound, "read", k.from.name, "the stream was deleted")
 	}
 	d, err := m.b.readOffset(m.pub, k.from, src, k.Offset)
-	if err != nil || k.Version == 0 {
-		return d, err
+	if err != nil {
+		return nil, err
 	}
-	return &Delivered{Position: d.Position, Ref: d.Ref, AppendTime: d.AppendTime, Version: k.Version, Record: d.Record, from: d.from}, nil
+	return m.b.withVersion(d, src, k.Version), nil
+}
+
+// withVersion is the event with the version that it gave its key.
+func (b *Broker) withVersion(d *Delivered, src shard.Source, version uint64) *Delivered {
+	if version == 0 || version == d.Version {
+		return d
+	}
+	v := &Delivered{Position: d.Position, Ref: d.Ref, AppendTime: d.AppendTime, Version: version, Record: d.Record, from: d.from}
+	b.kept.replace(keptAt{src.Stream, src.Partition, d.Ref.Offset}, d, v)
+	return v
 }
 
 // readOffset reads one event. Of a batch in memory it is what all readers share; of one on the disk only this record is made an event.
 func (b *Broker) readOffset(pub *shard.Published, n *named, src shard.Source, o record.Offset) (d *Delivered, err error) {
+	at := keptAt{src.Stream, src.Partition, o}
+	if d := b.kept.get(n, at); d != nil {
+		if start, _ := src.Part.Ends(); o >= start {
+			return d, nil
+		}
+	}
+	cold := false
 	err = pub.ReadOne(src, o, func(s *shard.Batch, lasting bool) error {
 		if lasting && s.Shared.Load() != nil {
 			d, err = b.ofDecoded(n, src.Partition, s, o)
@@ -427,10 +444,14 @@ func (b *Broker) readOffset(pub *shard.Published, n *named, src shard.Source, o 
 		if !lasting {
 			r = r.Clone()
 		}
+		cold = !lasting
 		d = b.delivered(n, src.Partition, s, &r)
 		return nil
 	})
 	if err != nil || d != nil {
+		if cold && err == nil && b.kept.max > 0 {
+			b.kept.put(at, d)
+		}
 		return d, err
 	}
 	ref := record.Ref{Stream: n.name, Partition: src.Partition, Offset: o}
@@ -461,7 +482,18 @@ func (b *Broker) ReadRef(_ context.Context, c *Caller, r record.Ref) (*Delivered
 	if r.Offset >= end {
 		return nil, fault.New(fault.NotFound, "read", r.String(), "there is no event %s; the partition ends at %d", r, end)
 	}
-	return b.readOffset(pub, n, src, r.Offset)
+	d, err := b.readOffset(pub, n, src, r.Offset)
+	if err != nil || d.Record.Key == nil || d.Version > 0 {
+		return d, err
+	}
+	if st, ok := pub.Stream(n.id); !ok || st.Keys != stream.KeysVersioned {
+		return d, nil
+	}
+	version, err := pub.VersionAt(n.id, d.Record.Key, shard.At{Seq: d.Position.Seq, Batch: d.Position.Batch, Record: d.Position.Record})
+	if err != nil {
+		return nil, err
+	}
+	return b.withVersion(d, src, version), nil
 }
 
 // Appender returns who appended an event, through what.
