@@ -57,7 +57,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 	case errors.As(err, &p):
 		code, advice = p.exit(), p.advice()
 	case errors.As(err, &u) || strings.HasPrefix(err.Error(), "unknown command"):
-		code, advice = exitUsage, "leat --help, or leat COMMAND --help"
+		code, advice = exitUsage, a.path()+" --help"
+	case strings.Contains(err.Error(), "in use by another process"):
+		advice = "stop the node that runs on it first; of a running node, leat doctor tells how it is"
 	case unreachable(err):
 		code, advice = exitUnreachable, "is the node running there? leat serve starts one; --url or LEAT_URL says where it is"
 	}
@@ -100,9 +102,13 @@ func (p *problem) advice() string {
 	case http.StatusForbidden:
 		return "ask for the grant: leat user grant NAME ACTION KIND PATTERN"
 	case http.StatusNotFound:
-		return "leat stream list shows what there is"
+		if strings.Contains(p.Detail, "no stream ") {
+			return "leat stream list shows what there is"
+		}
 	case http.StatusGone:
-		return "--from earliest starts at what is still there"
+		if p.Field == "from" {
+			return "--from earliest starts at what is still there"
+		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		if p.RetryAfter != "" {
 			return "try again in " + p.RetryAfter + " s"
@@ -114,14 +120,41 @@ func (p *problem) advice() string {
 	return ""
 }
 
+// path is the command that was run, as far as it was understood: "leat stream create".
+func (a *app) path() string {
+	if a.ran == nil {
+		return "leat"
+	}
+	return a.ran.CommandPath()
+}
+
 // exactly is cobra.ExactArgs with the exit code of a wrong command line.
 func exactly(n int) cobra.PositionalArgs { return between(n, n) }
 
 func between(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least || len(args) > most {
-			return usageError("usage: %s", cmd.UseLine())
+		switch {
+		case len(args) > most:
+			return usageError("%q is one argument too many for %s", args[most], cmd.UseLine())
+		case len(args) < least:
+			return usageError("an argument is missing: %s", cmd.UseLine())
 		}
 		return nil
 	}
+}
+
+// group makes a command that only has others say so when it is called with something else; by itself cobra prints the help and is content.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		err := usageError("unknown command %q for %q", args[0], cmd.CommandPath())
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			return advised{err, cmd.CommandPath() + " " + near[0] + " --help"}
+		}
+		return err
+	}
+	return cmd
 }

@@ -10,7 +10,7 @@ import (
 func openFile(path string) (io.ReadCloser, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read what is to be published: %w", err)
+		return nil, fmt.Errorf("cannot read the input: %w", err)
 	}
 	return f, nil
 }

@@ -35,6 +35,8 @@ type app struct {
 	showing  bool // err is one: progress is redrawn on one line
 
 	url, user, token, namespace, output string // flags
+
+	ran *cobra.Command // for the advice when it was called wrongly; nil while it runs
 }
 
 // run runs one command line and returns the exit code.
@@ -44,7 +46,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	return a.exit(ctx, root.ExecuteContext(ctx))
+	ran, err := root.ExecuteContextC(ctx)
+	a.ran = ran
+	return a.exit(ctx, err)
 }
 
 func (a *app) root() *cobra.Command {
@@ -71,10 +75,13 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError("%v", err) })
 
 	root.AddGroup(&cobra.Group{ID: "node", Title: "A node:"}, &cobra.Group{ID: "use", Title: "Use one:"}, &cobra.Group{ID: "care", Title: "Look after one:"})
-	add := func(group string, cmds ...*cobra.Command) {
+	add := func(id string, cmds ...*cobra.Command) {
 		for _, c := range cmds {
-			c.GroupID = group
+			c.GroupID = id
 			root.AddCommand(c)
+			if c.HasSubCommands() && !c.Runnable() {
+				group(c)
+			}
 		}
 	}
 	add("node", a.nodeCommands()...)

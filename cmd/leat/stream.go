@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,7 +13,7 @@ var streamColumns = []string{"name", "namespace", "partitions", "keys", "events"
 var deletedColumns = []string{"name", "id", "deleted", "until", "by", "protocol"}
 
 func (a *app) streamCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "stream", Short: "Create, list, describe and delete streams", Aliases: []string{"streams"}}
+	cmd := &cobra.Command{Use: "stream", Short: "Create, change, describe, truncate, delete, export streams", Aliases: []string{"streams"}}
 	cmd.AddCommand(a.streamCreate(), a.streamList(), a.streamDescribe(), a.streamDelete(), a.streamUndelete(), a.streamTruncate(), a.streamExport(), a.streamImport(), a.streamVerify())
 	return cmd
 }
@@ -136,7 +137,12 @@ func (a *app) streamDelete() *cobra.Command {
 			if err := a.confirmThat(text, "deleting stream "+args[0], args[0], yes); err != nil {
 				return err
 			}
-			return c.call(cmd.Context(), "DELETE", streamPath(args[0]), nil, nil)
+			err = c.call(cmd.Context(), "DELETE", streamPath(args[0]), nil, nil)
+			var p *problem
+			if errors.As(err, &p) && strings.Contains(p.Detail, "protected") {
+				return advised{err, "leat stream create " + args[0] + " --protected=false, then delete it"}
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")

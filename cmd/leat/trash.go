@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +45,12 @@ func (a *app) streamTruncate() *cobra.Command {
 			var got struct {
 				Partitions []map[string]any `json:"partitions"`
 			}
-			if err := c.call(cmd.Context(), "POST", streamPath(args[0])+"/truncate", body, &got); err != nil {
+			err = c.call(cmd.Context(), "POST", streamPath(args[0])+"/truncate", body, &got)
+			var p *problem
+			if errors.As(err, &p) && p.Pointer == "/before/position" {
+				return advised{err, "--before takes offset:N, a time as in RFC 3339, a time before now such as -7d, latest, or a position"}
+			}
+			if err != nil {
 				return err
 			}
 			return a.list(got.Partitions, partitionColumns)
@@ -119,7 +126,14 @@ func (a *app) streamUndelete() *cobra.Command {
 				body["as"] = as
 			}
 			var got map[string]any
-			if err := c.call(cmd.Context(), "POST", streamPath(args[0])+"/undelete", body, &got); err != nil {
+			err = c.call(cmd.Context(), "POST", streamPath(args[0])+"/undelete", body, &got)
+			var p *problem
+			switch {
+			case errors.As(err, &p) && p.Status == http.StatusNotFound:
+				return advised{err, "leat stream list --deleted shows what can be brought back"}
+			case errors.As(err, &p) && p.Kind == "exists":
+				return advised{err, "leat stream undelete " + args[0] + " --as NEW"}
+			case err != nil:
 				return err
 			}
 			return a.describe(got, streamColumns)
