@@ -155,7 +155,7 @@ func (n *Node) open() error {
 	}
 	var err error
 	if n.Broker, err = broker.Open(bo); err != nil {
-		return err
+		return n.missing(err)
 	}
 	if n.shipping != nil {
 		n.shipping.start()

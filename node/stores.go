@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"leat/broker"
+	"leat/broker/shard"
 	"leat/storage/journal"
 	"leat/storage/journal/disk"
 	memjournal "leat/storage/journal/memory"
@@ -86,4 +87,17 @@ func (n *Node) openFiles(fsys vfs.FS, dir string, i int, st *broker.ShardStore) 
 		return x, err
 	}
 	return nil
+}
+
+// missing names the folder when an open failed because what was in it is gone, and what to do.
+func (n *Node) missing(err error) error {
+	var m *shard.MissingError
+	switch {
+	case !errors.As(err, &m):
+		return err
+	case m.What == shard.MissingKeys:
+		return fmt.Errorf("%w; the folder %s of a shard was deleted or is an older copy: build it again with leat repair --data %s --act", err, keysFolder, n.opt.Data)
+	default:
+		return fmt.Errorf("%w; the folder %s of a shard was deleted or is an older copy: put back the one that was there, or make the directory again from its archive with leat restore", err, stateFolder)
+	}
 }

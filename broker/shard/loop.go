@@ -217,7 +217,7 @@ func (s *Shard) settle(p *pipeline, j journal.Journal) *Core {
 	if cause == nil {
 		cause = p.failed[0].failed
 	}
-	s.cfg.Log.Error("a frame failed", "shard", s.cfg.ID, "error", cause)
+	s.tellFailure(cause)
 	for _, f := range p.failed {
 		for _, r := range f.Requests {
 			r.Fault = failure(f.failed, p.err)
@@ -230,6 +230,22 @@ func (s *Shard) settle(p *pipeline, j journal.Journal) *Core {
 		return NewCore(s.cfg.ID, s.cfg.Lineage, s.cfg.Format, s.limits(j), s.published.folder.State, s.published.names, seq, p.failed[len(p.failed)-1].Seq+1)
 	}
 	return s.reopen(j, p.err)
+}
+
+// fullSays is how often it is said that the disk is full: every append fails meanwhile, and is answered.
+const fullSays = time.Minute
+
+// tellFailure logs why a frame failed.
+func (s *Shard) tellFailure(cause error) {
+	if !errors.Is(cause, journal.ErrNoSpace) {
+		s.cfg.Log.Error("a frame failed", "shard", s.cfg.ID, "error", cause)
+		return
+	}
+	s.full.frames++
+	if now := s.cfg.Clock.Now(); s.full.said.IsZero() || now.Sub(s.full.said) >= fullSays {
+		s.cfg.Log.Error("the disk is full: frames are refused", "shard", s.cfg.ID, "frames", s.full.frames, "error", cause)
+		s.full.said, s.full.frames = now, 0
+	}
 }
 
 func failure(frame, publishing error) *fault.Error {

@@ -72,6 +72,10 @@ type Shard struct {
 	flushing  sync.WaitGroup
 	keeper    *keeper
 	state     atomic.Pointer[string] // why it does not serve; nil when it does
+	full      struct {               // of whoever settles: that the disk was full, and since that was said
+		said   time.Time
+		frames int
+	}
 }
 
 // Open replays the journal into the store's state and starts serving.
@@ -126,7 +130,11 @@ func (s *Shard) recover() (*Core, error) {
 	if s.published.keyed < first {
 		first, hint = s.published.keyed, 0
 	}
+	r := &replay{s: s, after: after, last: uint64(j.Tail().Seq), said: began}
 	err = j.Scan(hint, journal.Seq(first), func(e journal.Entry) error {
+		if err := r.reached(e); err != nil {
+			return err
+		}
 		if uint64(e.Seq) <= after {
 			if err := s.published.replayKeys(uint64(e.Seq), e.Facts); err != nil || uint64(e.Seq) < after {
 				return err

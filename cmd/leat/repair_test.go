@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +86,7 @@ func TestRepair_Keys(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, asked := golden(t, "v2")
+			asked = whole(asked)
 			if err := spoil(data); err != nil {
 				t.Fatal(err)
 			}
@@ -113,6 +115,7 @@ func TestRepair_Keys(t *testing.T) {
 // TestRepair_SegmentsFromArchive: damaged segment files come back from the archive; without one, what is lost is told.
 func TestRepair_SegmentsFromArchive(t *testing.T) {
 	data, asked := golden(t, "v2")
+	asked = whole(asked)
 	place := "file://" + filepath.ToSlash(t.TempDir())
 	_, url, stop := smallNode(t, data, func(c *node.Config) { c.Archive.URL = place })
 	appendEverywhere(t, url, 3)
@@ -137,4 +140,32 @@ func TestRepair_SegmentsFromArchive(t *testing.T) {
 	c.must(t, "", "stream verify --data "+data)
 	_, url, _ = smallNode(t, data)
 	ask(t, url, asked, true)
+}
+
+// TestOpen_DeletedFolders: what the journal has let go of is not made up. The node says which folder is gone and what to do.
+func TestOpen_DeletedFolders(t *testing.T) {
+	for folder, want := range map[string]string{"state-2": "leat restore", "keys": "leat repair"} {
+		data, _ := golden(t, "v2")
+		if err := os.RemoveAll(filepath.Join(data, "shard-0", folder)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := node.Open(node.Options{Data: data, Config: node.DefaultConfig(protocols()), Protocols: protocols(), Log: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			t.Fatal(folder, "is gone, and the node opens", n.Stop())
+		}
+		if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "folder "+folder+" ") {
+			t.Errorf("%s: %v", folder, err)
+		}
+	}
+	// Of format 1 the journal is whole: everything is built again.
+	data, asked := golden(t, "v1")
+	_, _, stop := smallNode(t, data)
+	stop()
+	for _, folder := range []string{"state-2", "keys", "segments"} {
+		if err := os.RemoveAll(filepath.Join(data, "shard-0", folder)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, url, _ := smallNode(t, data)
+	ask(t, url, asked, false)
 }
