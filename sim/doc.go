@@ -16,7 +16,8 @@
 //
 // # Where to start
 //
-// faults.go (the plan), world.go (one step), client.go (who asks), check.go (what must hold).
+// faults.go (the plan), world.go (one step), client.go (who asks), keep.go (the keeper, and readers in the middle of its steps), check.go (what must
+// hold), shadow.go (a second shard that is given every frame and moves nothing: what the first one keeps is compared with it).
 //
 // # How tested
 //
@@ -24,5 +25,7 @@
 //
 //	go test ./sim -run TestSeeds -seed 1234 -v
 //
-// For long: go test ./sim -run TestSeeds -for 30m (or -seeds 100000).
+// For long: go test ./sim -run TestSeeds -for 30m (or -seeds 100000). Readers that race a real broker's keeper, which no seed can repeat:
+//
+//	go test ./sim -race -run TestRace -race-for 30m
 package sim

@@ -26,5 +26,6 @@
 //
 // # How tested
 //
-// Through broker, with one and three shards; and step by step, with faults, by sim/ (Stepper).
+// Through broker, with one and three shards; and step by step, with faults, by sim/ (Stepper). crash_test.go crashes after every sync, rename and
+// removal while events leave the journal, are merged, truncated and deleted (with -short after one in eight).
 package shard
