@@ -68,7 +68,13 @@ var found = []struct {
 	what string
 }{
 	{14, "journal/disk: a file whose header stood in the page cache only was followed by another, and power loss left a hole"},
-	{2, "shard: rows of a frame that recovery moved kept its old place when later frames had come before the restart"},
+	{3, "shard: rows of a frame that recovery moved kept its old place when later frames had come before the restart"},
+	{42, "shard: a reader that a truncation overtook in the middle of a read was given what follows, without a word"},
+	{57, "shard: the version of a key from before its stream numbered keys fell when its records were trimmed"},
+	{59, "shard: a window moved runs again that lie in a file which could not be opened, and the next open refused both"},
+	{72, "shard: where a partition's last files could not be opened, readers passed over what they hold"},
+	{60, "keys: a file that could not be read when a history came to it made the walk panic"},
+	{1458, "journal/disk: a file that could not be removed was forgotten, and the next trim left a hole behind it"},
 }
 
 func TestFound(t *testing.T) {
