@@ -31,11 +31,11 @@ func keeping(t *testing.T, archive string, shards int) *node.Config {
 	c.Shards = shards
 	c.Journal.FileBytes, c.Journal.FrameBytesMax = 1<<20, 256<<10
 	c.Broker.BatchBytesMax = 64 << 10
-	c.Broker.SegmentWindowBytes, c.Broker.SegmentBacklogBytesMax = 128<<10, 1<<20
+	c.Broker.SegmentWindowBytes, c.Broker.SegmentBacklogBytesMax = 32<<10, 1<<20
 	c.Broker.KeepInterval, c.Broker.RetentionInterval = 20*time.Millisecond, 100*time.Millisecond
 	c.Broker.StateFlushInterval = 200 * time.Millisecond
-	c.Segments.SharedBytesMax, c.Segments.OwnBytesMin, c.Segments.MergeFiles = 256<<10, 64<<10, 3
-	c.Keys.ChunkBytes, c.Keys.FanIn = 64<<10, 3
+	c.Segments.SharedBytesMax, c.Segments.OwnBytesMin, c.Segments.MergeFiles = 128<<10, 16<<10, 3
+	c.Keys.ChunkBytes, c.Keys.FanIn = 16<<10, 3
 	if archive != "" {
 		c.Archive.URL = "file://" + filepath.ToSlash(archive)
 		c.Archive.Packs.PackAge = 20 * time.Millisecond
@@ -175,10 +175,10 @@ func live(t *testing.T, n *node.Node, c *broker.Caller, rng *rand.Rand, rounds, 
 				}
 			}
 		}
-		for range 25 {
+		for range 12 {
 			var events []broker.EventEntry
 			for range 1 + rng.IntN(12) {
-				events = append(events, entry(streams[rng.IntN(3)], fmt.Sprint("key-", rng.IntN(200)), 100+rng.IntN(1500), rng))
+				events = append(events, entry(streams[rng.IntN(3)], fmt.Sprint("key-", rng.IntN(200)), 100+rng.IntN(900), rng))
 			}
 			appended(t, b, c, events...)
 		}
@@ -256,7 +256,7 @@ func TestRestore_IsTheFoldUpToThere(t *testing.T) {
 				t.Fatal(err)
 			}
 			rng := rand.New(rand.NewPCG(1, uint64(shards)))
-			moments := live(t, n, c, rng, 16, 5, 0)
+			moments := live(t, n, c, rng, 12, 4, 0)
 			moments = append(moments, withUser(t, n, c))
 			if err := n.Stop(); err != nil {
 				t.Fatal(err)
@@ -264,10 +264,10 @@ func TestRestore_IsTheFoldUpToThere(t *testing.T) {
 			plain := keeping(t, "", shards)
 			checkpoints := map[uint64]bool{}
 			for i, m := range moments {
-				if shards > 1 && i%3 != 0 && i < len(moments)-1 {
+				if (testing.Short() || shards > 1) && i%4 != 0 && i < len(moments)-1 {
 					continue
 				}
-				for _, until := range []node.RestoreUntil{{Position: &m.at}, {Time: time.UnixMilli(m.time)}}[i%2 : i%2+1] {
+				for _, until := range []node.RestoreUntil{{Position: &m.at}, {Time: time.UnixMilli(m.time)}}[i/2%2 : i/2%2+1] {
 					data := filepath.Join(dir, "restored")
 					r, err := restore(t, archive, data, plain, node.RestoreOptions{Until: until})
 					if err != nil {
@@ -512,5 +512,62 @@ func TestArchive_State(t *testing.T) {
 	}
 	if _, err := open(t, node.Options{Config: cfg}); err == nil {
 		t.Error("a node without a data directory archives")
+	}
+}
+
+// An archive that cannot be written stops nothing and loses nothing: events go on, the journal keeps them, and all is archived once it can be.
+func TestArchive_ThatFails(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	inTheWay := filepath.Join(dir, "mount")
+	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	archive := filepath.Join(inTheWay, "archive")
+	cfg := keeping(t, archive, 1)
+	cfg.Archive.Packs.RetryMax = 100 * time.Millisecond
+	n, err := open(t, node.Options{Data: filepath.Join(dir, "data"), Config: cfg, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := live(t, n, admin, rand.New(rand.NewPCG(8, 8)), 3, 0, 0)
+	s, err := n.Broker.ArchiveState(admin)
+	if err != nil || !s.Shards[0].Failing || s.Shards[0].Archived != 0 || s.Shards[0].Error == "" {
+		t.Errorf("state %+v, %v", s, err)
+	}
+	if err := n.Broker.Ready(); err != nil {
+		t.Errorf("not ready because of the archive: %v", err)
+	}
+	d, err := n.Broker.Doctor(t.Context(), admin)
+	if err != nil || !slices.ContainsFunc(d.Findings, func(f broker.Finding) bool {
+		return f.Severity == broker.SeverityFault && strings.Contains(f.What, "archived")
+	}) {
+		t.Errorf("doctor: %+v, %v", d.Findings, err)
+	}
+	if !slices.ContainsFunc(d.Holders, func(h broker.Holding) bool { return h.Name == "archive" && h.Seq == 0 }) {
+		t.Errorf("the archive does not hold the journal: %+v", d.Holders)
+	}
+	if _, err := n.Broker.ArchiveCheckpoint(t.Context(), admin); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a checkpoint into an archive that fails: %v", err)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	last := m[len(m)-1]
+	for range 500 {
+		if s, err = n.Broker.ArchiveState(admin); err == nil && s.Shards[0].Archived >= last.at.Seq && !s.Shards[0].Failing {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if s.Shards[0].Archived < last.at.Seq || s.Shards[0].Failing {
+		t.Fatalf("after the archive works again: %+v", s)
+	}
+	time.Sleep(1500 * time.Millisecond) // the place is registered a pause after it can be
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restore(t, archive, filepath.Join(dir, "restored"), cfg, node.RestoreOptions{Until: node.RestoreUntil{Position: &last.at}}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -363,4 +363,4 @@ func (s *shipping) prune(ctx context.Context) (out broker.ArchivePruned, err err
 }
 
 // copyFolder is where a copy of a shard's rows lies while a checkpoint is made.
-func (sh *shipped) copyFolder() string { return path.Join(sh.dir, "checkpoint") }
+func (sh *shipped) copyFolder() string { return path.Join(sh.dir, checkpointFolder) }

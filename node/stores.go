@@ -25,6 +25,8 @@ const (
 	keysFolder     = "keys"
 	stateFolder    = "state-2"
 	stateFolderOld = "state"
+
+	checkpointFolder = "checkpoint" // a copy of the rows, while a checkpoint is made
 )
 
 func shardFolder(data string, i int) string { return path.Join(data, fmt.Sprintf("shard-%d", i)) }
@@ -43,6 +45,10 @@ func (n *Node) memoryStores(i int) (broker.ShardStore, error) {
 func (n *Node) diskStores(fsys vfs.FS, i int) (broker.ShardStore, error) {
 	dir := shardFolder(n.opt.Data, i)
 	if err := fsys.MkdirAll(dir); err != nil {
+		return broker.ShardStore{}, err
+	}
+	// What a checkpoint that was cut short has left holds files that rows do not need any more.
+	if err := removeFolder(fsys, path.Join(dir, checkpointFolder)); err != nil {
 		return broker.ShardStore{}, err
 	}
 	pc := n.cfg.State
