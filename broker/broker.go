@@ -172,7 +172,7 @@ func Open(opt Options) (*Broker, error) {
 			ID: uint16(i), Lineage: opt.Lineage, Format: opt.Format, InboxMax: b.cfg.InboxMax, VersionsMax: b.cfg.VersionsMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,
 			Limits: shard.DefaultLimits(), FlushInterval: b.cfg.StateFlushInterval, OpenJournal: st.OpenJournal, Store: st.State, Segments: st.Segments, OpenKeys: st.OpenKeys,
 			Keep: shard.KeepConfig{
-				WindowBytes: b.cfg.SegmentWindowBytes, BacklogBytesMax: b.cfg.SegmentBacklogBytesMax, Interval: b.cfg.KeepInterval, Archived: st.Archived,
+				WindowBytes: b.cfg.SegmentWindowBytes, BacklogBytesMax: b.cfg.SegmentBacklogBytesMax, Interval: b.cfg.KeepInterval, Archived: st.Archived, Room: b.roomToMove(),
 			},
 			Clock: opt.Clock, Log: opt.Log,
 			OnFrame: func(f *shard.FrameStats) {

@@ -138,3 +138,15 @@ func (b *Broker) diskReserve() error {
 	f.AfterMS = 5000
 	return f
 }
+
+// roomToMove says how much of the disk moving events to segment files may take: half of the reserve stays for what removes events, for the catalog
+// and for state. nil: there is no disk.
+func (b *Broker) roomToMove() func() int64 {
+	if b.opt.FreeBytes == nil {
+		return nil
+	}
+	return func() int64 {
+		free, reserve := b.opt.FreeBytes()
+		return max(free-reserve/2, 0)
+	}
+}

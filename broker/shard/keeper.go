@@ -22,6 +22,9 @@ type KeepConfig struct {
 
 	Unpaced bool // never sleeps, for whoever steps
 
+	// Room is how many bytes may be written on the disk by moving; nil: as many as it takes.
+	Room func() int64
+
 	// Archived is the sequence through which frames are also somewhere else; nil: nobody needs them there.
 	Archived func() uint64
 }

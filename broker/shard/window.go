@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 
 	"leat/broker/record"
 	"leat/broker/stream"
@@ -81,27 +82,64 @@ func (k *keeper) paced(n int) error {
 const targetBuckets = 1024
 
 // target chooses the last frame of a window: as many frames as make WindowBytes, or all when there are not many more. rest is what stays, in bytes.
+//
+// Near the end of the disk a window is as large as there is room for, so that moving leaves a part of the reserve to clean-up. What has been removed
+// since takes no room: after a truncation windows go on.
 func (k *keeper) target(from, tail uint64) (target uint64, rest int64, err error) {
-	var buckets [targetBuckets]int64
+	var all, live [targetBuckets]int64
 	width := (tail-from)/targetBuckets + 1
-	total := int64(0)
-	err = k.s.published.eachRow(nil, func(_ partitionKey, run *stream.Run) bool {
+	total, living := int64(0), int64(0)
+	p := k.s.published
+	err = p.eachRow(nil, func(at partitionKey, run *stream.Run) bool {
 		if run.Seq > from && run.Seq <= tail {
-			buckets[(run.Seq-from-1)/width] += run.Bytes
+			i := (run.Seq - from - 1) / width
+			all[i] += run.Bytes
 			total += run.Bytes
+			if p.isLive(at, run) {
+				live[i] += run.Bytes
+				living += run.Bytes
+			}
 		}
 		return true
 	})
-	if err != nil || total <= k.cfg.WindowBytes+k.cfg.WindowBytes/4 {
+	room := k.room()
+	if err != nil || living <= room && total <= k.cfg.WindowBytes+k.cfg.WindowBytes/4 {
 		return tail, 0, err
 	}
 	sum := int64(0)
-	for i := range buckets {
-		if sum += buckets[i]; sum >= k.cfg.WindowBytes {
+	for i := range all {
+		if room -= live[i]; room < 0 {
+			if i == 0 {
+				return 0, 0, errNoRoom
+			}
+			return min(from+uint64(i)*width, tail), total - sum, nil
+		}
+		if sum += all[i]; sum >= k.cfg.WindowBytes {
 			return min(from+uint64(i+1)*width, tail), total - sum, nil
 		}
 	}
 	return tail, 0, nil
+}
+
+// errNoRoom is why nothing is moved on a disk that is nearly full. The events stay in the journal.
+var errNoRoom = errors.New("the disk is nearly full: truncate or delete streams, or add space")
+
+// room is how much a window may write.
+func (k *keeper) room() int64 {
+	if k.cfg.Room == nil {
+		return math.MaxInt64
+	}
+	return k.cfg.Room()
+}
+
+// isLive says whether a run is still wanted.
+func (p *Published) isLive(at partitionKey, run *stream.Run) bool {
+	part := p.Part(at.stream, at.partition)
+	if part == nil {
+		return false
+	}
+	start, _ := part.Ends()
+	return run.Next > start
 }
 
 // partitionKey names a partition in the order of rows.
