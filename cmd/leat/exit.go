@@ -100,6 +100,9 @@ func (p *problem) advice() string {
 	case http.StatusUnauthorized:
 		return "--user NAME, or --token TOKEN (LEAT_TOKEN)"
 	case http.StatusForbidden:
+		if strings.Contains(p.Detail, "the platform's own") {
+			return "" // no grant helps
+		}
 		return "ask for the grant: leat user grant NAME ACTION KIND PATTERN"
 	case http.StatusNotFound:
 		if strings.Contains(p.Detail, "no stream ") {

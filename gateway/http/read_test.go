@@ -98,6 +98,7 @@ func TestRead_Refusals(t *testing.T) {
 		{path + "?from=sometime", 400, "from"},
 		{path + "?from=offset:-1", 400, "from"},
 		{path + "?direction=up", 400, "direction"},
+		{path + "?key=", 400, "key"},
 		{path + "?where=" + url.QueryEscape("data.n >"), 400, "where"},
 		{path + "?where=" + url.QueryEscape("topic == 'x'"), 400, "where"},
 		{path + "?form=earliest", 400, "form"},

@@ -45,8 +45,11 @@ func (x *call) selection() (selection, error) {
 	if x.r.URL.RawQuery == "" {
 		return m, nil
 	}
-	if k := x.param("key"); k != "" {
-		m.key = []byte(k)
+	if keys, given := x.query["key"]; given && len(keys) > 0 {
+		if keys[0] == "" { // an unset variable in a script must not answer with everything
+			return m, wrong("read", "key", "the key is empty; without this parameter events of every key come")
+		}
+		m.key = []byte(keys[0])
 	}
 	m.types = x.query["type"]
 	if len(m.types) > typesMax {
