@@ -67,7 +67,7 @@ var found = []struct {
 	seed uint64
 	what string
 }{
-	{14, "journal/disk: a file whose header stood in the page cache only was followed by another, and power loss left a hole"},
+	{110, "journal/disk: a file whose header stood in the page cache only was followed by another, and power loss left a hole"},
 	{3, "shard: rows of a frame that recovery moved kept its old place when later frames had come before the restart"},
 	{42, "shard: a reader that a truncation overtook in the middle of a read was given what follows, without a word"},
 	{57, "shard: the version of a key from before its stream numbered keys fell when its records were trimmed"},
