@@ -386,7 +386,7 @@ func (w *World) checkFold(when string) {
 		w.failf("%s: %v", when, err)
 		return
 	}
-	defer files.Close()
+	defer func() { _ = files.Close() }() // of a disk that nobody uses again
 	again, err := shard.OpenStepper(w.config(fresh, files, index, func() (journal.Journal, error) { return lent{w.journal}, nil }))
 	if err != nil {
 		w.failf("%s: folding the journal again: %v", when, err)

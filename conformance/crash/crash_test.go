@@ -47,8 +47,10 @@ func rightHistory() (map[partitionOf][]stored, []promise, map[string]rules) {
 		{"batch", 0}:           {ev("batch", 0, 0, "k", "c", 0), ev("batch", 0, 1, "k", "c", 1)},
 	}
 	promises := []promise{
-		{"a", 0, place{"single", 0, 0}, "k", 0}, {"a", 1, place{"single", 0, 1}, "k", 0},
-		{"b", 0, place{conditionalStream, 1, 0}, "account", 1}, {"b", 1, place{conditionalStream, 1, 1}, "account", 2},
+		{"a", 0, place{"single", 0, 0}, "k", 0},
+		{"a", 1, place{"single", 0, 1}, "k", 0},
+		{"b", 0, place{conditionalStream, 1, 0}, "account", 1},
+		{"b", 1, place{conditionalStream, 1, 1}, "account", 2},
 	}
 	all := map[string]rules{
 		"a": {unique: true, ordered: true, streams: 1}, "b": {unique: true, ordered: true, streams: 1},
