@@ -121,12 +121,23 @@ func stateFiles(fsys vfs.FS, dir string) ([]archive.FileRef, error) {
 	return out, nil
 }
 
-// segmentFiles never change, and their numbers are never given twice; a root is of one content only.
+// segmentFiles never change, and their numbers are never given twice; a root is of one content only. One that the archive does not have yet is verified
+// before it is read for it: what has rotted on the disk must not become the copy that was to save it.
 func segmentFiles(s *segment.Snapshot) []archive.FileRef {
 	out := []archive.FileRef{bytesFile(path.Join(segmentsFolder, segment.ManifestName), s.Manifest)}
 	for _, f := range s.Files {
+		verified := false // a file is opened by one goroutine, to be hashed and then to be sent
 		out = append(out, archive.FileRef{
-			Name: path.Join(segmentsFolder, f.Name), Size: f.Bytes, Immutable: true, Mark: f.Root, Open: func() (io.ReadCloser, error) { return s.Open(f) },
+			Name: path.Join(segmentsFolder, f.Name), Size: f.Bytes, Immutable: true, Mark: f.Root,
+			Open: func() (io.ReadCloser, error) {
+				if !verified {
+					if err := s.Verify(f); err != nil {
+						return nil, err
+					}
+					verified = true
+				}
+				return s.Open(f)
+			},
 		})
 	}
 	return out

@@ -166,6 +166,7 @@ func live(t *testing.T, n *node.Node, c *broker.Caller, rng *rand.Rand, rounds, 
 	t.Helper()
 	b := n.Broker
 	var out []moment
+	moved, left := false, false // of the events, at a checkpoint: to files, in the journal alone
 	for round := range rounds {
 		streams := []string{"history", "versioned", "plain"}
 		if round == 0 {
@@ -193,14 +194,15 @@ func live(t *testing.T, n *node.Node, c *broker.Caller, rng *rand.Rand, rounds, 
 				t.Fatal(err)
 			}
 			at := slices.MaxFunc(made, func(x, y broker.ArchiveCheckpoint) int { return int(x.Bytes - y.Bytes) })
-			if rounds > 10 && round > rounds/2 && (at.After == 0 || at.After+1 >= at.Seq) {
-				t.Errorf("the checkpoint at %d needs frames from %d on: nothing was moved to files, or everything", at.Seq, at.After+1)
-			}
+			moved, left = moved || at.After > 0, left || at.After+1 < at.Seq
 		}
 		last := appended(t, b, c, entry("plain", "mark", 1, rng))[0]
 		time.Sleep(3 * time.Millisecond) // no frame after it has its time
 		out = append(out, moment{last.Position, time.Now().UnixMilli() - 1, fold(t, b, c), sent})
 		time.Sleep(2 * time.Millisecond)
+	}
+	if rounds > 10 && !(moved && left) {
+		t.Errorf("at checkpoints events were moved to files: %v, and some were not yet: %v; the test shows little", moved, left)
 	}
 	return out
 }

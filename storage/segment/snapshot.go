@@ -1,7 +1,10 @@
 package segment
 
 import (
+	"bufio"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 	"path"
 
@@ -15,8 +18,9 @@ type Snapshot struct {
 	Through  uint64 // as Store.Through
 	Files    []SnapshotFile
 
-	s *Store
-	v *view
+	s  *Store
+	v  *view
+	of map[string]*file
 }
 
 // ManifestName is the name of the manifest in the folder.
@@ -41,8 +45,9 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 	v := s.current.Load()
 	v.cursors.Add(1)
 	m := s.manifestOf(s.files, s.through)
-	snap := &Snapshot{Manifest: m.encode(), Through: s.through, s: s, v: v}
+	snap := &Snapshot{Manifest: m.encode(), Through: s.through, s: s, v: v, of: make(map[string]*file, len(m.files))}
 	for _, f := range m.files {
+		snap.of[f.ID.name()] = s.files[f.ID]
 		root := hex.EncodeToString(f.Root[:])
 		snap.Files = append(snap.Files, SnapshotFile{Name: f.ID.name(), Bytes: f.Bytes, Root: root})
 		if size, err := s.sizeOf(f.ID.directory()); err == nil { // it is a spare copy: a checkpoint does without
@@ -64,6 +69,23 @@ func (s *Store) sizeOf(name string) (int64, error) {
 // Open reads a file of the snapshot from its start.
 func (n *Snapshot) Open(f SnapshotFile) (io.ReadCloser, error) {
 	return vfs.NewReader(n.s.fs, path.Join(n.s.dir, f.Name))
+}
+
+// Verify reads a segment file and returns the first thing that is not as it was written, as Store.Verify finds it. Of the copy of a directory it
+// knows nothing: that is checked with the file it belongs to.
+func (n *Snapshot) Verify(f SnapshotFile) error {
+	of := n.of[f.Name]
+	if of == nil {
+		return nil
+	}
+	v := &verifier{s: n.s, br: bufio.NewReaderSize(nil, verifyReadBytes)}
+	if err := v.file(of); err != nil && !errors.Is(err, errEnough) {
+		return fmt.Errorf("segment: verify: %w", err)
+	}
+	if len(v.found) > 0 {
+		return &v.found[0]
+	}
+	return nil
 }
 
 // Close lets the files go. A second call does nothing.

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"errors"
 	"io"
 	"path"
 	"testing"
@@ -35,6 +36,9 @@ func TestSnapshot_OpensAsItWas(t *testing.T) {
 	}
 	write(t, other, "/copy/"+ManifestName, snap.Manifest)
 	for _, f := range snap.Files {
+		if err := snap.Verify(f); err != nil {
+			t.Error(err)
+		}
 		r, err := snap.Open(f)
 		if err != nil {
 			t.Fatalf("%s went from the disk: %v", f.Name, err)
@@ -53,6 +57,20 @@ func TestSnapshot_OpensAsItWas(t *testing.T) {
 		t.Errorf("the copy: %v, through %d (want %d), %d files (want %d)", err, c.Through(), through, len(c.Files()), len(was))
 	}
 	verified(t, c)
+	bad := snap.Files[0]
+	b, err := s.readWhole(path.Join(s.dir, bad.Name), bad.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := fsys.Remove(path.Join(s.dir, bad.Name)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, fsys, path.Join(s.dir, bad.Name), b)
+	var damage *CorruptError
+	if err := snap.Verify(bad); !errors.As(err, &damage) || damage.File != bad.Name {
+		t.Errorf("a file with a changed bit: %v", err)
+	}
 	snap.Close()
 	snap.Close()
 	names, err := fsys.List(s.dir)
