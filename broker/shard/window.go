@@ -103,10 +103,10 @@ func (k *keeper) target(from, tail uint64) (target uint64, rest int64, err error
 		return true
 	})
 	room := k.room()
-	if err != nil || living <= room && total <= k.cfg.WindowBytes+k.cfg.WindowBytes/4 {
+	if err != nil || living <= min(room, k.cfg.WindowBytes+k.cfg.WindowBytes/4) {
 		return tail, 0, err
 	}
-	sum := int64(0)
+	sum, moved := int64(0), int64(0) // of all, and of what is still there
 	for i := range all {
 		if room -= live[i]; room < 0 {
 			if i == 0 {
@@ -114,7 +114,8 @@ func (k *keeper) target(from, tail uint64) (target uint64, rest int64, err error
 			}
 			return min(from+uint64(i)*width, tail), total - sum, nil
 		}
-		if sum += all[i]; sum >= k.cfg.WindowBytes {
+		sum, moved = sum+all[i], moved+live[i]
+		if moved >= k.cfg.WindowBytes {
 			return min(from+uint64(i+1)*width, tail), total - sum, nil
 		}
 	}
