@@ -76,7 +76,10 @@ func (s *shipping) checkpointOf(ctx context.Context, i int) (broker.ArchiveCheck
 	if snap.Seq == 0 {
 		return broker.ArchiveCheckpoint{Shard: i}, nil // nothing has ever happened
 	}
-	if err := sh.shipper.Flush(ctx); err != nil {
+	flushing, cancel := context.WithTimeout(ctx, checkpointFlushTime) // an archive that has begun to fail must not make the snapshot hold files for ever
+	err = sh.shipper.Flush(flushing)
+	cancel()
+	if err != nil {
 		return broker.ArchiveCheckpoint{}, err
 	}
 	meta, err := json.Marshal(checkpointMeta{s.n.Identity.Format, s.n.opt.Version})

@@ -515,6 +515,23 @@ func TestArchive_State(t *testing.T) {
 	if _, err := open(t, node.Options{Config: cfg}); err == nil {
 		t.Error("a node without a data directory archives")
 	}
+	// What a checkpoint that was killed has left goes with the next start, also without an archive.
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(dir, "data", "shard-0", "checkpoint")
+	if err := os.MkdirAll(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(left, "000001.sst"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = open(t, node.Options{Data: filepath.Join(dir, "data"), Config: keeping(t, "", 1), Log: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a checkpoint has left is there after a start: %v", err)
+	}
 }
 
 // An archive that cannot be written stops nothing and loses nothing: events go on, the journal keeps them, and all is archived once it can be.

@@ -56,6 +56,8 @@ const (
 	checkpointFirst    = time.Minute      // after a start, when one is due
 	checkpointTime     = 12 * time.Hour   // that one may take
 	checkpointTryAgain = 10 * time.Minute // after one that failed
+
+	checkpointFlushTime = 10 * time.Minute // for the frames up to a checkpoint to be archived
 )
 
 // openShipping prepares the archive. Nothing is read or written before start.
