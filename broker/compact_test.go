@@ -290,16 +290,16 @@ func TestCompact_YoungRecordsAreLeftAlone(t *testing.T) {
 			h.mustAppend(event("s", fmt.Sprint("k", i%3), value("v")))
 		}
 	}
-	send(250) // so few that files of both are not merged
+	send(220) // so few that files of both are not merged
 	h.moved()
 	h.still()
-	if got := len(h.all("s")); got != 250 {
-		t.Fatalf("%d of 250 records are there within the lag", got)
+	if got := len(h.all("s")); got != 220 {
+		t.Fatalf("%d of 220 records are there within the lag", got)
 	}
 	h.clock.Advance(2 * time.Hour)
-	send(250)
+	send(150)
 	h.compacted(100)
-	if got := len(h.all("s")); got < 250 {
+	if got := len(h.all("s")); got < 150 {
 		t.Fatalf("%d records are left: some of the young ones are gone", got)
 	}
 }

@@ -215,10 +215,14 @@ func TestKeys_HistoryBecomesVersioned(t *testing.T) {
 				t.Fatalf("by key %s", got)
 			}
 		}
-		// What is kept by key does not shrink to what cannot be rebuilt, and does not jump.
-		for _, m := range []broker.KeyMode{broker.KeysHistory, broker.KeysLatest} {
-			_, err := h.b.AlterStream(context.Background(), h.c, "s", func(c *broker.StreamConfig) error { c.Keys = m; return nil }, 0)
-			wantKind(t, err, fault.Unsupported)
+		for m, want := range map[broker.KeyMode]string{broker.KeysHistory: "[0 1 2 3]", broker.KeysLatest: "[3]"} {
+			if _, err := h.b.AlterStream(context.Background(), h.c, "s", func(c *broker.StreamConfig) error { c.Keys = m; return nil }, 0); err != nil {
+				t.Fatal(err)
+			}
+			p := h.page(broker.PageRequest{Streams: []string{"s"}, Key: []byte("k")})
+			if got := fmt.Sprint(texts(p.Events)); got != want {
+				t.Fatalf("with keys %s, by key %s", m, got)
+			}
 		}
 	})
 }

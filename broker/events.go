@@ -12,6 +12,7 @@ import (
 	"leat/broker/record"
 	"leat/broker/shard"
 	"leat/broker/stream"
+	"leat/internal/clock"
 )
 
 // Expect is a condition on the version of a key. Versions count a key's events from 1.
@@ -229,13 +230,13 @@ func (b *Broker) versioned(ctx context.Context, n *named, key []byte) (*named, e
 		return nil, fault.New(fault.Invalid, "append", "key", "an expected version needs a key")
 	}
 	if n.config.Keys == KeysVersioned {
-		return n, nil
+		return n, b.numbered(ctx, n)
 	}
 	c := platformIn(n.namespace)
 	for range alterTriesMax {
 		switch n.config.Keys {
 		case KeysVersioned:
-			return n, nil
+			return n, b.numbered(ctx, n)
 		case KeysUnset:
 			err := b.alterOnce(ctx, c, n.name, func(cfg *StreamConfig) error {
 				if cfg.Keys == KeysUnset {
@@ -255,6 +256,28 @@ func (b *Broker) versioned(ctx context.Context, n *named, key []byte) (*named, e
 		}
 	}
 	return nil, changing(n)
+}
+
+const (
+	numberedWait = 2 * time.Second // for the keys of a stream to be numbered, before the producer is told to come again
+	numberedLook = 2 * time.Millisecond
+)
+
+// numbered waits until a stream that is to number its keys does.
+func (b *Broker) numbered(ctx context.Context, n *named) error {
+	pub := b.shards[n.shard].Published()
+	for waited := time.Duration(0); ; waited += numberedLook {
+		st, ok := pub.Stream(n.id)
+		switch {
+		case !ok || !st.Building:
+			return nil
+		case waited >= numberedWait:
+			return fault.New(fault.Unavailable, "append", n.name, "the keys of the stream are being numbered, %d %% are; try again", pub.BuildingPercent(n.id))
+		}
+		if err := clock.Sleep(ctx, numberedLook); err != nil {
+			return fault.New(fault.Unavailable, "append", n.name, "the keys of the stream are being numbered").From(err)
+		}
+	}
 }
 
 // changing refuses what cannot be judged because a stream's key mode is being changed: a condition is never passed over.

@@ -37,6 +37,7 @@ func TestRestart_RowsAreTheFoldOfTheJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.mustAppend(event("b", "k0", "x"))
+		h.built("b")
 		if err := h.b.DeleteStream(ctx, h.c, "latest"); err != nil {
 			t.Fatal(err)
 		}

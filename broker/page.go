@@ -58,6 +58,11 @@ func (b *Broker) ReadPage(ctx context.Context, c *Caller, q PageRequest) (Page, 
 	if q.From, err = b.ourStart("read", "from", q.From); err != nil {
 		return Page{}, err
 	}
+	if q.Key != nil {
+		if err := m.keysBuilt(); err != nil {
+			return Page{}, err
+		}
+	}
 	if q.Key != nil && m.keepsKeys() {
 		return m.pageOfKey(&q)
 	}
@@ -141,6 +146,16 @@ func (m *merge) keepsKeys() bool {
 		}
 	}
 	return true
+}
+
+// keysBuilt refuses to read by key what is not in the index yet.
+func (m *merge) keysBuilt() error {
+	for _, n := range m.streams {
+		if st, ok := m.pub.Stream(n.id); ok && st.Partial && st.Building && st.Keys != stream.KeysOff {
+			return fault.New(fault.Unavailable, "read", n.name, "the keys of the stream are being built, %d %% are; try again", m.pub.BuildingPercent(n.id))
+		}
+	}
+	return nil
 }
 
 // peek reports the next event without taking it.

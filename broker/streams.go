@@ -66,7 +66,8 @@ type StreamInfo struct {
 	Namespace  string
 	ID         record.StreamID
 	Config     StreamConfig
-	Keys       KeyMode // the mode in force
+	Keys       KeyMode // the mode in force, or being built
+	Building   int     // percent of what a change of Keys needs; -1: nothing is being built
 	Partitions []PartitionInfo
 	Created    time.Time
 	Revision   uint64
@@ -248,9 +249,12 @@ func (b *Broker) describe(c *Caller, name string) (StreamInfo, error) {
 		return StreamInfo{}, err
 	}
 	info := StreamInfo{
-		Name: n.name, Namespace: n.namespace, ID: n.id, Config: n.config, Keys: n.config.effectiveKeys(), Created: n.created, Revision: n.revision,
+		Name: n.name, Namespace: n.namespace, ID: n.id, Config: n.config, Keys: n.config.effectiveKeys(), Created: n.created, Revision: n.revision, Building: -1,
 	}
 	p := b.shards[n.shard].Published()
+	if st, ok := p.Stream(n.id); ok && st.Building {
+		info.Building = p.BuildingPercent(n.id)
+	}
 	for i := range n.config.Partitions {
 		if part := p.Part(n.id, record.PartitionID(i)); part != nil {
 			start, end := part.Ends()

@@ -23,11 +23,14 @@ const (
 	OriginDefined     Kind = 11 // stream: a small number for (principal, listener, protocol, client)
 	Trimmed           Kind = 12 // stream: a partition begins further on; since format 2
 
-	kindEnd Kind = 13
+	KeysCounted Kind = 13 // stream: how many records keys had when the stream was to number them; since format 2
+	KeysBuilt   Kind = 14 // stream: what a change of the key mode needed is there; since format 2
+
+	kindEnd Kind = 15
 )
 
 var kindNames = [...]string{"", "claimed", "catalog-put", "catalog-deleted", "stream-created", "stream-changed", "stream-deleted",
-	"appended", "keyed", "identified", "producer-allocated", "origin-defined", "trimmed"}
+	"appended", "keyed", "identified", "producer-allocated", "origin-defined", "trimmed", "keys-counted", "keys-built"}
 
 func (k Kind) String() string {
 	if k > 0 && k < kindEnd {
@@ -40,7 +43,7 @@ func (k Kind) String() string {
 // could not read.
 const (
 	Format1      = 1
-	Format2      = 2 // trimmed facts, and keyed facts of version 2
+	Format2      = 2 // trimmed, counted and built facts, and keyed and stream-changed facts of version 2
 	FormatNewest = Format2
 )
 

@@ -205,7 +205,7 @@ func (p *Published) latestStreams() (ids []record.StreamID) {
 }
 
 // indexed says whether the index has all records of the stream that have a key.
-func (v *view) indexed() bool { return v.since == 0 }
+func (v *view) indexed() bool { return v.building == 0 && !v.partial }
 
 // compactionOf finds a stream among all, which are in order.
 func compactionOf(all []Compaction, id record.StreamID) (Compaction, bool) {

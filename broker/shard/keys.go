@@ -33,6 +33,9 @@ func (p *Published) replayKeys(seq uint64, facts []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := p.replayBuilt(seq, body); err != nil {
+		return err
+	}
 	err = stream.EachKey(body, seq, p.addKey)
 	p.keys.Through(seq)
 	p.keyed = seq
@@ -50,7 +53,7 @@ func (p *Published) keepKeys(id uint32) keys.Keeper {
 	if v == nil || v.keys == stream.KeysOff {
 		return func(uint32, uint64) bool { return false }
 	}
-	if v.keys == stream.KeysVersioned {
+	if v.keys == stream.KeysVersioned || v.target == stream.KeysVersioned {
 		return nil // the newest entry of a key says its version, also when the record has been trimmed
 	}
 	starts := make([]uint64, len(v.parts))

@@ -35,6 +35,8 @@ type Published struct {
 	keyed       uint64 // keys of frames up to here are in the index
 	keyEntry    keys.Entry
 	journal     atomic.Pointer[journal.Journal]
+	building    building
+	opening     bool                         // frames are being replayed for the first time
 	compactions atomic.Pointer[[]Compaction] // as the keeper last heard
 	seq         atomic.Uint64
 	seen        *identities
@@ -54,6 +56,9 @@ type Published struct {
 type view struct {
 	keys      stream.KeyMode
 	since     uint64 // frame that changed keys last
+	building  uint64 // see stream.Stream
+	target    stream.KeyMode
+	partial   bool
 	converted bool
 	keyed     bool
 	whole     bool // every version of a key that it has ever had was set in recent
@@ -74,6 +79,8 @@ func openPublished(cfg *Config) (*Published, error) {
 		folder: stream.NewFolder(s), store: st, segments: cfg.Segments,
 		names: names, streams: map[record.StreamID]*view{}, tail: tail{max: cfg.HotTailBytes}, onNames: cfg.OnNames,
 	}
+	p.building.init()
+	p.opening = true
 	p.folder.OnKey = p.addKey
 	for id, x := range s.Streams {
 		p.refreshView(id, x)
@@ -145,6 +152,7 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	}
 	if len(p.folder.Changed) > 0 {
 		p.refreshViews()
+		p.noteBuilding(seq)
 	}
 	p.show(seq, h.TimeMS, data)
 	if len(names) > 0 && p.onNames != nil {
@@ -261,7 +269,11 @@ func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {
 		c := *v // readers may hold the old one
 		v = &c
 	}
+	if x.Keys == stream.KeysVersioned && v.keys != x.Keys && x.Converted {
+		p.recent.reset() // what is known may be from before the keys were numbered
+	}
 	v.keys, v.since, v.converted, v.keyed = x.Keys, x.KeysSince, x.Converted, x.Keyed
+	v.building, v.target, v.partial = x.Building, x.Target, x.Partial
 	v.whole = v.whole && !x.Converted // keys from before have no version yet
 	parts := v.parts[:len(v.parts):len(v.parts)]
 	for i := len(parts); i < len(x.Partitions); i++ {
@@ -287,6 +299,8 @@ type StreamState struct {
 	Keys       stream.KeyMode
 	Keyed      bool
 	Partitions int
+	Building   bool // a change of Keys is not done with
+	Partial    bool // nobody can be told yet which records older keys have
 }
 
 // Stream returns a stream's state; false when it is gone.
@@ -297,7 +311,8 @@ func (p *Published) Stream(id record.StreamID) (StreamState, bool) {
 	if v == nil {
 		return StreamState{}, false
 	}
-	return StreamState{v.keys, v.keyed, len(v.parts)}, true
+	again := p.building.again(id)
+	return StreamState{Keys: v.keys, Keyed: v.keyed, Partitions: len(v.parts), Building: v.building > 0 || again, Partial: v.partial || again}, true
 }
 
 // Entry returns a catalog entry, nil when there is none.
@@ -346,7 +361,7 @@ func (p *Published) lookVersionUp(id record.StreamID, key []byte, upTo uint64) (
 	}
 	v, err := p.store.Get(stream.VersionKey(id, key))
 	if errors.Is(err, state.ErrNotFound) {
-		return p.countHistory(id, key, upTo)
+		return p.countOn(id, key, 0, 0, upTo)
 	}
 	if err != nil {
 		return 0, err
@@ -355,17 +370,24 @@ func (p *Published) lookVersionUp(id record.StreamID, key []byte, upTo uint64) (
 	if w <= 0 {
 		return 0, fmt.Errorf("version row of stream %d is malformed", id)
 	}
-	return n, nil
+	through, m := binary.Uvarint(v[w:])
+	if m <= 0 {
+		return n, nil // of format 1
+	}
+	return p.countOn(id, key, n, through, upTo)
 }
 
-// countHistory numbers a key that was kept before its stream numbered keys. The number is recorded as a fact with the next event of the
-// key, and counts no more from then on. Until then it must not fall: so entries of records that were trimmed are counted too, which stay in
-// the index from the moment that the stream numbers its keys.
-func (p *Published) countHistory(id record.StreamID, key []byte, upTo uint64) (n uint64, err error) {
-	it := p.keys.History(uint32(id), key, false, upTo)
+// countOn numbers a key whose newest record has no version: n as of frame through, and one more for each record behind that. What the index has of
+// a stream that numbers its keys is never let go of, so the count is the same each time, until the number is recorded with the next event of the key.
+func (p *Published) countOn(id record.StreamID, key []byte, n, through, upTo uint64) (uint64, error) {
+	it := p.keys.HistoryFrom(uint32(id), key, keys.Position{Seq: through + 1}, false, upTo)
 	defer it.Close()
 	for it.Next() {
-		n++
+		if e := it.Entry(); e.Version > 0 {
+			n = e.Version
+		} else {
+			n++
+		}
 	}
 	return n, keysFault(it.Err())
 }

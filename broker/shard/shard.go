@@ -63,16 +63,18 @@ type FrameStats struct {
 
 // Shard runs a Core: it decides on one goroutine, writes on a second, publishes on a third.
 type Shard struct {
-	cfg       Config
-	inbox     chan *Request
-	published *Published
-	stop      chan struct{}
-	stopOnce  sync.Once
-	done      chan struct{}
-	flushing  sync.WaitGroup
-	keeper    *keeper
-	state     atomic.Pointer[string] // why it does not serve; nil when it does
-	full      struct {               // of whoever settles: that the disk was full, and since that was said
+	cfg          Config
+	inbox        chan *Request
+	published    *Published
+	stop         chan struct{}
+	stopOnce     sync.Once
+	done         chan struct{}
+	flushing     sync.WaitGroup
+	building     sync.WaitGroup
+	stopBuilding context.CancelFunc
+	keeper       *keeper
+	state        atomic.Pointer[string] // why it does not serve; nil when it does
+	full         struct {               // of whoever settles: that the disk was full, and since that was said
 		said   time.Time
 		frames int
 	}
@@ -86,6 +88,9 @@ func Open(cfg Config) (*Shard, error) {
 	}
 	go s.run(core)
 	go s.keeper.run()
+	var building context.Context
+	building, s.stopBuilding = context.WithCancel(context.Background())
+	s.building.Go(func() { s.buildAll(building) })
 	return s, nil
 }
 
@@ -106,6 +111,7 @@ func open(cfg Config) (*Shard, *Core, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, errors.Join(err, pub.keys.Close()))
 	}
+	pub.opening = false
 	s.keeper.pending.Store((*pub.journal.Load()).Held())
 	return s, core, nil
 }
@@ -267,8 +273,10 @@ func (s *Shard) Unhealthy() string {
 // Close decides what waits, writes and publishes it, flushes the rows and closes journal and store.
 func (s *Shard) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
+	s.stopBuilding()
 	s.published.keys.Hurry() // a disk that is full must not keep the publisher waiting for ever
 	<-s.done
+	s.building.Wait()
 	s.keeper.close()
 	s.flushing.Wait()
 	err := s.published.store.Flush()

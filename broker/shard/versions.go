@@ -59,6 +59,17 @@ func (v *versions) get(f stream.Fingerprint, whole bool) (uint64, bool) {
 	return n, ok
 }
 
+// reset forgets everything. It is for whoever publishes.
+func (v *versions) reset() {
+	for i := range v.parts {
+		p := &v.parts[i]
+		p.mu.Lock()
+		clear(p.m)
+		p.evicted = true
+		p.mu.Unlock()
+	}
+}
+
 // set is for whoever publishes.
 func (v *versions) set(f stream.Fingerprint, n uint64) {
 	p := &v.parts[f[0]%versionParts]

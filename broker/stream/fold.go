@@ -34,6 +34,8 @@ type Folder struct {
 	Versions []KeyVersion
 	// Changed and Dropped list streams that were made or altered, and deleted, likewise.
 	Changed, Dropped []record.StreamID
+	// Built lists streams whose keys have been built, likewise.
+	Built []record.StreamID
 
 	// OnKey is told of every record of a key, in order of positions. The key is a slice of the frame's facts. nil: nobody asks.
 	OnKey func(id record.StreamID, key []byte, e *HistoryEntry)
@@ -79,16 +81,17 @@ func NewFolder(s *State) *Folder {
 func (f *Folder) Begin(info FrameInfo, rows state.Batch) {
 	f.frame, f.rows = info, rows
 	f.off, f.batches, f.runAt = 0, 0, partitionAt{}
-	f.Versions, f.Trims = f.Versions[:0], f.Trims[:0]
+	f.Versions, f.Trims, f.Built = f.Versions[:0], f.Trims[:0], f.Built[:0]
 	f.Appends, f.Identities, f.Changed, f.Dropped = f.Appends[:0], f.Identities[:0], f.Changed[:0], f.Dropped[:0]
 	f.TimeMS = max(f.TimeMS, info.TimeMS)
 }
 
 // Apply evolves by one fact. It reports false for a fact that belongs to another machine.
 func (f *Folder) Apply(x fact.Fact) (bool, error) {
-	if x.Version != 1 && (x.Kind != fact.Keyed || x.Version != keyedFlagged) {
+	if x.Version != 1 && (x.Kind != fact.Keyed || x.Version != keyedFlagged) && (x.Kind != fact.StreamChanged || x.Version != changedBuilds) {
 		switch x.Kind {
-		case fact.Appended, fact.Keyed, fact.Identified, fact.StreamCreated, fact.StreamChanged, fact.StreamDeleted, fact.ProducerAllocated, fact.OriginDefined, fact.Trimmed:
+		case fact.Appended, fact.Keyed, fact.Identified, fact.StreamCreated, fact.StreamChanged, fact.StreamDeleted, fact.ProducerAllocated, fact.OriginDefined, fact.Trimmed,
+			fact.KeysCounted, fact.KeysBuilt:
 			return true, &fact.UnknownError{What: fmt.Sprintf("version %d of %s", x.Version, x.Kind)}
 		}
 	}
@@ -106,11 +109,15 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 		if err != nil {
 			return true, err
 		}
-		f.evolveStream(id, n, keys, f.frame.Seq)
+		f.evolveStream(id, n, keys, f.frame.Seq, x.Version == changedBuilds)
 		f.writeStream(f.Streams[id])
 		f.Changed = append(f.Changed, id)
 		f.writeCounters()
 		return true, nil
+	case fact.KeysCounted:
+		return true, f.counted(x.Body)
+	case fact.KeysBuilt:
+		return true, f.built(x.Body)
 	case fact.StreamDeleted:
 		return true, f.deleted(x.Body)
 	case fact.ProducerAllocated:

@@ -129,7 +129,7 @@ func (h *Head) origin(o Origin, f *fact.Frame) uint32 {
 func (h *Head) Create(partitions int, keys KeyMode, f *fact.Frame) record.StreamID {
 	id := h.NextStream
 	f.Add(fact.StreamCreated, 1, func(dst []byte) []byte { return appendStreamFact(dst, id, partitions, keys) })
-	h.evolveStream(id, partitions, keys, h.openSeq())
+	h.evolveStream(id, partitions, keys, h.openSeq(), false)
 	return id
 }
 
@@ -141,18 +141,22 @@ func (h *Head) Change(id record.StreamID, partitions int, keys KeyMode, f *fact.
 		return fault.New(fault.NotFound, "alter", "", "the stream was deleted")
 	case partitions < len(st.Partitions):
 		return fault.New(fault.Invalid, "alter", "partitions", "the stream has %d partitions; their number can grow but not shrink", len(st.Partitions))
-	case keys != st.Keys && st.Keyed && !widens(st.Keys, keys):
-		return fault.New(fault.Unsupported, "alter", "keys", "the stream keeps keys: %s and holds keyed records; they cannot become %s", st.Keys, keys)
+	case h.Format < fact.Format2 && keys != st.Keys && st.Keyed && !widens(st.Keys, keys):
+		return fault.New(fault.Unsupported, "alter", "keys", "the stream keeps keys: %s and holds keyed records; to make them %s the data directory needs format %d; run `leat upgrade --finalize`", st.Keys, keys, fact.Format2)
 	}
-	if partitions == len(st.Partitions) && keys == st.Keys {
+	if partitions == len(st.Partitions) && keys == st.Wanted() {
 		return nil
 	}
-	f.Add(fact.StreamChanged, 1, func(dst []byte) []byte { return appendStreamFact(dst, id, partitions, keys) })
-	h.evolveStream(id, partitions, keys, h.openSeq())
+	version := changedPlain
+	if h.Format >= fact.Format2 {
+		version = changedBuilds
+	}
+	f.Add(fact.StreamChanged, version, func(dst []byte) []byte { return appendStreamFact(dst, id, partitions, keys) })
+	h.evolveStream(id, partitions, keys, h.openSeq(), version == changedBuilds)
 	return nil
 }
 
-// widens reports whether a stream with keyed records can go from one mode to another: only to numbering what it has kept.
+// widens reports whether a stream with keyed records can go from one mode to another in format 1: only to numbering what it has kept.
 func widens(from, to KeyMode) bool {
 	return to == KeysOff || from == KeysHistory && to == KeysVersioned
 }

@@ -64,9 +64,10 @@ func (s *State) loadStream(key, value []byte) error {
 	}
 	b := fact.ReadBody(value)
 	n := b.Uvarint()
-	flags, since := b.Fixed(2), uint64(0)
+	flags := b.Fixed(2)
+	var since, building, target uint64
 	if b.Rest() > 0 {
-		since = b.Uvarint()
+		since, building, target = b.Uvarint(), b.Uvarint(), b.Uvarint()
 	}
 	if err := b.Err(); err != nil {
 		return err
@@ -75,10 +76,10 @@ func (s *State) loadStream(key, value []byte) error {
 		return fmt.Errorf("%d partitions", n)
 	}
 	id := record.StreamID(binary.BigEndian.Uint32(key[1:]))
-	s.evolveStream(id, int(n), KeyMode(flags[0]), 0)
+	s.evolveStream(id, int(n), KeyMode(flags[0]), 0, false)
 	st := s.Streams[id]
 	st.Keyed, st.Converted = flags[1]&streamKeyed != 0, flags[1]&streamConverted != 0
-	st.KeysSince = since
+	st.KeysSince, st.Building, st.Target, st.Partial = since, building, KeyMode(target), flags[1]&streamPartial != 0
 	return nil
 }
 

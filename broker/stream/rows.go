@@ -71,7 +71,7 @@ func ReadRun(key, value []byte) (Run, error) {
 	return r, b.Err()
 }
 
-// VersionKey is the row that says how many records a key had when its stream began to number keys. Later versions are in the index of keys.
+// VersionKey is the row that says how many records a key had when its stream began to number keys, and as of which frame (not in rows of format 1). Later versions are in the index of keys.
 func VersionKey(id record.StreamID, key []byte) []byte {
 	return state.AppendEscaped(streamKey(state.PrefixVersion, id), key)
 }
@@ -116,6 +116,7 @@ func ReadFirst(value []byte) (First, error) {
 const (
 	streamKeyed byte = 1 << iota
 	streamConverted
+	streamPartial
 )
 
 func (st *Stream) appendRow(dst []byte) []byte {
@@ -128,9 +129,14 @@ func (st *Stream) appendRow(dst []byte) []byte {
 	if st.Converted {
 		flags |= streamConverted
 	}
+	if st.Partial {
+		flags |= streamPartial
+	}
 	dst = append(dst, flags)
-	if st.KeysSince > 0 {
+	if st.KeysSince > 0 || st.Building > 0 {
 		dst = binary.AppendUvarint(dst, st.KeysSince)
+		dst = binary.AppendUvarint(dst, st.Building)
+		dst = binary.AppendUvarint(dst, uint64(st.Target))
 	}
 	return dst
 }

@@ -110,6 +110,23 @@ func (s *script) run(w []string) {
 		if err := s.head.Change(number(w[1]), n, mode, s.open()); err != nil {
 			s.say("%s: %s", err.Kind, err.Text)
 		}
+	case "count":
+		var keys []stream.KeyCount
+		for _, v := range w[4:] {
+			key, n, _ := strings.Cut(v, "=")
+			count, _ := strconv.ParseUint(n, 10, 64)
+			keys = append(keys, stream.KeyCount{Key: []byte(key), Count: count})
+		}
+		building, _ := strconv.ParseUint(w[2], 10, 64)
+		through, _ := strconv.ParseUint(w[3], 10, 64)
+		if !s.head.Counted(number(w[1]), building, through, keys, s.open()) {
+			s.say("the stream was changed meanwhile")
+		}
+	case "built":
+		building, _ := strconv.ParseUint(w[2], 10, 64)
+		if !s.head.Built(number(w[1]), building, s.open()) {
+			s.say("the stream was changed meanwhile")
+		}
 	case "delete":
 		s.head.Delete(number(w[1]), s.open())
 	case "trim":
@@ -311,6 +328,9 @@ func describe(st *stream.State) string {
 			continue
 		}
 		fmt.Fprintf(&b, "stream %d keeps keys %s, held some %v, converted %v\n", id, x.Keys, x.Keyed, x.Converted)
+		if x.Building > 0 {
+			fmt.Fprintf(&b, "  since frame %d its keys are being built, target %q, partial %v\n", x.Building, x.Target, x.Partial)
+		}
 		for i := range x.Partitions {
 			p := &x.Partitions[i]
 			if p.Start > 0 {
