@@ -70,6 +70,8 @@ var keeperMetrics = []keepMetric[shard.KeepStats]{
 	level("leat_segment_through_seq", "Last frame that is in segment files.", func(k *shard.KeepStats) uint64 { return k.Through }),
 	count("leat_segment_windows_total", "Windows of the journal that were moved to segment files.", func(k *shard.KeepStats) int64 { return k.Windows }),
 	count("leat_segment_merges_total", "Segment files that were merged or rewritten, in sets.", func(k *shard.KeepStats) int64 { return k.Merges }),
+	count("leat_compacted_events_total", "Superseded events that were let go of.", func(k *shard.KeepStats) int64 { return k.Compacted }),
+	count("leat_compacted_bytes_total", "Bytes that their streams take less.", func(k *shard.KeepStats) int64 { return k.CompactedBytes }),
 	count("leat_segment_slowed_total", "Frames that were held back because too much waited to be moved.", func(k *shard.KeepStats) int64 { return k.Slowed }),
 	count("leat_segment_failures_total", "Times that moving, merging or trimming failed.", func(k *shard.KeepStats) int64 { return k.Failures }),
 }
