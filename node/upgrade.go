@@ -32,7 +32,7 @@ func CheckUpgrade(fsys vfs.FS, dir string, progress func(done, total int64)) (Up
 		return u, fmt.Errorf("%s is no data directory: %w", dir, err)
 	}
 	lock, err := fsys.Lock(path.Join(dir, lockFile))
-	if err != nil {
+	if err != nil { //nolint:nilerr // it is an answer: what stands in the way
 		u.Format = id.Format
 		u.Obstacles = append(u.Obstacles, "a node runs on the directory: stop it first")
 		return u, nil

@@ -37,7 +37,6 @@ type keeper struct {
 	s       *Shard
 	cfg     KeepConfig
 	pending atomic.Int64
-	moved   chan struct{} // closed and replaced whenever a window has moved; under no lock: only the keeper replaces it
 	wake    chan struct{}
 	stop    chan struct{}
 	stopped chan struct{}

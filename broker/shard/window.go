@@ -189,7 +189,6 @@ type moving struct {
 	build  *segment.Build
 	it     state.Iterator
 	buf    []byte
-	check  []*Batch
 	gone   []goneRows
 }
 
@@ -230,12 +229,12 @@ func (w *moving) moveAll() ([]segment.File, error) {
 func (w *moving) partition(at partitionKey) error {
 	p := w.k.s.published
 	low := stream.PartitionKey(state.PrefixRun, at.stream, at.partition)
-	start, end := record.Offset(0), record.Offset(0)
-	if part := p.Part(at.stream, at.partition); part != nil {
-		start, _ = part.Ends()
-	} else {
+	part := p.Part(at.stream, at.partition)
+	if part == nil {
 		return nil // deleted; its rows go with it
 	}
+	start, _ := part.Ends()
+	end := record.Offset(0)
 	if e, ok := p.segments.End(uint32(at.stream), uint32(at.partition)); ok {
 		end = record.Offset(e)
 	}

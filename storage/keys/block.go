@@ -194,6 +194,7 @@ func (r *blockReader) open(body []byte) error {
 	return nil
 }
 
+// fail ends the walk.
 func (r *blockReader) fail(err error) error {
 	r.err, r.more, r.pos = err, false, len(r.body)
 	return err
@@ -216,13 +217,11 @@ func (r *blockReader) readKey() bool {
 	b := r.body[r.pos:]
 	shared, n := binary.Uvarint(b)
 	if n <= 0 {
-		r.fail(bad("a key", "no length"))
-		return false
+		return r.fail(bad("a key", "no length")) == nil
 	}
 	rest, m := binary.Uvarint(b[n:])
 	if n += m; m <= 0 || shared > uint64(len(r.key)) || rest > uint64(len(b)-n) || shared+rest < streamBytes || shared+rest > streamBytes+KeyBytesMax {
-		r.fail(bad("a key", "lengths %d and %d at %d", shared, rest, r.pos))
-		return false
+		return r.fail(bad("a key", "lengths %d and %d at %d", shared, rest, r.pos)) == nil
 	}
 	r.key = append(r.key[:shared], b[n:n+int(rest)]...)
 	r.pos += n + int(rest)
@@ -234,8 +233,7 @@ func (r *blockReader) readEntry(first bool) bool {
 	b, e := r.body, &r.e
 	pos := r.pos
 	if pos >= len(b) {
-		r.fail(bad("an entry", "the end of the block"))
-		return false
+		return r.fail(bad("an entry", "the end of the block")) == nil
 	}
 	head := b[pos]
 	pos++

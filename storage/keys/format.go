@@ -54,16 +54,17 @@ var (
 
 func fileName(number uint64) string { return fmt.Sprintf("%s%016x%s", filePrefix, number, fileSuffix) }
 
-func parseName(name string) (uint64, bool) {
+// isFileName reports whether a name is one of our files'.
+func isFileName(name string) bool {
 	hex, ok := strings.CutPrefix(name, filePrefix)
 	if !ok {
-		return 0, false
+		return false
 	}
 	if hex, ok = strings.CutSuffix(hex, fileSuffix); !ok || len(hex) != 16 {
-		return 0, false
+		return false
 	}
-	n, err := strconv.ParseUint(hex, 16, 64)
-	return n, err == nil
+	_, err := strconv.ParseUint(hex, 16, 64)
+	return err == nil
 }
 
 // placedSum is the CRC32C of bytes that stand at an offset of a file.

@@ -121,7 +121,7 @@ func (x *Index) recover() ([]*file, error) {
 	}
 	if m == nil {
 		for _, name := range names {
-			if _, ok := parseName(name); ok { // a manifest is written before the first file is
+			if isFileName(name) { // a manifest is written before the first file is
 				return nil, &CorruptError{File: manifestName, Expected: "a manifest beside " + name, Found: "none"}
 			}
 		}
@@ -148,7 +148,7 @@ func (x *Index) recover() ([]*file, error) {
 		live[f.name] = true
 	}
 	for _, name := range names {
-		_, ours := parseName(name)
+		ours := isFileName(name)
 		if ours && !live[name] || strings.HasSuffix(name, ".tmp") {
 			if err := x.fs.Remove(path.Join(x.dir, name)); err != nil {
 				return nil, fmt.Errorf("keys: open: %w", err)

@@ -97,7 +97,7 @@ func TestRace_ReadersBesideAdder(t *testing.T) {
 func liveFiles(x *Index) (n int) {
 	names, _ := x.fs.List(x.dir)
 	for _, name := range names {
-		if _, ok := parseName(name); ok {
+		if isFileName(name) {
 			n++
 		}
 	}

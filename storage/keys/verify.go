@@ -135,7 +135,7 @@ func (v *verifier) filter(m *mark) error {
 		return v.found(err)
 	}
 	good := true
-	for i := int64(0); i < int64(m.lines); i++ {
+	for i := range int64(m.lines) {
 		at := off + i*lineBytes
 		if err := checkLine(lines[i*lineBytes:(i+1)*lineBytes], v.f.meta.number, at); err != nil {
 			good = false

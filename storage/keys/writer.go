@@ -55,9 +55,8 @@ type writer struct {
 	sections  []mark
 	footer    fileFooter
 
-	key  []byte // of the last entry, with its stream
-	prev Position
-	cut  []byte // the last key of the block before
+	key []byte // of the last entry, with its stream
+	cut []byte // the last key of the block before
 }
 
 func newWriter(fs vfs.FS, dir string, header fileHeader) (*writer, error) {
