@@ -317,7 +317,7 @@ type keyAhead struct {
 
 type keyRead struct {
 	keyed
-	skip  bool // lies before the start
+	skip  bool // is not read
 	event *Delivered
 	err   error
 }
@@ -352,12 +352,18 @@ func (a *keyAhead) fill(n int) error {
 		}
 		a.ready = append(a.ready, keyRead{keyed: x, skip: !a.inside(&x)})
 	}
-	readers := min(len(a.ready)/keyReadersMin, keyReadersMax)
+	a.m.readAll(a.ready)
+	return nil
+}
+
+// readAll reads those that are not skipped.
+func (m *merge) readAll(reads []keyRead) {
+	readers := min(len(reads)/keyReadersMin, keyReadersMax)
 	var next atomic.Int32
 	work := func() {
-		for i := int(next.Add(1)) - 1; i < len(a.ready); i = int(next.Add(1)) - 1 {
-			if x := &a.ready[i]; !x.skip {
-				x.event, x.err = a.m.readKeyed(&x.keyed)
+		for i := int(next.Add(1)) - 1; i < len(reads); i = int(next.Add(1)) - 1 {
+			if x := &reads[i]; !x.skip {
+				x.event, x.err = m.readKeyed(&x.keyed)
 			}
 		}
 	}
@@ -367,7 +373,6 @@ func (a *keyAhead) fill(n int) error {
 	}
 	work()
 	wg.Wait()
-	return nil
 }
 
 // edge is where a page without events goes on: where it began, or the end of what is there.

@@ -120,6 +120,39 @@ func (h *KeyHistory) Err() error { return keysFault(h.it.Err()) }
 // Close lets go of what the walk sees.
 func (h *KeyHistory) Close() { h.it.Close() }
 
+// LatestKeys walks the newest record of each key in the order of the keys' bytes. It sees the index as it was when it was opened; the caller
+// closes it.
+type LatestKeys struct {
+	p  *Published
+	id record.StreamID
+	it *keys.Iter
+}
+
+// LatestIn walks the newest record of each key from lo on and below hi; a nil hi is the end of the stream. Frames beyond upTo are left out. It
+// costs what the keys are, not what the stream is.
+func (p *Published) LatestIn(id record.StreamID, lo, hi []byte, upTo uint64) *LatestKeys {
+	return &LatestKeys{p, id, p.keys.LastIn(uint32(id), lo, hi, upTo)}
+}
+
+// Next moves to the next key, also to one whose newest record has been trimmed, so that whoever walks decides how many of these it passes over.
+// False is the end, or a fault: see Err.
+func (l *LatestKeys) Next() bool { return l.it.Next() }
+
+// Key is where the walk is, until it moves.
+func (l *LatestKeys) Key() []byte { return l.it.Entry().Key }
+
+// Entry is the newest record of that key; false when it has been trimmed.
+func (l *LatestKeys) Entry() (stream.HistoryEntry, bool) {
+	e := historyEntry(l.it.Entry())
+	return e, l.p.isThere(l.id, &e)
+}
+
+// Err says why Next ended early.
+func (l *LatestKeys) Err() error { return keysFault(l.it.Err()) }
+
+// Close lets go of what the walk sees.
+func (l *LatestKeys) Close() { l.it.Close() }
+
 // isThere says whether a record has not been trimmed.
 func (p *Published) isThere(id record.StreamID, e *stream.HistoryEntry) bool {
 	part := p.Part(id, e.Partition)
