@@ -141,25 +141,11 @@ func fieldOf(err error, field string) error {
 // appendPage appends {"events":[…],"stored":[…],"next":…,"caught_up":…}. stored says, event by event, where it is. A page of many
 // bytes is cut short, and goes on after its last event.
 func appendPage(b []byte, page *broker.Page, w *where, bytesMax int) []byte {
-	b = append(b, `{"events":[`...)
-	for i, d := range page.Events {
-		if i > 0 && len(b)+len(d.Encoded(formatJSON, encodeJSON)) > bytesMax {
-			page.Events, page.Next, page.CaughtUp = page.Events[:i], page.Events[i-1].Position, false
-			break
-		}
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, d.Encoded(formatJSON, encodeJSON)...)
+	b, fit := appendEvents(b, page.Events, bytesMax)
+	if fit < len(page.Events) {
+		page.Events, page.Next, page.CaughtUp = page.Events[:fit], page.Events[fit-1].Position, false
 	}
-	b = append(b, `],"stored":[`...)
-	for i, d := range page.Events {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(appendPlace(append(b, '{'), d), '}')
-	}
-	b = append(b, `],"next":"`...)
+	b = append(b, `,"next":"`...)
 	b = append(page.Next.Append(b), `","caught_up":`...)
 	b = strconv.AppendBool(b, page.CaughtUp)
 	if w != nil && w.errors > 0 {
@@ -167,6 +153,31 @@ func appendPage(b []byte, page *broker.Page, w *where, bytesMax int) []byte {
 		b = append(appendMember(b, "first", w.first), '}')
 	}
 	return append(b, '}', '\n')
+}
+
+// appendEvents begins a page: {"events":[…],"stored":[…]. It ends before the event that would make it longer than so many bytes, but has one; fit is
+// how many it has.
+func appendEvents(b []byte, events []*broker.Delivered, bytesMax int) (page []byte, fit int) {
+	b = append(b, `{"events":[`...)
+	for fit < len(events) {
+		e := events[fit].Encoded(formatJSON, encodeJSON)
+		if fit > 0 && len(b)+len(e) > bytesMax {
+			break
+		}
+		if fit > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, e...)
+		fit++
+	}
+	b = append(b, `],"stored":[`...)
+	for i, d := range events[:fit] {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendPlace(append(b, '{'), d), '}')
+	}
+	return append(b, ']'), fit
 }
 
 // appendPlace appends "ref":…,"position":… and, where the stream keeps versions, "version":….

@@ -47,6 +47,7 @@ func makeRoutes() []route {
 		{pattern: "/v1/events/{stream}/{partition}/{offset}", methods: []method{{"GET", "read-ref", readRef, false}}},
 		{pattern: "/v1/streams", methods: []method{{"GET", "list-streams", listStreams, false}}},
 		{pattern: "/v1/streams/{stream}", methods: []method{{"GET", "get-stream", getStream, false}, {"PUT", "put-stream", putStream, false}, {"DELETE", "delete-stream", deleteStream, false}}},
+		{pattern: "/v1/streams/{stream}/latest", methods: []method{{"GET", "read-latest", readLatest, false}}},
 		{pattern: "/v1/streams/{stream}/truncate", methods: []method{{"POST", "truncate-stream", truncateStream, false}}},
 		{pattern: "/v1/streams/{stream}/undelete", methods: []method{{"POST", "undelete-stream", undeleteStream, false}}},
 		{pattern: "/v1/trash", methods: []method{{"GET", "list-trash", listTrash, false}}},
