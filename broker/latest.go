@@ -67,7 +67,7 @@ func afterPrefix(prefix []byte) []byte {
 }
 
 // ReadLatest reads the newest event of each key, by the index of keys: it costs what the keys are, not what the stream is. The caller needs the
-// grant to read the stream.
+// grant to read the stream. While the index of a stream that kept no keys is made, it is refused as something to try again.
 //
 // It is the newest event that is there: after a truncation of one partition another may have it. An event without data is a tombstone in a stream
 // with keys: latest, where its key is left out, and an event like any other elsewhere. Each page is of its own moment; a key that gets an event while
@@ -91,6 +91,9 @@ func (b *Broker) ReadLatest(ctx context.Context, c *Caller, q LatestRequest) (La
 	if st.Keys == stream.KeysOff {
 		return LatestPage{}, fault.New(fault.Unsupported, "read", n.name,
 			"the stream keeps no keys, so it has no latest event of each; set its `keys` to latest, history or versioned")
+	}
+	if err := m.keysBuilt(); err != nil {
+		return LatestPage{}, err
 	}
 	lo, hi := q.span()
 	if hi != nil && bytes.Compare(lo, hi) >= 0 {

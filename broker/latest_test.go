@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -266,6 +267,31 @@ func TestLatest_Refusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantKind(t, ask(broker.LatestRequest{Stream: "s", Limit: 1}), fault.Denied)
+	})
+}
+
+// While the index of a stream that kept no keys is made, nobody is shown a part of it.
+func TestLatest_KeysAreBuilt(t *testing.T) {
+	keeping(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{Keys: broker.KeysOff})
+		const keys = 300
+		for i := range keys {
+			h.mustAppend(event("s", fmt.Sprintf("k%03d", i), value("v")))
+		}
+		h.moved()
+		h.change("s", broker.KeysHistory)
+		h.mustAppend(event("s", "k007", value("new")))
+		for {
+			got, err := h.latest(broker.LatestRequest{Stream: "s", Limit: 100})
+			if fault.Is(err, fault.Unavailable) && strings.Contains(err.Error(), "being built") {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			if err != nil || len(got) != keys || !strings.HasPrefix(string(got[7].Record.Value), "new.") {
+				t.Fatalf("%d keys, %v", len(got), err)
+			}
+			return
+		}
 	})
 }
 
