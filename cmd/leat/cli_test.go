@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -82,6 +83,14 @@ func TestCommands(t *testing.T) {
 		{args: "read nothing", code: exitNotFound, err: "next: leat stream list"},
 		{args: "read orders --limit -1", code: exitUsage, err: "--limit"},
 		{args: "read orders --follow --direction backward", code: exitUsage, err: "goes forward"},
+		{args: "read orders --latest", out: `{"data":{"n":1},…`},
+		{args: "read orders --latest --prefix 48"},
+		{args: "read nothing --latest", code: exitNotFound, err: "next: leat stream list"},
+		{args: "read orders --prefix 4", code: exitUsage, err: "--prefix goes with --latest"},
+		{args: "read orders --latest --follow", code: exitUsage, err: "leave the other flags out"},
+		{args: "read orders --latest --key 4711", code: exitUsage, err: "leave the other flags out"},
+		{args: "read orders,payments --latest", code: exitUsage, err: "one stream"},
+		{args: "read orders/0/0 --latest", code: exitUsage, err: "one stream"},
 		{args: "stream list", out: "name\tpartitions\norders\t1\n"},
 		{args: "stream delete orders", code: exitUsage, err: "--yes"},
 		{args: "stream delete orders --yes"},
@@ -167,6 +176,36 @@ func TestRead_GoesThroughAllPages(t *testing.T) {
 }
 
 // TestFollow_GoesOnWhereItWas: the node ends the stream after each event; no event is missed or printed twice.
+func TestReadLatest_GoesThroughAllPages(t *testing.T) {
+	c := cli{url: startNode(t)}
+	for i, key := range []string{"b/2", "a/1", "b/1", "b/3", "b/2", "b/5", "b/4"} {
+		if _, errs, code := c.run(t.Context(), "", "publish", "stock", strconv.Itoa(i), "--key", key); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	for args, want := range map[string]string{
+		"--latest":                      "1 2 4 3 6 5",
+		"--latest --prefix b/":          "2 4 3 6 5",
+		"--latest --prefix b/ -n 3":     "2 4 3",
+		"--latest --prefix b/ -n 4":     "2 4 3 6",
+		"--latest --prefix none":        "",
+		"--latest --prefix b/5 -n 1000": "5",
+	} {
+		out, errs, code := c.run(t.Context(), "", append([]string{"read", "stock"}, strings.Fields(args)...)...)
+		var got []string
+		for line := range strings.Lines(out) {
+			var e struct{ Data json.RawMessage }
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatalf("%s: %q: %v", args, line, err)
+			}
+			got = append(got, string(e.Data))
+		}
+		if code != exitOK || strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, code %d, want %q; %s", args, got, code, want, errs)
+		}
+	}
+}
+
 func TestFollow_GoesOnWhereItWas(t *testing.T) {
 	c := cli{url: startNode(t)}
 	c.run(t.Context(), "", "publish", "orders", "before")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -85,6 +86,7 @@ func (f *fake) mux() http.Handler {
 	})))
 	m.HandleFunc("POST /v1/streams/{s}/events", f.locked(f.publish))
 	m.HandleFunc("GET /v1/streams/{s}/events", f.read)
+	m.HandleFunc("GET /v1/streams/{s}/latest", f.locked(f.have(latestOf)))
 	m.HandleFunc("GET /v1/events/{s}/{p}/{o}", f.locked(f.have(func(w http.ResponseWriter, r *http.Request, st *fakeStream) {
 		o, _ := strconv.Atoi(r.PathValue("o"))
 		if o >= len(st.events) {
@@ -171,6 +173,24 @@ func (f *fake) store(name string, e map[string]any) map[string]any {
 	f.changed = make(chan struct{})
 	n := len(st.events)
 	return map[string]any{"ref": fmt.Sprintf("%s/0/%d", name, n-1), "id": e["id"], "position": fmt.Sprint("p", n), "duplicate": false, "version": st.versions[key]}
+}
+
+// latestOf gives two keys on a page, so that paging is seen.
+func latestOf(w http.ResponseWriter, r *http.Request, st *fakeStream) {
+	q := r.URL.Query()
+	newest := map[string]map[string]any{}
+	for _, e := range st.events {
+		if key, ok := e["partitionkey"].(string); ok && strings.HasPrefix(key, q.Get("prefix")) && "p"+key > q.Get("after") {
+			newest[key] = e
+		}
+	}
+	keys := slices.Sorted(maps.Keys(newest))
+	limit, _ := strconv.Atoi(q.Get("limit"))
+	events, next := []any{}, q.Get("after")
+	for _, key := range keys[:min(len(keys), limit, 2)] {
+		events, next = append(events, newest[key]), "p"+key
+	}
+	answer(w, 200, map[string]any{"events": events, "next": next, "caught_up": len(events) == len(keys)})
 }
 
 func (f *fake) publish(w http.ResponseWriter, r *http.Request) {

@@ -30,7 +30,8 @@ type readOptions struct {
 	from, direction, key, where string
 	kinds                       []string
 	limit                       int
-	follow                      bool
+	follow, latest              bool
+	prefix                      string
 }
 
 func (a *app) readCommand() *cobra.Command {
@@ -38,8 +39,8 @@ func (a *app) readCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "read STREAM[,STREAM...] | REF", Short: "Read events, and follow what comes, as NDJSON",
 		Long: "Read events as one JSON CloudEvent a line: from the earliest to the latest, or with --follow what comes from now on (with --from, from there on).\n" +
-			"A REF such as orders/0/1234 reads that one event.",
-		Example: "  leat read orders --from -1h --where 'data.total > 100'\n  leat read orders,payments --follow",
+			"A REF such as orders/0/1234 reads that one event. --latest reads the newest event of each key, in the order of keys.",
+		Example: "  leat read orders --from -1h --where 'data.total > 100'\n  leat read orders,payments --follow\n  leat read stock --latest --prefix item-",
 		Args:    exactly(1), ValidArgsFunction: a.completeStreams,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			c, err := a.client()
@@ -49,8 +50,14 @@ func (a *app) readCommand() *cobra.Command {
 			if o.limit < 0 {
 				return usageError("--limit %d: it is 0 (all) or more", o.limit)
 			}
+			if err := o.checkLatest(args[0]); err != nil {
+				return err
+			}
 			out := bufio.NewWriterSize(a.out, 64<<10)
 			defer func() { err = errors.Join(err, out.Flush()) }()
+			if o.latest {
+				return a.readLatest(cmd.Context(), c, args[0], o, out)
+			}
 			if strings.Count(args[0], "/") == 2 {
 				return a.readRef(cmd.Context(), c, args[0], out)
 			}
@@ -70,6 +77,8 @@ func (a *app) readCommand() *cobra.Command {
 	f.StringVar(&o.direction, "direction", "", "forward or backward")
 	f.StringVarP(&o.key, "key", "k", "", "only events with this key")
 	f.StringArrayVar(&o.kinds, "type", nil, "only events of this type; may be repeated")
+	f.BoolVar(&o.latest, "latest", false, "only the newest event of each key, in the order of keys")
+	f.StringVar(&o.prefix, "prefix", "", "with --latest: only keys that begin so")
 	f.StringVar(&o.where, "where", "", "only events for which this CEL expression is true")
 	_ = cmd.RegisterFlagCompletionFunc("direction", cobra.FixedCompletions([]string{"forward", "backward"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"earliest", "latest"}, cobra.ShellCompDirectiveNoFileComp))
@@ -101,25 +110,66 @@ func (a *app) readRef(ctx context.Context, c *client, ref string, out *bufio.Wri
 	return writeLine(out, event)
 }
 
-// page is a page of events. "next" goes into "from" of the next request.
+// page is a page of events. "next" goes into the next request.
 type page struct {
 	Events   []json.RawMessage `json:"events"`
 	Next     string            `json:"next"`
 	CaughtUp bool              `json:"caught_up"`
 }
 
+// checkLatest refuses what --latest does not go with: the rest of the flags choose among events as they came.
+func (o *readOptions) checkLatest(streams string) error {
+	switch {
+	case !o.latest && o.prefix != "":
+		return usageError("--prefix goes with --latest")
+	case !o.latest:
+		return nil
+	case strings.ContainsAny(streams, ",/"):
+		return usageError("--latest reads one stream")
+	case o.follow || len(o.query()) > 0:
+		return usageError("--latest goes with --prefix and --limit; leave the other flags out")
+	}
+	return nil
+}
+
+// readLatest prints the newest event of each key. Here "next" goes into "after".
+func (a *app) readLatest(ctx context.Context, c *client, stream string, o readOptions, out *bufio.Writer) error {
+	q := url.Values{}
+	if o.prefix != "" {
+		q.Set("prefix", o.prefix)
+	}
+	return a.eachPage(ctx, c, o.limit, out, func(next string, limit int) string {
+		if next != "" {
+			q.Set("after", next)
+		}
+		q.Set("limit", strconv.Itoa(limit))
+		return streamPath(stream) + "/latest?" + q.Encode()
+	})
+}
+
 func (a *app) readPages(ctx context.Context, c *client, streams string, o readOptions, out *bufio.Writer) error {
+	return a.eachPage(ctx, c, o.limit, out, func(next string, limit int) string {
+		if next != "" {
+			o.from = next
+		}
+		q := o.query()
+		q.Set("limit", strconv.Itoa(limit))
+		return eventsPath(streams, q)
+	})
+}
+
+// eachPage prints the events of one page after the other, at most so many (0: all). path is that of the page behind next, which is empty at first.
+func (a *app) eachPage(ctx context.Context, c *client, most int, out *bufio.Writer, path func(next string, limit int) string) error {
 	progress := a.progress()
 	defer progress.done()
+	next := ""
 	for n := 0; ; {
-		q := o.query()
 		want := pageEvents
-		if o.limit > 0 {
-			want = min(want, o.limit-n)
+		if most > 0 {
+			want = min(want, most-n)
 		}
-		q.Set("limit", strconv.Itoa(want))
 		var p page
-		if err := c.call(ctx, "GET", eventsPath(streams, q), nil, &p); err != nil {
+		if err := c.call(ctx, "GET", path(next, want), nil, &p); err != nil {
 			return err
 		}
 		for _, e := range p.Events {
@@ -128,10 +178,10 @@ func (a *app) readPages(ctx context.Context, c *client, streams string, o readOp
 			}
 		}
 		n += len(p.Events)
-		if p.CaughtUp || p.Next == "" || p.Next == o.from || o.limit > 0 && n >= o.limit {
+		if p.CaughtUp || p.Next == "" || p.Next == next || most > 0 && n >= most {
 			return nil
 		}
-		o.from = p.Next
+		next = p.Next
 		if !a.terminal {
 			progress.say("%d events read", n)
 		}
