@@ -77,12 +77,17 @@ func TestRestore_FromS3(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	moments := live(t, n, admin, rand.New(rand.NewPCG(6, 6)), 4, 2, 0)
-	time.Sleep(1500 * time.Millisecond) // the place is registered a pause after it can be
-	if err := n.Stop(); err != nil {
-		t.Fatal(err)
-	}
 	from, err := node.OpenArchivePlace(cfg.Archive.URL, cfg.Archive.Keys)
 	if err != nil {
+		t.Fatal(err)
+	}
+	for range 300 { // the place is registered a pause after it can be
+		if l, err := from.Lineages(t.Context()); err == nil && len(l) > 0 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err := n.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range moments[1:] {

@@ -32,10 +32,10 @@ func CheckUpgrade(fsys vfs.FS, dir string, progress func(done, total int64)) (Up
 		return u, fmt.Errorf("%s is no data directory: %w", dir, err)
 	}
 	lock, err := fsys.Lock(path.Join(dir, lockFile))
-	if err != nil { //nolint:nilerr // it is an answer: what stands in the way
+	if err != nil {
 		u.Format = id.Format
 		u.Obstacles = append(u.Obstacles, "a node runs on the directory: stop it first")
-		return u, nil
+		return u, nil //nolint:nilerr // it is an answer: what stands in the way
 	}
 	err = u.look(fsys, dir, &id, progress)
 	return u, errors.Join(err, lock.Close())

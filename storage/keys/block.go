@@ -182,11 +182,13 @@ func (r *blockReader) open(body []byte) error {
 	r.err, r.pos, r.more, r.key = nil, blockHeadBytes, false, r.key[:0]
 	r.e = Entry{}
 	if len(body) < blockHeadBytes+8 {
-		return r.fail(bad("a data block", "%d bytes", len(body)))
+		r.fail(bad("a data block", "%d bytes", len(body)))
+		return r.err
 	}
 	count := int(le.Uint32(body[len(body)-4:]))
 	if count < 1 || count > (len(body)-blockHeadBytes-4)/4 {
-		return r.fail(bad("restarts within the block", "%d of them", count))
+		r.fail(bad("restarts within the block", "%d of them", count))
+		return r.err
 	}
 	end := len(body) - 4 - 4*count
 	r.body, r.restarts = body[:end], body[end:len(body)-4]
@@ -195,10 +197,7 @@ func (r *blockReader) open(body []byte) error {
 }
 
 // fail ends the walk.
-func (r *blockReader) fail(err error) error {
-	r.err, r.more, r.pos = err, false, len(r.body)
-	return err
-}
+func (r *blockReader) fail(err error) { r.err, r.more, r.pos = err, false, len(r.body) }
 
 // next moves to the next entry and says whether there is one; newKey says whether it is the first of its key in this block.
 func (r *blockReader) next() (ok, newKey bool) {
@@ -217,11 +216,13 @@ func (r *blockReader) readKey() bool {
 	b := r.body[r.pos:]
 	shared, n := binary.Uvarint(b)
 	if n <= 0 {
-		return r.fail(bad("a key", "no length")) == nil
+		r.fail(bad("a key", "no length"))
+		return false
 	}
 	rest, m := binary.Uvarint(b[n:])
 	if n += m; m <= 0 || shared > uint64(len(r.key)) || rest > uint64(len(b)-n) || shared+rest < streamBytes || shared+rest > streamBytes+KeyBytesMax {
-		return r.fail(bad("a key", "lengths %d and %d at %d", shared, rest, r.pos)) == nil
+		r.fail(bad("a key", "lengths %d and %d at %d", shared, rest, r.pos))
+		return false
 	}
 	r.key = append(r.key[:shared], b[n:n+int(rest)]...)
 	r.pos += n + int(rest)
@@ -233,7 +234,8 @@ func (r *blockReader) readEntry(first bool) bool {
 	b, e := r.body, &r.e
 	pos := r.pos
 	if pos >= len(b) {
-		return r.fail(bad("an entry", "the end of the block")) == nil
+		r.fail(bad("an entry", "the end of the block"))
+		return false
 	}
 	head := b[pos]
 	pos++
