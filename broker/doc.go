@@ -3,7 +3,7 @@
 //
 // # What
 //
-// Broker is a concrete type over one or more shards. A namespace lives in one shard. Append, Read, Follow, Describe and the
+// Broker is a concrete type over one or more shards. A namespace lives in one shard. Append, Read, ReadLatest, Follow, Describe and the
 // administration of streams and users are its verbs, one file each. It speaks of streams, partitions, records, keys and positions; the
 // words of a protocol stay in that protocol's gateway. What streams keep is decided here, too: retention.go, truncate.go, trash.go.
 // What the platform changes is told in a stream of its own (system.go, note.go); audit.go and doctor.go answer who did what, and how it fares.

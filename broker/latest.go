@@ -73,35 +73,40 @@ func afterPrefix(prefix []byte) []byte {
 // with keys: latest, where its key is left out, and an event like any other elsewhere. Each page is of its own moment; a key that gets an event while
 // the page is made may come with that one.
 func (b *Broker) ReadLatest(ctx context.Context, c *Caller, q LatestRequest) (LatestPage, error) {
-	if q.Limit < 1 || q.Limit > PageLimitMax {
-		return LatestPage{}, fault.New(fault.Invalid, "read", "limit", "limit is %d; it must be between 1 and %d", q.Limit, PageLimitMax)
-	}
-	m, err := b.openMerge(c, []string{q.Stream})
+	l, err := b.openLatest(c, &q)
 	if err != nil {
 		return LatestPage{}, err
 	}
+	defer l.walk.Close()
+	return l.page(ctx, &q)
+}
+
+// openLatest begins to walk the keys that are asked for, as they are now.
+func (b *Broker) openLatest(c *Caller, q *LatestRequest) (*latestWalk, error) {
+	if q.Limit < 1 || q.Limit > PageLimitMax {
+		return nil, fault.New(fault.Invalid, "read", "limit", "limit is %d; it must be between 1 and %d", q.Limit, PageLimitMax)
+	}
+	m, err := b.openMerge(c, []string{q.Stream})
+	if err != nil {
+		return nil, err
+	}
 	if err := m.refresh(); err != nil {
-		return LatestPage{}, err
+		return nil, err
 	}
 	n := m.streams[0]
 	st, ok := m.pub.Stream(n.id)
 	if !ok {
-		return LatestPage{}, fault.New(fault.NotFound, "read", n.name, "the stream was deleted")
+		return nil, fault.New(fault.NotFound, "read", n.name, "the stream was deleted")
 	}
 	if st.Keys == stream.KeysOff {
-		return LatestPage{}, fault.New(fault.Unsupported, "read", n.name,
+		return nil, fault.New(fault.Unsupported, "read", n.name,
 			"the stream keeps no keys, so it has no latest event of each; set its `keys` to latest, history or versioned")
 	}
 	if err := m.keysBuilt(); err != nil {
-		return LatestPage{}, err
+		return nil, err
 	}
 	lo, hi := q.span()
-	if hi != nil && bytes.Compare(lo, hi) >= 0 {
-		return LatestPage{Next: q.After, CaughtUp: true}, nil
-	}
-	l := latestWalk{m: m, from: n, tombstones: st.Keys != stream.KeysLatest, walk: m.pub.LatestIn(n.id, lo, hi, m.upTo)}
-	defer l.walk.Close()
-	return l.page(ctx, &q)
+	return &latestWalk{m: m, from: n, tombstones: st.Keys != stream.KeysLatest, walk: m.pub.LatestIn(n.id, lo, hi, m.upTo)}, nil
 }
 
 // latestWalk reads the newest events of keys some at a time, as keyAhead does those of one key.

@@ -17,6 +17,7 @@
 //	Leat-Namespace, ?namespace=              namespace
 //	Leat-Expected-Version, if[].version      expectation on the version of a key
 //	id: and Last-Event-ID, next, ?from=      position
+//	next and ?after= of /latest              key
 //	resource /v1/streams/{stream}, ETag      stream, revision
 //	status, problem                          fault kind (faults.go)
 //
@@ -29,7 +30,7 @@
 // # Known gaps
 //
 // No compressed bodies and answers; no event formats but JSON; no credentials in a query, so that a browser's EventSource and WebSocket
-// log in by Basic from the same origin only; no Access-Control-Allow-Credentials; versions of keys are in pages read with ?key= only.
+// log in by Basic from the same origin only; no Access-Control-Allow-Credentials; versions of keys are in pages read by key only.
 //
 // # Imports
 //
