@@ -58,11 +58,11 @@ type Config struct {
 // Default returns the limits a node starts with.
 func Default() Config {
 	return Config{
-		HotTailBytes: 64 << 20, KeptEventsBytes: 32 << 20, MemoryBytes: 512 << 20, ReserveWait: 5 * time.Second, InboxMax: 8192, VersionsMax: 2 << 20, DedupWindow: 10 * time.Minute,
+		HotTailBytes: 64 << 20, KeptEventsBytes: 64 << 20, MemoryBytes: 512 << 20, ReserveWait: 5 * time.Second, InboxMax: 8192, VersionsMax: 2 << 20, DedupWindow: 10 * time.Minute,
 		BatchBytesMax: 1_048_588, RequestEventsMax: 10_000, KeyBytesMax: 32 << 10, StreamsMax: 1_000_000, DefaultPartitions: 1,
 		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000, AuditScanMax: 50_000,
 		RetentionInterval: 30 * time.Second, UndeleteWindow: 24 * time.Hour,
-		SegmentWindowBytes: 512 << 20, SegmentBacklogBytesMax: 1 << 30, KeepInterval: 10 * time.Second,
+		SegmentWindowBytes: 512 << 20, SegmentBacklogBytesMax: 960 << 20, KeepInterval: 10 * time.Second,
 	}
 }
 
@@ -92,7 +92,7 @@ func (c *Config) Validate() error {
 		{"retention_interval", int64(c.RetentionInterval), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"undelete_window", int64(c.UndeleteWindow), 0, int64(365 * 24 * time.Hour)},
 		{"segment_window_bytes", c.SegmentWindowBytes, 16 << 10, 64 << 30},
-		{"segment_backlog_bytes_max", c.SegmentBacklogBytesMax, 2 * c.SegmentWindowBytes, 1 << 40},
+		{"segment_backlog_bytes_max", c.SegmentBacklogBytesMax, c.SegmentWindowBytes + c.SegmentWindowBytes/2, 1 << 40},
 		{"keep_interval", int64(c.KeepInterval), int64(10 * time.Millisecond), int64(time.Hour)},
 	} {
 		if x.v < x.min || x.v > x.max {

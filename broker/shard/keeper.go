@@ -209,31 +209,35 @@ type pacer struct {
 	foreground atomic.Int64 // bytes appended, ever
 	slowed     atomic.Int64 // frames that were held back
 
-	began   time.Time
-	seen    int64   // foreground when the current piece of time began
-	rate    float64 // appended bytes a second, smoothed
-	allowed float64 // bytes that may be written now
+	looked  time.Time // when rate was looked at
+	seen    int64     // foreground at that time
+	rate    float64   // appended bytes a second, smoothed
+	filled  time.Time // when allowed grew last
+	allowed float64   // bytes that may be written now
 }
 
 const (
 	paceMin   = 64 << 20               // bytes a second that are always allowed
-	paceBurst = 1 << 20                // written before the first sleep
+	paceBurst = 4 * time.Millisecond   // worth of writing at once: what a disk has to get through before it comes to the next frame
 	paceLook  = 100 * time.Millisecond // between looks at the rate of appends
 	paceSlack = 1.5
+	pacePush  = 4
 )
 
 // took notes that bytes were written, and sleeps as long as that was too much too soon. pressure of 1 and above never sleeps.
 func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
 	now := clock.Now()
-	if p.began.IsZero() {
-		p.began, p.seen, p.allowed = now, p.foreground.Load(), paceBurst
+	if p.looked.IsZero() {
+		p.looked, p.seen, p.filled = now, p.foreground.Load(), now
 	}
-	if since := now.Sub(p.began); since >= paceLook {
+	if since := now.Sub(p.looked); since >= paceLook {
 		f := p.foreground.Load()
 		p.rate = p.rate/2 + float64(f-p.seen)/since.Seconds()/2
-		p.allowed = min(p.allowed+p.limit()*since.Seconds(), p.limit()) // a second's worth at most
-		p.began, p.seen = now, f
+		p.looked, p.seen = now, f
 	}
+	limit := p.limit(pressure)
+	p.allowed = min(p.allowed+limit*now.Sub(p.filled).Seconds(), limit*paceBurst.Seconds())
+	p.filled = now
 	if p.allowed -= float64(bytes); p.allowed > 0 || pressure >= 1 {
 		select {
 		case <-stop:
@@ -243,14 +247,17 @@ func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
 		}
 	}
 	select {
-	case <-clock.After(max(time.Duration(-p.allowed/p.limit()*float64(time.Second)), time.Millisecond)):
+	case <-clock.After(max(time.Duration(-p.allowed/limit*float64(time.Second)), time.Millisecond)):
 		return nil
 	case <-stop:
 		return errKeeperStopped
 	}
 }
 
-func (p *pacer) limit() float64 { return max(paceMin, p.rate*paceSlack) }
+// limit is in bytes a second. It rises with the backlog, to five times at a pressure of 1.
+func (p *pacer) limit(pressure float64) float64 {
+	return max(paceMin, p.rate*paceSlack) * (1 + pacePush*max(pressure, 0))
+}
 
 // KeepStats is a look at what the keeper does. Counts are since the shard was opened.
 type KeepStats struct {

@@ -50,7 +50,7 @@ type writer struct {
 // startBytes is after how much the system is asked to begin bringing the file to the disk. One sync of half a gigabyte would hold up the
 // journal's.
 const (
-	startBytes = 4 << 20
+	startBytes = 512 << 10
 	pageBytes  = 4 << 10
 )
 
