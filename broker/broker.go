@@ -48,7 +48,7 @@ type Config struct {
 	UndeleteWindow     time.Duration `yaml:"undelete_window" doc:"how long a deleted stream can be brought back; 0 deletes at once"`
 
 	SegmentWindowBytes     int64         `yaml:"segment_window_bytes" doc:"moved from the journal to segment files at a time, per shard"`
-	SegmentBacklogBytesMax int64         `yaml:"segment_backlog_bytes_max" doc:"waiting to be moved, per shard; beyond it appends are slowed down"`
+	SegmentBacklogBytesMax int64         `yaml:"segment_backlog_bytes_max" doc:"waiting to be moved, per shard; beyond it appends are slowed down; 0: what journal.ring_bytes holds"`
 	KeepInterval           time.Duration `yaml:"keep_interval" doc:"between looks for segment files to merge or remove"`
 
 	PrincipalEventsPerSecond int64 `yaml:"principal_events_per_second" doc:"events that a principal without a quota of its own may append a second; 0: no limit"`
@@ -62,7 +62,7 @@ func Default() Config {
 		BatchBytesMax: 1_048_588, RequestEventsMax: 10_000, KeyBytesMax: 32 << 10, StreamsMax: 1_000_000, DefaultPartitions: 1,
 		StateFlushInterval: 10 * time.Second, PageScanMax: 10_000, AuditScanMax: 50_000,
 		RetentionInterval: 30 * time.Second, UndeleteWindow: 24 * time.Hour,
-		SegmentWindowBytes: 512 << 20, SegmentBacklogBytesMax: 960 << 20, KeepInterval: 10 * time.Second,
+		SegmentWindowBytes: 512 << 20, KeepInterval: 10 * time.Second,
 	}
 }
 
@@ -92,7 +92,7 @@ func (c *Config) Validate() error {
 		{"retention_interval", int64(c.RetentionInterval), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"undelete_window", int64(c.UndeleteWindow), 0, int64(365 * 24 * time.Hour)},
 		{"segment_window_bytes", c.SegmentWindowBytes, 16 << 10, 64 << 30},
-		{"segment_backlog_bytes_max", c.SegmentBacklogBytesMax, c.SegmentWindowBytes + c.SegmentWindowBytes/2, 1 << 40},
+		{"segment_backlog_bytes_max", c.backlogBytes(), c.SegmentWindowBytes + c.SegmentWindowBytes/2, 1 << 40},
 		{"keep_interval", int64(c.KeepInterval), int64(10 * time.Millisecond), int64(time.Hour)},
 	} {
 		if x.v < x.min || x.v > x.max {
@@ -100,6 +100,14 @@ func (c *Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+// backlogBytes is SegmentBacklogBytesMax, or one and a half windows where nothing is said.
+func (c *Config) backlogBytes() int64 {
+	if c.SegmentBacklogBytesMax > 0 {
+		return c.SegmentBacklogBytesMax
+	}
+	return c.SegmentWindowBytes + c.SegmentWindowBytes/2
 }
 
 // BatchBytesLimit is the largest batch any stream may be set to take: it has to fit into a frame.
@@ -172,7 +180,7 @@ func Open(opt Options) (*Broker, error) {
 			ID: uint16(i), Lineage: opt.Lineage, Format: opt.Format, InboxMax: b.cfg.InboxMax, VersionsMax: b.cfg.VersionsMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,
 			Limits: shard.DefaultLimits(), FlushInterval: b.cfg.StateFlushInterval, OpenJournal: st.OpenJournal, Store: st.State, Segments: st.Segments, OpenKeys: st.OpenKeys,
 			Keep: shard.KeepConfig{
-				WindowBytes: b.cfg.SegmentWindowBytes, BacklogBytesMax: b.cfg.SegmentBacklogBytesMax, Interval: b.cfg.KeepInterval, Archived: st.Archived, Room: b.roomToMove(),
+				WindowBytes: b.cfg.SegmentWindowBytes, BacklogBytesMax: b.cfg.backlogBytes(), Interval: b.cfg.KeepInterval, Archived: st.Archived, Room: b.roomToMove(),
 			},
 			Clock: opt.Clock, Log: opt.Log,
 			OnFrame: func(f *shard.FrameStats) {

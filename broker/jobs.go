@@ -71,7 +71,7 @@ func (b *Broker) lookAround() {
 			err = errors.New(k.Failing)
 		}
 		b.Job(segmentsJob(i), err)
-		b.Lag(segmentsJob(i), k.Pending, b.cfg.SegmentBacklogBytesMax)
+		b.Lag(segmentsJob(i), k.Pending, b.cfg.backlogBytes())
 	}
 }
 

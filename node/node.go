@@ -130,7 +130,12 @@ func Open(opt Options) (*Node, error) {
 }
 
 func (n *Node) open() error {
-	bo := broker.Options{Config: n.cfg.Broker, Clock: clock.Real, Log: n.log, OnFrame: n.onFrame, System: true, Diagnose: n.diagnose}
+	cfg := n.cfg.Broker
+	if cfg.SegmentBacklogBytesMax == 0 {
+		// A file less than the ring: what waits to be moved then never makes the journal touch new blocks.
+		cfg.SegmentBacklogBytesMax = max(n.cfg.Journal.RingBytes-n.cfg.Journal.FileBytes, cfg.SegmentWindowBytes+cfg.SegmentWindowBytes/2)
+	}
+	bo := broker.Options{Config: cfg, Clock: clock.Real, Log: n.log, OnFrame: n.onFrame, System: true, Diagnose: n.diagnose}
 	if n.opt.Data == "" {
 		if n.cfg.Archive.URL != "" {
 			return errors.New("archive.url is set, and nothing is kept that could be archived: give a data directory")

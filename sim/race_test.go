@@ -400,7 +400,8 @@ func TestRace_ReadersBesideTheKeeper(t *testing.T) {
 		t.Error(err)
 	}
 	for kind := range r.reads {
-		if n := r.reads[kind].Load(); n < 1 && !t.Failed() {
+		// A follower begins at the earliest, which is being cut off under it: in a short run it may never get to read.
+		if n := r.reads[kind].Load(); n < 1 && !t.Failed() && (kind != 1 || *raceFlag >= 30*time.Second) {
 			t.Errorf("readers of kind %d read %d times", kind, n)
 		}
 	}

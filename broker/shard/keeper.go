@@ -203,8 +203,8 @@ func (k *keeper) close() {
 	<-k.stopped
 }
 
-// pacer keeps the background below the foreground: it lets through as many bytes a second as are being appended, and half as many again, so that
-// it always catches up; more when the backlog has grown to several windows.
+// pacer keeps the background below the foreground: it lets through more bytes a second the nearer the backlog comes to its limit, by what is being
+// appended.
 type pacer struct {
 	foreground atomic.Int64 // bytes appended, ever
 	slowed     atomic.Int64 // frames that were held back
@@ -220,8 +220,7 @@ const (
 	paceMin   = 64 << 20               // bytes a second that are always allowed
 	paceBurst = 4 * time.Millisecond   // worth of writing at once: what a disk has to get through before it comes to the next frame
 	paceLook  = 100 * time.Millisecond // between looks at the rate of appends
-	paceSlack = 1.5
-	pacePush  = 4
+	pacePush  = 3
 )
 
 // took notes that bytes were written, and sleeps as long as that was too much too soon. pressure of 1 and above never sleeps.
@@ -254,9 +253,11 @@ func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
 	}
 }
 
-// limit is in bytes a second. It rises with the backlog, to five times at a pressure of 1.
+// limit is in bytes a second. It rises with the square of the pressure, so that a burst is let into the journal and moved after it, and what comes
+// without an end finds its balance below the limit of the backlog: where 3 × pressure² is one.
 func (p *pacer) limit(pressure float64) float64 {
-	return max(paceMin, p.rate*paceSlack) * (1 + pacePush*max(pressure, 0))
+	pressure = max(pressure, 0)
+	return paceMin + p.rate*pacePush*pressure*pressure
 }
 
 // KeepStats is a look at what the keeper does. Counts are since the shard was opened.

@@ -75,7 +75,7 @@ func (k *keeper) paced(n int) error {
 	if k.cfg.Unpaced {
 		return nil
 	}
-	pressure := float64(k.pending.Load()-k.cfg.WindowBytes) / float64(k.cfg.WindowBytes)
+	pressure := float64(k.pending.Load()-k.cfg.WindowBytes) / float64(max(k.cfg.BacklogBytesMax-k.cfg.WindowBytes, 1))
 	return k.pace.took(n, pressure, k.stop)
 }
 
