@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// blockCache keeps blocks that were read and checked, up to a number of bytes. What is in it never changes and is collected when neither the
+// blockCache keeps blocks that were read and checked, and what is known of keys, up to a number of bytes. What is in it never changes and is collected when neither the
 // cache nor a reader has it.
 //
 // Each part is a clock: a hand goes round, what was used since it last came by stays once more.
@@ -26,7 +26,7 @@ type cacheKey struct {
 
 type cachedBlock struct {
 	key   cacheKey
-	value any // []byte of a data block, []mark of an index block
+	value any // []byte of a data block, []mark of an index block, *past of a key
 	bytes int64
 	used  bool
 }
@@ -73,6 +73,39 @@ func (c *blockCache) put(k cacheKey, value any, bytes int64) {
 	if bytes > p.most || p.at[k] != nil {
 		return
 	}
+	p.add(k, value, bytes)
+}
+
+// replace is put where something else may be there, which it takes the place of.
+func (c *blockCache) replace(k cacheKey, value any, bytes int64) {
+	bytes += cachedOverhead
+	p := c.part(k)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if bytes > p.most {
+		return
+	}
+	b := p.at[k]
+	if b == nil {
+		p.add(k, value, bytes)
+		return
+	}
+	p.bytes += bytes - b.bytes
+	b.value, b.bytes = value, bytes
+	p.shrink(0)
+}
+
+// add puts what is not there. The lock is held.
+func (p *cachePart) add(k cacheKey, value any, bytes int64) {
+	p.shrink(bytes)
+	b := &cachedBlock{key: k, value: value, bytes: bytes}
+	p.at[k] = b
+	p.ring = append(p.ring, b)
+	p.bytes += bytes
+}
+
+// shrink makes room for so many bytes. The lock is held.
+func (p *cachePart) shrink(bytes int64) {
 	for p.bytes+bytes > p.most && len(p.ring) > 0 {
 		if p.hand >= len(p.ring) {
 			p.hand = 0
@@ -89,10 +122,6 @@ func (c *blockCache) put(k cacheKey, value any, bytes int64) {
 		p.ring[p.hand], p.ring[last] = p.ring[last], nil
 		p.ring = p.ring[:last]
 	}
-	b := &cachedBlock{key: k, value: value, bytes: bytes}
-	p.at[k] = b
-	p.ring = append(p.ring, b)
-	p.bytes += bytes
 }
 
 func (c *blockCache) size() (bytes int64) {

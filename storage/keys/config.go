@@ -11,7 +11,7 @@ type Config struct {
 	ChunkBytes int64
 	// ChunksMax is how many full chunks may wait to be written. Add waits beyond.
 	ChunksMax int
-	// CacheBytes is the memory for blocks of files that were read.
+	// CacheBytes is the memory for blocks of files that were read, and for what they have of keys that were asked for.
 	CacheBytes int64
 	// BlockBytes is how much of a file is read to look at one key.
 	BlockBytes int

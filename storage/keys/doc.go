@@ -17,8 +17,8 @@
 // file and block; other blocks stay readable.
 //
 // Memory is bounded: ChunkBytes for each of ChunksMax+1 chunks (a quarter more while they are looked into, once more where one frame is larger
-// than a chunk), CacheBytes of blocks, and the directories of the files, some 40 bytes for each megabyte of them. Add waits when ChunksMax
-// chunks wait for the disk.
+// than a chunk), CacheBytes of blocks and of what is known of keys, and the directories of the files, some 40 bytes for each megabyte of them. Add waits
+// when ChunksMax chunks wait for the disk.
 //
 // # Imports
 //
@@ -27,7 +27,7 @@
 // # Where to start
 //
 // index.go (Index, view, commit), then add.go and chunk.go for the way in, flush.go and merge.go for the way down, iter.go and last.go for the way
-// out. format.go, block.go, section.go and manifest.go draw the bytes, as does docs/formats/keys.md.
+// out; past.go is what is remembered of keys that are asked for again. format.go, block.go, section.go and manifest.go draw the bytes, as does docs/formats/keys.md.
 //
 // # How tested
 //

@@ -2,9 +2,9 @@ package keys
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"slices"
-	"sort"
 )
 
 // Iter walks entries as of the moment it was made: what is added, merged or removed meanwhile does not change what it gives. It is for
@@ -22,6 +22,8 @@ type Iter struct {
 	key      fullKey
 	from     Position
 	hash     uint64
+	past     *past      // what was known of the key
+	found    []pastFile // what is known since
 
 	// A scan.
 	hi     []byte // nil: to the end of the stream
@@ -42,7 +44,8 @@ type source struct {
 	bound uint64 // seq before which (backward: behind which) it has nothing
 	c     *chunk
 	f     *file
-	ahead *opening // of f, when it has begun
+	known *pastHistory // instead of f, where it is known what that has
+	ahead *opening     // of f, when it has begun
 }
 
 // opening is a file that is being opened ahead of its turn: a key is in a handful of files, and each costs some reads one after the other, so
@@ -79,13 +82,18 @@ func (it *Iter) historyOf(f *file) *fileHistory {
 }
 
 // opened returns a file's entries of the key; false when it has none.
-func (it *Iter) opened(s *source) (*fileHistory, bool) {
+func (it *Iter) opened(s *source) (h *fileHistory, ok bool) {
 	if s.ahead == nil {
-		h := it.historyOf(s.f)
-		return h, h.open(it.hash)
+		h = it.historyOf(s.f)
+		ok = h.open(it.hash)
+	} else {
+		<-s.ahead.done // its goroutine does not touch h any more
+		h, ok = s.ahead.h, s.ahead.ok
 	}
-	<-s.ahead.done
-	return s.ahead.h, s.ahead.ok
+	if p, all := h.seen(); all {
+		it.found = append(it.found, p)
+	}
+	return h, ok
 }
 
 // Err is what ended the walk, nil at its end. *CorruptError names a damaged block.
@@ -98,10 +106,11 @@ func (it *Iter) Entry() *Entry { return &it.out }
 func (it *Iter) Close() {
 	if it.v != nil {
 		for i := range it.waiting {
-			if o := it.waiting[i].ahead; o != nil {
-				<-o.done // it reads what is let go of here
+			if it.waiting[i].ahead != nil {
+				it.opened(&it.waiting[i]) // it reads what is let go of here
 			}
 		}
+		it.x.table.learn(it.key, it.hash, it.past, it.v.files, it.found)
 		it.v.release()
 		it.v, it.done = nil, true
 		it.m.heap, it.waiting = nil, nil
@@ -177,7 +186,9 @@ func (it *Iter) openDue() bool {
 		}
 		it.waiting = it.waiting[1:]
 		var c cursor
-		if s.c != nil {
+		if s.known != nil {
+			c = s.known
+		} else if s.c != nil {
 			c = newChunkHistory(s.c, it.stream, it.key.key(), it.from, it.backward, it.upTo)
 		} else {
 			h, ok := it.opened(&s)
@@ -242,23 +253,36 @@ func (x *Index) HistoryFrom(stream uint32, key []byte, from Position, backward b
 		}
 		it.waiting = append(it.waiting, source{bound: bound, c: c})
 	}
-	for _, f := range it.v.files {
+	it.filesOf(least, most)
+	slices.SortStableFunc(it.waiting, func(a, b source) int {
+		if backward {
+			return cmp.Compare(b.bound, a.bound)
+		}
+		return cmp.Compare(a.bound, b.bound)
+	})
+	return it
+}
+
+// filesOf makes those files wait that may have entries of the key in frames from least to most.
+func (it *Iter) filesOf(least, most uint64) {
+	it.past = it.x.table.pastOf(it.key, it.hash)
+	known := make([]pastHistory, len(it.v.files))
+	for i, f := range it.v.files {
 		if f.meta.seqMin > most || f.meta.seqMax < least || !f.meta.covers(it.key, it.key) {
 			continue
 		}
+		if entries, ok := it.past.in(f.meta.number); ok {
+			if h := &known[i]; h.of(entries, it.stream, it.key.key(), it.from, it.backward, it.upTo) {
+				it.waiting = append(it.waiting, source{bound: h.bound(), known: h})
+			}
+			continue
+		}
 		bound := f.meta.seqMin
-		if backward {
+		if it.backward {
 			bound = f.meta.seqMax
 		}
 		it.waiting = append(it.waiting, source{bound: bound, f: f})
 	}
-	sort.SliceStable(it.waiting, func(i, j int) bool {
-		if backward {
-			return it.waiting[i].bound > it.waiting[j].bound
-		}
-		return it.waiting[i].bound < it.waiting[j].bound
-	})
-	return it
 }
 
 // Scan walks all entries with Seq at most upTo of the keys from lo on and below hi, in (key, position) order. A nil hi is the end of the stream.

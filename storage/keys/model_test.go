@@ -288,7 +288,9 @@ func TestModel(t *testing.T) {
 			fs := memory.New()
 			m := newModel()
 			opt := Options{Foreground: true}
-			x := mustOpen(t, fs, tiny(), opt)
+			cfg := tiny()
+			cfg.CacheBytes <<= 4 * (seed % 3) // little is known of keys, more, most
+			x := mustOpen(t, fs, cfg, opt)
 			for range 700 {
 				switch n := rng.IntN(200); {
 				case n < 150:
@@ -304,11 +306,11 @@ func TestModel(t *testing.T) {
 					m.drop(x, 3+uint32(len(m.dropped)))
 				case n < 179:
 					fs = fs.CrashClone(rng, memory.Mode(rng.IntN(3)))
-					x = mustOpen(t, fs, tiny(), opt)
+					x = mustOpen(t, fs, cfg, opt)
 					m.replay(x)
 				case n < 180:
 					must(t, x.Close())
-					x = mustOpen(t, fs, tiny(), opt)
+					x = mustOpen(t, fs, cfg, opt)
 					m.replay(x)
 				default:
 					m.check(t, x, rng, 3)
