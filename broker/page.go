@@ -318,6 +318,7 @@ type keyAhead struct {
 type keyRead struct {
 	keyed
 	skip  bool // is not read
+	src   shard.Source
 	event *Delivered
 	err   error
 }
@@ -356,14 +357,49 @@ func (a *keyAhead) fill(n int) error {
 	return nil
 }
 
-// readAll reads those that are not skipped.
+// readAll reads those that are not skipped: at once what is kept, and by some goroutines what lies on the disk.
 func (m *merge) readAll(reads []keyRead) {
-	readers := min(len(reads)/keyReadersMin, keyReadersMax)
+	if missing := m.readKept(reads); missing > 0 {
+		m.readMissing(reads, min(missing/keyReadersMin, keyReadersMax))
+	}
+}
+
+// readKept finds where the records are, and those that are kept; it returns how many are not.
+func (m *merge) readKept(reads []keyRead) (missing int) {
+	var last *keyRead // records of a key are in one partition, mostly
+	for i := range reads {
+		x := &reads[i]
+		if x.skip {
+			continue
+		}
+		if last != nil && last.from == x.from && last.Partition == x.Partition {
+			x.src = last.src
+		} else if src, ok := m.pub.Source(x.from.id, x.Partition); ok {
+			x.src, last = src, x
+		} else {
+			x.err = fault.New(fault.NotFound, "read", x.from.name, "the stream was deleted")
+			continue
+		}
+		if d := m.b.keptEvent(x.from, x.src, x.Offset); d != nil {
+			x.event = m.b.withVersion(d, x.src, x.Version)
+		} else {
+			missing++
+		}
+	}
+	return missing
+}
+
+// readMissing reads what readKept has not found.
+func (m *merge) readMissing(reads []keyRead, readers int) {
 	var next atomic.Int32
 	work := func() {
 		for i := int(next.Add(1)) - 1; i < len(reads); i = int(next.Add(1)) - 1 {
-			if x := &reads[i]; !x.skip {
-				x.event, x.err = m.readKeyed(&x.keyed)
+			x := &reads[i]
+			if x.skip || x.event != nil || x.err != nil {
+				continue
+			}
+			if x.event, x.err = m.b.readStored(m.pub, x.from, x.src, x.Offset); x.err == nil {
+				x.event = m.b.withVersion(x.event, x.src, x.Version)
 			}
 		}
 	}
@@ -443,14 +479,30 @@ func (b *Broker) withVersion(d *Delivered, src shard.Source, version uint64) *De
 	return v
 }
 
-// readOffset reads one event. Of a batch in memory it is what all readers share; of one on the disk only this record is made an event.
+// readOffset reads one event.
 func (b *Broker) readOffset(pub *shard.Published, n *named, src shard.Source, o record.Offset) (d *Delivered, err error) {
-	at := keptAt{src.Stream, src.Partition, o}
-	if d := b.kept.get(n, at); d != nil {
-		if start, _ := src.Part.Ends(); o >= start {
-			return d, nil
-		}
+	if d := b.keptEvent(n, src, o); d != nil {
+		return d, nil
 	}
+	return b.readStored(pub, n, src, o)
+}
+
+// keptEvent is an event that was read one by one before and is still there, nil when none is kept.
+func (b *Broker) keptEvent(n *named, src shard.Source, o record.Offset) *Delivered {
+	d := b.kept.get(n, keptAt{src.Stream, src.Partition, o})
+	if d == nil {
+		return nil
+	}
+	if start, _ := src.Part.Ends(); o < start {
+		return nil
+	}
+	return d
+}
+
+// readStored reads one event that is not kept. Of a batch in memory it is what all readers share; of one on the disk only this record is made an
+// event.
+func (b *Broker) readStored(pub *shard.Published, n *named, src shard.Source, o record.Offset) (d *Delivered, err error) {
+	at := keptAt{src.Stream, src.Partition, o}
 	cold := false
 	err = pub.ReadOne(src, o, func(s *shard.Batch, lasting bool) error {
 		if lasting && s.Shared.Load() != nil {

@@ -93,21 +93,28 @@ type KeyHistory struct {
 	p  *Published
 	id record.StreamID
 	it *keys.Iter
+
+	part *Part // of the record before: most keys stay in one partition
+	of   record.PartitionID
 }
 
 // History walks the records of a key that are still there, in order of position, or backwards. from is where to begin, nil at the end that
 // comes first. Frames beyond upTo are left out.
 func (p *Published) History(id record.StreamID, key []byte, from *At, backward bool, upTo uint64) *KeyHistory {
 	if from != nil {
-		return &KeyHistory{p, id, p.keys.HistoryFrom(uint32(id), key, from.position(), backward, upTo)}
+		return &KeyHistory{p: p, id: id, it: p.keys.HistoryFrom(uint32(id), key, from.position(), backward, upTo)}
 	}
-	return &KeyHistory{p, id, p.keys.History(uint32(id), key, backward, upTo)}
+	return &KeyHistory{p: p, id: id, it: p.keys.History(uint32(id), key, backward, upTo)}
 }
 
 // Next returns the next record, false at the end or after an error.
 func (h *KeyHistory) Next() (stream.HistoryEntry, bool) {
 	for h.it.Next() {
-		if e := historyEntry(h.it.Entry()); h.p.isThere(h.id, &e) {
+		e := historyEntry(h.it.Entry())
+		if h.part == nil || h.of != e.Partition {
+			h.part, h.of = h.p.Part(h.id, e.Partition), e.Partition
+		}
+		if h.part.has(&e) {
 			return e, true
 		}
 	}
@@ -155,11 +162,15 @@ func (l *LatestKeys) Close() { l.it.Close() }
 
 // isThere says whether a record has not been trimmed.
 func (p *Published) isThere(id record.StreamID, e *stream.HistoryEntry) bool {
-	part := p.Part(id, e.Partition)
-	if part == nil {
+	return p.Part(id, e.Partition).has(e)
+}
+
+// has says whether a record of the partition has not been trimmed. There may be no such partition any more.
+func (p *Part) has(e *stream.HistoryEntry) bool {
+	if p == nil {
 		return false
 	}
-	start, _ := part.Ends()
+	start, _ := p.Ends()
 	return e.Offset >= start
 }
 
