@@ -71,6 +71,7 @@ type Node struct {
 	journals  journals
 	shipping  *shipping // to the archive; nil without one
 	files     shardFiles
+	ballast   *ballast // nil without a disk
 	clock     clockWatch
 	started   bool // it has told of its start
 }
@@ -182,6 +183,8 @@ func (n *Node) openDisk(bo *broker.Options) error {
 	if n.Identity, n.lock, err = openDirectory(fsys, n.opt.Data, n.cfg.Shards); err != nil {
 		return err
 	}
+	n.ballast = newBallast(fsys, n.opt.Data, n.cfg.DiskReserveBytes, n.log)
+	n.ballast.look()
 	if err := n.openShipping(); err != nil {
 		return err
 	}
@@ -225,6 +228,9 @@ func (n *Node) Start() error {
 	n.cancel = cancel
 	n.wg.Go(func() { n.clock.run(ctx, n.Broker.System) })
 	n.wg.Go(func() { keepHeadroom(ctx, n.cfg.GCHeadroomBytes) })
+	if n.ballast != nil {
+		n.wg.Go(func() { n.ballast.run(ctx) })
+	}
 	if n.cfg.TLS.CertFile != "" {
 		r, err := tlsreload.Open(tlsreload.Config{CertFile: n.cfg.TLS.CertFile, KeyFile: n.cfg.TLS.KeyFile, ClientCAFile: n.cfg.TLS.ClientCAFile}, n.log)
 		if err != nil {

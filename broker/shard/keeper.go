@@ -149,14 +149,27 @@ func (k *keeper) once() (bool, error) {
 		return false, nil
 	}
 	if k.pending.Load() >= k.cfg.WindowBytes {
-		if did, err := k.window(); did || err != nil {
-			return did, err
+		did, err := k.window()
+		if err != nil {
+			// On a full disk nothing can be moved before something has gone: what gives room back does not wait for what takes it.
+			_, also := k.reclaim()
+			return false, errors.Join(err, also)
+		}
+		if did {
+			return true, nil
 		}
 	}
-	if err := k.trim(); err != nil {
-		return false, err
+	if did, err := k.reclaim(); did || err != nil {
+		return did, err
 	}
 	return k.tidy()
+}
+
+// reclaim gives room back and takes next to none for it: the journal lets go, and segment files that hold nothing any more are removed.
+func (k *keeper) reclaim() (bool, error) {
+	err := k.trim()
+	did, also := k.removeDead()
+	return did, errors.Join(err, also)
 }
 
 // trim lets the journal go of what is durable everywhere else.

@@ -8,32 +8,43 @@ import (
 	"leat/storage/segment"
 )
 
-// tidy removes files that nobody needs, makes few files of many small ones, and rewrites those that hold more dead bytes than live ones. It
-// does one of these and says whether it did.
+// removeDead removes segment files of which nobody wants anything, and says whether there were any.
+func (k *keeper) removeDead() (bool, error) {
+	p := k.s.published
+	var whole []segment.FileID
+	for _, d := range p.segments.Dead(p.startOf) {
+		if d.Whole {
+			whole = append(whole, d.ID)
+		}
+	}
+	if len(whole) == 0 {
+		return false, nil
+	}
+	if err := p.segments.Commit(segment.Edit{Remove: whole}); err != nil {
+		return false, fmt.Errorf("remove segment files that were trimmed: %w", err)
+	}
+	return true, nil
+}
+
+// tidy makes few files of many small ones, and rewrites those that hold more dead bytes than live ones, as far as the disk has room for the copy.
+// It does one of these and says whether it did.
 func (k *keeper) tidy() (bool, error) {
 	p := k.s.published
-	dead := p.segments.Dead(p.startOf)
-	var whole []segment.FileID
 	half, least := segment.DeadFile{}, cmp.Or(k.cfg.RewriteBytesMin, rewriteBytesMin)
-	for _, d := range dead {
-		switch {
-		case d.Whole:
-			whole = append(whole, d.ID)
-		case d.DeadBytes > d.DataBytes/2 && d.DeadBytes > half.DeadBytes && d.DeadBytes >= least:
+	for _, d := range p.segments.Dead(p.startOf) {
+		if d.DeadBytes > d.DataBytes/2 && d.DeadBytes > half.DeadBytes && d.DeadBytes >= least {
 			half = d
 		}
 	}
-	if len(whole) > 0 {
-		if err := p.segments.Commit(segment.Edit{Remove: whole}); err != nil {
-			return false, fmt.Errorf("remove segment files that were trimmed: %w", err)
-		}
-		return true, nil
-	}
 	if sets := p.segments.MergeCandidates(); len(sets) > 0 {
-		return k.rewrite(sets[0])
+		if did, err := k.rewrite(sets[0]); did || err != nil {
+			return did, err
+		}
 	}
 	if half.DeadBytes > 0 {
-		return k.rewrite([]segment.FileID{half.ID})
+		if did, err := k.rewrite([]segment.FileID{half.ID}); did || err != nil {
+			return did, err
+		}
 	}
 	return k.compact()
 }
@@ -52,9 +63,12 @@ func (p *Published) startOf(stream, partition uint32) uint64 {
 }
 
 // rewrite copies what is live of some files into new ones, and replaces them. What is superseded stays behind on the way, whatever the files are
-// rewritten for.
+// rewritten for. Nothing is done while the disk has no room for the copy.
 func (k *keeper) rewrite(files []segment.FileID) (bool, error) {
 	p := k.s.published
+	if p.segments.Bytes(files) > k.room() {
+		return false, nil
+	}
 	c, err := k.plan(files)
 	if err != nil {
 		return false, err

@@ -28,7 +28,7 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-const testReserve = 12 << 20
+const testReserve = 8 << 20
 
 func withReserve(c *node.Config) {
 	c.DiskReserveBytes = testReserve
@@ -39,7 +39,7 @@ func withReserve(c *node.Config) {
 // fill publishes until the node refuses.
 func fill(t *testing.T, c cli) {
 	t.Helper()
-	lines := strings.Repeat(strings.Repeat("x", 1000)+"\n", 14)
+	lines := strings.Repeat(strings.Repeat("x", 1000)+"\n", 27)
 	for range 20_000 {
 		_, errs, code := c.run(context.Background(), lines, "publish", "load", "--lines")
 		switch {
@@ -62,7 +62,7 @@ func publishes(c cli) func() bool {
 
 // TestDiskReserve: at the reserve events are refused, and everything that gives space back, or needs next to none, goes on.
 func TestDiskReserve(t *testing.T) {
-	data := filepath.Join(smallDisk(t, "40m"), "data")
+	data := filepath.Join(smallDisk(t, "30m"), "data")
 	_, url, _ := smallNode(t, data, withReserve)
 	c := cli{url: url}
 	c.must(t, "", "stream create other")
@@ -87,7 +87,7 @@ func TestDiskReserve(t *testing.T) {
 
 // TestFullDisk: not a byte is left on the volume, the reserve included. A truncation and a restart work, and then events are taken again.
 func TestFullDisk(t *testing.T) {
-	dir := smallDisk(t, "40m")
+	dir := smallDisk(t, "30m")
 	data := filepath.Join(dir, "data")
 	_, url, stop := smallNode(t, data, withReserve)
 	c := cli{url: url}
@@ -108,6 +108,16 @@ func TestFullDisk(t *testing.T) {
 		t.Error("an event was taken on a full disk")
 	}
 	stop()
+	crowd := func() { // whatever has become free is taken by somebody else
+		f, err := os.OpenFile(filepath.Join(dir, "filler"), os.O_APPEND|os.O_WRONLY, 0)
+		for err == nil {
+			_, err = f.Write(block)
+		}
+		if !errors.Is(err, syscall.ENOSPC) || f.Close() != nil {
+			t.Fatal(err)
+		}
+	}
+	crowd()
 	_, url, stop = smallNode(t, data, withReserve)
 	c = cli{url: url}
 	c.must(t, "", "stream truncate load --before latest --yes")

@@ -262,6 +262,18 @@ func (s *Store) Files() []FileInfo {
 	return out
 }
 
+// Bytes is how large some files are together; those that are not there are nothing.
+func (s *Store) Bytes(files []FileID) (sum int64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, id := range files {
+		if f := s.files[id]; f != nil {
+			sum += f.Bytes
+		}
+	}
+	return sum
+}
+
 func (s *Store) ownFile(f *file) bool { return f.Pieces == 1 && f.DataBytes > s.cfg.OwnBytesMin }
 
 func sortedIDs(m map[FileID]*file) []FileID { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,103 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"time"
+
+	"leat/internal/clock"
+	"leat/storage/vfs"
+)
+
+// ballast is a file that is there to be removed. Leat keeps appends off the disk's reserve, but others may write to the same volume until not a
+// byte is left; then even what gives room back cannot be written: the new manifest of state, the line of a manifest that says which files go.
+// The ballast is thrown off for that.
+//
+//	free      0 ........ ballastBytes ............ reserve + 2 × ballastBytes ......
+//	          thrown off |            left as it is                          | made
+//
+// It is thrown off before the stores are opened and while the node runs, so neither a truncation nor a restart finds no room at all.
+type ballast struct {
+	fs      vfs.FS
+	name    string
+	reserve int64
+	log     *slog.Logger
+}
+
+const (
+	ballastFile         = "ballast"
+	ballastBytes  int64 = 4 << 20
+	ballastLook         = time.Second
+	ballastPieces       = 64 << 10
+)
+
+func newBallast(fsys vfs.FS, dir string, reserve int64, log *slog.Logger) *ballast {
+	return &ballast{fsys, path.Join(dir, ballastFile), reserve, log}
+}
+
+// look throws the ballast off or makes it, by what is free. A node without a reserve has none.
+func (b *ballast) look() {
+	free, err := b.fs.Free(path.Dir(b.name))
+	if err != nil {
+		return // unknown is not full
+	}
+	switch {
+	case free < ballastBytes:
+		switch err := b.fs.Remove(b.name); {
+		case err == nil:
+			b.log.Warn("the disk is full; the ballast was thrown off so that events can be removed", "free_bytes", free, "ballast_bytes", ballastBytes)
+		case !errors.Is(err, fs.ErrNotExist):
+			b.log.Error("the disk is full and the ballast cannot be removed", "error", err)
+		}
+	case b.reserve > 0 && free >= b.reserve+2*ballastBytes:
+		if err := b.make(); err != nil {
+			b.log.Warn("the ballast cannot be written; it is tried again", "error", err)
+		}
+	}
+}
+
+func (b *ballast) run(ctx context.Context) {
+	tick := clock.NewTicker(ballastLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.look()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// make writes the ballast where there is none. Its bytes do not repeat, so that a file system that compresses keeps room for them as well.
+func (b *ballast) make() (err error) {
+	f, err := b.fs.Open(b.name, vfs.Create)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = errors.Join(fmt.Errorf("write the ballast: %w", err), b.fs.Remove(b.name))
+		}
+	}()
+	piece, x := make([]byte, ballastPieces), uint64(0x9e3779b97f4a7c15)
+	for off := int64(0); off < ballastBytes; off += ballastPieces {
+		for i := range piece {
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+			piece[i] = byte(x >> 32)
+		}
+		if _, err := f.WriteAt(piece, off); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
+}
