@@ -265,7 +265,9 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 		return Page{}, err
 	}
 	defer k.close()
-	ahead := keyAhead{m: m, k: k, inside: inside}
+	ahead := keyAheads.Get().(*keyAhead)
+	ahead.m, ahead.k, ahead.inside = m, k, inside
+	defer ahead.free()
 	for range m.b.cfg.PageScanMax {
 		x, err := ahead.next(q.Limit - len(p.Events))
 		if err != nil || x == nil {
@@ -298,6 +300,9 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 			return Page{}, err
 		}
 		if ok {
+			if p.Events == nil {
+				p.Events = make([]*Delivered, 0, min(q.Limit, 1+len(ahead.ready)))
+			}
 			p.add(x.event)
 		}
 	}
@@ -310,9 +315,19 @@ func (m *merge) pageOfKey(q *PageRequest) (Page, error) {
 type keyAhead struct {
 	m      *merge
 	k      *keyMerge
-	inside func(*keyed) bool
+	inside func(*keyed) bool // nil: all of them
 	ready  []keyRead
+	used   int // of room
 	room   [keyAheadMax]keyRead
+}
+
+var keyAheads = sync.Pool{New: func() any { return new(keyAhead) }}
+
+// free gives it back for another page; nothing of this one stays in it.
+func (a *keyAhead) free() {
+	clear(a.room[:a.used])
+	a.m, a.k, a.inside, a.ready, a.used = nil, nil, nil, nil, 0
+	keyAheads.Put(a)
 }
 
 type keyRead struct {
@@ -351,8 +366,9 @@ func (a *keyAhead) fill(n int) error {
 		if !ok {
 			break
 		}
-		a.ready = append(a.ready, keyRead{keyed: x, skip: !a.inside(&x)})
+		a.ready = append(a.ready, keyRead{keyed: x, skip: a.inside != nil && !a.inside(&x)})
 	}
+	a.used = max(a.used, len(a.ready))
 	a.m.readAll(a.ready)
 	return nil
 }
@@ -422,12 +438,11 @@ func (m *merge) edge(q *PageRequest) record.Position {
 	return m.b.position(m.shard, m.upTo, math.MaxUint32, math.MaxUint32)
 }
 
-// startOfKey returns where a page by key begins, and which records from there on belong to it.
+// startOfKey returns where a page by key begins, and which records from there on belong to it: all of them when inside is nil.
 func (m *merge) startOfKey(q *PageRequest) (from *shard.At, inside func(*keyed) bool, err error) {
-	inside = func(*keyed) bool { return true }
 	switch q.From.Kind {
 	case StartEarliest, StartLatest:
-		return nil, inside, nil
+		return nil, nil, nil
 	case StartPosition:
 		if err := m.resume(q.From.Position); err != nil {
 			return nil, nil, err
@@ -490,10 +505,7 @@ func (b *Broker) readOffset(pub *shard.Published, n *named, src shard.Source, o 
 // keptEvent is an event that was read one by one before and is still there, nil when none is kept.
 func (b *Broker) keptEvent(n *named, src shard.Source, o record.Offset) *Delivered {
 	d := b.kept.get(n, keptAt{src.Stream, src.Partition, o})
-	if d == nil {
-		return nil
-	}
-	if start, _ := src.Part.Ends(); o < start {
+	if d == nil || o < src.Part.Start() {
 		return nil
 	}
 	return d
@@ -517,7 +529,12 @@ func (b *Broker) readStored(pub *shard.Published, n *named, src shard.Source, o 
 			r = r.Clone()
 		}
 		cold = !lasting
-		d = b.delivered(n, src.Partition, s, &r)
+		x := &struct { // side by side, for those who look at both
+			event  Delivered
+			record record.Record
+		}{record: r}
+		d = &x.event
+		b.deliver(d, n, src.Partition, s, &x.record)
 		return nil
 	})
 	if err != nil || d != nil {

@@ -24,6 +24,8 @@ const batchOverhead = 160
 
 // Part is what readers see of one partition: its ends, and the hot tail, which are its newest batches without a gap.
 type Part struct {
+	first atomic.Int64 // start, for those who look at nothing else: a lock for each record that is read would cost more than the look
+
 	mu      sync.RWMutex
 	start   record.Offset
 	gone    stream.Point // of the last record before start
@@ -31,6 +33,21 @@ type Part struct {
 	batches []*Batch
 	watches []*Watch
 }
+
+func newPart(start, end record.Offset, gone stream.Point) *Part {
+	p := &Part{end: end}
+	p.begin(start, gone)
+	return p
+}
+
+// begin moves the start. The lock is held, but for a part that nobody has yet.
+func (p *Part) begin(start record.Offset, gone stream.Point) {
+	p.start, p.gone = start, gone
+	p.first.Store(int64(start))
+}
+
+// Start returns the first offset that is there.
+func (p *Part) Start() record.Offset { return record.Offset(p.first.Load()) }
 
 // Ends returns the first offset that is there and the one after the last.
 func (p *Part) Ends() (start, end record.Offset) {

@@ -167,11 +167,7 @@ func (p *Published) isThere(id record.StreamID, e *stream.HistoryEntry) bool {
 
 // has says whether a record of the partition has not been trimmed. There may be no such partition any more.
 func (p *Part) has(e *stream.HistoryEntry) bool {
-	if p == nil {
-		return false
-	}
-	start, _ := p.Ends()
-	return e.Offset >= start
+	return p != nil && e.Offset >= p.Start()
 }
 
 // Latest returns the last record of a key; false when there is none.

@@ -205,7 +205,7 @@ func (p *Published) trim(t *stream.Trimmed) {
 		return // deleted within the same frame
 	}
 	part.mu.Lock()
-	part.start, part.gone = t.Start, t.Gone
+	part.begin(t.Start, t.Gone)
 	p.woken = append(p.woken, part.watches...)
 	part.mu.Unlock()
 }
@@ -277,7 +277,7 @@ func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {
 	v.whole = v.whole && !x.Converted // keys from before have no version yet
 	parts := v.parts[:len(v.parts):len(v.parts)]
 	for i := len(parts); i < len(x.Partitions); i++ {
-		parts = append(parts, &Part{start: x.Partitions[i].Start, gone: x.Partitions[i].Gone, end: x.Partitions[i].Next})
+		parts = append(parts, newPart(x.Partitions[i].Start, x.Partitions[i].Next, x.Partitions[i].Gone))
 	}
 	v.parts = parts
 	p.streams[id] = v

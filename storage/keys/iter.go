@@ -241,6 +241,8 @@ func (x *Index) HistoryFrom(stream uint32, key []byte, from Position, backward b
 	} else {
 		least = from.Seq
 	}
+	it.waiting = make([]source, 0, len(it.v.chunks)+len(it.v.files))
+	it.m.heap = make([]cursor, 0, cap(it.waiting))
 	for i, c := range it.v.chunks {
 		if c.published.Load() == 0 || c.first.Load() > most || i > 0 && c.through < least {
 			continue
@@ -266,7 +268,10 @@ func (x *Index) HistoryFrom(stream uint32, key []byte, from Position, backward b
 // filesOf makes those files wait that may have entries of the key in frames from least to most.
 func (it *Iter) filesOf(least, most uint64) {
 	it.past = it.x.table.pastOf(it.key, it.hash)
-	known := make([]pastHistory, len(it.v.files))
+	var known []pastHistory
+	if it.past != nil {
+		known = make([]pastHistory, len(it.v.files))
+	}
 	for i, f := range it.v.files {
 		if f.meta.seqMin > most || f.meta.seqMax < least || !f.meta.covers(it.key, it.key) {
 			continue
