@@ -107,13 +107,7 @@ func (b *Broker) decodeBatch(n *named, p record.PartitionID, s *shard.Batch) ([]
 	return out, nil
 }
 
-// delivered makes an event of one record of a batch.
-func (b *Broker) delivered(n *named, p record.PartitionID, s *shard.Batch, r *record.Record) *Delivered {
-	d := &Delivered{}
-	b.deliver(d, n, p, s, r)
-	return d
-}
-
+// deliver makes an event of one record of a batch.
 func (b *Broker) deliver(d *Delivered, n *named, p record.PartitionID, s *shard.Batch, r *record.Record) {
 	d.Position = b.position(n.shard, s.Seq, s.Ordinal, uint32(r.Offset-s.Base)) // not a count: compaction leaves holes
 	d.Ref = record.Ref{Stream: n.name, Partition: p, Offset: r.Offset}
