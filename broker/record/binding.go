@@ -139,8 +139,8 @@ func (e *Event) FromRecord(r *Record, d Defaults) {
 	if r.Key != nil {
 		e.takeKey(r.Key)
 	}
-	if e.Subject == "" && len(e.Key) > 0 && isText(e.Key) {
-		e.Subject = stringOf(e.Key)
+	if e.Subject == "" {
+		e.Subject = SubjectOfKey(e.Key)
 	}
 	e.ID = orDefault(e.ID, d.Ref)
 	e.Source = orDefault(e.Source, d.StreamURI)

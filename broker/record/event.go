@@ -275,5 +275,13 @@ func badText(s string) string {
 	return ""
 }
 
+// SubjectOfKey is the subject of a record that has none of its own: its key where that is text, else nothing. It shares the key's memory.
+func SubjectOfKey(key []byte) string {
+	if len(key) == 0 || !isText(key) {
+		return ""
+	}
+	return stringOf(key)
+}
+
 // isText reports whether bytes can be the value of an attribute.
 func isText(b []byte) bool { return badText(stringOf(b)) == "" }

@@ -23,13 +23,13 @@ var tools = []string{"internal/*"}
 var world = []string{"**"}
 
 // door is all that a gateway, a view or a flow sees of the core. (filter is vocabulary: what a client asks for is compiled to its predicates.)
-var door = []string{"broker", "broker/record", "broker/fault", "broker/filter"}
+var door = []string{"broker", "broker/record", "broker/fault", "broker/filter", "broker/filter/address"}
 
 // core is what tests use to have the real broker: no mocks of our own packages.
 var core = []string{"broker/**", "storage/**", "node"}
 
 // vocabulary is what a machine is made of: values and pure functions.
-var vocabulary = []string{"broker/record", "broker/fault", "broker/fact", "broker/filter"}
+var vocabulary = []string{"broker/record", "broker/fault", "broker/fact", "broker/filter", "broker/filter/address"}
 
 // Table is the import law: down only, siblings never. A folder that has no room here is refused.
 //
@@ -46,6 +46,7 @@ var Table = []Room{
 	{Path: "broker/record", What: "vocabulary: records, batches, CloudEvents attributes; the one stored encoding", May: []string{"broker/fault"}},
 	{Path: "broker/fact", What: "vocabulary: what was decided, and its encoding in the journal", May: []string{"broker/record", "broker/fault"}},
 	{Path: "broker/filter", What: "vocabulary: predicates over records, address and content", May: []string{"broker/record", "broker/fault"}},
+	{Path: "broker/filter/address", What: "vocabulary: which subscriptions a record's address reaches; routes", May: []string{"broker/record", "broker/fault"}},
 	{Path: "broker/shard", What: "journal + state + the decide loop: propose, commit, evolve, recover, snapshot",
 		May: append([]string{"broker/stream", "broker/subscription", "broker/catalog", "broker/access",
 			"storage/journal", "storage/state", "storage/segment", "storage/keys"}, vocabulary...), Test: []string{"storage/**"}},
