@@ -138,3 +138,67 @@ func TestStore_IsBrokenWhenItsManifestCannotBeWritten(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestOpen_EndsOnAFullDisk: whichever write of an open finds no room, the open says so.
+func TestOpen_EndsOnAFullDisk(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s, err := OpenFS(mem, "state", small())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(applyOne(t, s, 1), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for writes := range 50 {
+		fs := &lastRoom{FS: mem.CrashClone(vfs.CrashCloneCfg{})}
+		fs.left.Store(int64(writes))
+		again, err := OpenFS(fs, "state", small())
+		if err == nil {
+			fs.left.Store(1 << 30)
+			if err := again.Close(); err != nil {
+				t.Log(writes, err)
+			}
+			break
+		}
+		if refused++; !errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), "no space") {
+			t.Errorf("after %d writes: %v", writes, err)
+		}
+	}
+	if refused == 0 {
+		t.Error("an open writes nothing?")
+	}
+}
+
+// lastRoom has room for some writes more.
+type lastRoom struct {
+	vfs.FS
+	left atomic.Int64
+}
+
+func (f *lastRoom) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.Create(name, c)
+	if err != nil {
+		return nil, err
+	}
+	return &lastRoomFile{file, f}, nil
+}
+
+type lastRoomFile struct {
+	vfs.File
+	fs *lastRoom
+}
+
+func (f *lastRoomFile) Write(p []byte) (int, error) {
+	if f.fs.left.Add(-1) < 0 {
+		return 0, syscall.ENOSPC
+	}
+	return f.File.Write(p)
+}
+
+func (f *lastRoomFile) Sync() error {
+	if f.fs.left.Load() < 0 {
+		return syscall.ENOSPC
+	}
+	return f.File.Sync()
+}

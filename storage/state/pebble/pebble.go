@@ -53,9 +53,11 @@ func OpenFS(fs vfs.FS, dir string, cfg Config) (*Store, error) {
 	s := &Store{fs: fs, log: log.With("room", "state", "dir", dir)}
 	s.trouble.init()
 	s.cache = pebble.NewCache(cfg.CacheBytes)
-	db, err := pebble.Open(dir, s.options(fs, cfg))
+	db, err := s.openDB(dir, s.options(fs, cfg))
 	if err != nil {
-		s.cache.Unref()
+		if s.trouble.broken() == nil {
+			s.cache.Unref()
+		}
 		return nil, fmt.Errorf("state: open %s: %w", dir, err)
 	}
 	s.db = db
@@ -66,6 +68,30 @@ func OpenFS(fs vfs.FS, dir string, cfg Config) (*Store, error) {
 	s.applied.Store(&mark)
 	s.durable.mark = mark // without a log, all that an open finds was on the disk
 	return s, nil
+}
+
+// openDB is pebble.Open, and ends also when Pebble meets something it cannot go on after: then the goroutine stays behind with what it holds.
+func (s *Store) openDB(dir string, o *pebble.Options) (*pebble.DB, error) {
+	type opened struct {
+		db  *pebble.DB
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		db, err := pebble.Open(dir, o)
+		done <- opened{db, err}
+	}()
+	for {
+		changed := s.trouble.watch()
+		if err := s.trouble.broken(); err != nil {
+			return nil, err
+		}
+		select {
+		case r := <-done:
+			return r.db, r.err
+		case <-changed:
+		}
+	}
 }
 
 func (s *Store) options(fs vfs.FS, cfg Config) *pebble.Options {
