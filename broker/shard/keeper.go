@@ -231,6 +231,8 @@ type pacer struct {
 
 const (
 	paceMin   = 64 << 20               // bytes a second that are always allowed
+	paceIdle  = 512 << 20              // the same while nearly nothing is appended: there is nobody to give way to
+	paceQuiet = 256 << 10              // appended bytes a second that are nearly nothing
 	paceBurst = 4 * time.Millisecond   // worth of writing at once: what a disk has to get through before it comes to the next frame
 	paceLook  = 100 * time.Millisecond // between looks at the rate of appends
 	pacePush  = 3
@@ -269,6 +271,9 @@ func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
 // limit is in bytes a second. It rises with the square of the pressure, so that a burst is let into the journal and moved after it, and what comes
 // without an end finds its balance below the limit of the backlog: where 3 × pressure² is one.
 func (p *pacer) limit(pressure float64) float64 {
+	if p.rate < paceQuiet {
+		return paceIdle
+	}
 	pressure = max(pressure, 0)
 	return paceMin + p.rate*pacePush*pressure*pressure
 }
