@@ -87,8 +87,8 @@ type toBuild struct {
 func (p *Published) nextToBuild() (toBuild, bool) {
 	p.mu.RLock()
 	var least toBuild
-	for id, v := range p.streams {
-		if v.building > 0 && (least.id == 0 || id < least.id) {
+	for id := range p.unbuilt {
+		if v := p.streams[id]; least.id == 0 || id < least.id {
 			least = toBuild{id: id, building: v.building, counts: v.target == stream.KeysVersioned}
 			if v.partial {
 				least.through = v.building

@@ -47,6 +47,7 @@ type Published struct {
 	mu      sync.RWMutex
 	names   *catalog.State
 	streams map[record.StreamID]*view
+	unbuilt map[record.StreamID]struct{} // those of streams whose keys are being built: few among very many
 
 	rowsBuf []catalog.Name
 	woken   []*Watch
@@ -77,7 +78,7 @@ func openPublished(cfg *Config) (*Published, error) {
 	}
 	p := &Published{
 		folder: stream.NewFolder(s), store: st, segments: cfg.Segments,
-		names: names, streams: map[record.StreamID]*view{}, tail: tail{max: cfg.HotTailBytes}, onNames: cfg.OnNames,
+		names: names, streams: map[record.StreamID]*view{}, unbuilt: map[record.StreamID]struct{}{}, tail: tail{max: cfg.HotTailBytes}, onNames: cfg.OnNames,
 	}
 	p.building.init()
 	p.opening = true
@@ -221,6 +222,7 @@ func (p *Published) dropViews() {
 	for _, id := range p.folder.Dropped {
 		if v := p.streams[id]; v != nil {
 			delete(p.streams, id)
+			delete(p.unbuilt, id)
 			for _, part := range v.parts {
 				part.mu.Lock()
 				part.batches = nil
@@ -281,6 +283,11 @@ func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {
 	}
 	v.parts = parts
 	p.streams[id] = v
+	if v.building > 0 {
+		p.unbuilt[id] = struct{}{}
+	} else {
+		delete(p.unbuilt, id)
+	}
 }
 
 // Part returns a partition, nil when there is none.
