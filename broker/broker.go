@@ -319,16 +319,18 @@ type nameKey struct{ namespace, name string }
 type names struct {
 	mu      sync.RWMutex
 	streams map[nameKey]*named
-	limited map[nameKey]*named     // of streams, those that let go of records by themselves
-	compact map[nameKey]*named     // of streams, those that keep the latest of each key
-	trash   map[nameKey][]*trashed // deleted streams that can be brought back, by id
-	trashed int                    // of them together
-	changed atomic.Uint64          // counts changes, for caches
+	limited map[*named]struct{}     // of streams, those that let go of records by themselves
+	alike   map[string]StreamConfig // by their bytes in a document, some configurations that streams have
+	compact map[nameKey]*named      // of streams, those that keep the latest of each key
+	trash   map[nameKey][]*trashed  // deleted streams that can be brought back, by id
+	trashed int                     // of them together
+	changed atomic.Uint64           // counts changes, for caches
 }
 
 func (n *names) init() {
 	n.compact = map[nameKey]*named{}
-	n.streams, n.limited, n.trash = map[nameKey]*named{}, map[nameKey]*named{}, map[nameKey][]*trashed{}
+	n.streams, n.limited, n.trash = map[nameKey]*named{}, map[*named]struct{}{}, map[nameKey][]*trashed{}
+	n.alike = map[string]StreamConfig{}
 }
 
 func (n *names) get(namespace, name string) *named {
@@ -367,7 +369,7 @@ func (noEntries) Entry(catalog.Name) *catalog.Entry { return nil }
 func (b *Broker) take(sh int, e *catalog.Entry) {
 	switch e.Name.Kind {
 	case catalog.Stream:
-		n, err := readStreamDocument(e.Document)
+		n, err := b.names.readAlike(e.Document)
 		if err != nil {
 			b.opt.Log.Error("a stream's document cannot be read", "stream", e.Name.Name, "error", err)
 			return
@@ -376,11 +378,10 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		n.uri = b.StreamURI(n.namespace, n.name)
 		k := nameKey{n.namespace, n.name}
 		b.names.mu.Lock()
+		delete(b.names.limited, b.names.streams[k])
 		b.names.streams[k] = n
 		if _, _, limited := n.config.limits(); limited {
-			b.names.limited[k] = n
-		} else {
-			delete(b.names.limited, k)
+			b.names.limited[n] = struct{}{}
 		}
 		if n.config.effectiveKeys() == KeysLatest && !n.config.Immutable {
 			b.names.compact[k] = n
@@ -405,7 +406,7 @@ func (b *Broker) drop(n catalog.Name) {
 		b.names.mu.Lock()
 		old := b.names.streams[k]
 		delete(b.names.streams, k)
-		delete(b.names.limited, k)
+		delete(b.names.limited, old)
 		delete(b.names.compact, k)
 		b.names.mu.Unlock()
 		b.names.changed.Add(1)

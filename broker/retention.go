@@ -221,7 +221,7 @@ type retentionBudget struct{ partitions, runs int }
 func (b *Broker) limitedAfter() []*named {
 	b.names.mu.RLock()
 	all := make([]*named, 0, len(b.names.limited))
-	for _, n := range b.names.limited {
+	for n := range b.names.limited {
 		all = append(all, n)
 	}
 	b.names.mu.RUnlock()

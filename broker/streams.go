@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -92,6 +94,40 @@ func readStreamDocument(p []byte) (*named, error) {
 		return nil, err
 	}
 	return &named{config: d.StreamConfig, created: time.UnixMilli(d.CreatedMS)}, nil
+}
+
+// alikeMax is how many different settings of streams are known, so that the very many streams that are alike share what is behind them.
+const alikeMax = 256
+
+var createdField = []byte(`,"created_ms":`)
+
+// readAlike is readStreamDocument for a document that is like one before but for its time. Only the maps are shared; whoever changes one makes a copy first.
+func (n *names) readAlike(p []byte) (*named, error) {
+	i := bytes.LastIndex(p, createdField)
+	if i < 0 {
+		return readStreamDocument(p)
+	}
+	ms, err := strconv.ParseInt(string(bytes.TrimSuffix(p[i+len(createdField):], []byte("}"))), 10, 64)
+	if err != nil {
+		return readStreamDocument(p)
+	}
+	n.mu.RLock()
+	config, known := n.alike[string(p[:i])]
+	n.mu.RUnlock()
+	if known {
+		return &named{config: config, created: time.UnixMilli(ms)}, nil
+	}
+	x, err := readStreamDocument(p)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.alike) >= alikeMax {
+		clear(n.alike)
+	}
+	n.alike[string(p[:i])] = x.config
+	return x, nil
 }
 
 func (d *streamDocument) bytes() []byte {
