@@ -6,6 +6,7 @@
 //	           when it may not
 //	Confirms   the numbers of publishes, and as few acks as can be said for those that are decided
 //	Unacked    the deliveries of a channel that wait for their ack, by tag
+//	Prefetch   how many deliveries may be under way to a consumer, and to all of a channel
 //	Tx         what a transactional channel has published and acknowledged since its last commit
 //	Heartbeat  when to send one, and when a peer is gone
 //
@@ -29,6 +30,6 @@
 //
 // # How tested
 //
-// Scripts, whose refusals are those that RabbitMQ 3.10 gave to the same frames; Unacked and Confirms against simple models with random
-// histories; a fuzz target that feeds Conn frames of any kind.
+// Scripts, whose refusals are those that RabbitMQ 3.10 gave to the same frames; the captured sessions of real clients with RabbitMQ,
+// both sides; Unacked and Confirms against simple models with random histories; a fuzz target that feeds Conn frames of any kind.
 package session

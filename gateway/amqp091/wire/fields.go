@@ -197,17 +197,11 @@ func (c *codec) table(name string, v *Table) {
 	c.bits = 0
 	switch c.mode {
 	case reading:
-		b := c.cutLong(name)
-		switch fault := checkTable(b, true, 1); fault {
-		case tableSecure:
-		case tableShort:
-			c.fail(FrameError, name, fault)
-			b = nil
-		default:
-			c.fail(SyntaxError, name, fault)
-			b = nil
+		*v = c.cutLong(name)
+		if fault := checkTable(*v, true, 1); fault != tableFine {
+			c.fail(codeOf(fault), name, fault)
+			*v = nil
 		}
-		*v = b
 	case writing:
 		c.b = append(binary.BigEndian.AppendUint32(c.b, uint32(len(*v))), *v...)
 	case printing:

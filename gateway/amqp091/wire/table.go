@@ -181,6 +181,14 @@ func (v Value) Equal(w Value) bool {
 // through them meets no fault. An empty table and one that is not there are told apart by the flag of the property, not here.
 type Table []byte
 
+// DecodeTable is a table whose bytes stand alone, without a length before them, as in the response of the login mechanism AMQPLAIN.
+func DecodeTable(b []byte) (Table, error) {
+	if fault := checkTable(b, true, 1); fault != tableFine {
+		return nil, errorf(codeOf(fault), 0, "a table %s", fault)
+	}
+	return b, nil
+}
+
 // All goes through the entries in their order; a name may come more than once. It ends at the first one that cannot be read.
 func (t Table) All() iter.Seq2[[]byte, Value] {
 	return func(yield func([]byte, Value) bool) {
@@ -280,13 +288,20 @@ func cutShort(b []byte) (s, rest []byte, ok bool) {
 	return b[1:n:n], b[n:], true
 }
 
-// What can be wrong with a table. The reply code depends on it: ends that do not meet are a frame that cannot be decoded.
+// What can be wrong with a table. Ends that do not meet are a frame that cannot be decoded, the rest is bad values in one that can.
 const (
-	tableShort  = "ends in the middle of a value"
-	tableKind   = "has a value of an unknown type"
-	tableDepth  = "lies deeper in tables and arrays than 32"
-	tableSecure = ""
+	tableFine  = ""
+	tableShort = "ends in the middle of a value"
+	tableKind  = "has a value of an unknown type"
+	tableDepth = "has tables and arrays deeper in one another than 32"
 )
+
+func codeOf(fault string) ReplyCode {
+	if fault == tableShort {
+		return FrameError
+	}
+	return SyntaxError
+}
 
 // cutValue takes a value off the front of b, without looking into tables and arrays.
 func cutValue(b []byte) (v Value, rest []byte, fault string) {
@@ -312,7 +327,7 @@ func cutValue(b []byte) (v Value, rest []byte, fault string) {
 	if n > len(b) {
 		return Value{}, nil, tableShort
 	}
-	return Value{kind, b[:n:n]}, b[n:], tableSecure
+	return Value{kind, b[:n:n]}, b[n:], tableFine
 }
 
 // checkTable looks at every value of a table; array is the same without names. The time is proportional to the bytes: each level looks at
@@ -339,5 +354,5 @@ func checkTable(b []byte, named bool, depth int) (fault string) {
 		}
 		b = rest
 	}
-	return tableSecure
+	return tableFine
 }
