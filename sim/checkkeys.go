@@ -1,6 +1,11 @@
 package sim
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/stream"
 )
@@ -14,17 +19,24 @@ type keyOf struct {
 	key    string
 }
 
-// byKey sorts what was seen by key, in the order of positions; all records of a key are in one partition. Trimmed ones are among them.
+// byKey sorts what was seen by key, in the order of positions. Records that were trimmed or are gone are among them.
 func (w *World) byKey() map[keyOf][]placed {
+	if w.sorted != nil {
+		return w.sorted
+	}
 	rows := map[keyOf][]placed{}
-	for _, at := range w.lanes() {
-		for _, r := range w.seen[at] {
+	for at, all := range w.seen {
+		for _, r := range all {
 			if r.key != "" {
-				k := keyOf{r.stream, r.key}
+				k := keyOf{at.stream, r.key}
 				rows[k] = append(rows[k], r)
 			}
 		}
 	}
+	for _, all := range rows {
+		slices.SortFunc(all, func(a, b placed) int { return byPosition(&a, &b) })
+	}
+	w.sorted = rows
 	return rows
 }
 
@@ -40,57 +52,132 @@ func (w *World) versionSeen(id record.StreamID, key string, v uint64) {
 	w.versions[k] = v
 }
 
+// unseen says that records of a stream went before anybody was shown them.
+func (w *World) unseen(id record.StreamID) bool {
+	st, _ := w.node.Published().Stream(id)
+	for n := range st.Partitions {
+		at := lane{id, record.PartitionID(n)}
+		_, end := w.node.Published().Part(id, at.partition).Ends()
+		if int(end) != len(w.seen[at]) || w.holes(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// keyModel is one key as the model has it.
+type keyModel struct {
+	keyOf
+	all  []placed // all records it had
+	live []placed // those that are not trimmed, in order
+	must []placed // and not gone either
+	// unknown: records of the stream went before anybody was shown them, so there may have been more
+	unknown bool
+}
+
 // checkKeys: what a stream keeps about its keys is what its records say; versions have no gap.
 func (w *World) checkKeys(when string) {
-	for _, at := range w.lanes() {
-		done := map[string]bool{}
-		rows := map[string][]placed{}
-		for _, r := range w.seen[at] {
-			rows[r.key] = append(rows[r.key], r)
+	pub := w.node.Published()
+	unknown := map[record.StreamID]bool{}
+	rows := w.byKey()
+	keys := slices.SortedFunc(maps.Keys(rows), func(a, b keyOf) int { return cmp.Or(cmp.Compare(a.stream, b.stream), cmp.Compare(a.key, b.key)) })
+	latest := map[record.StreamID]map[string]*keyModel{}
+	for _, k := range keys {
+		st, ok := pub.Stream(k.stream)
+		if !ok || st.Partial || w.err != nil {
+			continue // deleted, or whoever asks is told to come again
 		}
-		for _, r := range w.seen[at] {
-			if r.key == "" || done[r.key] || w.err != nil {
+		if _, looked := unknown[k.stream]; !looked {
+			unknown[k.stream], latest[k.stream] = w.unseen(k.stream), map[string]*keyModel{}
+		}
+		x := &keyModel{keyOf: k, all: rows[k], unknown: unknown[k.stream]}
+		for _, r := range x.all {
+			if !w.isThere(r) {
 				continue
 			}
-			done[r.key] = true
-			w.checkKey(when, at, r.key, rows[r.key])
+			if x.live = append(x.live, r); !w.isGone(&r) {
+				x.must = append(x.must, r)
+			}
 		}
+		latest[k.stream][k.key] = x
+		w.checkKey(when, x)
+	}
+	for _, id := range slices.Sorted(maps.Keys(latest)) {
+		w.checkLatestKeys(when, id, latest[id])
 	}
 }
 
-// checkKey checks one key; all are the records it had, in order, as far as they were seen before they were trimmed.
-func (w *World) checkKey(when string, at lane, key string, all []placed) {
-	pub, s := w.node.Published(), w.names[uint32(at.stream)]
-	live := all
-	for len(live) > 0 && !w.isThere(live[0]) {
-		live = live[1:]
+func (w *World) checkKey(when string, x *keyModel) {
+	pub, s := w.node.Published(), w.names[uint32(x.stream)]
+	if s.keys == stream.KeysOff {
+		return
 	}
-	switch s.keys {
-	case stream.KeysLatest:
-		e, ok, err := pub.Latest(at.stream, []byte(key), pub.Seq())
-		switch {
-		case err != nil || ok != (len(live) > 0):
-			w.failf("%s: the latest of %q in %v: %+v, %v, %v; it has %d records", when, key, at, e, ok, err, len(live))
-		case ok && (e.Offset != live[len(live)-1].offset || e.Partition != at.partition):
-			w.failf("%s: the latest of %q in %v is %+v; expected offset %d", when, key, at, e, live[len(live)-1].offset)
-		}
-	case stream.KeysHistory, stream.KeysVersioned:
-		// Counted from the first record on, unless some were never seen, or came before the stream numbered its keys.
-		first := uint64(len(all) - len(live))
-		exact := s.keys == stream.KeysVersioned && !s.converted && !w.holes(at)
-		for _, backward := range []bool{false, true} {
-			w.checkHistory(when, at, key, live, backward, func(n int, version uint64) bool {
-				return !exact && version == 0 || exact && version == first+uint64(n)+1 || !exact && version > 0
-			})
-		}
-		if s.keys != stream.KeysVersioned || w.err != nil {
-			return
-		}
-		v := w.versionOf(at.stream, key)
-		if exact && v != uint64(len(all)) || v < uint64(len(live)) && !s.converted {
-			w.failf("%s: version of %q in %v is %d; it has had %d records", when, key, at, v, len(all))
+	e, ok, err := pub.Latest(x.stream, []byte(x.key), pub.Seq())
+	if err != nil || !x.isLatest(&e, ok) {
+		w.failf("%s: the latest of %v is %+v, %t, %v; it has %+v, and there must be %+v", when, x.keyOf, e, ok, err, x.all, x.must)
+	}
+	if s.keys < historyKept {
+		return
+	}
+	for _, backward := range []bool{false, true} {
+		w.checkHistory(when, x, backward)
+	}
+	if s.keys == stream.KeysVersioned && w.err == nil {
+		v := w.versionOf(x.stream, x.key)
+		w.checkVersion(when, x, v)
+	}
+}
+
+// isLatest says whether e may be given as the newest record of a key. Where that has been trimmed there may be none, or one before it: in another
+// partition, and so that none that is there stands between.
+func (x *keyModel) isLatest(e *stream.HistoryEntry, ok bool) bool {
+	is := func(r *placed) bool {
+		return e.Offset == r.offset && e.Partition == r.partition && e.Seq == r.seq && e.Batch == r.batch && e.Tombstone == r.tomb
+	}
+	switch {
+	case x.unknown:
+		return !ok || len(x.must) == 0 || is(&x.must[len(x.must)-1]) || byPosition(&placed{seq: e.Seq, batch: e.Batch, offset: e.Offset}, &x.must[len(x.must)-1]) > 0
+	case !ok:
+		return len(x.must) == 0 || x.must[len(x.must)-1] != x.all[len(x.all)-1]
+	}
+	for i := range slices.Backward(x.live) {
+		switch r := &x.live[i]; {
+		case is(r):
+			return true
+		case *r == x.all[len(x.all)-1], len(x.must) > 0 && *r == x.must[len(x.must)-1]:
+			return false
 		}
 	}
+	return false
+}
+
+// checkVersion: a version is how many records the key has had. Where they were counted later, it may be less by those that had gone by then, always
+// by as many.
+func (w *World) checkVersion(when string, x *keyModel, v uint64) {
+	s := w.names[uint32(x.stream)]
+	if x.unknown {
+		if v < uint64(len(x.live)) && !s.converted {
+			w.failf("%s: version of %v is %d; %d records of it are there", when, x.keyOf, v, len(x.live))
+		}
+		return
+	}
+	missing := int64(len(x.all)) - int64(v)
+	was, known := w.bases[x.keyOf]
+	switch {
+	case missing < 0, missing > 0 && (!s.converted || !w.lossy(x.stream) && !w.cut(x.stream)), known && was != missing, int64(v) < int64(len(x.must)) && !s.converted:
+		w.failf("%s: version of %v is %d; it has had %d records, and lacked %d before (%t)", when, x.keyOf, v, len(x.all), was, known)
+	}
+	w.bases[x.keyOf] = missing
+}
+
+// cut says whether anything was ever trimmed of a stream.
+func (w *World) cut(id record.StreamID) bool {
+	for at, t := range w.trims {
+		if at.stream == id && t.start > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *World) versionOf(id record.StreamID, key string) uint64 {
@@ -104,31 +191,91 @@ func (w *World) versionOf(id record.StreamID, key string) uint64 {
 	return v
 }
 
-// checkHistory walks a key one way; numbered says whether the n-th record there is has the right version.
-func (w *World) checkHistory(when string, at lane, key string, live []placed, backward bool, numbered func(n int, version uint64) bool) {
+// checkHistory walks a key one way.
+func (w *World) checkHistory(when string, x *keyModel, backward bool) {
 	pub := w.node.Published()
-	h := pub.History(at.stream, []byte(key), nil, backward, pub.Seq())
+	h := pub.History(x.stream, []byte(x.key), nil, backward, pub.Seq())
 	defer h.Close()
-	n, last := 0, uint64(0)
+	left := slices.Clone(x.live)
+	if backward {
+		slices.Reverse(left)
+	}
+	last := uint64(0)
 	for e, ok := h.Next(); ok && w.err == nil; e, ok = h.Next() {
-		i := n
-		if backward {
-			i = len(live) - 1 - n
+		for len(left) > 0 && (left[0].offset != e.Offset || left[0].partition != e.Partition) && w.isGone(&left[0]) {
+			left = left[1:]
 		}
-		if i < 0 || i >= len(live) {
-			w.failf("%s: history of %q in %v has more than %d entries: %+v", when, key, at, len(live), e)
+		if len(left) == 0 || left[0].offset != e.Offset || left[0].partition != e.Partition || left[0].seq != e.Seq || left[0].batch != e.Batch || left[0].tomb != e.Tombstone {
+			if at := (lane{x.stream, e.Partition}); x.unknown && w.seen[at][e.Offset].value == "" {
+				continue
+			}
+			w.failf("%s: history of %v, backward %t: %+v, expected %+v", when, x.keyOf, backward, e, left)
 			return
 		}
-		if r := live[i]; e.Offset != r.offset || e.Partition != r.partition || e.Seq != r.seq || e.Batch != r.batch || !numbered(i, e.Version) {
-			w.failf("%s: history of %q in %v, backward %t: entry %d is %+v, expected %+v", when, key, at, backward, i, e, r)
-		}
-		if !backward && last > 0 && e.Version != last+1 {
-			w.failf("%s: history of %q in %v: version %d follows %d", when, key, at, e.Version, last)
+		left = left[1:]
+		if !w.numbered(x, &e) || !backward && last > 0 && e.Version > 0 && e.Version <= last {
+			w.failf("%s: history of %v: %+v has the wrong version, behind %d: %+v", when, x.keyOf, e, last, x.all)
 		}
 		last = e.Version
-		n++
 	}
-	if err := h.Err(); err != nil || n != len(live) {
-		w.failf("%s: history of %q in %v, backward %t, has %d entries of %d: %v", when, key, at, backward, n, len(live), err)
+	left = slices.DeleteFunc(left, func(r placed) bool { return w.isGone(&r) })
+	if err := h.Err(); err != nil || len(left) > 0 && w.err == nil {
+		w.failf("%s: history of %v, backward %t, ends before %+v: %v", when, x.keyOf, backward, left, err)
 	}
 }
+
+// numbered says whether an entry has the version it must have.
+func (w *World) numbered(x *keyModel, e *stream.HistoryEntry) bool {
+	s := w.names[uint32(x.stream)]
+	if s.keys != stream.KeysVersioned || x.unknown {
+		return true
+	}
+	if s.converted && e.Seq <= s.since {
+		return true // from before, or from an earlier time in which it numbered them
+	}
+	i, _ := slices.BinarySearchFunc(x.all, e, func(r placed, e *stream.HistoryEntry) int {
+		return cmp.Or(cmp.Compare(r.seq, e.Seq), cmp.Compare(r.batch, e.Batch), cmp.Compare(r.offset, e.Offset))
+	})
+	want := int64(i + 1)
+	if s.converted {
+		v := w.versionOf(x.stream, x.key)
+		want -= int64(len(x.all)) - int64(v)
+	}
+	return int64(e.Version) == want
+}
+
+// checkLatestKeys walks the newest records of all keys: each key that must have one comes once, in order.
+func (w *World) checkLatestKeys(when string, id record.StreamID, keys map[string]*keyModel) {
+	if w.err != nil || w.names[uint32(id)].keys == stream.KeysOff {
+		return
+	}
+	pub := w.node.Published()
+	l := pub.LatestIn(id, nil, nil, pub.Seq())
+	defer l.Close()
+	last, found := "", map[string]bool{}
+	for l.Next() {
+		key := string(l.Key())
+		x := keys[key]
+		e, ok := l.Entry()
+		switch {
+		case found[key] || key < last:
+			w.failf("%s: the walk of stream %d comes to %q behind %q", when, id, key, last)
+			return
+		case x == nil && ok && !w.unseen(id), x != nil && !x.isLatest(&e, ok):
+			w.failf("%s: the walk of stream %d finds %+v, %t, as the newest of %q", when, id, e, ok, key)
+			return
+		}
+		last, found[key] = key, true
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if x := keys[key]; !found[key] && len(x.must) > 0 && x.must[len(x.must)-1] == x.all[len(x.all)-1] {
+			w.failf("%s: the walk of stream %d passes over %q", when, id, key)
+			return
+		}
+	}
+	if err := l.Err(); err != nil {
+		w.failf("%s: the walk of stream %d: %v", when, id, err)
+	}
+}
+
+func isConflict(err error) bool { return fault.Is(err, fault.Conflict) }

@@ -69,8 +69,11 @@ type part struct {
 	lane
 	values []string
 	keys   []string
+	tombs  []bool        // no value: the key is to go; nil: none is
 	base   record.Offset // once acked
 }
+
+func (p *part) tomb(i int) bool { return p.tombs != nil && p.tombs[i] }
 
 type lane struct {
 	stream    record.StreamID
@@ -86,6 +89,10 @@ type simStream struct {
 	removing   bool // somebody has asked for it
 	trashed    bool // deleted, and can be restored
 	converted  bool // its keys were not numbered from the beginning
+
+	lagMS, tombMS int64  // what it says about letting go
+	since         uint64 // frame by which it was known to number its keys
+	after         bool   // it has kept something else than it was made with
 }
 
 // attempt is one request for an op.
@@ -230,6 +237,9 @@ func (c *client) partOf(o *op, s *simStream, index, n int, withKey bool) part {
 		}
 		p.keys = append(p.keys, key)
 	}
+	if c.w.dice.compact {
+		c.vary(&p)
+	}
 	return p
 }
 
@@ -245,7 +255,8 @@ func (c *client) send(o *op) {
 	switch {
 	case o.create != nil:
 		s := o.create
-		cmd = &shard.CreateStream{Name: s.catalogName(), Document: []byte(s.name), Partitions: s.partitions, Keys: s.keys}
+		cmd = &shard.CreateStream{Name: s.catalogName(), Document: s.document(), Partitions: s.partitions, Keys: s.keys}
+		w.wanted(s)
 	case o.alter != nil:
 		s := o.alter
 		e := w.node.Published().Entry(s.catalogName())
@@ -253,7 +264,8 @@ func (c *client) send(o *op) {
 			c.finish(o)
 			return
 		}
-		cmd = &shard.AlterStream{Name: e.Name, Document: e.Document, Revision: e.Revision, Partitions: s.partitions, Keys: s.keys}
+		cmd = &shard.AlterStream{Name: e.Name, Document: s.document(), Revision: e.Revision, Partitions: s.partitions, Keys: s.keys}
+		w.wanted(s)
 	case o.purge:
 		cmd = &shard.PurgeStream{Trash: o.remove.trashName()}
 	case o.toTrash:
@@ -261,7 +273,7 @@ func (c *client) send(o *op) {
 	case o.remove != nil:
 		cmd = &shard.DeleteStream{Name: o.remove.catalogName()}
 	case o.revive != nil:
-		cmd = &shard.RestoreStream{Trash: o.revive.trashName(), Name: o.revive.catalogName(), Document: []byte(o.revive.name)}
+		cmd = &shard.RestoreStream{Trash: o.revive.trashName(), Name: o.revive.catalogName(), Document: o.revive.document()}
 	case o.trim != nil:
 		cmd = &shard.Truncate{Name: o.trim.catalogName(), Cuts: o.cuts, Origin: &stream.Origin{Protocol: "sim", Client: "owner"}}
 		w.asked(o)
@@ -323,7 +335,7 @@ func (c *client) resolve(o *op) (*shard.Append, string) {
 			if key == "" || st.Keys == stream.KeysOff {
 				continue
 			}
-			u := stream.KeyUse{Index: int32(k), Slot: -1, Key: []byte(key), Expect: o.expect, Event: k}
+			u := stream.KeyUse{Index: int32(k), Slot: -1, Key: []byte(key), Expect: o.expect, Event: k, Tombstone: p.tomb(k)}
 			if st.Keys == stream.KeysVersioned {
 				u.Slot = c.slot(cmd, p.stream, key)
 			}
@@ -369,6 +381,9 @@ func (c *client) batch(o *op, p *part) []byte {
 		if p.keys[i] != "" {
 			records[i].Key = []byte(p.keys[i])
 		}
+		if p.tomb(i) {
+			records[i].Value, records[i].Headers = nil, []record.Header{{Key: tombHeader, Value: []byte(v)}}
+		}
 	}
 	b, err := record.BuildBatch(records)
 	if err != nil {
@@ -409,12 +424,14 @@ func (c *client) manage() {
 			name: fmt.Sprintf("s%d", o.id), partitions: 1 + w.rng.IntN(3),
 			keys: []stream.KeyMode{stream.KeysOff, stream.KeysLatest, stream.KeysHistory, stream.KeysVersioned, stream.KeysVersioned}[w.rng.IntN(5)],
 		}
+		w.chooseTerms(o.create)
 	case n < 10:
 		next := *s
 		next.partitions += w.rng.IntN(2)
 		if next.keys == stream.KeysHistory && w.rng.IntN(2) == 0 {
 			next.keys = stream.KeysVersioned
 		}
+		w.chooseTerms(&next)
 		o.alter = &next
 	case n < 17:
 		if o.trim, o.cuts = s, w.cutsOf(s); len(o.cuts) == 0 {

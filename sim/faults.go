@@ -29,6 +29,11 @@ import (
 // Readers. They are overtaken in the middle of a read by windows, merges, truncations and deletions, and hold walks of keys and cursors of
 // files open over many steps. Claimed: a reader gets the record or is told that it was trimmed, and where the partition begins; never a hole.
 //
+// Compaction and changes of key modes. Streams let go of superseded records and of tombstones, with a lag and a retention that change, some keys
+// stand in several partitions; modes change at any time, what that needs is built while everything else goes on, and is interrupted by any of the above. Claimed: of each key the newest
+// record is there, never an older one without it; a tombstone goes after its time, and after all that is older; offsets and positions stay; what has gone does not come back;
+// what the index says of a key is what its records say; a version that was answered never changes.
+//
 // Bit flips. A read gives back a changed bit. Claimed for reads of events: it is refused as corrupt, never served. Not claimed while a
 // journal is being opened: there a flip in what follows the last seal cannot be told from a torn write (docs/formats/journal.md names the place).
 //
@@ -53,6 +58,9 @@ type dice struct {
 	small     bool // small frames, so that they are many and overlays short
 	hot       int64
 	window    int64 // moved to segment files at a time; 0: never
+
+	compact  bool // streams let go of superseded records, and change their key modes
+	versions int  // of keys that are remembered
 }
 
 func drawDice(rng *rand.Rand) dice {

@@ -25,10 +25,14 @@ func (w *World) decide() {
 
 // take closes the open frame, when the writer is free.
 func (w *World) take() {
-	if w.taken != nil || len(w.open) == 0 {
+	if w.taken != nil {
 		return
 	}
-	w.taken = &flight{w.node.Core().Take(), w.open}
+	frame := w.node.Core().Take()
+	if frame == nil {
+		return
+	}
+	w.taken = &flight{frame, w.open}
 	w.open = nil
 	w.tracef("take frame %d with %d requests", w.taken.frame.Seq, len(w.taken.attempts))
 }
@@ -52,6 +56,7 @@ func (w *World) write() {
 	if errors.Is(err, journal.ErrNoSpace) {
 		kind = fault.Unavailable
 	}
+	w.lives++
 	next := f.frame.Seq + 1
 	for _, a := range f.attempts {
 		w.release(a, fault.New(kind, "append", "", "failed").From(err))
@@ -166,6 +171,10 @@ func (w *World) rest() {
 			w.write()
 			w.publish()
 			w.answer()
+			if len(w.waiting)+len(w.open)+len(w.written) == 0 && w.taken == nil && w.building() {
+				w.build()
+				continue
+			}
 			if len(w.waiting) == 0 && len(w.open) == 0 && w.taken == nil && len(w.written) == 0 && len(w.answers) == 0 {
 				break
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"leat/broker/fault"
+	"leat/broker/record"
 	"leat/broker/shard"
 	"leat/internal/clock"
 	"leat/storage/journal"
@@ -66,7 +67,15 @@ type World struct {
 	held       []*heldCursor
 	hook       func() // run in the middle of a read, once
 	hashes     map[uint64][32]byte
-	err        error // the first thing that does not hold
+	missing    []placed                        // of the reading that is being made
+	sorted     map[keyOf][]placed              // what was seen, by key; nil: look again
+	gone       map[lane]map[record.Offset]bool // records that a reader did not find any more, and was right not to
+	terms      map[string]*terms               // of streams, by name
+	bases      map[keyOf]int64                 // see versionHolds
+	nowMax     int64                           // the latest time of day so far
+	lives      int                             // heads that there have been
+	builds     bool                            // a building is under way
+	err        error                           // the first thing that does not hold
 
 	producers map[int64]bool // numbers given out
 
@@ -90,12 +99,16 @@ type answer struct {
 	ok bool
 }
 
-// NewWorld makes the run of a seed.
-func NewWorld(seed uint64, keepTrace bool) *World {
+// NewWorld makes the run of a seed. In a plain one no stream lets go of superseded records, and no key mode is built.
+func NewWorld(seed uint64, plain, keepTrace bool) *World {
 	rng := rand.New(rand.NewPCG(seed, 0x1ea7))
 	w := &World{
 		seed: seed, rng: rng, dice: drawDice(rng), clock: clock.NewManual(time.UnixMilli(startMS)), disk: memory.New(), store: statemem.New(),
 		names: map[uint32]*simStream{}, seen: map[lane][]placed{}, trims: map[lane]*trims{}, versions: map[keyOf]uint64{}, hashes: map[uint64][32]byte{}, producers: map[int64]bool{}, keepTrace: keepTrace,
+		gone: map[lane]map[record.Offset]bool{}, terms: map[string]*terms{}, bases: map[keyOf]int64{}, nowMax: startMS,
+	}
+	if !plain {
+		w.dice.compact, w.dice.versions = true, rng.IntN(2)*10_000
 	}
 	for i := range 6 {
 		w.clients = append(w.clients, &client{w: w, id: i, kind: clientKind(i % int(kinds))})
@@ -156,7 +169,8 @@ func (w *World) crash() {
 	w.tracef("crash mode=%d", mode)
 	w.disk = w.disk.CrashClone(w.rng, mode)
 	w.store = w.store.Crash()
-	w.node, w.walks, w.held, w.hook = nil, nil, nil, nil
+	w.node, w.walks, w.held, w.hook, w.builds = nil, nil, nil, nil, false
+	w.lives++
 	for _, a := range w.inFlight() {
 		w.release(a, fault.New(fault.Unknown, "append", "", "crash"))
 	}
@@ -224,6 +238,7 @@ func (w *World) config(st state.Store, files *segment.Store, index func(keys.Opt
 	return shard.Config{
 		ID: 0, Lineage: lineage, InboxMax: 16, HotTailBytes: w.dice.hot, DedupWindow: dedupWindow, Limits: lim,
 		OpenJournal: func() (journal.Journal, error) { return w.between(open()) }, Store: hookedStore{st, w}, Segments: files, OpenKeys: index, Clock: w.clock, Log: quiet,
+		VersionsMax: w.dice.versions, Compactions: w.compactions, OnCompacted: w.compacted,
 		Keep: shard.KeepConfig{WindowBytes: w.dice.window, BacklogBytesMax: 1 << 30, RewriteBytesMin: 1 << 10, Unpaced: true},
 	}
 }
@@ -301,8 +316,13 @@ func (w *World) step() {
 		w.clock.Advance(by)
 		w.tracef("clock jumps by %s", by)
 	}
+	w.nowMax = max(w.nowMax, w.clock.Now().UnixMilli())
 	if w.node == nil {
 		w.boot()
+		return
+	}
+	if w.dice.compact && w.rng.IntN(40) == 0 {
+		w.build()
 		return
 	}
 	switch n := w.rng.IntN(100); {
@@ -320,6 +340,7 @@ func (w *World) step() {
 		w.answer()
 	case n < 89:
 		w.clock.Advance(time.Duration(w.rng.IntN(60_000)) * time.Millisecond)
+		w.nowMax = max(w.nowMax, w.clock.Now().UnixMilli())
 	case n < 92:
 		w.read()
 	case n < 94:

@@ -211,6 +211,7 @@ type keyWalk struct {
 	x       toBuild
 	parts   []Source
 	from    record.Offset
+	start   record.Offset // of the partition: its first batch may hold trimmed records, which must not come back into the index
 	batches []*Batch
 	ready   []keys.Entry
 	arena   []byte
@@ -240,7 +241,7 @@ func (w *keyWalk) next() (*keys.Entry, error) {
 func (w *keyWalk) read() error {
 	src := w.parts[0]
 	start, end := src.Part.Ends()
-	w.from = max(w.from, start)
+	w.from, w.start = max(w.from, start), start
 	var got []*Batch
 	if w.from < end {
 		var err error
@@ -267,7 +268,7 @@ func (w *keyWalk) read() error {
 func (w *keyWalk) take(s *Batch) {
 	w.ready, w.arena = w.ready[:0], w.arena[:0]
 	_ = record.EachRecord(s.Raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
-		if r.Key == nil || len(r.Key) > keys.KeyBytesMax {
+		if r.Key == nil || len(r.Key) > keys.KeyBytesMax || r.Offset < w.start {
 			return nil
 		}
 		at := len(w.arena)
@@ -286,17 +287,15 @@ func (w *keyWalk) take(s *Batch) {
 
 func (w *keyWalk) partition() record.PartitionID { return w.parts[0].Partition }
 
-// count records how many records each key has, as far as the index does not say its version. What comes behind the frame that it is as of is
-// counted on by whoever asks.
+// count records how many records each key has, or the version it had before. What comes behind the frame that it is as of is counted on by whoever asks.
 func (b *builder) count(x toBuild) error {
 	through := b.p.Seq()
 	it := b.p.keys.Scan(uint32(x.id), nil, nil, through)
 	defer it.Close()
 	piece := &CountKeys{Stream: x.id, Building: x.building, Through: through}
 	size, last, some := 0, stream.KeyCount{}, false
-	version := uint64(0)
 	put := func(all bool) error {
-		if some && version == 0 {
+		if some {
 			piece.Keys = append(piece.Keys, last)
 			size += len(last.Key)
 		}
@@ -316,8 +315,8 @@ func (b *builder) count(x toBuild) error {
 			last, some = stream.KeyCount{Key: bytes.Clone(e.Key)}, true
 		}
 		last.Count++
-		if version = e.Version; version > 0 {
-			last.Count = version
+		if e.Version > 0 {
+			last.Count = e.Version
 		}
 	}
 	if err := it.Err(); err != nil {
@@ -373,17 +372,18 @@ func (p *Published) replayBuilt(seq uint64, facts []byte) error {
 	})
 }
 
-// Build does all the building there is, for whoever steps: the commands are decided in the frame that is open or the next one, and it is done when
-// that is published. Without a loop nobody waits for it.
-func (x *Stepper) Build(nowMS int64) error {
-	b := &builder{p: x.shard.published, pace: func(int) error { return nil }}
+// Build does the building whose turn it is, for whoever steps, and nothing when there is none. Each of its commands is decided in the frame that is open or the
+// next one at the time that now says; then wait is called, which has that frame written and published, or returns why that will never be: the
+// building ends with that error and is begun again by the next call. pace is called now and then in between. Both may do whatever else a driver does.
+func (x *Stepper) Build(now func() int64, wait func(seq uint64) error, pace func() error) error {
+	b := &builder{p: x.shard.published, pace: func(int) error { return pace() }}
 	b.do = func(c Command) error {
 		r := NewRequest(c)
-		x.core.Step(r, nowMS)
+		x.core.Step(r, now())
 		if r.Fault != nil {
 			return r.Fault
 		}
-		return nil
+		return wait(r.Seq)
 	}
 	next, some := x.shard.published.nextToBuild()
 	if !some {

@@ -64,8 +64,8 @@ func (k *keeper) worth() int64 { return min(rewriteBytesMin, k.cfg.WindowBytes/8
 
 // compact does the next thing there is to do: a look at one stream, or the rewriting of what the looks have found.
 func (k *keeper) compact() (bool, error) {
-	if k.s.cfg.Compactions == nil {
-		return false, nil
+	if k.s.cfg.Compactions == nil || k.s.published.segments.Blind() {
+		return false, nil // what a lost file has would be taken for compacted away
 	}
 	now, through := k.s.cfg.Clock.Now(), k.through.Load()
 	if k.looks.through == through && now.Sub(k.looks.round) < compactLookMin && now.Sub(k.looks.round) >= 0 {
@@ -234,7 +234,7 @@ func (k *keeper) plan(files []segment.FileID) (*plan, error) {
 	}
 	// What becomes superseded from here on is found the next time.
 	through, nowMS, last := k.through.Load(), k.s.cfg.Clock.Now().UnixMilli(), p.segments.LastTimeMS(files)
-	whole, chunks := true, deadChunksMax
+	whole, joined, blind, chunks := true, false, p.segments.Blind(), deadChunksMax
 	all := k.s.cfg.Compactions()
 	for _, id := range p.latestStreams() {
 		v := p.latestView(id)
@@ -243,11 +243,13 @@ func (k *keeper) plan(files []segment.FileID) (*plan, error) {
 		}
 		s, asked := compactionOf(all, id)
 		l := p.layoutOf(s, v, through, nowMS)
-		if !l.choose(files, &chunks) {
+		some, joins := l.choose(files, &chunks)
+		if !some {
 			continue
 		}
-		if !asked || !v.indexed() || last > nowMS-s.LagMS {
-			whole = false // deleted for now, not all of its keys are known, or something is too young to be looked at
+		if !asked || !v.indexed() || last > nowMS-s.LagMS || blind {
+			// Deleted for now, not all of its keys or files are known, or something is too young to be looked at.
+			whole, joined = false, joined || joins
 			continue
 		}
 		if err := l.scan(p, k.paced); err != nil {
@@ -259,15 +261,19 @@ func (k *keeper) plan(files []segment.FileID) (*plan, error) {
 			}
 		}
 	}
-	if whole && chunks > 0 {
+	switch {
+	case whole && chunks > 0:
 		c.through, c.timeMS = through, nowMS
+	case joined || chunks == 0:
+		// The last record of a piece may have stayed although it was superseded, for being the last. Where pieces become one it is that no longer, and
+		// what the files said of themselves would make it one that is gone.
+		c.through, c.timeMS = 0, 0
 	}
 	return c, nil
 }
 
-// choose has the pieces of files rewritten. It reports whether there are any.
-func (l *layout) choose(files []segment.FileID, chunks *int) bool {
-	any := false
+// choose has the pieces of files rewritten. It reports whether there are any, and whether several of them become one.
+func (l *layout) choose(files []segment.FileID, chunks *int) (some, joins bool) {
 	for i := range l.parts {
 		part := &l.parts[i]
 		var set *deadOffsets
@@ -276,13 +282,14 @@ func (l *layout) choose(files []segment.FileID, chunks *int) bool {
 			if !slices.Contains(files, x.File) {
 				continue
 			}
+			joins = joins || set != nil
 			if set == nil {
 				set = newDeadOffsets(x.Base, part.last+1, chunks)
 			}
-			x.chosen, any = set, true
+			x.chosen, some = set, true
 		}
 	}
-	return any
+	return some, joins
 }
 
 func (l *partLayout) merged() *deadOffsets {
@@ -409,7 +416,7 @@ func (k *keeper) tell(c *plan) {
 func (p *Published) supersededKeys(id uint32) keys.Superseded {
 	v := p.latestView(record.StreamID(id))
 	all := p.compactions.Load()
-	if v == nil || all == nil {
+	if v == nil || all == nil || p.segments.Blind() {
 		return nil
 	}
 	c, asked := compactionOf(*all, record.StreamID(id))

@@ -352,7 +352,7 @@ func (p *Published) Version(f stream.Fingerprint, id record.StreamID, key []byte
 		return n, nil
 	}
 	seq := p.Seq()
-	n, err := p.lookVersionUp(id, key, seq)
+	n, err := p.lookVersionUp(id, key, seq, x != nil && x.converted)
 	if err == nil {
 		p.recent.fill(f, n, seq)
 	}
@@ -361,13 +361,19 @@ func (p *Published) Version(f stream.Fingerprint, id record.StreamID, key []byte
 
 // lookVersionUp asks the index, whose newest entry of a key carries its version. An entry without one is from before the stream numbered its
 // keys: then a row may say how many records the key had at that time, or they are counted.
-func (p *Published) lookVersionUp(id record.StreamID, key []byte, upTo uint64) (uint64, error) {
+//
+// The row is what was counted, and holds whatever has become of the entries up to then: a merge that began before the stream was about to number its keys may
+// still let go of some, and an index that is made again has none of records that are trimmed.
+func (p *Published) lookVersionUp(id record.StreamID, key []byte, upTo uint64, converted bool) (uint64, error) {
 	e, ok, err := p.keys.Last(uint32(id), key, upTo)
-	if err != nil || !ok || e.Version > 0 {
+	if err != nil || !converted && (!ok || e.Version > 0) {
 		return e.Version, keysFault(err)
 	}
 	v, err := p.store.Get(stream.VersionKey(id, key))
 	if errors.Is(err, state.ErrNotFound) {
+		if !ok || e.Version > 0 {
+			return e.Version, nil
+		}
 		return p.countOn(id, key, 0, 0, upTo)
 	}
 	if err != nil {
@@ -378,8 +384,15 @@ func (p *Published) lookVersionUp(id record.StreamID, key []byte, upTo uint64) (
 		return 0, fmt.Errorf("version row of stream %d is malformed", id)
 	}
 	through, m := binary.Uvarint(v[w:])
-	if m <= 0 {
+	switch {
+	case m <= 0 && e.Version == 0 && ok:
 		return n, nil // of format 1
+	case m <= 0:
+		return e.Version, nil
+	case !ok || e.Seq <= through:
+		return n, nil
+	case e.Version > 0:
+		return e.Version, nil
 	}
 	return p.countOn(id, key, n, through, upTo)
 }

@@ -59,6 +59,17 @@ func compareEntries(a, b *Entry) int {
 	return comparePositions(a, b)
 }
 
+// twins orders entries of which compare says nothing: an entry that is indexed twice is given once, and that is the one with a version. An import, which
+// reads records, knows none.
+func twins(compare func(a, b *Entry) int) func(a, b *Entry) int {
+	return func(a, b *Entry) int {
+		if c := compare(a, b); c != 0 {
+			return c
+		}
+		return cmp.Compare(b.Version, a.Version)
+	}
+}
+
 func comparePositions(a, b *Entry) int {
 	if a.Seq != b.Seq {
 		return cmp.Compare(a.Seq, b.Seq)

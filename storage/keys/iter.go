@@ -224,9 +224,9 @@ func (x *Index) HistoryFrom(stream uint32, key []byte, from Position, backward b
 		x: x, v: x.acquire(), history: true, backward: backward, stream: stream, upTo: upTo, hash: hashKey(stream, key),
 		key: appendFullKey(make([]byte, 0, streamBytes+len(key)), stream, key), from: from,
 	}
-	it.m.compare = comparePositions
+	it.m.compare = twins(comparePositions)
 	if backward {
-		it.m.compare = func(a, b *Entry) int { return comparePositions(b, a) }
+		it.m.compare = twins(func(a, b *Entry) int { return comparePositions(b, a) })
 		if from.Seq > upTo {
 			it.from = Position{Seq: upTo, Batch: math.MaxUint32, Record: math.MaxUint32}
 		}
@@ -299,7 +299,7 @@ func (x *Index) Scan(stream uint32, lo, hi []byte, upTo uint64) *Iter {
 			it.done = true // no key is below the empty one
 		}
 	}
-	it.m.compare = compareEntries
+	it.m.compare = twins(compareEntries)
 	if it.done || x.dropped(stream) {
 		it.done = true
 		return it

@@ -50,7 +50,7 @@ func (x *Index) lastOf(v *view, stream uint32, key []byte, upTo uint64) (last En
 			h = &fileHistory{key: full, backward: true, upTo: upTo, from: Position{Seq: upTo, Batch: math.MaxUint32, Record: math.MaxUint32}}
 		}
 		h.f, h.done, h.err = f, false, nil
-		if h.open(hash) && h.next() && (!found || comparePositions(h.e, &last) > 0) {
+		if h.open(hash) && h.next() && (!found || newerFirst(h.e, &last) < 0) {
 			last, found = *h.e, true
 		}
 		if h.err != nil {
@@ -60,6 +60,8 @@ func (x *Index) lastOf(v *view, stream uint32, key []byte, upTo uint64) (last En
 	last.Key = key
 	return last, found, nil
 }
+
+var newerFirst = twins(func(a, b *Entry) int { return comparePositions(b, a) })
 
 // At returns the entry of a key at a position.
 func (x *Index) At(stream uint32, key []byte, p Position) (Entry, bool, error) {

@@ -135,7 +135,7 @@ const tiersMax = 32
 
 // mergeInto writes the entries of the files that are still wanted into one, nil when there is none. No manifest names it yet.
 func (x *Index) mergeInto(files []*file, tier uint8) (*file, error) {
-	m := merger{compare: compareEntries}
+	m := merger{compare: twins(compareEntries)}
 	for _, f := range files {
 		s := &fileScan{f: f, ahead: &readahead{}}
 		if s.seek(place{}) && s.next() {

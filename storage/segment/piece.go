@@ -29,6 +29,13 @@ func (s *Store) PiecesOf(stream, number uint32) []Piece {
 	return out
 }
 
+// Blind says that a file is lost with its directory, so that nobody knows what it has: what is in no piece may be in it.
+func (s *Store) Blind() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.lost) > 0
+}
+
 // Marks returns what Build.Compacted may say of a copy of the files without a look at what is in them: the least.
 func (s *Store) Marks(files []FileID) (seq uint64, timeMS int64) {
 	s.mu.RLock()
