@@ -39,34 +39,33 @@ func newBallast(fsys vfs.FS, dir string, reserve int64, log *slog.Logger) *balla
 	return &ballast{fsys, path.Join(dir, ballastFile), reserve, log}
 }
 
-// look throws the ballast off or makes it, by what is free. A node without a reserve has none.
-func (b *ballast) look() {
+// throwOff removes the ballast when the disk is full, and says what is free.
+func (b *ballast) throwOff() (free int64) {
 	free, err := b.fs.Free(path.Dir(b.name))
-	if err != nil {
-		return // unknown is not full
+	if err != nil || free >= ballastBytes {
+		return free // unknown is not full
 	}
-	switch {
-	case free < ballastBytes:
-		switch err := b.fs.Remove(b.name); {
-		case err == nil:
-			b.log.Warn("the disk is full; the ballast was thrown off so that events can be removed", "free_bytes", free, "ballast_bytes", ballastBytes)
-		case !errors.Is(err, fs.ErrNotExist):
-			b.log.Error("the disk is full and the ballast cannot be removed", "error", err)
-		}
-	case b.reserve > 0 && free >= b.reserve+2*ballastBytes:
-		if err := b.make(); err != nil {
-			b.log.Warn("the ballast cannot be written; it is tried again", "error", err)
-		}
+	switch err := b.fs.Remove(b.name); {
+	case err == nil:
+		b.log.Warn("the disk is full; the ballast was thrown off so that events can be removed", "free_bytes", free, "ballast_bytes", ballastBytes)
+	case !errors.Is(err, fs.ErrNotExist):
+		b.log.Error("the disk is full and the ballast cannot be removed", "error", err)
 	}
+	return free
 }
 
+// run keeps the ballast as the drawing says. A node without a reserve makes none.
 func (b *ballast) run(ctx context.Context) {
 	tick := clock.NewTicker(ballastLook)
 	defer tick.Stop()
 	for {
+		if free := b.throwOff(); b.reserve > 0 && free >= b.reserve+2*ballastBytes {
+			if err := b.make(); err != nil {
+				b.log.Warn("the ballast cannot be written; it is tried again", "error", err)
+			}
+		}
 		select {
 		case <-tick.C:
-			b.look()
 		case <-ctx.Done():
 			return
 		}

@@ -184,7 +184,7 @@ func (n *Node) openDisk(bo *broker.Options) error {
 		return err
 	}
 	n.ballast = newBallast(fsys, n.opt.Data, n.cfg.DiskReserveBytes, n.log)
-	n.ballast.look()
+	n.ballast.throwOff()
 	if err := n.openShipping(); err != nil {
 		return err
 	}
