@@ -317,7 +317,6 @@ type keyAhead struct {
 	k      *keyMerge
 	inside func(*keyed) bool // nil: all of them
 	ready  []keyRead
-	used   int // of room
 	room   [keyAheadMax]keyRead
 }
 
@@ -325,8 +324,7 @@ var keyAheads = sync.Pool{New: func() any { return new(keyAhead) }}
 
 // free gives it back for another page; nothing of this one stays in it.
 func (a *keyAhead) free() {
-	clear(a.room[:a.used])
-	a.m, a.k, a.inside, a.ready, a.used = nil, nil, nil, nil, 0
+	*a = keyAhead{}
 	keyAheads.Put(a)
 }
 
@@ -368,7 +366,6 @@ func (a *keyAhead) fill(n int) error {
 		}
 		a.ready = append(a.ready, keyRead{keyed: x, skip: a.inside != nil && !a.inside(&x)})
 	}
-	a.used = max(a.used, len(a.ready))
 	a.m.readAll(a.ready)
 	return nil
 }
@@ -516,25 +513,24 @@ func (b *Broker) keptEvent(n *named, src shard.Source, o record.Offset) *Deliver
 func (b *Broker) readStored(pub *shard.Published, n *named, src shard.Source, o record.Offset) (d *Delivered, err error) {
 	at := keptAt{src.Stream, src.Partition, o}
 	cold := false
-	err = pub.ReadOne(src, o, func(s *shard.Batch, lasting bool) error {
-		if lasting && s.Shared.Load() != nil {
-			d, err = b.ofDecoded(n, src.Partition, s, o)
+	err = pub.ReadOne(src, o, func(s *shard.One) error {
+		if s.Lasting && s.Batch.Shared.Load() != nil {
+			d, err = b.ofDecoded(n, src.Partition, s.Batch, o)
 			return err
 		}
-		r, ok, err := record.OneRecord(s.Raw, record.DefaultInflateLimits(), o)
+		r, ok, err := s.Record(o)
 		if err != nil || !ok {
 			return err
 		}
-		if !lasting {
+		if cold = !s.Lasting; cold {
 			r = r.Clone()
 		}
-		cold = !lasting
 		x := &struct { // side by side, for those who look at both
 			event  Delivered
 			record record.Record
 		}{record: r}
 		d = &x.event
-		b.deliver(d, n, src.Partition, s, &x.record)
+		b.deliver(d, n, src.Partition, s.Batch, &x.record)
 		return nil
 	})
 	if err != nil || d != nil {

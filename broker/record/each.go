@@ -63,8 +63,26 @@ func OneRecord(p []byte, lim InflateLimits, offset Offset) (r Record, ok bool, e
 		defer release()
 		d.p = section
 	}
-	want := int64(offset - h.BaseOffset)
-	for i := range int(h.Count) {
+	r, ok, err = d.find(offset, false)
+	if ok && h.Codec() != None {
+		r = r.Clone()
+	}
+	return r, ok, err
+}
+
+// OneRecordOf is OneRecord in a part of an uncompressed batch that EachPart has cut.
+func OneRecordOf(h *BatchHeader, part []byte, offset Offset) (r Record, ok bool, err error) {
+	d := recordDecoder{h: *h, p: part}
+	return d.find(offset, true)
+}
+
+// find is OneRecord among the records that are left. Only a part may end before as many have been seen as the header says.
+func (d *recordDecoder) find(offset Offset, part bool) (r Record, ok bool, err error) {
+	want := int64(offset - d.h.BaseOffset)
+	for i := range int(d.h.Count) {
+		if part && len(d.p) == 0 {
+			break
+		}
 		c := cursor{p: d.p}
 		n := c.varint()
 		if c.bad || n < 0 || n > int64(len(c.p)-c.i) {
@@ -87,12 +105,39 @@ func OneRecord(p []byte, lim InflateLimits, offset Offset) (r Record, ok bool, e
 		if _, bad := d.next(&r); bad != "" {
 			return r, false, invalidRecord(i, bad)
 		}
-		if h.Codec() != None {
-			r = r.Clone()
-		}
 		return r, true, nil
 	}
 	return r, false, nil
+}
+
+// EachPart cuts the records of the uncompressed batch p, whose header is h, into parts of at least so many bytes, the last one of less, and calls fn
+// for each: from where to where in p it goes, and how far the offset of its first record is behind the base. Records are passed over by their
+// lengths, unread.
+func EachPart(p []byte, h *BatchHeader, bytesMin int, fn func(from, to int, first int32)) error {
+	p = p[:h.Bytes]
+	from, first := BatchHeaderBytes, int64(0)
+	for i, at := 0, from; at < len(p); i++ {
+		c := cursor{p: p, i: at}
+		n := c.varint()
+		if c.bad || n < 0 || n > int64(len(p)-c.i) {
+			return invalidRecord(i, "its length is not right")
+		}
+		end := c.i + int(n)
+		if at == from {
+			c.i++ // attributes
+			c.varint()
+			delta := c.varint()
+			if c.bad || c.i > end || delta < first || delta > int64(h.LastOffsetDelta) {
+				return invalidRecord(i, "its offset cannot be read")
+			}
+			first = delta
+		}
+		if at = end; at-from >= bytesMin || at == len(p) {
+			fn(from, at, int32(first))
+			from = at
+		}
+	}
+	return nil
 }
 
 // recordDecoder walks the records of an inflated section.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +37,10 @@ func FuzzBatch(f *testing.F) {
 			}
 			release()
 		}
+		find := func(Offset) bool { return true }
+		if h.Codec() == None {
+			find = fuzzParts(t, p, &h)
+		}
 		var rs []Record
 		err = EachRecord(p, fuzzLimits, func(_ int, r *Record) error { rs = append(rs, r.Clone()); return nil })
 		if err != nil {
@@ -44,6 +49,11 @@ func FuzzBatch(f *testing.F) {
 				t.Fatalf("not a fault: %v", err)
 			}
 			return
+		}
+		for i := range rs {
+			if !find(rs[i].Offset) {
+				t.Fatalf("offset %d is in no part", rs[i].Offset)
+			}
 		}
 		if len(rs) == 0 {
 			return
@@ -56,6 +66,34 @@ func FuzzBatch(f *testing.F) {
 			t.Fatal(d)
 		}
 	})
+}
+
+// fuzzParts cuts an uncompressed batch, and returns what finds a record in the parts; they lie back to back.
+func fuzzParts(t *testing.T, p []byte, h *BatchHeader) (find func(o Offset) bool) {
+	type part struct{ from, to int }
+	var parts []part
+	var firsts []int32
+	end := BatchHeaderBytes
+	err := EachPart(p, h, 40, func(from, to int, first int32) {
+		if from != end || to <= from || to > h.Bytes || len(firsts) > 0 && first < firsts[len(firsts)-1] {
+			t.Fatalf("a part from %d to %d, of %d on, behind %d", from, to, first, end)
+		}
+		parts, firsts, end = append(parts, part{from, to}), append(firsts, first), to
+	})
+	if err == nil && end != h.Bytes {
+		t.Fatalf("parts end at %d of %d", end, h.Bytes)
+	}
+	return func(o Offset) bool {
+		i, same := slices.BinarySearch(firsts, int32(o-h.BaseOffset))
+		if !same {
+			i--
+		}
+		if err != nil || i < 0 {
+			return false
+		}
+		r, ok, err := OneRecordOf(h, p[parts[i].from:parts[i].to], o)
+		return err == nil && ok && r.Offset == o
+	}
 }
 
 // FuzzFilter takes records out of the same batches: what is left are those records as they were, in a batch that passes every check.

@@ -22,7 +22,7 @@
 //
 // # Where to start
 //
-// core.go, then shard.go, published.go, read.go.
+// core.go, then shard.go, published.go, read.go; keys.go and marks.go for records that are read one by one.
 //
 // # How tested
 //

@@ -42,6 +42,8 @@ type Published struct {
 	seen        *identities
 	recent      versions
 	tail        tail
+	marks       markCache
+	largeRuns   chan struct{}        // see oneBuffer
 	onNames     func([]catalog.Name) // names that a frame changed
 
 	mu      sync.RWMutex
@@ -77,7 +79,7 @@ func openPublished(cfg *Config) (*Published, error) {
 		return nil, err
 	}
 	p := &Published{
-		folder: stream.NewFolder(s), store: st, segments: cfg.Segments,
+		folder: stream.NewFolder(s), store: st, segments: cfg.Segments, largeRuns: make(chan struct{}, largeRunsMax),
 		names: names, streams: map[record.StreamID]*view{}, unbuilt: map[record.StreamID]struct{}{}, tail: tail{max: cfg.HotTailBytes}, onNames: cfg.OnNames,
 	}
 	p.building.init()

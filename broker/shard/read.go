@@ -95,9 +95,8 @@ func outside(from, start, end record.Offset) error {
 	return fault.New(fault.Invalid, "read", "", "offset %d is past the end, which is %d", from, end).Because(fault.ReasonOffset).With(end)
 }
 
-// ReadOne calls fn with the batch that holds an offset; it is not called where none does. Unless lasting is true, the batch is good during
-// the call only.
-func (p *Published) ReadOne(src Source, offset record.Offset, fn func(b *Batch, lasting bool) error) error {
+// ReadOne calls fn with the batch that holds an offset, or a part of it; it is not called where none does.
+func (p *Published) ReadOne(src Source, offset record.Offset, fn func(*One) error) error {
 	start, end := src.Part.Ends()
 	if offset < start || offset >= end {
 		return outside(offset, start, end)
@@ -107,33 +106,62 @@ func (p *Published) ReadOne(src Source, offset record.Offset, fn func(b *Batch, 
 		if len(got) == 0 {
 			return nil
 		}
-		return fn(got[0], true)
+		return fn(&One{Batch: got[0], Lasting: true})
 	}
-	buf := oneBuffers.Get().(*[]byte)
-	defer func() {
-		if cap(*buf) <= oneBufferMax {
-			oneBuffers.Put(buf)
-		}
-	}()
+	buf := p.takeBuffer()
+	defer p.freeBuffer(buf)
 	for range readMovedMax {
-		b, err := p.readOneCold(src, offset, buf)
+		one, err := p.readOneCold(src, offset, buf)
 		switch {
 		case errors.Is(err, journal.ErrTrimmed):
 			continue // it has moved
-		case err != nil || b == nil:
+		case err != nil || one == nil:
 			return err
 		}
-		return fn(b, false)
+		return fn(one)
 	}
 	return fault.New(fault.Trimmed, "read", "", "offset %d has been let go of", offset).Because(fault.ReasonOffset)
 }
 
-var oneBuffers = sync.Pool{New: func() any { return new([]byte) }}
+// oneBuffer is what a record is read into, with all of its run or a part of that.
+type oneBuffer struct {
+	bytes []byte
+	large bool // it has one of the places for large runs
+}
 
-const oneBufferMax = 1 << 20 // a larger buffer is left to the collector
+var oneBuffers = sync.Pool{New: func() any { return new(oneBuffer) }}
 
-// readOneCold returns the batch that holds an offset, nil when none does. Its bytes are in buf.
-func (p *Published) readOneCold(src Source, offset record.Offset, buf *[]byte) (*Batch, error) {
+const (
+	oneBufferMax  = 1 << 20   // a larger buffer is left to the collector
+	largeRunBytes = 256 << 10 // of runs above, so many are in memory at once:
+	largeRunsMax  = 16
+)
+
+func (p *Published) takeBuffer() *oneBuffer { return oneBuffers.Get().(*oneBuffer) }
+
+// grow makes the buffer n bytes, whatever they are. It waits for a place where that is many.
+func (p *Published) grow(buf *oneBuffer, n int) []byte {
+	if n > largeRunBytes && !buf.large {
+		p.largeRuns <- struct{}{}
+		buf.large = true
+	}
+	buf.bytes = slices.Grow(buf.bytes[:0], n)[:n]
+	return buf.bytes
+}
+
+func (p *Published) freeBuffer(buf *oneBuffer) {
+	if cap(buf.bytes) > oneBufferMax {
+		buf.bytes = nil
+	}
+	if buf.large {
+		buf.large = false
+		<-p.largeRuns
+	}
+	oneBuffers.Put(buf)
+}
+
+// readOneCold returns the batch that holds an offset, or a part of it, nil when none does. Its bytes are in buf.
+func (p *Published) readOneCold(src Source, offset record.Offset, buf *oneBuffer) (*One, error) {
 	l, err := p.locateOne(src, offset)
 	if err != nil {
 		return nil, err
@@ -152,23 +180,26 @@ func (p *Published) readOneCold(src Source, offset record.Offset, buf *[]byte) (
 	if run.Bytes <= 0 || run.Bytes > runReadMax {
 		return nil, corrupt(fmt.Errorf("run of %d bytes", run.Bytes))
 	}
-	*buf = slices.Grow((*buf)[:0], int(run.Bytes))
+	if one := p.readMarked(l, offset, buf); one != nil {
+		return one, nil
+	}
+	data := p.grow(buf, int(run.Bytes))
 	if l.inFile {
-		if *buf, err = l.cold.Read(*buf); err != nil {
+		if data, err = l.cold.Read(data[:0]); err != nil {
 			return nil, damaged(err)
 		}
-	} else {
-		*buf = (*buf)[:run.Bytes]
-		if err := p.readJournal(run, *buf); err != nil {
-			return nil, err
-		}
+	} else if err := p.readJournal(run, 0, data); err != nil {
+		return nil, err
 	}
 	var room [1]*Batch
-	got, err := unpackRun(room[:0], run, *buf, offset, 0, !l.inFile)
+	got, err := unpackRun(room[:0], run, data, offset, 0, !l.inFile)
 	if err != nil || len(got) == 0 || got[0].Base > offset {
 		return nil, err
 	}
-	return got[0], nil
+	if run.Bytes >= markedRunMin {
+		p.marks.put(l.markKey(), markRun(data, !l.inFile))
+	}
+	return &One{Batch: got[0]}, nil
 }
 
 // readCold reads from segment files, or from the journal what is not there yet. What is read may move from the one to the other meanwhile:
@@ -257,16 +288,16 @@ func (p *Published) readRun(l *locator, dst []*Batch, from record.Offset, room i
 		return dst, corrupt(fmt.Errorf("run of %d bytes", run.Bytes))
 	}
 	buf := make([]byte, run.Bytes)
-	if err := p.readJournal(run, buf); err != nil {
+	if err := p.readJournal(run, 0, buf); err != nil {
 		return dst, err
 	}
 	return unpackRun(dst, run, buf, from, room, true)
 }
 
-// readJournal fills buf with what a run has in the journal.
-func (p *Published) readJournal(run *stream.Run, buf []byte) error {
+// readJournal fills buf with what a run has in the journal, from a byte of it on.
+func (p *Published) readJournal(run *stream.Run, at int, buf []byte) error {
 	j := *p.journal.Load()
-	switch err := j.ReadAt(journal.Place(run.Place), run.Off, buf); {
+	switch err := j.ReadAt(journal.Place(run.Place), run.Off+int64(at), buf); {
 	case err == nil || errors.Is(err, journal.ErrTrimmed):
 		return err
 	case errors.Is(err, journal.ErrClosed):

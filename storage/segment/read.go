@@ -54,6 +54,24 @@ func (c *Cursor) Read(buf []byte) ([]byte, error) {
 	return c.readRuns(buf, c.entry, c.entry+1, nil)
 }
 
+// Place says where the bytes of the run the cursor stands on lie: no other run ever lies there.
+func (c *Cursor) Place() (FileID, int64) {
+	return c.refs[c.at].f.ID, int64(c.block.runs[c.entry].at)
+}
+
+// ReadPart fills p with bytes of the run the cursor stands on, from one of them on. Nothing says whether they are what was written: that is for whoever
+// has read the run before, and knows.
+func (c *Cursor) ReadPart(p []byte, from int64) error {
+	if err := c.standing(); err != nil {
+		return err
+	}
+	x := &c.block.runs[c.entry]
+	if from < 0 || from+int64(len(p)) > int64(x.bytes) {
+		return fmt.Errorf("segment: read: bytes from %d to %d of a run of %d", from, from+int64(len(p)), x.bytes)
+	}
+	return c.s.readAt(c.refs[c.at].f, p, int64(x.at)+from)
+}
+
 func (c *Cursor) standing() error {
 	if c.err == nil && c.run.Next == 0 {
 		return fmt.Errorf("segment: read: the cursor stands on no run")
