@@ -12,36 +12,53 @@ import (
 	"leat/gateway/amqp091/wire"
 )
 
-// The sessions that real clients had with RabbitMQ go through Conn, both sides: the client's frames lead to steps, the broker's are
-// answered with what it answered. Nothing is refused that RabbitMQ took; where it closed a channel, so does the gateway here.
-func TestConn_Captures(t *testing.T) {
+// captured is a frame of a capture.
+type captured struct {
+	client bool
+	bytes  []byte
+	frame  wire.Frame
+}
+
+// captures returns the frames of the golden captures, by the file's name.
+func captures(t testing.TB) map[string][]captured {
+	t.Helper()
 	files, err := filepath.Glob("../testdata/captures/*.txt")
 	if err != nil || len(files) < 5 {
 		t.Fatalf("%d captures: %v", len(files), err)
 	}
+	all := map[string][]captured{}
 	for _, name := range files {
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			text, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			b, err := hex.DecodeString(strings.TrimSpace(strings.TrimLeft(line, "<> ")))
+			if (line[0] != '<' && line[0] != '>') || strings.HasPrefix(string(b), "AMQP") {
+				continue
 			}
+			f, n, frameErr := wire.DecodeFrame(b, 131072)
+			if err = errors.Join(err, frameErr); err != nil || n != len(b) {
+				t.Fatal(n, err)
+			}
+			name := filepath.Base(name)
+			all[name] = append(all[name], captured{line[0] == '>', b, f})
+		}
+	}
+	return all
+}
+
+// The sessions that real clients had with RabbitMQ go through Conn, both sides: the client's frames lead to steps, the broker's are
+// answered with what it answered. Nothing is refused that RabbitMQ took; where it closed a channel, so does the gateway here.
+func TestConn_Captures(t *testing.T) {
+	for name, lines := range captures(t) {
+		t.Run(name, func(t *testing.T) {
 			r := replay{t: t, conn: New(Config{Offer: wire.Limits{ChannelMax: 2047, FrameMax: 131072, Heartbeat: 60}, ContentBytesMax: 1 << 20, HeldBytesMax: 1 << 20})}
-			for line := range strings.Lines(string(text)) {
-				b, err := hex.DecodeString(strings.TrimSpace(strings.TrimLeft(line, "<> ")))
-				if (line[0] != '<' && line[0] != '>') || strings.HasPrefix(string(b), "AMQP") {
-					continue
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				f, n, err := wire.DecodeFrame(b, 131072)
-				if err != nil || n != len(b) {
-					t.Fatal(n, err)
-				}
-				if line[0] == '>' {
-					r.client(f)
+			for _, l := range lines {
+				if l.client {
+					r.client(l.frame)
 				} else {
-					r.broker(f, b)
+					r.broker(l.frame, l.bytes)
 				}
 			}
 			if r.publishes == 0 || r.answers < 2 {

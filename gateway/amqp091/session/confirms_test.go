@@ -50,7 +50,7 @@ func told(t *testing.T, w *wire.Writer, outcomes map[uint64]bool, low *uint64) {
 }
 
 func TestConfirms_AgainstAModel(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		c := NewConfirms()
 		var w wire.Writer

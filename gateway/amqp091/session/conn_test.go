@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -140,6 +141,15 @@ func FuzzConn(f *testing.F) {
 			}
 		}
 		f.Add(w.AppendTo(nil))
+	}
+	for _, lines := range captures(f) { // what clients say once channel 1 is open
+		var all []byte
+		for _, l := range lines {
+			if l.client && l.frame.Channel > 0 && (l.frame.Channel > 1 || len(l.frame.Payload) < 4 || binary.BigEndian.Uint32(l.frame.Payload) != uint32(wire.IDChannelOpen)) {
+				all = append(all, l.bytes...)
+			}
+		}
+		f.Add(all)
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		c := opened(t)

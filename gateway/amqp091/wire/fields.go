@@ -180,6 +180,15 @@ func (c *codec) longstr(name string, v *[]byte) {
 	}
 }
 
+// secret is a longstr that is printed as its length only: what is logged must not log in.
+func (c *codec) secret(name string, v *[]byte) {
+	if c.mode != printing {
+		c.longstr(name, v)
+		return
+	}
+	c.print(name, len(*v) == 0, "(%d bytes)", len(*v))
+}
+
 func (c *codec) cutLong(name string) []byte {
 	b := c.take(name, 4)
 	if b == nil {

@@ -120,6 +120,9 @@ func TestWriter_SplitsAndRefersToBodies(t *testing.T) {
 		if w.Len() != 0 || len(w.Pieces(nil)) != 0 {
 			t.Error("not empty after Reset")
 		}
+		if w.Free(); cap(w.c.b) != 0 || cap(w.cuts) != 0 {
+			t.Error("memory is kept after Free")
+		}
 	}
 }
 

@@ -184,3 +184,12 @@ func TestError_ReplyTextFits(t *testing.T) {
 		t.Error("406 ends a channel; 501 and what nobody knows end the connection")
 	}
 }
+
+func TestText_KeepsSecrets(t *testing.T) {
+	for _, m := range []Method{&ConnectionStartOK{Response: []byte("hidden")}, &ConnectionSecure{Challenge: []byte("hidden")},
+		&ConnectionSecureOK{Response: []byte("hidden")}, &ConnectionUpdateSecret{NewSecret: []byte("hidden")}} {
+		if text := Text(m); strings.Contains(text, "hidden") || !strings.HasSuffix(text, "=(6 bytes)") {
+			t.Error(text)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func (*ConnectionStartOK) ID() ID { return IDConnectionStartOK }
 func (m *ConnectionStartOK) fields(c *codec) {
 	c.table("client-properties", &m.ClientProperties)
 	c.shortstr("mechanism", &m.Mechanism)
-	c.longstr("response", &m.Response)
+	c.secret("response", &m.Response)
 	c.shortstr("locale", &m.Locale)
 }
 
@@ -45,7 +45,7 @@ type ConnectionSecure struct {
 func (*ConnectionSecure) ID() ID { return IDConnectionSecure }
 
 func (m *ConnectionSecure) fields(c *codec) {
-	c.longstr("challenge", &m.Challenge)
+	c.secret("challenge", &m.Challenge)
 }
 
 // ConnectionSecureOK (connection.secure-ok) answers a challenge.
@@ -56,7 +56,7 @@ type ConnectionSecureOK struct {
 func (*ConnectionSecureOK) ID() ID { return IDConnectionSecureOK }
 
 func (m *ConnectionSecureOK) fields(c *codec) {
-	c.longstr("response", &m.Response)
+	c.secret("response", &m.Response)
 }
 
 // ConnectionTune (connection.tune) offers limits.
@@ -159,7 +159,7 @@ type ConnectionUpdateSecret struct {
 func (*ConnectionUpdateSecret) ID() ID { return IDConnectionUpdateSecret }
 
 func (m *ConnectionUpdateSecret) fields(c *codec) {
-	c.longstr("new-secret", &m.NewSecret)
+	c.secret("new-secret", &m.NewSecret)
 	c.shortstr("reason", &m.Reason)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"math"
+	"slices"
 )
 
 // ShortBytesMax is the length of the longest short string: names, keys, tags.
@@ -167,11 +168,15 @@ func (v Value) Array() (a Array, ok bool) {
 	return Array(v.raw), true
 }
 
-// Equal reports whether two values mean the same, as RabbitMQ decides whether something is declared twice alike: whole numbers by their
-// value, all else by kind and bytes.
+// Equal reports whether two values mean the same, as RabbitMQ decides whether something is declared twice alike and whether a header
+// matches: whole numbers by their value, those with a fraction too, all else by kind and bytes.
 func (v Value) Equal(w Value) bool {
 	if a, ok := v.Int(); ok {
 		b, ok := w.Int()
+		return ok && a == b
+	}
+	if a, ok := v.Float(); ok {
+		b, ok := w.Float()
 		return ok && a == b
 	}
 	return v.Kind == w.Kind && string(v.raw) == string(w.raw)
@@ -224,6 +229,18 @@ func (t Table) Add(name string, v Value) (Table, error) {
 	t = append(t, byte(len(name)))
 	t = append(t, name...)
 	return appendValue(t, v), nil
+}
+
+// Without is a copy of the table that lacks the entries of these names: what a broker keeps for itself, or says anew.
+func (t Table) Without(names ...string) Table {
+	kept := make(Table, 0, len(t))
+	for name, v := range t.All() {
+		if !slices.Contains(names, string(name)) {
+			kept = append(append(kept, byte(len(name))), name...)
+			kept = appendValue(kept, v)
+		}
+	}
+	return kept
 }
 
 // Array is the values of an array as they stand on the wire, without their length.

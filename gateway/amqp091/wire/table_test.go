@@ -75,6 +75,12 @@ func TestTable_Accessors(t *testing.T) {
 	if v, _ := tb.Get("i"); !v.Equal(Int32(-7)) || v.Equal(Int32(7)) || v.Equal(String("-7")) {
 		t.Error("whole numbers are equal by value, and the first of a name counts")
 	}
+	if f := (Value{KindFloat32, unhex(t, "40200000")}); !f.Equal(Float64(2.5)) || f.Equal(Float64(2)) || f.Equal(String("2.5")) || Int32(2).Equal(Float64(2)) {
+		t.Error("numbers with a fraction are equal by value")
+	}
+	if got := tb.Without("i", "T", "none").String(); got != `{f=2.5 s="text" b=true t=@99 x="\x01" A=[false "z"]}` {
+		t.Error(got)
+	}
 	if v, ok := tb.Get("none"); ok || v.Kind != 0 {
 		t.Error(v)
 	}

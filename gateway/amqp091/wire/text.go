@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// Text is a method with its fields as a line of text, for logs and tests: what is zero or empty is left out.
+// Text is a method with its fields as a line of text, for logs and tests: what is zero or empty is left out, and of secrets only their
+// length is said.
 func Text(m Method) string {
 	c := codec{mode: printing, id: m.ID(), b: []byte(m.ID().String())}
 	m.fields(&c)
