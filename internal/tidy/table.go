@@ -79,7 +79,7 @@ var Table = []Room{
 		May: append([]string{"gateway"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/*/**", What: "its codec (`wire`: bytes ↔ values, no I/O) and other parts that only it uses", Test: append([]string{"gateway/gatewaytest"}, core...)},
 
-	{Path: "internal/*", What: "small tools: clock, assert, tally, tidy (this law, as tests)", May: tools},
+	{Path: "internal/*", What: "small tools: clock, assert, outbound (HTTP to others), hooks (signatures of webhooks), tally, tidy (this law, as tests)", May: tools},
 }
 
 // roomOf returns the room of a folder: the most exact match.
