@@ -190,6 +190,7 @@ func Open(opt Options) (*Broker, error) {
 			},
 			Compactions: func() []shard.Compaction { return b.compactions(i) },
 			OnCompacted: func(all []shard.Compacted) { b.compacted(i, all) },
+			OnKeysBuilt: func(id record.StreamID, to KeyMode) { b.keysBuilt(i, id, to) },
 			OnNames:     func(ns []catalog.Name) { b.namesChanged(i, ns) },
 		})
 		if err != nil {

@@ -48,3 +48,18 @@ func (b *Broker) compacted(sh int, all []shard.Compacted) {
 		}
 	}
 }
+
+// keysBuilt tells that a change of a stream's key mode took effect.
+func (b *Broker) keysBuilt(sh int, id record.StreamID, to KeyMode) {
+	b.names.mu.RLock()
+	var of *named
+	for _, n := range b.names.streams { // once for each change that somebody made
+		if n.shard == sh && n.id == id {
+			of = n
+		}
+	}
+	b.names.mu.RUnlock()
+	if of != nil {
+		b.System(SystemEvent{Type: TypeStreamKeysBuilt, Subject: of.name, Caller: platformIn(of.namespace), Data: map[string]any{"keys": to.String()}})
+	}
+}

@@ -189,3 +189,17 @@ func TestModes_ChangedAgainWhileBuilding(t *testing.T) {
 		}
 	})
 }
+
+// A change that has to be built is told when it is asked for, and again when it holds.
+func TestModes_BuiltIsTold(t *testing.T) {
+	eachSystem(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{Keys: broker.KeysOff})
+		h.mustAppend(event("s", "k", value("v")))
+		h.change("s", broker.KeysVersioned)
+		h.built("s")
+		got := h.systemEvents(3)
+		if s := fmt.Sprint(got); s != "[stream.created s stream.altered s stream.keys-built s]" || got[2].data["keys"] != "versioned" {
+			t.Errorf("%s, %v", s, got[2].data)
+		}
+	})
+}

@@ -82,6 +82,7 @@ type toBuild struct {
 	building uint64 // frame of the change; 0: only the index has to be made good
 	through  uint64 // records up to that frame are not in the index; 0: all are
 	counts   bool
+	target   stream.KeyMode // of the change
 }
 
 func (p *Published) nextToBuild() (toBuild, bool) {
@@ -89,7 +90,7 @@ func (p *Published) nextToBuild() (toBuild, bool) {
 	var least toBuild
 	for id := range p.unbuilt {
 		if v := p.streams[id]; least.id == 0 || id < least.id {
-			least = toBuild{id: id, building: v.building, counts: v.target == stream.KeysVersioned}
+			least = toBuild{id: id, building: v.building, counts: v.target == stream.KeysVersioned, target: v.target}
 			if v.partial {
 				least.through = v.building
 			}
@@ -143,6 +144,10 @@ func (s *Shard) buildAll(ctx context.Context) {
 		if err := b.build(x); err != nil && ctx.Err() == nil {
 			s.cfg.Log.Warn("the keys of a stream could not be built; it will be tried again", "shard", s.cfg.ID, "stream", x.id, "error", err)
 			_ = clock.Sleep(ctx, buildRetry)
+			continue
+		}
+		if x.building > 0 && s.cfg.OnKeysBuilt != nil {
+			s.cfg.OnKeysBuilt(x.id, x.target)
 		}
 	}
 }

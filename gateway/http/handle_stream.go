@@ -41,6 +41,7 @@ type streamJSON struct {
 	Namespace  string           `json:"namespace"`
 	ID         uint32           `json:"id"`
 	Config     streamConfigJSON `json:"config"`
+	Building   *int             `json:"keys_building,omitempty"`
 	Partitions []partitionJSON  `json:"partitions"`
 	Created    string           `json:"created"`
 	Revision   uint64           `json:"revision"`
@@ -182,6 +183,9 @@ func (x *call) answerStream(code int, info broker.StreamInfo) error {
 		Name: info.Name, ID: uint32(info.ID), Config: configJSON(&info),
 		Partitions: partitionsJSON(info.Partitions), Created: info.Created.UTC().Format(time.RFC3339Nano),
 		Namespace: info.Namespace, Revision: info.Revision,
+	}
+	if info.Building >= 0 {
+		doc.Building = &info.Building
 	}
 	x.w.Header().Set("ETag", `"`+strconv.FormatUint(info.Revision, 10)+`"`)
 	return x.answerJSON(code, doc)

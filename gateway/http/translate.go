@@ -305,6 +305,9 @@ func (c *streamConfigJSON) change() (func(*broker.StreamConfig) error, error) {
 			return nil, wrong("stream", "time_of", "%q is neither producer nor append", clip(*c.TimeOf)).at("/time_of")
 		}
 	}
+	if c.Partitions != nil && *c.Partitions < 1 {
+		return nil, wrong("stream", "partitions", "%d; a stream has at least one", *c.Partitions).at("/partitions")
+	}
 	return func(cfg *broker.StreamConfig) error {
 		if c.Partitions != nil {
 			cfg.Partitions = *c.Partitions
