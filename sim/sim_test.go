@@ -81,6 +81,7 @@ var found = []struct {
 	{72, true, "shard: where a partition's last files could not be opened, readers passed over what they hold"},
 	{60, true, "keys: a file that could not be read when a history came to it made the walk panic"},
 	{1458, true, "journal/disk: a file that could not be removed was forgotten, and the next trim left a hole behind it"},
+	{1795243983797872479, false, "shard: what a file had that was lost with its directory was taken for compacted away, and a tombstone went before what it was of"},
 	{1795242559692742337, false, "shard: building keys brought trimmed records of a batch back into the index, and the versions of their keys changed"},
 	{1795242906035490206, false, "shard, keys: of a record that was indexed twice the entry without its version won, and the version of its key fell"},
 }

@@ -30,7 +30,10 @@ import (
 // A shard lives through appends, windows, merges, truncations, deletions, flushes and merges of keys, and the power goes after every sync, rename
 // and removal of any of it. What it had answered must be there, byte for byte, in what is left on the disk.
 
-const lineage = 7
+const (
+	lineage          = 7
+	journalFileBytes = 32 << 10
+)
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
@@ -45,7 +48,7 @@ type node struct {
 func open(fs vfs.FS, rows *statemem.Store, change func(*shard.Config)) (*node, error) {
 	n := &node{rows: rows}
 	jc, sc, kc := disk.Default(), segment.Default(), keys.Default()
-	jc.FileBytes, jc.FrameBytesMax, jc.RingBytes, jc.IdleSeal = 32<<10, 12<<10, 64<<10, 0
+	jc.FileBytes, jc.FrameBytesMax, jc.RingBytes, jc.IdleSeal = journalFileBytes, 12<<10, 64<<10, 0
 	sc.OwnBytesMin, sc.BlockBytes, sc.SharedBytesMax, sc.MergeFiles = 6<<10, 1<<10, 64<<10, 2
 	kc.ChunkBytes, kc.BlockBytes, kc.FanIn = 4<<10, 512, 2
 	var err error

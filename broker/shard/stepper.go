@@ -68,6 +68,9 @@ func (x *Stepper) Keep() (bool, error) {
 // KeepStats is a look at what Keep has done.
 func (x *Stepper) KeepStats() KeepStats { return x.shard.KeepStats() }
 
+// Holders lists what frames the journal is still needed for.
+func (x *Stepper) Holders() []Holder { return x.shard.Holders() }
+
 // Forget goes on after a Write that wrote nothing (journal.ErrNoSpace): head becomes what is published. next is the sequence of the next frame,
 // which is greater than that of any taken so far.
 func (x *Stepper) Forget(next uint64) {
