@@ -1,4 +1,5 @@
-// Package filter decides which events someone wants, by their content.
+// Package filter decides which events someone wants, by their content. (Which subscriptions an event reaches by its address is the
+// matter of filter/address.)
 //
 // # What
 //
@@ -6,11 +7,21 @@
 // partition offset. An Input is one event as filters see it; what costs something (decoding data, the map of headers) is made when a
 // filter first touches it, and once for all filters of that event.
 //
+// A Predicate is a filter of any language as one kind of tree with three-valued logic. An Extract reads the fields that predicates look
+// at, each once per event, whatever the number of predicates.
+//
+//	CEL       CompileCEL       pushdown.go               parts that are more than fields against constants stay CEL
+//	policies  CompilePolicy    policy.go, rule.go        JSON filter policies of subscription services
+//	SQL       CompileSelector  lex.go, selector*.go, term.go   selectors and rules in SQL-92
+//	          Predicate        predicate.go              Match, Explain, Errors
+//	          Extract          field.go, extract.go, walk.go, value.go
+//
 // # Promises
 //
-// An expression is checked when it is compiled: its refusal is Invalid, about "where", and says line and column. Matching is bounded:
-// the expression's length and depth are, an expression that loops has a cost limit, and regular expressions run in linear time. An
-// error while matching is no match; it is counted and handed back to be shown.
+// A filter is checked when it is compiled: its refusal is Invalid and says where (line and column, path in the policy, character of the
+// selector). Matching is bounded: the length and depth of filters are, an expression that loops has a cost limit, regular expressions run in
+// linear time, and patterns never go back by more than one wildcard. An error while matching is no match; it is counted and handed back to
+// be shown. Explain says which clause failed, and what the event had. CompileCEL means what Compile means.
 //
 // # Imports
 //
@@ -18,9 +29,11 @@
 //
 // # Where to start
 //
-// Compile and Filter.Match.
+// Compile and Filter.Match; Predicate.Match and Extract.
 //
 // # How tested
 //
-// Tables of expressions and events, bounds on what hostile expressions cost, and a fuzz target from text to match.
+// Tables of expressions and events, bounds on what hostile expressions cost, and fuzz targets from text to match for each language. CEL as
+// a tree is fuzzed against CEL itself; policies are held against what their documentation says, selectors against the published
+// tests of a message broker, LIKE and the walk through data against their definitions.
 package filter

@@ -44,15 +44,21 @@ func (f *Filter) Errors() uint64 { return f.errs.Load() }
 // Match reports whether the event is wanted. An error (a field that is not there, a value of another type, a cost over CostMax) is no
 // match, is counted, and says why in words for the author of the expression.
 func (f *Filter) Match(in *Input) (bool, error) {
-	out, _, err := f.program.Eval(in)
+	ok, err := evaluate(f.program, in)
 	if err != nil {
 		f.errs.Add(1)
+	}
+	return ok, err
+}
+
+func evaluate(program cel.Program, in *Input) (bool, error) {
+	out, _, err := program.Eval(in)
+	if err != nil {
 		return false, fault.New(fault.Invalid, "match", "where", "%s", strings.TrimPrefix(err.Error(), "evaluation error: "))
 	}
 	if b, ok := out.(types.Bool); ok {
 		return bool(b), nil
 	}
-	f.errs.Add(1)
 	return false, fault.New(fault.Invalid, "match", "where", "it gave a %s where true or false was expected", out.Type().TypeName())
 }
 
@@ -80,9 +86,6 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 // Compile checks an expression and makes it ready. The same text gives the same Filter while it is in the cache, so that a thousand
 // followers with one filter share its program. An expression that is wrong is Invalid, with Subject "where" and the place in the text.
 func Compile(expr string) (*Filter, error) {
-	if len(expr) > ExprBytesMax {
-		return nil, fault.New(fault.Invalid, "compile", "where", "it has %d bytes; an expression has at most %d", len(expr), ExprBytesMax)
-	}
 	if f := compiled.get(expr); f != nil {
 		return f, nil
 	}
@@ -94,26 +97,45 @@ func Compile(expr string) (*Filter, error) {
 }
 
 func compile(expr string) (*Filter, error) {
+	env, checked, err := check(expr)
+	if err != nil {
+		return nil, err
+	}
+	f := &Filter{expr: expr, uses: usedNames(checked)}
+	f.program, err = plan(env, checked)
+	return f, err
+}
+
+// check reads an expression and says what is wrong with it.
+func check(expr string) (*cel.Env, *ast.AST, error) {
+	if len(expr) > ExprBytesMax {
+		return nil, nil, fault.New(fault.Invalid, "compile", "where", "it has %d bytes; an expression has at most %d", len(expr), ExprBytesMax)
+	}
 	env, err := environment()
 	if err != nil {
-		return nil, fault.New(fault.Internal, "compile", "where", "filters are not available").From(err)
+		return nil, nil, fault.New(fault.Internal, "compile", "where", "filters are not available").From(err)
 	}
 	checked, issues := env.Compile(expr)
 	if issues.Err() != nil {
-		return nil, explain(issues)
+		return nil, nil, explain(issues)
 	}
 	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
-		return nil, fault.New(fault.Invalid, "compile", "where", "it gives a value of type %s where true or false is needed", t)
+		return nil, nil, fault.New(fault.Invalid, "compile", "where", "it gives a value of type %s where true or false is needed", t)
 	}
-	f := &Filter{expr: expr, uses: usedNames(checked)}
+	return env, checked.NativeRep(), nil
+}
+
+// plan makes an expression, or a part of one, ready.
+func plan(env *cel.Env, checked *ast.AST) (cel.Program, error) {
 	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
 	if loops(checked) {
 		opts = append(opts, cel.CostLimit(CostMax)) // counting costs more than most expressions do: only where it can matter
 	}
-	if f.program, err = env.Program(checked, opts...); err != nil {
+	program, err := env.PlanProgram(checked, opts...)
+	if err != nil {
 		return nil, fault.New(fault.Invalid, "compile", "where", "%v", err)
 	}
-	return f, nil
+	return program, nil
 }
 
 // issuesMax is how many mistakes one refusal names.
@@ -136,13 +158,13 @@ func explain(issues *cel.Issues) error {
 }
 
 // loops reports whether the expression has a macro such as exists or map.
-func loops(a *cel.Ast) bool {
-	return len(ast.MatchDescendants(ast.NavigateAST(a.NativeRep()), ast.KindMatcher(ast.ComprehensionKind))) > 0
+func loops(a *ast.AST) bool {
+	return len(ast.MatchDescendants(ast.NavigateAST(a), ast.KindMatcher(ast.ComprehensionKind))) > 0
 }
 
-func usedNames(a *cel.Ast) map[string]bool {
+func usedNames(a *ast.AST) map[string]bool {
 	uses := map[string]bool{}
-	for _, e := range ast.MatchDescendants(ast.NavigateAST(a.NativeRep()), ast.KindMatcher(ast.IdentKind)) {
+	for _, e := range ast.MatchDescendants(ast.NavigateAST(a), ast.KindMatcher(ast.IdentKind)) {
 		uses[strings.TrimPrefix(e.AsIdent(), ".")] = true
 	}
 	return uses
