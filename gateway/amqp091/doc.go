@@ -13,6 +13,7 @@
 //	           Publish   → translate; append; mandatory without a match: basic.return first; then Confirms.Settle, whose Flush the writer calls
 //	           Call      → the broker → Writer.Method, or Conn.Fail with a *wire.Error
 //	           acks      → Unacked.Take → the subscription; in a transaction Tx.Settle until the commit
+//	           an error of DecodeFrame: nothing behind it can be understood; Conn.Fail on channel 0, write, close the socket
 //	writer   deliveries → Unacked.Add gives the tag → Writer.Content → Pieces into one vectored write (AppendTo over TLS) → Reset
 //
 // # What RabbitMQ does

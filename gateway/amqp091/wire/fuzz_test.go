@@ -91,7 +91,7 @@ func FuzzDecodeTable(f *testing.F) {
 		}
 		var again Table
 		for name, v := range decoded.All() {
-			if got, ok := decoded.Get(string(name)); !ok || got.Kind == 0 {
+			if got, ok := decoded.Get(string(name)); !ok || got.Kind() == 0 {
 				t.Fatalf("%q is not found", name)
 			}
 			if again, err = again.Add(string(name), rebuild(v)); err != nil {

@@ -81,7 +81,7 @@ func TestTable_Accessors(t *testing.T) {
 	if got := tb.Without("i", "T", "none").String(); got != `{f=2.5 s="text" b=true t=@99 x="\x01" A=[false "z"]}` {
 		t.Error(got)
 	}
-	if v, ok := tb.Get("none"); ok || v.Kind != 0 {
+	if v, ok := tb.Get("none"); ok || v.Kind() != 0 {
 		t.Error(v)
 	}
 	for _, name := range []string{"i", "f", "s", "b", "t", "x", "T", "A"} {

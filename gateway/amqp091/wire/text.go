@@ -32,7 +32,7 @@ func appendTableText(dst []byte, t Table) []byte {
 }
 
 func appendValueText(dst []byte, v Value) []byte {
-	switch v.Kind {
+	switch v.kind {
 	case KindBool:
 		return strconv.AppendBool(dst, v.raw[0] != 0)
 	case KindString, KindBytes:
