@@ -75,11 +75,12 @@ func (k *keeper) nudge() {
 	}
 }
 
-// slowStep is how long a frame waits when the backlog is at its limit, before it is looked at again; slowSteps times at most, so that a keeper
-// that fails slows appends down and does not stop them.
+// slowStep is how long a frame waits when the backlog is at its limit, before it is looked at again; slowSteps times at most, and slowStepsFailing
+// times while the keeper fails, so that it slows appends down and does not stop them.
 const (
-	slowStep  = 5 * time.Millisecond
-	slowSteps = 40
+	slowStep         = 5 * time.Millisecond
+	slowSteps        = 400
+	slowStepsFailing = 40
 )
 
 // admit holds a frame back while too much of the journal waits to be moved. It is called by whoever writes frames.
@@ -89,8 +90,8 @@ func (k *keeper) admit() {
 	}
 	k.pace.slowed.Add(1)
 	k.nudge()
-	for range slowSteps {
-		if k.pending.Load() < k.cfg.BacklogBytesMax {
+	for i := range slowSteps {
+		if k.pending.Load() < k.cfg.BacklogBytesMax || i >= slowStepsFailing && k.failing.Load() != nil {
 			return
 		}
 		select {
