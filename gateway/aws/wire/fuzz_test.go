@@ -86,6 +86,11 @@ func FuzzJSON(f *testing.F) {
 		if json.Unmarshal(p, &want) == nil && r.finish() == nil && got != want {
 			t.Fatalf("%q is %q, want %q", p, got, want)
 		}
+		body := append(append([]byte(`{"QueueUrl":"u","MessageBody":`), p...), '}')
+		var in SendMessageInput
+		if c := asJSON(t, "SendMessage", string(body)); json.Unmarshal(p, &want) == nil && SendMessage.Decode(c, &in) == nil && in.Body != want {
+			t.Fatalf("%s is %q, want %q", body, in.Body, want)
+		}
 	})
 }
 
