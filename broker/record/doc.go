@@ -10,7 +10,7 @@
 //	each.go     the records of a batch
 //	build.go    a batch from records
 //	name.go     stream names and refs; position.go  places in everything
-//	event.go    the CloudEvent and its rules; binding.go  event <-> record; eventjson.go, parsejson.go  event <-> JSON
+//	event.go    the CloudEvent and its rules; binding.go  event <-> record; eventjson.go, parsejson.go  event <-> JSON; http.go  event -> headers
 //
 // docs/formats/record-batch.md and docs/formats/cloudevents.md draw what is read and written here.
 //

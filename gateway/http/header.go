@@ -83,28 +83,5 @@ func unhex(c byte) int {
 	return -1
 }
 
-// encodeHeaderValue is the way back: space, quote, percent and all that is not printable ASCII become %HH.
-func encodeHeaderValue(s string) string {
-	n := 0
-	for i := range len(s) {
-		if mustEncode(s[i]) {
-			n++
-		}
-	}
-	if n == 0 {
-		return s
-	}
-	b := make([]byte, 0, len(s)+2*n)
-	for i := range len(s) {
-		if c := s[i]; mustEncode(c) {
-			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
-		} else {
-			b = append(b, c)
-		}
-	}
-	return string(b)
-}
-
-const upperHex = "0123456789ABCDEF"
-
+// mustEncode is for space, quote, percent and all that is not printable ASCII; record.AppendHTTPValue is the way back.
 func mustEncode(c byte) bool { return c <= 0x20 || c >= 0x7f || c == '"' || c == '%' }

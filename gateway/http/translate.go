@@ -127,8 +127,8 @@ func setAttribute(e *record.Event, name, value string) error {
 	if name == "" {
 		return wrong("event", "ce-", "a header is called ce- and nothing more")
 	}
-	if value == "" {
-		return nil // an empty value is one that is not there; Validate asks for what is required
+	if value == "" && name != record.KeyAttribute && name != record.HeadersAttribute {
+		return nil // an empty value is one that is not there; Validate asks for what is required. An empty key is a key
 	}
 	return attributeFault(e.SetAttribute(name, value), "ce-")
 }
