@@ -125,36 +125,43 @@ func (p *Published) ReadOne(src Source, offset record.Offset, fn func(*One) erro
 
 // oneBuffer is what a record is read into, with all of its run or a part of that.
 type oneBuffer struct {
-	bytes []byte
-	large bool // it has one of the places for large runs
+	small []byte
+	large *[]byte // in one of the places for large runs; nil without one
 }
 
-var oneBuffers = sync.Pool{New: func() any { return new(oneBuffer) }}
+var (
+	oneBuffers   = sync.Pool{New: func() any { return new(oneBuffer) }}
+	largeBuffers = sync.Pool{New: func() any { return new([]byte) }}
+)
 
 const (
-	oneBufferMax  = 1 << 20   // a larger buffer is left to the collector
-	largeRunBytes = 256 << 10 // of runs above, so many are in memory at once:
-	largeRunsMax  = 16
+	largeRunBytes  = 256 << 10 // of runs above, so many are in memory at once:
+	largeRunsMax   = 8
+	largeBufferMax = 8 << 20 // a larger buffer is left to the collector
 )
 
 func (p *Published) takeBuffer() *oneBuffer { return oneBuffers.Get().(*oneBuffer) }
 
 // grow makes the buffer n bytes, whatever they are. It waits for a place where that is many.
 func (p *Published) grow(buf *oneBuffer, n int) []byte {
-	if n > largeRunBytes && !buf.large {
-		p.largeRuns <- struct{}{}
-		buf.large = true
+	if n <= largeRunBytes {
+		buf.small = slices.Grow(buf.small[:0], n)[:n]
+		return buf.small
 	}
-	buf.bytes = slices.Grow(buf.bytes[:0], n)[:n]
-	return buf.bytes
+	if buf.large == nil {
+		p.largeRuns <- struct{}{}
+		buf.large = largeBuffers.Get().(*[]byte)
+	}
+	*buf.large = slices.Grow((*buf.large)[:0], n)[:n]
+	return *buf.large
 }
 
 func (p *Published) freeBuffer(buf *oneBuffer) {
-	if cap(buf.bytes) > oneBufferMax {
-		buf.bytes = nil
-	}
-	if buf.large {
-		buf.large = false
+	if large := buf.large; large != nil {
+		buf.large = nil
+		if cap(*large) <= largeBufferMax {
+			largeBuffers.Put(large)
+		}
 		<-p.largeRuns
 	}
 	oneBuffers.Put(buf)
