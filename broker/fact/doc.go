@@ -8,7 +8,7 @@
 //	head   version u8 = 1 | shard u16 | lineage u32 | time i64          big endian, 15 bytes; time in ms, for all facts of the frame
 //	fact   kind uvarint | version uvarint | length uvarint | body       repeated to the end
 //
-// What a body holds is known only to the machine that decides it (broker/stream, broker/catalog, broker/shard).
+// What a body holds is known only to the machine that decides it (broker/stream, broker/catalog, broker/subscription).
 //
 // # Promises
 //

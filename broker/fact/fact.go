@@ -26,11 +26,25 @@ const (
 	KeysCounted Kind = 13 // stream: how many records keys had when the stream was to number them; since format 2
 	KeysBuilt   Kind = 14 // stream: what a change of the key mode needed is there; since format 2
 
-	kindEnd Kind = 15
+	// Subscriptions; since format 3.
+	SubscriptionPut     Kind = 15 // a subscription came into use, or its policy changed
+	SubscriptionDeleted Kind = 16 // its number is gone for ever
+	SourceStarted       Kind = 17 // it reads a partition from an offset on: when made, when rewound
+	RouteDefined        Kind = 18 // a small number for a set of subscriptions
+	Routed              Kind = 19 // whom the records of a batch reach
+	Settled             Kind = 20 // records are done with
+	Handed              Kind = 21 // records were handed over for the first time
+	Carried             Kind = 22 // records that are remembered one by one
+	CursorMoved         Kind = 23 // positions of a cursor
+	Counted             Kind = 24 // how many records there were where nobody had counted
+	Gapped              Kind = 25 // records went before the subscription had them
+
+	kindEnd Kind = 26
 )
 
 var kindNames = [...]string{"", "claimed", "catalog-put", "catalog-deleted", "stream-created", "stream-changed", "stream-deleted",
-	"appended", "keyed", "identified", "producer-allocated", "origin-defined", "trimmed", "keys-counted", "keys-built"}
+	"appended", "keyed", "identified", "producer-allocated", "origin-defined", "trimmed", "keys-counted", "keys-built",
+	"subscription-put", "subscription-deleted", "source-started", "route-defined", "routed", "settled", "handed", "carried", "cursor-moved", "counted", "gapped"}
 
 func (k Kind) String() string {
 	if k > 0 && k < kindEnd {
@@ -44,6 +58,7 @@ func (k Kind) String() string {
 const (
 	Format1      = 1
 	Format2      = 2 // trimmed, counted and built facts, and keyed and stream-changed facts of version 2
+	Format3      = 3 // the facts of subscriptions
 	FormatNewest = Format2
 )
 

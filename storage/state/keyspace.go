@@ -8,14 +8,20 @@ import (
 // Every key starts with one of these bytes. docs/formats/state.md draws them; the code that makes rows of facts lives in the broker.
 const (
 	PrefixStore     byte = 0x00
+	PrefixArrivals  byte = 'a'
+	PrefixSub       byte = 'b'
 	PrefixCatalog   byte = 'c'
 	PrefixDedup     byte = 'd'
+	PrefixRoute     byte = 'e'
+	PrefixSource    byte = 'f'
 	PrefixProducer  byte = 'i'
+	PrefixChunk     byte = 'k'
 	PrefixMeta      byte = 'm'
 	PrefixOrigin    byte = 'o'
 	PrefixPartition byte = 'p'
 	PrefixRun       byte = 'r'
 	PrefixStream    byte = 's'
+	PrefixCarried   byte = 'u'
 	PrefixVersion   byte = 'v'
 )
 
@@ -32,14 +38,20 @@ type Entry struct {
 // Keyspace is the table of all prefixes, in the order of their bytes.
 var Keyspace = []Entry{
 	{PrefixStore, "store", `"mark"`, "seq u64, place u64", "the store's own: the mark of the last apply"},
+	{PrefixArrivals, "arrivals", "stream u32, partition u32, route u32", "end, count, bytes varint", "how many records of a partition took a route; route 0: all of them"},
+	{PrefixSub, "subscription", "subscription u32", "policy", "a subscription by number"},
 	{PrefixCatalog, "catalog", "kind escaped, namespace escaped, name escaped", "id, revision varint; kind, namespace, name, document, each with its length", "named things and the documents gateways own"},
 	{PrefixDedup, "dedup", "minute u64, hash 16 bytes", "stream, partition, offset, seq, batch, record varint, time varint", "(source, id) first seen in that minute; whole minutes are deleted as ranges"},
+	{PrefixRoute, "route", "route u32", "count varint, then the subscriptions as differences", "a set of subscriptions by number"},
+	{PrefixSource, "source", "subscription u32, stream u32, partition u32", "start, since, floor, counts varint", "how far a subscription is with a partition"},
 	{PrefixProducer, "producer", "stream u32, partition u32, producer u64", "epoch, time, count varint, then first, last sequence and base offset of each", "idempotent producers of a partition"},
+	{PrefixChunk, "chunk", "subscription u32, stream u32, partition u32, chunk u64", "two bitmaps of 1,024 offsets: done, handed", "what is exceptional above a floor"},
 	{PrefixMeta, "meta", "name rest", "by name", "single facts about the shard: next ids, time of the last frame"},
 	{PrefixOrigin, "origin", "origin u32", "number varint, principal, listener, protocol, client", "who appends, by small number"},
 	{PrefixPartition, "partition", "stream u32, partition u32", "start, next, bytes varint, max time varint", "ends of a partition"},
 	{PrefixRun, "run", "stream u32, partition u32, base offset u64", "records, place, seq, batch, offset, bytes varint, append time, max time varint, origin varint", "batches of a partition that lie together in one frame"},
 	{PrefixStream, "stream", "stream u32", "partitions varint, key mode u8, flags u8", "a stream by number"},
+	{PrefixCarried, "carried", "subscription u32, stream u32, partition u32, offset u64", "attempts, due, and what is needed to hand the record over", "records that are remembered one by one: delayed, retried, kept elsewhere"},
 	{PrefixVersion, "key version", "stream u32, key escaped", "version varint", "how many records a key had when its stream began to number keys"},
 }
 

@@ -1,0 +1,437 @@
+package subscription
+
+import (
+	"cmp"
+	"slices"
+
+	"leat/broker/record"
+)
+
+// desk is what a head keeps of a subscription that somebody attends to, or that has something to remember. 100,000 subscriptions that
+// nobody asks have none.
+type desk struct {
+	sub     *Sub
+	number  int32
+	sources []*deskSource
+	turns   [][2]list // by priority: those that came back, and those that were not handed over yet
+	lanes   map[uint64]*lane
+	gated   []uint64  // lanes whose first record waits for sources to be shown
+	shown   uint64    // frames up to here have been shown of all sources
+	members []*member // by entry.member; nil: left
+	order   []*member // by rank
+	next    int       // whose turn it is among the first rank that can take something
+	able    int       // members that can take something
+
+	ready, leased, waiting, dying, coming int   // entries by state; ready: available ones
+	inTurn                                int   // of the ready ones, those that nothing is before
+	heldBytes                             int64 // of leased and dying ones
+	hungry, dirty, closed                 bool
+}
+
+// deskSource is one source, seen from the desk.
+type deskSource struct {
+	*Source
+	next    record.Offset // nothing before it has to be asked for
+	caught  bool          // there is nothing of this subscription at or after next, as of the head
+	asked   bool          // the caller is looking
+	shown   uint64        // its records of frames up to here have been shown
+	entries map[record.Offset]slot
+	window  list // entries without a row, in the order of their offsets
+	backlog Amount
+	peak    int // entries since the index was made
+	pend    pending
+}
+
+// pending is what the next flush records of a source.
+type pending struct {
+	done    []record.Offset
+	gaps    []Run // of offsets that hold nothing
+	gone    []record.Offset
+	amount  Amount
+	reasons [reasonEnd]int64
+	handed  []record.Offset
+	carry   []record.Offset
+	brought Amount
+}
+
+func (p *pending) reset() {
+	*p = pending{done: emptied(p.done), gaps: emptied(p.gaps), gone: emptied(p.gone), handed: emptied(p.handed), carry: emptied(p.carry)}
+}
+
+// lane is a key's records, or, in total order, all.
+type lane struct {
+	list
+	held int // that members have
+}
+
+// desk returns the subscription's desk, a new one if there is none.
+func (h *Head) desk(x *Sub) *desk {
+	if d := h.desks[x.ID]; d != nil {
+		return d
+	}
+	d := &desk{sub: x, turns: make([][2]list, max(x.Policy.Priorities, 1))}
+	if x.Policy.Order != OrderNone {
+		d.lanes = map[uint64]*lane{}
+	}
+	if n := len(h.vacant); n > 0 {
+		d.number = h.vacant[n-1]
+		h.vacant = h.vacant[:n-1]
+		h.numbers[d.number] = d
+	} else {
+		d.number = int32(len(h.numbers))
+		h.numbers = append(h.numbers, d)
+	}
+	h.desks[x.ID] = d
+	h.sitDown(d)
+	return d
+}
+
+// sitDown takes over sources that the desk does not have yet.
+func (h *Head) sitDown(d *desk) {
+	for _, src := range d.sub.Sources {
+		if d.source(src.Place) != nil {
+			continue
+		}
+		ds := &deskSource{Source: src, next: src.Floor, entries: map[record.Offset]slot{}}
+		if d.sub.Policy.Volatile {
+			ds.next = h.visible[src.Place]
+			ds.caught = true
+		} else {
+			ds.backlog, _ = h.Backlog(d.sub, src)
+		}
+		d.sources = append(d.sources, ds)
+		if src.All {
+			h.wide[src.Place] = append(h.wide[src.Place], d)
+		}
+	}
+	h.measureShown(d)
+}
+
+const shownAll = ^uint64(0)
+
+// measureShown finds how far all sources have been shown. Lanes that waited for that are looked at again.
+func (h *Head) measureShown(d *desk) {
+	was := d.shown
+	d.shown = shownAll
+	for _, ds := range d.sources {
+		if !ds.caught {
+			d.shown = min(d.shown, ds.shown)
+		}
+	}
+	if d.shown > was {
+		h.advanceGated(d)
+	}
+}
+
+// advanceGated looks again at lanes whose first record waited for something to be shown.
+func (h *Head) advanceGated(d *desk) {
+	if len(d.gated) == 0 {
+		return
+	}
+	gated := d.gated
+	d.gated = nil
+	heads := h.scratch.slots[:0]
+	for _, k := range gated {
+		if l := d.lanes[k]; l != nil && l.head != 0 {
+			heads = append(heads, l.head)
+		}
+	}
+	slices.SortFunc(heads, func(a, b slot) int { return compareRecords(h.slab.at(a), h.slab.at(b)) })
+	for _, i := range slices.Compact(heads) {
+		h.advance(d, d.laneOf(h.slab.at(i)))
+	}
+	h.scratch.slots = heads[:0]
+}
+
+func (d *desk) source(at Place) *deskSource {
+	for _, ds := range d.sources { // few, or asked rarely
+		if ds.Place == at {
+			return ds
+		}
+	}
+	return nil
+}
+
+func (d *desk) sourceNumber(at Place) int32 {
+	return int32(slices.IndexFunc(d.sources, func(ds *deskSource) bool { return ds.Place == at }))
+}
+
+// clear forgets all records and what was to be recorded of them.
+func (h *Head) clear(d *desk) {
+	for i := range h.ends {
+		h.ends[i].ready = slices.DeleteFunc(h.ends[i].ready, func(i slot) bool { return h.slab.at(i).desk == d.number })
+	}
+	for _, ds := range d.sources {
+		for _, i := range ds.entries {
+			h.wheel.remove(&h.slab, i)
+			delete(h.lies, i)
+			h.slab.give(i)
+		}
+		ds.entries = map[record.Offset]slot{}
+		ds.window, ds.asked = list{}, false
+		ds.pend.reset()
+	}
+	clear(d.turns)
+	clear(d.lanes)
+	d.gated = nil
+	for _, m := range d.members {
+		if m != nil {
+			m.has = list{}
+		}
+	}
+	d.ready, d.leased, d.waiting, d.dying, d.coming, d.inTurn, d.heldBytes = 0, 0, 0, 0, 0, 0, 0
+	for _, m := range d.members {
+		if m != nil {
+			h.measure(d, m)
+		}
+	}
+}
+
+// close takes the desk away.
+func (h *Head) close(d *desk) {
+	d.closed = true // somebody may still be about to look at it
+	delete(h.desks, d.sub.ID)
+	h.numbers[d.number] = nil
+	for _, ds := range d.sources {
+		if w := slices.DeleteFunc(h.wide[ds.Place], func(x *desk) bool { return x == d }); len(w) > 0 {
+			h.wide[ds.Place] = w
+		} else {
+			delete(h.wide, ds.Place)
+		}
+	}
+	h.vacant = append(h.vacant, d.number)
+	h.hungry = slices.DeleteFunc(h.hungry, func(x *desk) bool { return x == d })
+	h.dirty = slices.DeleteFunc(h.dirty, func(x *desk) bool { return x == d })
+}
+
+// compareRecords orders records of a subscription by where they are in everything; within a frame by partition.
+func compareRecords(a, b *entry) int {
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.source, b.source), cmp.Compare(a.Offset, b.Offset))
+}
+
+// laneOf is the number of an entry's lane.
+func (d *desk) laneOf(e *entry) uint64 {
+	if d.sub.Policy.Order == OrderTotal {
+		return 0
+	}
+	return e.Key
+}
+
+// enter takes a record in. It is in no state yet.
+func (h *Head) enter(d *desk, n int32, m *Meta) slot {
+	i := h.slab.take()
+	e := h.slab.at(i)
+	e.Meta, e.desk, e.source = *m, d.number, n
+	p := &d.sub.Policy
+	if p.DelayMS > 0 {
+		e.DueMS = max(e.DueMS, m.AppendedMS+p.DelayMS)
+	}
+	if p.TTLMS > 0 && (e.ExpiresMS == 0 || e.ExpiresMS > m.AppendedMS+p.TTLMS) {
+		e.ExpiresMS = m.AppendedMS + p.TTLMS
+	}
+	e.DueMS, e.ExpiresMS = min(e.DueMS, timeMaxMS), min(e.ExpiresMS, timeMaxMS)
+	e.Priority = min(e.Priority, uint8(max(p.Priorities, 1)-1))
+	e.Size = max(e.Size, 0)
+	d.sources[n].entries[m.Offset] = i
+	if p.Order != OrderNone {
+		h.joinLane(d, i)
+	}
+	return i
+}
+
+// joinLane puts an entry where it belongs among those of its lane: last, but after a start, when records with a row are there already.
+func (h *Head) joinLane(d *desk, i slot) {
+	e := h.slab.at(i)
+	k := d.laneOf(e)
+	l := d.lanes[k]
+	if l == nil {
+		l = &lane{}
+		d.lanes[k] = l
+	}
+	at := slot(0)
+	for prev := l.tail; prev != 0; prev = h.slab.at(prev).links[inLane].prev {
+		if compareRecords(h.slab.at(prev), e) < 0 {
+			break
+		}
+		at = prev
+	}
+	if at != 0 && at == l.head {
+		h.outOfTurn(d, at) // something is before it now
+	}
+	h.slab.before(&l.list, inLane, at, i)
+}
+
+// become moves an entry into a state, and keeps what is counted and timed.
+func (h *Head) become(d *desk, i slot, to uint8) {
+	e := h.slab.at(i)
+	h.outOfTurn(d, i)
+	h.wheel.remove(&h.slab, i)
+	h.uncount(d, e)
+	e.state = to
+	switch to {
+	case coming:
+		d.coming++
+	case available:
+		d.ready++
+	case leased:
+		d.leased++
+		d.heldBytes += int64(e.Size)
+	case waiting:
+		d.waiting++
+	case dying:
+		d.dying++
+		d.heldBytes += int64(e.Size)
+	}
+	e.flags |= flagCounted
+	if t := e.timer(); t < timeMaxMS && to != coming {
+		h.wheel.put(&h.slab, i, t)
+	}
+	if to == available {
+		h.takeTurn(d, i)
+	}
+}
+
+func (h *Head) uncount(d *desk, e *entry) {
+	if e.flags&flagCounted == 0 {
+		return
+	}
+	e.flags &^= flagCounted
+	switch e.state {
+	case coming:
+		d.coming--
+	case available:
+		d.ready--
+	case leased:
+		d.leased--
+		d.heldBytes -= int64(e.Size)
+	case waiting:
+		d.waiting--
+	case dying:
+		d.dying--
+		d.heldBytes -= int64(e.Size)
+	}
+}
+
+// takeTurn puts an available entry in turn, unless something has to go before it.
+func (h *Head) takeTurn(d *desk, i slot) {
+	e := h.slab.at(i)
+	if d.sub.Policy.Order != OrderNone {
+		h.advance(d, d.laneOf(e))
+		return
+	}
+	h.putInTurn(d, i)
+}
+
+// advance puts a lane's first record in turn when nothing of the lane is with a member, and everything before it has been shown: of its
+// own source, and, as order is by position, of the others up to its frame.
+func (h *Head) advance(d *desk, k uint64) {
+	l := d.lanes[k]
+	if l == nil || l.held > 0 {
+		return
+	}
+	if l.head == 0 {
+		delete(d.lanes, k)
+		return
+	}
+	e := h.slab.at(l.head)
+	if e.state != available || e.flags&flagInTurn != 0 {
+		return
+	}
+	if !d.isShown(e) {
+		d.gated = append(d.gated, k)
+		return
+	}
+	h.putInTurn(d, l.head)
+}
+
+// isShown reports whether everything before a record has been shown.
+func (d *desk) isShown(e *entry) bool {
+	return e.Seq <= d.shown && e.Offset < d.sources[e.source].next
+}
+
+func (h *Head) putInTurn(d *desk, i slot) {
+	e := h.slab.at(i)
+	which, at := 1, slot(0)
+	if e.flags&flagBack != 0 {
+		which = 0
+		e.flags |= flagTurnBack
+	}
+	l := &d.turns[e.Priority][which]
+	if which == 0 && d.lanes == nil {
+		at = h.whereItStood(l, e)
+	}
+	h.slab.before(l, inTurn, at, i)
+	e.flags |= flagInTurn
+	d.inTurn++
+}
+
+// whereItStood looks among those that came back for the first one after e. It does not look far: then e goes last.
+func (h *Head) whereItStood(l *list, e *entry) slot {
+	at := slot(0)
+	n := 0
+	for prev := l.tail; prev != 0; prev = h.slab.at(prev).links[inTurn].prev {
+		if compareRecords(h.slab.at(prev), e) < 0 {
+			break
+		}
+		if n++; n > sortedBackMax {
+			return at
+		}
+		at = prev
+	}
+	return at
+}
+
+func (h *Head) outOfTurn(d *desk, i slot) {
+	e := h.slab.at(i)
+	if e.flags&flagInTurn == 0 {
+		return
+	}
+	which := 1
+	if e.flags&flagTurnBack != 0 {
+		which = 0
+	}
+	e.flags &^= flagInTurn | flagTurnBack
+	h.slab.remove(&d.turns[e.Priority][which], inTurn, i)
+	d.inTurn--
+}
+
+// leave takes a record out for good.
+func (h *Head) leave(d *desk, i slot) {
+	e := h.slab.at(i)
+	ds := d.sources[e.source]
+	h.letGo(d, i)
+	h.outOfTurn(d, i)
+	h.wheel.remove(&h.slab, i)
+	h.uncount(d, e)
+	if e.flags&flagInWindow != 0 {
+		h.slab.remove(&ds.window, inWindow, i)
+	}
+	if e.flags&flagLies != 0 {
+		delete(h.lies, i)
+	}
+	delete(ds.entries, e.Offset)
+	if d.lanes != nil {
+		k := d.laneOf(e)
+		h.slab.remove(&d.lanes[k].list, inLane, i)
+		h.slab.give(i)
+		h.advance(d, k)
+		return
+	}
+	h.slab.give(i)
+}
+
+// letGo ends a member's having a record, which is in no state then.
+func (h *Head) letGo(d *desk, i slot) {
+	e := h.slab.at(i)
+	if e.state != leased {
+		return
+	}
+	m := d.members[e.member]
+	h.uncount(d, e)
+	e.state = coming
+	h.slab.remove(&m.has, inTurn, i)
+	h.measure(d, m)
+	if d.lanes != nil {
+		d.lanes[d.laneOf(e)].held--
+	}
+}

@@ -1,0 +1,396 @@
+package subscription
+
+import (
+	"slices"
+
+	"leat/broker/fact"
+	"leat/broker/fault"
+	"leat/broker/record"
+)
+
+// Arrival is a batch that is being appended.
+type Arrival struct {
+	Place
+	Base    record.Offset
+	Runs    []RouteRun // all its records, in order
+	Records []Meta     // of them, when the caller knows: then whoever waits is served without looking again. Else nil
+}
+
+// Reads reports whether any subscription reads a stream: if none does, Admit and Arrive have nothing to do.
+func (h *Head) Reads(id record.StreamID) bool { return len(h.readers[id]) > 0 }
+
+// Admit says whether records may be appended, as far as subscriptions have a say: one that is full and would rather refuse.
+func (h *Head) Admit(a *Arrival) *fault.Error {
+	var full *desk
+	h.reached(a, func(d *desk, n Amount) {
+		if d.sub.Policy.Overflow == RejectAppend && d.over(n) {
+			full = d
+		}
+	})
+	if full == nil {
+		return nil
+	}
+	return fault.New(fault.QuotaSpent, "append", "", "a subscription to the stream is full: it may hold %d records and %d bytes (0: any number)",
+		full.sub.Policy.LengthMax, full.sub.Policy.BytesMax).With(full.sub.ID)
+}
+
+// Arrive takes note of records that were appended with the open frame.
+func (h *Head) Arrive(a *Arrival, f *fact.Frame) {
+	if h.Arrivals[a.Place] == nil {
+		return
+	}
+	v := routed{at: a.Place, base: a.Base, runs: a.Runs}
+	f.Add(fact.Routed, 1, v.append)
+	h.evolveRouted(&v, nil)
+	n := record.Offset(0)
+	for _, r := range a.Runs {
+		n += record.Offset(r.Count)
+	}
+	h.ends = append(h.ends, end{seq: h.openSeq, at: a.Place, end: a.Base + n, runs: slices.Clone(a.Runs)})
+	e := &h.ends[len(h.ends)-1]
+	h.reached(a, func(d *desk, n Amount) {
+		ds := d.source(a.Place)
+		ds.backlog.add(n)
+		if ds.caught && a.Records != nil && h.looksAhead(d) > 0 {
+			h.expect(d, ds, a, e)
+		} else if ds.caught {
+			ds.caught, ds.shown = false, h.openSeq-1
+			d.shown = min(d.shown, ds.shown)
+		}
+		h.evict(d)
+	})
+}
+
+// reached calls fn once for every desk that records reach, with how many.
+func (h *Head) reached(a *Arrival, fn func(d *desk, n Amount)) {
+	if len(h.desks) == 0 {
+		return
+	}
+	var all Amount
+	for _, r := range a.Runs {
+		all.add(r.Amount)
+	}
+	for _, d := range h.wide[a.Place] {
+		fn(d, all)
+	}
+	if len(a.Runs) == 1 {
+		h.reachedBy(a, a.Runs[0], fn)
+		return
+	}
+	sums := map[ID]Amount{}
+	var order []ID
+	for _, r := range a.Runs {
+		h.reachedBy(a, r, func(d *desk, n Amount) {
+			s, seen := sums[d.sub.ID]
+			if !seen {
+				order = append(order, d.sub.ID)
+			}
+			s.add(n)
+			sums[d.sub.ID] = s
+		})
+	}
+	for _, id := range order {
+		fn(h.desks[id], sums[id])
+	}
+}
+
+func (h *Head) reachedBy(a *Arrival, r RouteRun, fn func(d *desk, n Amount)) {
+	rt := h.Routes[r.Route]
+	if rt == nil {
+		return
+	}
+	for _, id := range rt.Members {
+		if d := h.desks[id]; d != nil {
+			if ds := d.source(a.Place); ds != nil && !ds.All {
+				fn(d, r.Amount)
+			}
+		}
+	}
+}
+
+// expect takes records in that will be there when their frame is.
+func (h *Head) expect(d *desk, ds *deskSource, a *Arrival, e *end) {
+	n := d.sourceNumber(a.Place)
+	k := 0
+	for _, r := range a.Runs {
+		ours := ds.All
+		if rt := h.Routes[r.Route]; !ours && rt != nil {
+			_, ours = slices.BinarySearch(rt.Members, d.sub.ID)
+		}
+		for range r.Count {
+			if k == len(a.Records) {
+				return
+			}
+			m := &a.Records[k]
+			k++
+			if !ours {
+				continue
+			}
+			i := h.enter(d, n, m)
+			h.window(ds, i)
+			h.become(d, i, coming)
+			e.ready = append(e.ready, i)
+		}
+	}
+	ds.next = e.end
+}
+
+func (h *Head) window(ds *deskSource, i slot) {
+	h.slab.push(&ds.window, inWindow, i)
+	h.slab.at(i).flags |= flagInWindow
+}
+
+// Published tells how far frames are published. Records of these are handed over from now on.
+func (h *Head) Published(seq uint64) {
+	h.published = max(h.published, seq)
+	n := 0
+	for ; n < len(h.ends) && h.ends[n].seq <= seq; n++ {
+		e := &h.ends[n]
+		h.visible[e.at] = max(h.visible[e.at], e.end)
+		for _, i := range e.ready {
+			x := h.slab.at(i)
+			d := h.numbers[x.desk]
+			h.come(d, i)
+			h.wake = append(h.wake, d)
+		}
+		for _, d := range h.wide[e.at] {
+			h.wake = append(h.wake, d)
+		}
+		if d := h.desks[e.sub]; d != nil {
+			h.wake = append(h.wake, d)
+		}
+		for _, r := range e.runs {
+			if rt := h.Routes[r.Route]; rt != nil {
+				for _, id := range rt.Members {
+					if d := h.desks[id]; d != nil {
+						h.wake = append(h.wake, d)
+					}
+				}
+			}
+		}
+		e.ready, e.runs = nil, nil
+	}
+	if n == 0 {
+		return
+	}
+	h.ends = slices.Delete(h.ends, 0, n)
+	for i, d := range h.wake {
+		if i == 0 || h.wake[i-1] != d {
+			h.settleDown(d)
+		}
+	}
+	clear(h.wake)
+	h.wake = h.wake[:0]
+}
+
+// come gives a record that was shown its first state.
+func (h *Head) come(d *desk, i slot) {
+	e := h.slab.at(i)
+	switch {
+	case e.ExpiresMS != 0 && e.ExpiresMS <= h.nowMS:
+		h.die(d, i, Expired)
+	case e.DueMS > h.nowMS:
+		h.become(d, i, waiting)
+		if e.DueMS-h.nowMS >= CarryAfterMS {
+			h.carry(d, i)
+		}
+	default:
+		h.offer(d, i)
+	}
+}
+
+// Want asks the caller to look at a partition for records of a subscription, from an offset on, and to tell with Feed.
+type Want struct {
+	Sub  ID
+	Turn uint32
+	Place
+	All  bool
+	From record.Offset
+	To   record.Offset // what is published ends here
+	Max  int           // records
+}
+
+// Wants returns what has to be looked for, each once until it is fed.
+func (h *Head) Wants(dst []Want) []Want {
+	for _, d := range h.hungry {
+		d.hungry = false
+		n := h.looksAhead(d)
+		for _, ds := range d.sources {
+			if to := h.visible[ds.Place]; n > 0 && h.behind(d, ds) && ds.next < to {
+				ds.asked = true
+				dst = append(dst, Want{Sub: d.sub.ID, Turn: ds.Turn, Place: ds.Place, All: ds.All, From: ds.next, To: to, Max: n})
+			}
+		}
+	}
+	h.hungry = h.hungry[:0]
+	return dst
+}
+
+// looksAhead is how many records more should be known.
+func (h *Head) looksAhead(d *desk) int {
+	p := &d.sub.Policy
+	window := int(min(2*d.demand(), WindowMax))
+	if h.needsDesk(d.sub) && (p.TTLMS > 0 || d.over(Amount{})) {
+		window = WindowMax
+	}
+	ready := d.inTurn
+	if p.Priorities > 1 && window > 0 {
+		window = BehindMax
+	}
+	known := d.ready + d.coming
+	switch {
+	case window == 0 || ready > window/2:
+		return 0
+	case ready == 0 && len(d.gated) > 0:
+		return gatedStep // everything waits for a source that is behind
+	case known >= BehindMax || h.slab.used >= TrackedMax && known > 0:
+		return 0
+	}
+	return min(max(window-ready-d.coming, 0), WindowMax, BehindMax-known)
+}
+
+// behind reports whether a source is to be looked at. Where order is by position, that is the one that is furthest behind: what the others
+// have more waits for it.
+func (h *Head) behind(d *desk, ds *deskSource) bool {
+	return !ds.asked && !ds.caught && (d.lanes == nil || ds.shown <= d.shown)
+}
+
+// catchUp notes where nothing is left to be shown: all there is of a source is known, and the rest is somebody else's.
+func (h *Head) catchUp(d *desk) {
+	if d.sub.Policy.Volatile {
+		return
+	}
+	moved := false
+	for _, ds := range d.sources {
+		if !ds.caught && !ds.asked && ds.Known && ds.backlog.Count == int64(len(ds.entries)) {
+			ds.caught, moved = true, true
+			h.soil(d)
+		}
+	}
+	if moved {
+		h.measureShown(d)
+	}
+}
+
+// askFor puts a desk on the list of those for which the caller has to look, if there is anything to look for.
+func (h *Head) askFor(d *desk) {
+	if d.hungry || h.looksAhead(d) == 0 {
+		return
+	}
+	for _, ds := range d.sources {
+		if h.behind(d, ds) && ds.next < h.visible[ds.Place] {
+			d.hungry = true
+			h.hungry = append(h.hungry, d)
+			return
+		}
+	}
+}
+
+// Feed answers a Want: Records are all those of the subscription in From <= offset < Through, in order.
+type Feed struct {
+	Want
+	Through record.Offset
+	Records []Meta
+}
+
+// Feed takes records in. Those of one that was deleted or rewound meanwhile are left.
+func (h *Head) Feed(v *Feed) {
+	d := h.desks[v.Sub]
+	if d == nil {
+		return
+	}
+	ds := d.source(v.Place)
+	if ds == nil || !ds.asked || ds.Turn != v.Turn {
+		return
+	}
+	ds.asked = false
+	through := min(v.Through, h.visible[v.Place])
+	if n := d.sourceNumber(v.Place); v.From <= ds.next && through > ds.next {
+		from := ds.next
+		for k := range v.Records {
+			m := &v.Records[k]
+			if m.Offset < ds.next || m.Offset >= through || ds.done(m.Offset) || ds.entries[m.Offset] != 0 {
+				continue
+			}
+			if ds.All {
+				h.vanished(d, ds, from, m.Offset)
+			}
+			from = m.Offset + 1
+			i := h.enter(d, n, m)
+			h.window(ds, i)
+			if ds.handed(m.Offset) {
+				h.resume(d, i, 1)
+			} else {
+				h.come(d, i)
+			}
+		}
+		if ds.All {
+			h.vanished(d, ds, from, through)
+		}
+		if ds.next = through; through >= h.Arrivals[v.Place].End {
+			ds.caught = true
+		}
+		if through >= h.visible[v.Place] {
+			ds.shown = max(ds.shown, h.published)
+		}
+		if k := len(v.Records) - 1; k >= 0 {
+			ds.shown = max(ds.shown, v.Records[k].Seq-1) // of its own frame there may be more
+		}
+		h.advanceGated(d)
+		h.measureShown(d)
+		h.soil(d)
+	}
+	h.settleDown(d)
+}
+
+// resume takes a record up again that somebody may still have from before the start.
+func (h *Head) resume(d *desk, i slot, attempts int32) {
+	e := h.slab.at(i)
+	e.attempts = attempts
+	if until := h.started + min(d.sub.Policy.LeaseMS, GraceMS); attempts > 0 && max(until, e.DueMS) > h.nowMS {
+		e.DueMS = max(until, e.DueMS)
+		e.flags |= flagBack
+		h.become(d, i, waiting)
+		return
+	}
+	h.come(d, i)
+}
+
+// vanished settles what is not there, between from and to, of a subscription to all of a partition.
+func (h *Head) vanished(d *desk, ds *deskSource, from, to record.Offset) {
+	if d.sub.Policy.Volatile {
+		return
+	}
+	n := ds.undone(from, to)
+	if n == 0 {
+		return
+	}
+	for from < to {
+		r := Run{from, min(int64(to-from), runOffsetsMax)}
+		ds.pend.gaps = append(ds.pend.gaps, r)
+		from += record.Offset(r.Len)
+	}
+	ds.pend.amount.Count += n
+	ds.pend.reasons[Vanished] += n
+	ds.backlog.Count -= n
+	h.soil(d)
+}
+
+// loadCarried takes in a record that a row tells of.
+func (h *Head) loadCarried(id ID, at Place, c *Carried) error {
+	x := h.Subs[id]
+	if x == nil || x.source(at) == nil {
+		return errNoSource
+	}
+	d := h.desk(x)
+	i := h.enter(d, d.sourceNumber(at), &c.Meta)
+	e := h.slab.at(i)
+	e.DueMS, e.ExpiresMS = c.DueMS, c.ExpiresMS
+	e.flags |= flagStored
+	if c.Lies.Stream != 0 {
+		e.flags |= flagLies
+		h.lies[i] = c.Lies
+	}
+	h.resume(d, i, c.Attempts)
+	return nil
+}

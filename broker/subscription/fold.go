@@ -1,0 +1,280 @@
+package subscription
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"leat/broker/fact"
+	"leat/broker/record"
+	"leat/storage/state"
+)
+
+// Folder applies the facts of durable frames, one frame at a time, to a State and to rows. Begin, then Apply for each fact, then End.
+type Folder struct {
+	*State
+	rows   state.Batch
+	timeMS int64
+	touched
+	routed routed
+	buf    []byte
+
+	// Changed lists subscriptions that were made, altered or deleted by the frame, for whoever keeps what follows from them. Good until
+	// the next Begin.
+	Changed []ID
+	// Moved lists those with something settled, moved or counted: what Backlog says of them may be another now. Likewise.
+	Moved []ID
+}
+
+// NewFolder makes a folder that evolves s.
+func NewFolder(s *State) *Folder {
+	return &Folder{State: s, touched: touched{
+		sources: map[*Source]struct{}{}, chunks: map[chunkAt]struct{}{}, arrivals: map[Place]map[RouteID]struct{}{},
+	}}
+}
+
+// Begin starts a frame of that time whose rows go to rows.
+func (f *Folder) Begin(timeMS int64, rows state.Batch) {
+	f.timeMS, f.rows = timeMS, rows
+	f.Changed, f.Moved = f.Changed[:0], f.Moved[:0]
+}
+
+// Apply evolves by one fact. It reports false for a fact that belongs to another machine.
+func (f *Folder) Apply(x fact.Fact) (bool, error) {
+	if x.Kind < fact.SubscriptionPut || x.Kind > fact.Gapped {
+		return false, nil
+	}
+	if x.Version != 1 {
+		return true, &fact.UnknownError{What: fmt.Sprintf("version %d of %s", x.Version, x.Kind)}
+	}
+	switch x.Kind {
+	case fact.SubscriptionPut:
+		b := fact.ReadBody(x.Body)
+		id, p := ID(b.Uvarint()), readPolicy(b)
+		if err := b.Err(); err != nil {
+			return true, err
+		}
+		f.evolvePut(id, p)
+		f.buf = p.append(f.buf[:0])
+		f.rows.Set(subKey(id), f.buf)
+		f.writeNext()
+		f.Changed = append(f.Changed, id)
+		return true, nil
+	case fact.SubscriptionDeleted:
+		b := fact.ReadBody(x.Body)
+		id := ID(b.Uvarint())
+		if err := b.Err(); err != nil {
+			return true, err
+		}
+		f.deleted(id)
+		return true, nil
+	case fact.SourceStarted:
+		return true, f.started(x.Body)
+	case fact.RouteDefined:
+		r, err := readRoute(x.Body)
+		if err != nil {
+			return true, err
+		}
+		f.evolveRoute(r)
+		f.rows.Set(routeKey(r.ID), r.append(f.buf[:0]))
+		f.writeNext()
+		return true, nil
+	case fact.Routed:
+		if err := f.routed.read(x.Body); err != nil {
+			return true, err
+		}
+		f.evolveRouted(&f.routed, &f.touched)
+		return true, nil
+	case fact.Settled, fact.Handed, fact.Carried, fact.Counted, fact.Gapped:
+		return true, f.ofSource(x)
+	case fact.CursorMoved:
+		return true, f.cursorMoved(x.Body)
+	}
+	return true, nil
+}
+
+func (f *Folder) find(id ID, at Place) (*Sub, *Source, error) {
+	x := f.Subs[id]
+	if x == nil {
+		return nil, nil, fmt.Errorf("subscription %d does not exist", id)
+	}
+	src := x.source(at)
+	if src == nil {
+		return nil, nil, fmt.Errorf("subscription %d does not read partition %d of stream %d", id, at.Partition, at.Stream)
+	}
+	return x, src, nil
+}
+
+// ofSource applies what concerns the records of one source.
+func (f *Folder) ofSource(x fact.Fact) error {
+	b := fact.ReadBody(x.Body)
+	id, at := readSubPlace(b)
+	_, src, err := f.find(id, at)
+	if err != nil {
+		return err
+	}
+	f.Moved = append(f.Moved, id)
+	switch x.Kind {
+	case fact.Settled:
+		v, err := readSettled(x.Body)
+		if err != nil {
+			return err
+		}
+		f.evolveSettled(src, &v, &f.touched)
+		f.deleteCarried(id, at, v.gone)
+	case fact.Handed:
+		runs, err := readRuns(b)
+		if err != nil {
+			return err
+		}
+		if err := b.Err(); err != nil {
+			return err
+		}
+		f.evolveHanded(src, runs, &f.touched)
+	case fact.Carried:
+		v, err := readCarried(x.Body)
+		if err != nil {
+			return err
+		}
+		f.evolveCarried(src, &v, &f.touched)
+		for i := range v.rows {
+			c := &v.rows[i]
+			c.fresh = false // in rows everything is known to be there
+			f.buf = c.append(f.buf[:0])
+			f.rows.Set(numberedKey(state.PrefixCarried, id, at, uint64(c.Offset)), f.buf)
+		}
+	case fact.Counted:
+		n := readAmount(b)
+		if err := b.Err(); err != nil {
+			return err
+		}
+		src.Owed.add(n)
+		src.Known = true
+		f.source(src)
+	case fact.Gapped:
+		v, err := readGapped(x.Body)
+		if err != nil {
+			return err
+		}
+		f.evolveGapped(src, &v, &f.touched)
+		f.deleteCarried(id, at, v.gone)
+	}
+	return nil
+}
+
+func (f *Folder) deleteCarried(id ID, at Place, gone []record.Offset) {
+	for _, o := range gone {
+		f.rows.Delete(numberedKey(state.PrefixCarried, id, at, uint64(o)))
+	}
+}
+
+func (f *Folder) started(body []byte) error {
+	x, err := readStarted(body)
+	if err != nil {
+		return err
+	}
+	if f.Subs[x.sub] == nil {
+		return fmt.Errorf("subscription %d, which does not exist, starts", x.sub)
+	}
+	f.evolveStarted(&x, &f.touched)
+	f.rows.DeleteRange(sourceKey(state.PrefixCarried, x.sub, x.at), state.After(sourceKey(state.PrefixCarried, x.sub, x.at)))
+	f.Changed = append(f.Changed, x.sub)
+	return nil
+}
+
+func (f *Folder) cursorMoved(body []byte) error {
+	b := fact.ReadBody(body)
+	id, at := readSubPlace(b)
+	o, meta := readOffset(b), b.Bytes()
+	if err := b.Err(); err != nil {
+		return err
+	}
+	_, src, err := f.find(id, at)
+	if err != nil {
+		return err
+	}
+	src.moveCursor(o, meta, f.timeMS)
+	f.source(src)
+	f.Moved = append(f.Moved, id)
+	return nil
+}
+
+func (f *Folder) deleted(id ID) {
+	x := f.Subs[id]
+	if x == nil {
+		return
+	}
+	streams := map[record.StreamID]bool{}
+	for _, src := range x.Sources {
+		delete(f.touched.sources, src)
+		streams[src.Stream] = true
+	}
+	for c := range f.touched.chunks {
+		if x.source(c.src.Place) == c.src {
+			delete(f.touched.chunks, c)
+		}
+	}
+	dropped, counted := f.evolveDeleted(id)
+	for _, r := range dropped {
+		f.rows.Delete(routeKey(r))
+	}
+	for _, c := range counted {
+		f.rows.Delete(arrivalsKey(c.Place, c.route))
+		delete(f.touched.arrivals[c.Place], c.route)
+	}
+	for s := range streams {
+		if f.readers[s] == 0 {
+			k := binary.BigEndian.AppendUint32([]byte{state.PrefixArrivals}, uint32(s))
+			f.rows.DeleteRange(k, state.After(k))
+			for at := range f.touched.arrivals {
+				if at.Stream == s {
+					delete(f.touched.arrivals, at)
+				}
+			}
+		}
+	}
+	for _, prefix := range []byte{state.PrefixSource, state.PrefixChunk, state.PrefixCarried} {
+		f.rows.DeleteRange(subPrefix(prefix, id), state.After(subPrefix(prefix, id)))
+	}
+	f.rows.Delete(subKey(id))
+	f.Changed = append(f.Changed, id)
+}
+
+func (f *Folder) writeNext() {
+	v := binary.AppendUvarint(f.buf[:0], uint64(f.Next))
+	f.rows.Set(nextKey, binary.AppendUvarint(v, uint64(f.NextRoute)))
+}
+
+// End writes the rows that change once a frame.
+func (f *Folder) End() {
+	for c := range f.touched.chunks {
+		key := numberedKey(state.PrefixChunk, c.src.Sub, c.src.Place, uint64(c.k))
+		if ch := c.src.chunks[c.k]; ch != nil {
+			f.buf = ch.appendRow(f.buf[:0])
+			f.rows.Set(key, f.buf)
+		} else {
+			f.rows.Delete(key)
+		}
+	}
+	for src := range f.touched.sources {
+		f.buf = src.appendRow(f.buf[:0])
+		f.rows.Set(sourceKey(state.PrefixSource, src.Sub, src.Place), f.buf)
+	}
+	for at, rs := range f.touched.arrivals {
+		a := f.Arrivals[at]
+		if a == nil {
+			continue
+		}
+		for r := range rs {
+			n := a.All
+			if r != 0 {
+				n = a.ByRoute[r]
+			}
+			f.buf = appendAmount(binary.AppendUvarint(f.buf[:0], uint64(a.End)), n)
+			f.rows.Set(arrivalsKey(at, r), f.buf)
+		}
+	}
+	clear(f.touched.chunks)
+	clear(f.touched.sources)
+	clear(f.touched.arrivals)
+	f.rows = nil
+}

@@ -1,0 +1,213 @@
+package subscription
+
+import (
+	"cmp"
+	"slices"
+
+	"leat/broker/fault"
+)
+
+// MemberID is a member's number. Its maker sees to it that no two are alike.
+type MemberID uint64
+
+// Member is somebody who takes records.
+type Member struct {
+	ID       MemberID
+	Rank     int32 // whoever has the highest is served first, while it can take something
+	Prefetch int32 // records it has at once at most. 0: as many as it has credit for
+	Credit   int64 // records it is given until it is granted more. Endless: no end
+	LeaseMS  int64 // instead of the policy's
+}
+
+// Endless is credit that does not end.
+const Endless int64 = -1
+
+type member struct {
+	Member
+	index int32
+	has   list
+	able  bool
+}
+
+// Attach brings a member in.
+func (h *Head) Attach(id ID, m Member) *fault.Error {
+	x := h.Subs[id]
+	if x == nil {
+		return noSub("receive")
+	}
+	if x.Policy.Kind != Delivery {
+		return fault.New(fault.Invalid, "receive", "", "the subscription keeps a position; records are read, not received")
+	}
+	d := h.desk(x)
+	switch {
+	case len(d.order) > 0 && x.Policy.Members == Exclusive:
+		return fault.New(fault.Conflict, "receive", "", "the subscription is exclusive and somebody receives from it")
+	case len(d.order) >= MembersMax:
+		return fault.New(fault.QuotaSpent, "receive", "", "%d receive from the subscription; that is the limit", MembersMax)
+	case d.find(m.ID) != nil:
+		return fault.New(fault.Exists, "receive", "", "this member is there already")
+	}
+	n := &member{Member: m}
+	n.LeaseMS = min(max(m.LeaseMS, 0), LeaseMaxMS)
+	free := slices.Index(d.members, nil)
+	if free < 0 {
+		free = len(d.members)
+		d.members = append(d.members, nil)
+	}
+	n.index = int32(free)
+	d.members[free] = n
+	at, _ := slices.BinarySearchFunc(d.order, m.Rank, func(a *member, rank int32) int {
+		if c := cmp.Compare(rank, a.Rank); c != 0 {
+			return c
+		}
+		return -1
+	})
+	if x.Policy.Members == SingleActive && at == 0 && len(d.order) > 0 {
+		at = 1 // the active one stays
+	}
+	d.order = slices.Insert(d.order, at, n)
+	h.measure(d, n)
+	h.settleDown(d)
+	return nil
+}
+
+func (d *desk) find(id MemberID) *member {
+	for _, m := range d.order {
+		if m.ID == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// Detach takes a member out. What it has goes back, as after Release: with counts, its attempt counts.
+func (h *Head) Detach(id ID, who MemberID, counts bool) {
+	d := h.desks[id]
+	if d == nil {
+		return
+	}
+	m := d.find(who)
+	if m == nil {
+		return
+	}
+	m.Credit, m.Prefetch = 0, 0
+	for i := m.has.head; i != 0; i = m.has.head {
+		if !counts {
+			h.uncountAttempt(d, i)
+		}
+		h.giveBack(d, i, 0)
+	}
+	h.measure(d, m)
+	d.order = slices.DeleteFunc(d.order, func(o *member) bool { return o == m })
+	d.members[m.index] = nil
+	if len(d.order) == 0 {
+		d.members = d.members[:0]
+	}
+	h.settleDown(d)
+	h.closeIfIdle(d)
+}
+
+// Grant gives a member more credit, or, when n is less than 0, takes all it has. It answers what credit it has then.
+func (h *Head) Grant(id ID, who MemberID, n int64) int64 {
+	d := h.desks[id]
+	if d == nil {
+		return 0
+	}
+	m := d.find(who)
+	if m == nil {
+		return 0
+	}
+	switch {
+	case n < 0:
+		m.Credit = 0
+	case m.Credit != Endless:
+		m.Credit += n
+	}
+	h.measure(d, m)
+	h.settleDown(d)
+	return m.Credit
+}
+
+// room is how much a member can take.
+func (m *member) room() int64 {
+	room := m.Credit
+	if room == Endless {
+		room = UnackedLimit
+	}
+	if m.Prefetch > 0 {
+		room = min(room, int64(m.Prefetch)-int64(m.has.n))
+	}
+	return max(room, 0)
+}
+
+// measure looks whether a member can take something now.
+func (h *Head) measure(d *desk, m *member) {
+	able := m.room() > 0
+	if able == m.able {
+		return
+	}
+	if m.able = able; able {
+		d.able++
+	} else {
+		d.able--
+	}
+}
+
+// pick returns who is to get the next record, nil when nobody can take one. Among those of the highest rank that can, each has its turn.
+func (d *desk) pick() *member {
+	if d.able == 0 {
+		return nil
+	}
+	if d.sub.Policy.Members != Shared {
+		if m := d.order[0]; m.able {
+			return m
+		}
+		return nil
+	}
+	first := slices.IndexFunc(d.order, func(m *member) bool { return m.able })
+	rank := d.order[first].Rank
+	for i := range d.order {
+		k := (d.next + i) % len(d.order)
+		if m := d.order[k]; m.able && m.Rank == rank {
+			d.next = k + 1
+			return m
+		}
+	}
+	return d.order[first]
+}
+
+// demand is how many records could be handed over at once, up to a window.
+func (d *desk) demand() int64 {
+	if d.able == 0 || d.sub.Policy.Suspended {
+		return 0
+	}
+	var n int64
+	for i, m := range d.order {
+		if i > 0 && d.sub.Policy.Members != Shared {
+			break
+		}
+		if n += m.room(); n >= WindowMax {
+			return WindowMax
+		}
+	}
+	return n
+}
+
+// closeIfIdle lets go of a desk that remembers nothing: what was shown to it will be shown again.
+func (h *Head) closeIfIdle(d *desk) {
+	if len(d.order) > 0 || d.dirty || d.leased+d.waiting+d.dying+d.coming > 0 || h.needsDesk(d.sub) || d.sub.Policy.Volatile {
+		return
+	}
+	for _, ds := range d.sources {
+		if ds.window.n != len(ds.entries) {
+			return // some have rows
+		}
+		for _, i := range ds.entries {
+			if h.slab.at(i).attempts > 0 {
+				return
+			}
+		}
+	}
+	h.clear(d)
+	h.close(d)
+}

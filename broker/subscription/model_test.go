@@ -1,0 +1,452 @@
+package subscription
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"leat/broker/record"
+)
+
+// model is the naive one: a line for each record of each subscription.
+type model struct {
+	*world
+	r     *rand.Rand
+	subs  []ID
+	lines map[ID]map[At]*line
+	saved map[ID]map[At]line // as of the last published frame
+	hands []Leased           // every handing-over there was
+	alive map[MemberID]ID
+	next  MemberID
+	trace []string
+}
+
+type line struct {
+	meta     Meta
+	settled  bool
+	attempts int32 // at least so many, as somebody was told
+	sure     bool  // and that is durable
+	holder   MemberID
+	until    int64
+	epoch    uint32
+	bury     bool
+}
+
+var modelPolicies = []Policy{
+	{},
+	{LeaseMS: 3000, AttemptsMax: 3, Bury: true},
+	{LeaseMS: 3000, AttemptsMax: 2, BackoffMS: 500, JitterPercent: 50},
+	{Order: OrderKey, LeaseMS: 4000, BackoffMS: 20_000},
+	{Order: OrderTotal, LeaseMS: 4000},
+	{Order: OrderKey, RunMax: 3, LeaseMS: 2000, AttemptsMax: 4, Bury: true},
+	{TTLMS: 20_000, LeaseMS: 5000},
+	{Priorities: 4, UnackedMax: 5},
+	{DelayMS: 11_000},
+}
+
+var modelSeeds = flag.Uint64("seeds", 60, "how many worlds the model is compared with")
+
+func TestModel(t *testing.T) {
+	seeds := *modelSeeds
+	if testing.Short() {
+		seeds = min(seeds, 20)
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			m := newModel(t, seed)
+			defer func() {
+				if t.Failed() || recover() != nil {
+					t.Errorf("seed %d:\n%s", seed, m.tail())
+				}
+			}()
+			for range 250 {
+				m.step()
+			}
+			m.finish()
+		})
+	}
+}
+
+func (m *model) tail() string {
+	s := ""
+	for _, l := range m.trace[max(0, len(m.trace)-60):] {
+		s += l + "\n"
+	}
+	return s
+}
+
+func (m *model) note(format string, args ...any) {
+	m.trace = append(m.trace, fmt.Sprintf(format, args...))
+}
+
+var modelPlaces = []Place{{1, 0}, {1, 1}}
+
+func newModel(t *testing.T, seed uint64) *model {
+	m := &model{world: newWorld(t), r: rand.New(rand.NewPCG(seed, 1)), lines: map[ID]map[At]*line{}, alive: map[MemberID]ID{}}
+	m.quiet = seed%3 == 0
+	for k := range 3 {
+		f := m.open()
+		id, err := m.head.Put(0, withKind(modelPolicies[(seed+uint64(k)*4)%uint64(len(modelPolicies))]), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var starts []Start
+		for _, at := range modelPlaces {
+			starts = append(starts, Start{Place: at, All: k == 0})
+		}
+		if err := m.head.Begin(id, starts, f); err != nil {
+			t.Fatal(err)
+		}
+		m.subs = append(m.subs, id)
+		m.lines[id] = map[At]*line{}
+	}
+	m.settleFrame()
+	return m
+}
+
+func withKind(p Policy) Policy {
+	p.Kind = Delivery
+	return p
+}
+
+// settleFrame publishes and remembers.
+func (m *model) settleFrame() {
+	m.publish()
+	m.take()
+	if m.head.Must() {
+		m.publish()
+		m.take()
+	}
+	m.check()
+	m.save()
+}
+
+func (m *model) save() {
+	m.saved = map[ID]map[At]line{}
+	for id, ls := range m.lines {
+		m.saved[id] = map[At]line{}
+		for at, l := range ls {
+			l.sure = true
+			m.saved[id][at] = *l
+		}
+	}
+}
+
+func (m *model) crash() {
+	m.note("crash at %d", m.now)
+	for id := range m.lines {
+		m.lines[id] = map[At]*line{}
+		for at, l := range m.saved[id] {
+			l.holder, l.bury = 0, false
+			m.lines[id][at] = &l
+		}
+	}
+	m.alive = map[MemberID]ID{}
+	m.start()
+	m.take()
+	m.check()
+}
+
+// take looks at what came out, and whether it may be.
+func (m *model) take() {
+	o := m.head.Drain()
+	for _, l := range o.Lost {
+		x := m.lines[l.Sub][l.At]
+		if x.holder != l.Member || x.until > m.now {
+			m.t.Fatalf("%v of %d was lost at %d; it is %d's until %d", l.At, l.Sub, m.now, x.holder, x.until)
+		}
+		m.note("lost %v of %d", l.At, l.Sub)
+		x.holder = 0
+	}
+	for _, b := range o.Burials {
+		x := m.lines[b.Sub][b.At]
+		p := m.head.Subs[b.Sub].Policy
+		if x.settled || b.Reason == Exhausted && b.Attempts < p.AttemptsMax {
+			m.t.Fatalf("%+v is to be buried; %+v", b, x)
+		}
+		x.bury, x.holder = true, 0
+	}
+	m.gone()
+	for _, l := range o.Deliveries {
+		m.given(l)
+	}
+	m.head.Drained()
+	m.gone()
+}
+
+func (m *model) given(l Leased) {
+	m.note("%d gets %v of %d, attempt %d until %d", l.Member, l.At, l.Sub, l.Attempt, l.UntilMS)
+	x, p := m.lines[l.Sub][l.At], m.head.Subs[l.Sub].Policy
+	switch {
+	case x == nil:
+		m.t.Fatalf("%v does not match %d", l.At, l.Sub)
+	case x.settled:
+		m.t.Fatalf("%v was handed over after it was settled", l.At)
+	case x.holder != 0:
+		m.t.Fatalf("%v is handed to %d while %d has it", l.At, l.Member, x.holder)
+	case l.Offset() >= record.Offset(m.show[l.At.Place]):
+		m.t.Fatalf("%v is handed over before it is durable", l.At)
+	case m.alive[l.Member] != l.Sub:
+		m.t.Fatalf("%d is not a member", l.Member)
+	case p.AttemptsMax > 0 && l.Attempt > p.AttemptsMax:
+		m.t.Fatalf("attempt %d of %v; the most is %d", l.Attempt, l.At, p.AttemptsMax)
+	case x.attempts >= 2 && l.Attempt <= x.attempts:
+		m.t.Fatalf("%v has attempt %d after %d", l.At, l.Attempt, x.attempts)
+	case x.meta.DueMS > m.now || x.meta.AppendedMS+p.DelayMS > m.now:
+		m.t.Fatalf("%v is handed over before its time", l.At)
+	case p.TTLMS > 0 && x.meta.AppendedMS+p.TTLMS <= m.now:
+		m.t.Fatalf("%v is handed over after its time", l.At)
+	}
+	if p.Order != OrderNone {
+		for at, y := range m.lines[l.Sub] {
+			same := p.Order == OrderTotal || y.meta.Key == x.meta.Key
+			before := y.meta.Seq < x.meta.Seq || y.meta.Seq == x.meta.Seq && (at.compare(l.At.Place) < 0 || at.Place == l.At.Place && at.Offset < l.At.Offset)
+			if same && before && !y.settled && (p.RunMax < 2 || y.holder != l.Member) {
+				m.t.Fatalf("%v of %d overtakes %v", l.At, l.Sub, at)
+			}
+		}
+	}
+	x.attempts, x.holder, x.until, x.epoch, x.sure = l.Attempt, l.Member, l.UntilMS, m.epoch, false
+	m.hands = append(m.hands, l)
+}
+
+// Offset is here so that a delivery reads well.
+func (l *Leased) Offset() record.Offset { return l.At.Offset }
+
+// gone finds what ended by itself, and that nothing else has.
+func (m *model) gone() {
+	for _, id := range m.subs {
+		p := m.head.Subs[id].Policy
+		n := int64(0)
+		for at, x := range m.lines[id] {
+			c, _ := m.head.Explain(id, at)
+			if c.State == "settled" && !x.settled {
+				expired := p.TTLMS > 0 && x.meta.AppendedMS+p.TTLMS <= m.now || x.meta.ExpiresMS > 0 && x.meta.ExpiresMS <= m.now
+				exhausted := p.AttemptsMax > 0 && !p.Bury && x.attempts >= p.AttemptsMax
+				if !expired && !exhausted {
+					m.t.Fatalf("%v of %d is gone: %+v at %d", at, id, x, m.now)
+				}
+				x.settled, x.holder = true, 0
+			}
+			if c.State != "settled" && x.settled {
+				m.t.Fatalf("%v of %d is %s, and was settled", at, id, c.State)
+			}
+			if !x.settled {
+				n++
+			}
+		}
+		if d, _ := m.head.Depth(id); d.Total.Count != n || d.Total.Bytes != n {
+			m.t.Fatalf("%d has %v at %d; the model says %d", id, d.Total, m.now, n)
+		}
+	}
+}
+
+func (m *model) step() {
+	switch k := m.r.IntN(20); {
+	case k < 4:
+		m.appendSome()
+	case k < 6:
+		m.joinOrLeave()
+	case k < 12:
+		m.answer()
+	case k < 13:
+		m.now += int64(m.r.IntN(6000))
+		for m.head.Tick(m.now) {
+		}
+		m.feed()
+	case k < 14:
+		m.bury()
+	case k < 15 && m.r.IntN(6) == 0:
+		m.crash()
+		return
+	case k < 16 && m.r.IntN(3) == 0:
+		m.head.Flush(m.open(), true)
+	case k < 17 && m.r.IntN(4) == 0:
+		m.cancel()
+	default:
+		m.take()
+		m.settleFrame()
+		return
+	}
+	m.take()
+}
+
+func (m *model) appendSome() {
+	at := modelPlaces[m.r.IntN(2)]
+	var rs []logged
+	base := record.Offset(len(m.log[at]))
+	for i := range 1 + m.r.IntN(5) {
+		r := logged{Meta: Meta{Size: 1, Key: uint64(1 + m.r.IntN(4)), Priority: uint8(m.r.IntN(5)), AppendedMS: m.now}}
+		switch m.r.IntN(12) {
+		case 0:
+			r.DueMS = m.now + int64(m.r.IntN(30_000))
+		case 1:
+			r.ExpiresMS = m.now + 1 + int64(m.r.IntN(9_000))
+		}
+		for _, id := range m.subs[1:] {
+			if m.r.IntN(3) > 0 {
+				r.to = append(r.to, id)
+			}
+		}
+		rs = append(rs, r)
+		for _, id := range append([]ID{m.subs[0]}, r.to...) {
+			meta := r.Meta
+			meta.Offset, meta.Seq = base+record.Offset(i), m.seq+1
+			m.lines[id][At{at, meta.Offset}] = &line{meta: meta}
+		}
+	}
+	m.note("append %d at %v", len(rs), At{at, base})
+	m.append(at, rs)
+}
+
+func (m *model) joinOrLeave() {
+	if ids := slices.Sorted(maps.Keys(m.alive)); len(ids) > 4 || len(ids) > 0 && m.r.IntN(3) == 0 {
+		who := ids[m.r.IntN(len(ids))]
+		id := m.alive[who]
+		for _, x := range m.lines[id] {
+			if x.holder == who {
+				x.holder = 0
+			}
+		}
+		m.note("%d leaves %d", who, id)
+		m.head.Detach(id, who, true)
+		delete(m.alive, who)
+	} else {
+		m.next++
+		id := m.subs[m.r.IntN(len(m.subs))]
+		x := Member{ID: m.next, Rank: int32(m.r.IntN(2)), Prefetch: int32(m.r.IntN(6)), Credit: int64(m.r.IntN(20)) - 1}
+		m.note("%+v joins %d", x, id)
+		m.alive[m.next] = id
+		if err := m.head.Attach(id, x); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	m.feed()
+}
+
+// answer does something with what was handed over, now or long ago.
+func (m *model) answer() {
+	if len(m.hands) == 0 {
+		return
+	}
+	from := max(0, len(m.hands)-30)
+	l := m.hands[from+m.r.IntN(len(m.hands)-from)]
+	x := m.lines[l.Sub][l.At]
+	if x == nil {
+		return // its append was lost
+	}
+	held := x.holder == l.Member && x.epoch == l.Epoch && l.Epoch == m.epoch && x.attempts == l.Attempt
+	hs := []Handle{l.Handle}
+	what := m.r.IntN(8)
+	switch {
+	case what < 5:
+		out := m.head.Settle(nil, hs, Acked)[0]
+		m.note("ack %v of %d: %s", l.At, l.Sub, out)
+		ordered := m.head.Subs[l.Sub].Policy.Order != OrderNone
+		switch {
+		case x.settled && out != Already, held && out != Done,
+			!x.settled && !held && ordered && l.Epoch == m.epoch && out != Lost,
+			!x.settled && !held && (!ordered || l.Epoch != m.epoch) && out != Late:
+			m.t.Fatalf("ack of %+v: %s; held %v, %+v", l.Handle, out, held, x)
+		}
+		if out.Good() {
+			x.settled, x.holder, x.bury = true, 0, false
+		}
+	case what < 7:
+		after := []int64{0, ByPolicy, 700, 15_000}[m.r.IntN(4)]
+		if held {
+			x.holder = 0
+		}
+		out := m.head.Release(nil, hs, after, true)[0]
+		m.note("release %v of %d after %d: %s", l.At, l.Sub, after, out)
+		if held != (out == Done) {
+			m.t.Fatalf("release of %+v: %s; held %v", l.Handle, out, held)
+		}
+	default:
+		out := m.head.Renew(nil, hs, 8000)[0]
+		if m.note("renew %v of %d: %s", l.At, l.Sub, out); held {
+			x.until = m.now + 8000
+		}
+		if held != (out == Done) {
+			m.t.Fatalf("renewal of %+v: %s; held %v", l.Handle, out, held)
+		}
+	}
+	m.feed()
+}
+
+func (m *model) bury() {
+	for _, id := range m.subs {
+		for at, x := range m.lines[id] {
+			if x.bury && !x.settled {
+				if !m.head.Bury(id, at, Exhausted) {
+					m.t.Fatalf("%v of %d cannot be buried", at, id)
+				}
+				x.settled, x.bury = true, false
+			}
+		}
+	}
+	m.feed()
+}
+
+func (m *model) cancel() {
+	id := m.subs[m.r.IntN(3)]
+	for at, x := range m.lines[id] {
+		if c, _ := m.head.Explain(id, at); c.State == "waiting" {
+			if m.note("cancel %v of %d", at, id); !m.head.Bury(id, at, Cancelled) {
+				m.t.Fatalf("%v of %d cannot be cancelled", at, id)
+			}
+			x.settled = true
+			return
+		}
+	}
+}
+
+// finish hands over and settles whatever is left.
+func (m *model) finish() {
+	m.crash()
+	for _, id := range m.subs {
+		m.next++
+		m.alive[m.next] = id
+		if err := m.head.Attach(id, Member{ID: m.next, Credit: Endless}); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	m.feed()
+	for range 2000 {
+		m.take()
+		left := 0
+		for _, id := range m.subs {
+			for _, x := range m.lines[id] {
+				if !x.settled {
+					left++
+				}
+			}
+		}
+		if left == 0 {
+			break
+		}
+		for k := len(m.hands) - 1; k >= 0 && k >= len(m.hands)-60; k-- {
+			if x := m.lines[m.hands[k].Sub][m.hands[k].At]; x != nil && x.holder == m.hands[k].Member && m.hands[k].Epoch == m.epoch {
+				m.head.Settle(nil, []Handle{m.hands[k].Handle}, Acked)
+				x.settled, x.holder = true, 0
+			}
+		}
+		m.bury()
+		m.now += 500
+		m.head.Tick(m.now)
+		m.feed()
+		m.take()
+		m.settleFrame()
+	}
+	for _, id := range m.subs {
+		if d, _ := m.head.Depth(id); d.Total != (Amount{}) {
+			m.t.Fatalf("at the end %d has %+v", id, d)
+		}
+	}
+	if n, err := m.state.Needed(m.store); err != nil || len(n) > 0 {
+		m.t.Fatalf("at the end %v is needed: %v", n, err)
+	}
+}

@@ -1,0 +1,171 @@
+package subscription
+
+import (
+	"slices"
+
+	"leat/broker/fact"
+	"leat/broker/fault"
+	"leat/broker/record"
+)
+
+// ReviveMax is how many records one call brings back.
+const ReviveMax = 10_000
+
+// Rewind starts sources again at another offset, back or forth. What members have of them is theirs no longer: their handles are Lost. From
+// the end on it is a purge.
+func (h *Head) Rewind(id ID, starts []Start, f *fact.Frame) *fault.Error {
+	x := h.Subs[id]
+	if x == nil {
+		return noSub("rewind")
+	}
+	for i := range starts {
+		s := &starts[i]
+		src := x.source(s.Place)
+		if src == nil {
+			return fault.New(fault.NotFound, "rewind", "", "the subscription does not read partition %d", s.Partition).Because(fault.ReasonPartition)
+		}
+		if s.From < 0 || s.From > s.End {
+			return fault.New(fault.Invalid, "rewind", "from", "offset %d is outside partition %d, which ends at %d", s.From, s.Partition, s.End).
+				Because(fault.ReasonOffset).With(s.End)
+		}
+		s.All = src.All
+	}
+	d := h.desks[id]
+	if d != nil {
+		h.flushDesk(d, f, true)
+	}
+	for _, s := range starts {
+		if d != nil {
+			h.empty(d, d.source(s.Place), func(*entry) bool { return true })
+		}
+		h.start(x, s, f)
+		if d != nil {
+			ds := d.source(s.Place)
+			ds.next, ds.caught, ds.asked = ds.Floor, false, false
+			ds.backlog, _ = h.Backlog(x, ds.Source)
+			ds.shown, d.shown = 0, 0
+		}
+	}
+	h.settleDown(d)
+	return nil
+}
+
+// empty forgets the entries of a source that fn chooses, in order, and answers how much they were and which of them had rows.
+func (h *Head) empty(d *desk, ds *deskSource, fn func(*entry) bool) (n Amount, stored []record.Offset) {
+	var slots []slot
+	for _, i := range ds.entries {
+		if fn(h.slab.at(i)) {
+			slots = append(slots, i)
+		}
+	}
+	if len(slots) == 0 {
+		return n, nil
+	}
+	slices.SortFunc(slots, func(a, b slot) int { return compareRecords(h.slab.at(a), h.slab.at(b)) })
+	for i := range h.ends {
+		h.ends[i].ready = slices.DeleteFunc(h.ends[i].ready, func(i slot) bool {
+			e := h.slab.at(i)
+			return e.desk == d.number && d.sources[e.source] == ds && fn(e)
+		})
+	}
+	for _, i := range slots {
+		e := h.slab.at(i)
+		n.add(Amount{1, int64(e.Size)})
+		if e.flags&flagStored != 0 {
+			stored = append(stored, e.Offset)
+		}
+		h.leave(d, i)
+	}
+	slices.Sort(stored)
+	return n, stored
+}
+
+// Revival is a settled record that is to be handed over again.
+type Revival struct {
+	Meta
+	Lies At // where its bytes are: a copy, perhaps a mended one. Stream 0: where it always was
+}
+
+// Revive brings settled records back, to this subscription only: those of a key, those that failed. Such that are not settled, or are still
+// to come, are left as they are. It answers how many were brought back.
+func (h *Head) Revive(id ID, at Place, rs []Revival, _ *fact.Frame) (int, *fault.Error) {
+	x := h.Subs[id]
+	switch {
+	case x == nil:
+		return 0, noSub("rewind")
+	case x.Policy.Kind != Delivery || x.Policy.Volatile || x.source(at) == nil:
+		return 0, fault.New(fault.Invalid, "rewind", "", "the subscription does not remember what became of records of partition %d", at.Partition)
+	case len(rs) > ReviveMax:
+		return 0, fault.New(fault.TooLarge, "rewind", "", "%d records at once; the limit is %d", len(rs), ReviveMax)
+	}
+	d := h.desk(x)
+	ds, n := d.source(at), 0
+	for k := range rs {
+		m := &rs[k].Meta
+		if ds.entries[m.Offset] != 0 || m.Offset >= ds.next && !ds.done(m.Offset) || m.Offset < 0 || m.Offset >= h.visible[at] {
+			continue
+		}
+		i := h.enter(d, d.sourceNumber(at), m)
+		if e := h.slab.at(i); d.sub.Policy.TTLMS > 0 {
+			e.ExpiresMS = h.nowMS + d.sub.Policy.TTLMS // it would be gone at once
+		}
+		if rs[k].Lies.Stream != 0 {
+			h.slab.at(i).flags |= flagLies
+			h.lies[i] = rs[k].Lies
+		}
+		one := Amount{1, int64(h.slab.at(i).Size)}
+		ds.pend.brought.add(one)
+		ds.backlog.add(one)
+		h.carry(d, i)
+		h.come(d, i)
+		n++
+	}
+	h.must = h.must || n > 0
+	h.settleDown(d)
+	return n, nil
+}
+
+// Aside is a record that has been copied.
+type Aside struct {
+	Offset record.Offset
+	Lies   At
+}
+
+// SetAside says where copies of unsettled records lie, which from then on hold back nothing where they came from. It is recorded with the
+// frame that holds the copies. It answers how many were still there to be set aside.
+func (h *Head) SetAside(id ID, at Place, as []Aside) int {
+	d := h.desks[id]
+	if d == nil || d.sub.Policy.Volatile || d.source(at) == nil {
+		return 0
+	}
+	n := 0
+	for _, a := range as {
+		i := d.source(at).entries[a.Offset]
+		if i == 0 || a.Lies.Stream == 0 {
+			continue
+		}
+		h.slab.at(i).flags |= flagLies
+		h.lies[i] = a.Lies
+		h.carry(d, i)
+		n++
+	}
+	h.must = h.must || n > 0
+	return n
+}
+
+// Stragglers lists unsettled records without a row that lie before an offset and that everything behind them waits for, at most so many.
+func (h *Head) Stragglers(dst []record.Offset, id ID, at Place, before record.Offset, most int) []record.Offset {
+	d := h.desks[id]
+	if d == nil || d.source(at) == nil {
+		return dst
+	}
+	for i := d.source(at).window.head; i != 0 && most > 0; most-- {
+		e := h.slab.at(i)
+		if e.Offset >= before {
+			break
+		}
+		dst = append(dst, e.Offset)
+		i = e.links[inWindow].next
+	}
+	return dst
+}

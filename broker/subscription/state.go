@@ -1,0 +1,220 @@
+package subscription
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"leat/broker/record"
+)
+
+// ID is the number of a subscription. It is never reused; names are the catalog's.
+type ID uint32
+
+// RouteID is the number of a set of subscriptions that a record reaches. 0 is no set: only subscriptions to all of a stream.
+type RouteID uint32
+
+// Place is a partition of a stream.
+type Place struct {
+	Stream    record.StreamID
+	Partition record.PartitionID
+}
+
+// At names one record.
+type At struct {
+	Place
+	Offset record.Offset
+}
+
+func (p Place) compare(q Place) int {
+	return cmp.Or(cmp.Compare(p.Stream, q.Stream), cmp.Compare(p.Partition, q.Partition))
+}
+
+// Limits of a shard's subscriptions.
+const (
+	SourcesMax        = 10_000     // partitions that one subscription reads
+	RoutesMax         = 4_000_000  // sets of subscriptions
+	RouteMembersMax   = 32_000_000 // numbers in all of these sets together: 128 MiB
+	SubscriptionsMax  = 4_000_000
+	CursorMetadataMax = 4096 // bytes kept with a position
+)
+
+// State is what facts have made of all subscriptions of a shard so far.
+type State struct {
+	Subs      map[ID]*Sub
+	Next      ID
+	Routes    map[RouteID]*Route
+	NextRoute RouteID
+	Arrivals  map[Place]*Arrivals // of partitions that somebody reads
+
+	readers map[record.StreamID]int // sources of a stream
+	members int                     // in all routes
+}
+
+// Sub is one subscription.
+type Sub struct {
+	ID      ID
+	Policy  Policy
+	Sources []*Source // in the order of their places
+	Routes  []RouteID // that reach it
+}
+
+// Source is one partition as a subscription sees it.
+//
+//	Start          Floor                         the caller has shown it up to Next (volatile)   end of the partition
+//	  |--- settled ---|-- Chunks: done, handed ----|------------------ nobody looked ---------------|
+//	  '------------------ uncounted ----|Since
+//
+// Everything below Floor is done. A record that is done has been settled, or is carried: it has a row of its own that says all
+// that has to be known of it, wherever it is.
+type Source struct {
+	Place
+	Sub   ID
+	All   bool          // every record reaches it; otherwise those whose route says so
+	Start record.Offset // where it began or was rewound to
+	Since record.Offset // arrivals count from here on
+	Floor record.Offset
+	Known bool // the records between Start and Since have been counted
+
+	Owed     Amount // counted between Start and Since, and what was brought back
+	Base     Amount // arrivals that were there at Since
+	Settled  Amount
+	Reasons  [reasonEnd]int64 // settled, by reason
+	Carried  int64            // rows
+	Gaps     int64            // records that went before it had them
+	chunks   map[int64]*chunk
+	Turn     uint32 // how often it was rewound: handles from before are void
+	Metadata []byte // of a cursor's position, which is Floor
+	MovedMS  int64  // of a cursor: when
+}
+
+// Amount is how many records and how many bytes they have.
+type Amount struct{ Count, Bytes int64 }
+
+func (a *Amount) add(b Amount) { a.Count += b.Count; a.Bytes += b.Bytes }
+func (a *Amount) sub(b Amount) { a.Count -= b.Count; a.Bytes -= b.Bytes }
+
+// Route is a set of subscriptions.
+type Route struct {
+	ID      RouteID
+	Members []ID // ascending
+}
+
+// Arrivals counts a partition's records.
+type Arrivals struct {
+	End     record.Offset
+	All     Amount
+	ByRoute map[RouteID]Amount
+}
+
+// Reason is why a record is done with.
+type Reason uint8
+
+const (
+	Acked     Reason = iota + 1
+	Skipped          // no match, when its content was looked at
+	Rejected         // by a member
+	Exhausted        // attempts
+	Expired          // its time to live
+	Overflown        // length or bytes
+	Cancelled        // before it was due
+	Vanished         // compacted away, or never to be seen: aborted
+	reasonEnd
+)
+
+var reasons = [...]string{"", "acked", "skipped", "rejected", "exhausted", "expired", "overflown", "cancelled", "vanished"}
+
+func (r Reason) String() string {
+	if r < reasonEnd {
+		return reasons[r]
+	}
+	return "unknown"
+}
+
+// NewState is the state before the first fact.
+func NewState() *State {
+	return &State{
+		Subs: map[ID]*Sub{}, Next: 1, Routes: map[RouteID]*Route{}, NextRoute: 1, Arrivals: map[Place]*Arrivals{}, readers: map[record.StreamID]int{},
+	}
+}
+
+// Clone returns a copy that shares nothing that changes.
+func (s *State) Clone() *State {
+	c := *s
+	c.readers = maps.Clone(s.readers)
+	c.Subs = make(map[ID]*Sub, len(s.Subs))
+	for id, x := range s.Subs {
+		n := *x
+		n.Routes = slices.Clone(x.Routes)
+		n.Sources = make([]*Source, len(x.Sources))
+		for i, src := range x.Sources {
+			m := *src
+			if src.chunks != nil {
+				m.chunks = make(map[int64]*chunk, len(src.chunks))
+				for k, ch := range src.chunks {
+					d := *ch
+					m.chunks[k] = &d
+				}
+			}
+			n.Sources[i] = &m
+		}
+		c.Subs[id] = &n
+	}
+	c.Routes = make(map[RouteID]*Route, len(s.Routes))
+	for id, r := range s.Routes {
+		n := *r // members are never changed in place
+		c.Routes[id] = &n
+	}
+	c.Arrivals = make(map[Place]*Arrivals, len(s.Arrivals))
+	for at, a := range s.Arrivals {
+		n := *a
+		n.ByRoute = maps.Clone(a.ByRoute)
+		c.Arrivals[at] = &n
+	}
+	return &c
+}
+
+// source returns the subscription's source, nil when it does not read that partition.
+func (x *Sub) source(at Place) *Source {
+	if i, ok := x.sourceIndex(at); ok {
+		return x.Sources[i]
+	}
+	return nil
+}
+
+func (x *Sub) sourceIndex(at Place) (int, bool) {
+	return slices.BinarySearchFunc(x.Sources, at, func(s *Source, at Place) int { return s.compare(at) })
+}
+
+// arrived is how many records have reached the source, ever.
+func (s *State) arrived(x *Sub, src *Source) Amount {
+	a := s.Arrivals[src.Place]
+	if a == nil {
+		return Amount{}
+	}
+	if src.All {
+		return a.All
+	}
+	var sum Amount
+	if len(a.ByRoute) < len(x.Routes) {
+		for r, n := range a.ByRoute {
+			if slices.Contains(x.Routes, r) {
+				sum.add(n)
+			}
+		}
+		return sum
+	}
+	for _, r := range x.Routes {
+		sum.add(a.ByRoute[r])
+	}
+	return sum
+}
+
+// Backlog is what of a source is not settled. It is exact when ok; otherwise records before Since are still to be counted.
+func (s *State) Backlog(x *Sub, src *Source) (n Amount, ok bool) {
+	n = s.arrived(x, src)
+	n.sub(src.Base)
+	n.add(src.Owed)
+	n.sub(src.Settled)
+	return n, src.Known
+}

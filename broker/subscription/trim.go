@@ -1,0 +1,136 @@
+package subscription
+
+import (
+	"leat/broker/fact"
+	"leat/broker/record"
+	"leat/storage/state"
+)
+
+// Trimmed takes note that a partition begins further on now. Subscriptions that had not got everything before have a gap: it is recorded, and
+// told by Out.Gaps. lost says what was there for whom, of records that were not shown yet; without it a gap is known to be there, but not how
+// wide it is, unless the subscription is to all records.
+func (h *Head) Trimmed(at Place, start record.Offset, lost map[ID]Amount, f *fact.Frame) {
+	for _, id := range h.readers[at.Stream] {
+		x := h.Subs[id]
+		src := x.source(at)
+		if src == nil {
+			continue
+		}
+		d := h.desks[id]
+		switch n, exact := h.Backlog(x, src); {
+		case x.Policy.Kind == Cursor:
+			if src.Floor < start && !x.Policy.Volatile {
+				h.gap(&gapped{sub: id, at: at, to: start, lost: Amount{Count: int64(start - src.Floor)}}, src, f)
+			}
+			continue
+		case src.Floor >= start && src.Carried == 0 && !x.Policy.Volatile, d == nil && exact && n.Count == 0, d == nil && x.Policy.Volatile:
+			continue
+		}
+		h.trimDesk(h.desk(x), at, start, lost, f)
+	}
+}
+
+func (h *Head) trimDesk(d *desk, at Place, start record.Offset, lost map[ID]Amount, f *fact.Frame) {
+	h.flushDesk(d, f, true)
+	ds := d.source(at)
+	v := gapped{sub: d.sub.ID, at: at, to: start}
+	from := ds.next
+	if ds.caught {
+		from = start
+	}
+	v.lost, v.gone = h.empty(d, ds, func(e *entry) bool { return e.Offset < start && e.flags&flagLies == 0 })
+	if n, told := lost[d.sub.ID]; told && from < start {
+		v.lost.add(n)
+	} else if from < start {
+		if ds.All {
+			v.lost.add(h.share(d, ds, from, start, v.lost))
+		} else {
+			v.unknown = ds.backlog.Count > v.lost.Count || !ds.Known
+		}
+	}
+	ds.next, ds.asked = max(ds.next, start), false
+	if ds.backlog.sub(v.lost); !d.sub.Policy.Volatile && (v.lost.Count > 0 || v.unknown) {
+		h.gap(&v, ds.Source, f)
+	}
+	h.advanceGated(d)
+	h.settleDown(d)
+}
+
+// share is what a subscription to all records has between two offsets, as part of what it was not shown: of bytes it is an estimate.
+func (h *Head) share(d *desk, ds *deskSource, from, to record.Offset, taken Amount) Amount {
+	left := ds.backlog
+	left.sub(taken)
+	for _, i := range ds.entries {
+		left.sub(Amount{1, int64(h.slab.at(i).Size)})
+	}
+	n := ds.undone(from, to)
+	if left.Count <= 0 {
+		return Amount{Count: n}
+	}
+	return Amount{n, left.Bytes/left.Count*n + left.Bytes%left.Count*n/left.Count}
+}
+
+func (h *Head) gap(v *gapped, src *Source, f *fact.Frame) {
+	g := Gap{Sub: v.sub, At: v.at, From: src.Floor, To: v.to, Lost: v.lost, More: v.unknown}
+	f.Add(fact.Gapped, 1, v.append)
+	h.evolveGapped(src, v, nil)
+	h.Out.Gaps = append(h.Out.Gaps, g)
+}
+
+// Needed says for every partition that somebody reads from where on records are needed: what lies before may go. A subscription
+// with more than its BacklogMax unsettled needs none: it gets a gap instead. Partitions that nobody needs anything of are not in the map.
+//
+// It reads published state and rows, one pass over all sources, and belongs where a stall harms nobody.
+func (s *State) Needed(st state.Store) (map[Place]record.Offset, error) {
+	needed := map[Place]record.Offset{}
+	for _, x := range s.Subs {
+		if x.Policy.Volatile {
+			continue
+		}
+		for _, src := range x.Sources {
+			from, ok, err := s.neededBy(x, src, st)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				continue
+			}
+			if o, there := needed[src.Place]; !there || from < o {
+				needed[src.Place] = from
+			}
+		}
+	}
+	return needed, nil
+}
+
+func (s *State) neededBy(x *Sub, src *Source, st state.Store) (record.Offset, bool, error) {
+	n, exact := s.Backlog(x, src)
+	if x.Policy.Kind == Cursor {
+		n, exact = Amount{}, true
+		if a := s.Arrivals[src.Place]; a != nil {
+			n.Count = max(int64(a.End-src.Floor), 0)
+		}
+	}
+	if p := &x.Policy; exact && (n.Count <= 0 || p.BacklogMax > 0 && n.Count > p.BacklogMax) {
+		return 0, false, nil
+	}
+	from := src.Floor
+	if src.Carried == 0 {
+		return from, true, nil
+	}
+	done := errDone
+	err := CarriedRows(st, x.ID, src.Place, func(c *Carried) error {
+		if c.Offset >= from {
+			return done
+		}
+		if c.Lies.Stream == 0 {
+			from = c.Offset
+			return done
+		}
+		return nil
+	})
+	if err != nil && !isDone(err) {
+		return 0, false, err
+	}
+	return from, true, nil
+}
