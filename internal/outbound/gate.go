@@ -42,7 +42,8 @@ type signal uint8
 const (
 	nothing   signal = iota // says nothing about the endpoint
 	alive                   // it answered, and took or refused the delivery
-	failed                  // it did not, or not well
+	declined                // it answered, and did not take it; if it never takes any, something is wrong with it
+	failed                  // it did not answer, or says itself that it is not well
 	throttled               // it is there, and wants less
 	gone                    // it wants nothing any more
 )
@@ -56,7 +57,7 @@ type ticket struct {
 // gate decides when an endpoint may be sent to. It is a machine without clock or chance: time comes in.
 //
 // How many requests may be under way at once (allow) starts at one, grows by one with each success up to Concurrency, and halves with each
-// failure: an endpoint that is new or ill holds few connections, one that is well is at full speed after a few answers.
+// that fails: an endpoint that is new or ill holds few connections, one that is well is at full speed after a few answers.
 type gate struct {
 	policy Policy
 	seed   uint64
@@ -157,11 +158,13 @@ func (g *gate) leave(now time.Time, t ticket, s signal, hold time.Duration, why 
 		g.failures = 0
 		g.allow = max(g.allow/2, 1)
 		return g.well(now)
-	case failed:
+	case failed, declined:
 		if g.failures++; g.failures == 1 {
 			g.since = now
 		}
-		g.allow = max(g.allow/2, 1)
+		if s == failed {
+			g.allow = max(g.allow/2, 1) // fewer requests help one that is not well, and no other
+		}
 		return g.ill(now, why)
 	}
 	return c, false

@@ -15,7 +15,7 @@ type world struct {
 	story strings.Builder
 }
 
-// run takes steps: "enter", "alive N", "failed N", "throttled N [hold]", "gone N", "nothing N", "unused N", "wait D", "pause", "resume".
+// run takes steps: "enter", "alive N", "failed N", "declined N", "throttled N [hold]", "gone N", "nothing N", "unused N", "wait D", "pause", "resume".
 // N numbers tickets in the order they were given.
 func (w *world) run(steps string) string {
 	for line := range strings.SplitSeq(strings.TrimSpace(steps), "\n") {
@@ -59,7 +59,7 @@ func (w *world) run(steps string) string {
 		case "unused":
 			w.g.unused(w.out[n])
 		default:
-			s := map[string]signal{"alive": alive, "failed": failed, "throttled": throttled, "gone": gone, "nothing": nothing}[f[0]]
+			s := map[string]signal{"alive": alive, "failed": failed, "declined": declined, "throttled": throttled, "gone": gone, "nothing": nothing}[f[0]]
 			c, ok := w.g.leave(w.now, w.out[n], s, hold, "because")
 			said = told(c, ok)
 		}
@@ -121,6 +121,28 @@ func TestGate_GrowsWithSuccessUpToItsConcurrency(t *testing.T) {
 		alive 4: -
 		enter: ticket 7
 		enter: until something changes`)
+}
+
+// Deliveries that are not taken, one by one, do not slow the others down; when none is taken any more, it opens.
+func TestGate_DeclinedDeliveries(t *testing.T) {
+	story(t, plain(), `
+		enter: ticket 0
+		alive 0: -
+		enter: ticket 1
+		enter: ticket 2
+		declined 1: -
+		declined 2: -
+		enter: ticket 3
+		enter: ticket 4
+		alive 3: -
+		declined 4: -
+		enter: ticket 5
+		enter: ticket 6
+		enter: ticket 7
+		enter: until something changes
+		declined 5: -
+		declined 6: closed to open, because
+		declined 7: -`)
 }
 
 func TestGate_OpensProbesAndCloses(t *testing.T) {

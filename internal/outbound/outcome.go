@@ -108,7 +108,9 @@ func (r *Result) signal() signal {
 		return alive
 	case r.Status == http.StatusTooManyRequests:
 		return throttled
-	case r.Outcome == Retry || r.Outcome == Denied || r.Outcome == Blocked:
+	case r.Status >= 300 && r.Status < 500 && r.Status != http.StatusRequestTimeout:
+		return declined
+	case r.Outcome == Retry || r.Outcome == Blocked:
 		return failed
 	}
 	return nothing

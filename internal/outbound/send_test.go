@@ -244,6 +244,38 @@ func TestSend_TLS(t *testing.T) {
 	}
 }
 
+// By HTTP/2 a body without end costs a stream, and what was received before it was given up: not the connection, and not memory.
+func TestSend_HTTP2BodyWithoutEnd(t *testing.T) {
+	var sent atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/end" {
+			return
+		}
+		for b := make([]byte, 1<<14); ; sent.Add(1 << 14) {
+			if _, err := w.Write(b); err != nil {
+				return
+			}
+		}
+	}))
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = silent
+	s.StartTLS()
+	defer s.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	c := local(t, nil)
+	defer c.Close()
+	e := endpoint(t, c, s.URL, func(e *EndpointConfig) { e.CAs = ca })
+	for range 20 {
+		send(t, e, "x").expect(t, Delivered, 200)
+	}
+	if n := sent.Load(); n > 20<<20 {
+		t.Errorf("%d bytes were taken from it", n)
+	}
+	if d := c.Figures().Dials; d > 3 {
+		t.Errorf("%d connections for it", d)
+	}
+}
+
 func TestSend_OldTLSAndStalledHandshake(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.NotFoundHandler())
 	s.TLS = tlsOld()
