@@ -155,12 +155,12 @@ func (x *Extract) values(n int) []Value {
 	return x.flat[n]
 }
 
-// isObject reports whether the data is a JSON object.
+// isObject reports whether the data is a JSON object, whatever its content type says: so policies take it.
 func (x *Extract) isObject() bool {
 	if x.data == dataUntouched {
 		x.data = dataNone
 		e := x.in.Event
-		if p := e.Data; e.HasData() && e.DataForm() == record.DataJSON && record.ValidJSON(p) {
+		if p := e.Data; e.HasData() && record.ValidJSON(p) {
 			for len(p) > 0 && p[0] <= ' ' {
 				p = p[1:]
 			}
@@ -186,7 +186,7 @@ func (x *Extract) walkData() {
 		return
 	}
 	x.data = dataWalked
-	if x.exact.kids != nil {
+	if x.exact.kids != nil && x.in.Event.DataForm() == record.DataJSON { // as CEL sees data
 		w := walker{x: x, p: x.in.Event.Data}
 		w.exact(&x.exact)
 	}

@@ -35,7 +35,7 @@ type PolicyScope struct {
 // Rules are a value itself (text, number, true, false, null) or one of prefix, suffix, equals-ignore-case, wildcard, anything-but (of
 // values, prefix, suffix, equals-ignore-case, wildcard), numeric, exists and cidr. A field with several values (an array, in the data also arrays on the way to it)
 // is met when a rule holds for one of them. A field that is not there meets {"exists": false} only. Values are of their types: 5 is
-// not "5". Data that is no JSON object meets no policy.
+// not "5". Data that is no JSON object, whatever its content type, meets no policy.
 //
 // What is wrong is Invalid with the path as Subject (such as price[0].numeric), in the words of the dialect.
 func CompilePolicy(text []byte, scope PolicyScope) (*Predicate, error) {

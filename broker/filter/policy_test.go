@@ -112,9 +112,11 @@ func TestPolicy_DataAsDocumented(t *testing.T) {
 		}
 		for i, set := range [][]string{c.miss, c.match} {
 			for _, data := range set {
-				in := &Input{Event: &record.Event{DataContentType: "application/json", Data: []byte(data)}}
-				if got, err := judged(p, in); got != (i == 1) || err != nil {
-					t.Errorf("%s of %s: %v %v", c.policy, data, got, err)
+				for _, kind := range []string{"application/json", "text/plain", ""} {
+					in := &Input{Event: &record.Event{DataContentType: kind, Data: []byte(data)}}
+					if got, err := judged(p, in); got != (i == 1) || err != nil {
+						t.Errorf("%s of %s as %q: %v %v", c.policy, data, kind, got, err)
+					}
 				}
 			}
 		}

@@ -20,6 +20,7 @@ func judged(p *Predicate, in *Input) (bool, error) {
 // Every expression means the same as a Filter and as a Predicate, errors included.
 func TestCompileCEL_MeansWhatCompileMeans(t *testing.T) {
 	ins := []*Input{input(), {Event: &record.Event{}}, {Event: &record.Event{Key: []byte{0xff}, Data: []byte(`[1]`)}},
+		{Event: &record.Event{DataContentType: "text/plain", Data: []byte(`{"n":3,"name":"Ann"}`)}},
 		{Event: &record.Event{Type: "order.created", Data: []byte(` {"amount":1e999,"n":null,"name":"Ann","name":"Bob","sub":7,"sub":{"x":{"y":2}},"yes":true,"no":false,"tags":["b"]} `)}}}
 	for _, expr := range []string{
 		`true`, `false`, `type == "order.created"`, `"order.created" == type`, `type != "x"`, `type < "p"`, `"p" > type`, `type.startsWith("order.")`,

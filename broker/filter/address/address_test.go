@@ -477,6 +477,24 @@ func TestMatch_AllocatesNothing(t *testing.T) {
 	}
 }
 
+// Looking ahead changes nothing.
+func TestMatcher_Warm(t *testing.T) {
+	x := New()
+	for i := range ID(warmTermsMin + 10) {
+		x = add(t, x, i, Clause{Subject: Pattern{Exact, fmt.Sprint("s.", i)}})
+	}
+	m := NewMatcher()
+	rs := []Record{{Subject: "s.7"}, {Subject: "none"}, {Stream: 9, Subject: "s.7"}, {Subject: "s.4100"}}
+	if n := testing.AllocsPerRun(10, func() { m.Warm(x, rs) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	for i, want := range [][]ID{{7}, nil, nil, {4100}} {
+		if got := reached(m, x, &rs[i]); !slices.Equal(got, want) {
+			t.Errorf("%s: %v", rs[i].Subject, got)
+		}
+	}
+}
+
 func TestRecord_Of(t *testing.T) {
 	type h = record.Header
 	var scratch record.Event

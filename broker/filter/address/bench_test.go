@@ -100,3 +100,51 @@ func BenchmarkChange(b *testing.B) {
 		})
 	}
 }
+
+// Records come in batches, and a batch is looked at ahead.
+func BenchmarkMatchRoute_Batches(b *testing.B) {
+	one := add(b, New(), 1, Clause{Subject: Pattern{Words, name(0)}})
+	all := New()
+	for i := range many {
+		all = add(b, all, ID(i), Clause{Subject: Pattern{Words, name(i)}})
+	}
+	same, other := records(many, func(int) string { return name(0) }), records(many, name)
+	for _, c := range []struct {
+		name string
+		x    *Index
+		rs   []*Record
+	}{{"exact/1", one, same}, {"exact/100000", all, other}} {
+		b.Run(c.name, func(b *testing.B) {
+			m, routes := NewMatcher(), NewRoutes()
+			const size = 32
+			var batch [size]Record
+			step := func(i int) {
+				if i%size == 0 {
+					for j := range batch {
+						batch[j] = *c.rs[(i+j)%many]
+					}
+					m.Warm(c.x, batch[:])
+				}
+				if !m.Match(c.x, &batch[i%size]) {
+					b.Fatal("no match")
+				}
+				if _, ok := m.Route(routes); !ok {
+					var err error
+					if routes, err = routes.Define(routes.Next(), m.IDs()); err != nil {
+						b.Fatal(err)
+					}
+					m.Route(routes)
+				}
+			}
+			for i := range many {
+				step(i)
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				step(i)
+				i++
+			}
+		})
+	}
+}

@@ -50,14 +50,37 @@ type attrIndex struct {
 // lengthUse is how many clauses have a prefix of that length.
 type lengthUse struct{ bytes, n int }
 
-// term is a condition with those who have it.
+// term is a condition with those who have it. It is laid out to be found with one or two steps through memory: values are mostly short, and
+// a short one stands in the term itself, which then fills 80 bytes.
 type term struct {
 	posting
-	cond cond
+	cond  *cond
+	kind  uint8
+	bytes uint8 // of short; more than it holds: the value is in cond only
+	short [shortBytes]byte
+}
+
+const shortBytes = 38
+
+func (t *term) name(c *cond) {
+	t.cond, t.kind, t.bytes = c, uint8(c.kind()), uint8(min(len(c.value), shortBytes+1))
+	copy(t.short[:], c.value)
+}
+
+// is reports whether the term is that one. The kind tells attribute and operator.
+func (t *term) is(kind int, name, value string) bool {
+	if int(t.kind) != kind || name != "" && t.cond.name != name {
+		return false
+	}
+	if len(value) <= shortBytes {
+		return int(t.bytes) == len(value) && string(t.short[:len(value)]) == value
+	}
+	return t.cond.value == value
 }
 
 func dupTerm(to, from *term) {
-	to.serial, to.sure, to.held, to.cond = from.serial, from.sure, from.held, from.cond
+	to.serial, to.sure, to.held = from.serial, from.sure, from.held
+	to.cond, to.kind, to.bytes, to.short = from.cond, from.kind, from.bytes, from.short
 }
 
 func dupStream(to, from *streamIndex) { *to = *from }
@@ -239,9 +262,9 @@ func (k *clause) sure() bool { return len(k.conds) <= 1 || k.spread() }
 // list is where a posting keeps a clause.
 func (p *posting) list(k *clause) *entries {
 	if k.sure() {
-		return &p.sure
+		return p.sure
 	}
-	return &p.held
+	return p.held
 }
 
 // posting finds who is found by a condition; nil where nobody is.
@@ -263,7 +286,7 @@ func (s *streamIndex) posting(c *cond) *posting {
 
 func (s *streamIndex) term(c *cond, hash uint64) *leaf[term] {
 	for l := s.terms.find(hash); l != nil; l = l.next {
-		if l.v.cond == *c {
+		if *l.v.cond == *c {
 			return l
 		}
 	}
@@ -302,7 +325,8 @@ func (s *streamIndex) change(c *cond, e entry, add bool) {
 func (s *streamIndex) changeTerm(c *cond, edit func(p, old *posting) *posting, add bool) {
 	hash := c.hash()
 	old := s.term(c, hash)
-	l := &leaf[term]{v: term{cond: *c}}
+	l := &leaf[term]{}
+	l.v.name(c)
 	var was *posting
 	if old != nil {
 		was = &old.v.posting

@@ -10,8 +10,8 @@ import (
 type posting struct {
 	serial uint64        // no other posting of this process has it
 	alone  atomic.Uint64 // generation of routes and route of exactly this posting; 0 is unknown. Any goroutine may write what is true.
-	sure   entries       // reached whenever the walk comes here
-	held   entries       // reached when the rest of their clause holds as well
+	sure   *entries      // reached whenever the walk comes here; nil is nobody
+	held   *entries      // reached when the rest of their clause holds as well; nil is nobody
 }
 
 // entry is a subscription with the clause by which it is reached.
@@ -37,6 +37,9 @@ type entries struct {
 }
 
 func (l *entries) find(e entry) (chunk, at int, found bool) {
+	if l == nil {
+		return 0, 0, false
+	}
 	i, _ := slices.BinarySearchFunc(l.chunks, e, func(c []entry, e entry) int { return c[len(c)-1].compare(e) })
 	if i == len(l.chunks) {
 		return i, 0, false
@@ -46,13 +49,12 @@ func (l *entries) find(e entry) (chunk, at int, found bool) {
 }
 
 // with gives the list with e in it, which it did not have.
-func (l *entries) with(e entry) entries {
-	i, at, _ := l.find(e)
-	out := entries{n: l.n + 1}
-	if len(l.chunks) == 0 {
-		out.chunks = [][]entry{{e}}
-		return out
+func (l *entries) with(e entry) *entries {
+	if l == nil {
+		return &entries{chunks: [][]entry{{e}}, n: 1}
 	}
+	i, at, _ := l.find(e)
+	out := &entries{n: l.n + 1}
 	if i == len(l.chunks) {
 		i--
 		at = len(l.chunks[i])
@@ -74,8 +76,11 @@ func (l *entries) with(e entry) entries {
 }
 
 // without gives the list without the entry at that place.
-func (l *entries) without(chunk, at int) entries {
-	out := entries{n: l.n - 1}
+func (l *entries) without(chunk, at int) *entries {
+	if l.n == 1 {
+		return nil
+	}
+	out := &entries{n: l.n - 1}
 	if len(l.chunks[chunk]) == 1 {
 		out.chunks = slices.Delete(slices.Clone(l.chunks), chunk, chunk+1)
 		return out
@@ -92,7 +97,14 @@ func (p *posting) size() int {
 	if p == nil {
 		return 0
 	}
-	return p.sure.n + p.held.n
+	return p.sure.len() + p.held.len()
+}
+
+func (l *entries) len() int {
+	if l == nil {
+		return 0
+	}
+	return l.n
 }
 
 // fill makes p what old is with e in it. ok is false when it is there already.
@@ -105,10 +117,10 @@ func (p *posting) fill(old *posting, e entry, sure bool) (ok bool) {
 	if sure {
 		l = &p.sure
 	}
-	if _, _, found := l.find(e); found {
+	if _, _, found := (*l).find(e); found {
 		return false
 	}
-	*l = l.with(e)
+	*l = (*l).with(e)
 	return true
 }
 
@@ -120,10 +132,10 @@ func (p *posting) drain(old *posting, e entry, sure bool) (ok bool) {
 	if sure {
 		l = &p.sure
 	}
-	chunk, at, found := l.find(e)
+	chunk, at, found := (*l).find(e)
 	if !found {
 		return false
 	}
-	*l = l.without(chunk, at)
+	*l = (*l).without(chunk, at)
 	return true
 }
