@@ -164,7 +164,7 @@ func nonNil(v []string) []string {
 
 // fail says what the error of an attempt means.
 func (e *Endpoint) fail(caller context.Context, res *Result, err error) {
-	res.Err = fmt.Errorf("%s: %w", res.Phase, err)
+	res.Err = &attemptError{res.Phase, err}
 	res.Outcome = Retry
 	switch {
 	case e.closing.Err() != nil || caller.Err() != nil:
@@ -186,6 +186,24 @@ func (e *Endpoint) fail(caller context.Context, res *Result, err error) {
 		}
 	}
 }
+
+// attemptError is an error with its phase. Some repeat what the peer sent, which may be long, and errors are kept and shown.
+type attemptError struct {
+	phase Phase
+	cause error
+}
+
+const errorBytesMax = 300
+
+func (e *attemptError) Error() string {
+	s := e.cause.Error()
+	if len(s) > errorBytesMax {
+		s = strings.ToValidUTF8(s[:errorBytesMax], "") + "…"
+	}
+	return e.phase.String() + ": " + s
+}
+
+func (e *attemptError) Unwrap() error { return e.cause }
 
 // readBody keeps the beginning of a body, and drains a little so that the connection can be used again. It takes BodyTimeout at most:
 // ending the request's context ends the read.

@@ -128,6 +128,7 @@ func TestSend_ServersThatMisbehave(t *testing.T) {
 		{"closes", func(c net.Conn) { answer(c, ""); c.Close() }, Retry, 0, PhaseWait, true},
 		{"resets", func(c net.Conn) { answer(c, ""); c.(*net.TCPConn).SetLinger(0); c.Close() }, Retry, 0, PhaseWait, true},
 		{"speaks something else", func(c net.Conn) { answer(c, "220 smtp.example ESMTP\r\n") }, Retry, 0, PhaseWait, true},
+		{"has much to say", func(c net.Conn) { answer(c, strings.Repeat("\x01ä", 9000)+"\r\n") }, Retry, 0, PhaseWait, true},
 		{"trickles its header", func(c net.Conn) {
 			answer(c, "HTTP/1.1 200 OK\r\nX: ")
 			for {
@@ -197,6 +198,9 @@ func TestSend_ServersThatMisbehave(t *testing.T) {
 			}
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("it took %v", took)
+			}
+			if r.Err != nil && len(r.Err.Error()) > 350 {
+				t.Errorf("an error of %d bytes", len(r.Err.Error()))
 			}
 			if len(r.Body) > 100 {
 				t.Errorf("%d bytes were kept", len(r.Body))
