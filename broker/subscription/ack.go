@@ -30,8 +30,8 @@ type found struct {
 
 // find looks a handle up:
 //
-//	leased with this attempt, under this epoch            Done
-//	not settled, another attempt or epoch                 Late: the record was handed over once, and settling is what its holder wants.
+//	leased by this handing-over, under this epoch         Done
+//	not settled, another handing-over or epoch            Late: the record was handed over once, and settling is what its holder wants.
 //	    ... under this epoch and with an order            Lost: the next of its key may be on its way
 //	settled                                               Already
 //	another turn: rewound since                           Lost
@@ -63,7 +63,7 @@ func (h *Head) find(x *Handle) (r found) {
 		return r
 	}
 	switch e := h.slab.at(r.i); {
-	case x.Epoch == h.epoch && e.state == leased && e.attempts == x.Attempt:
+	case x.Epoch == h.epoch && e.state == leased && e.grip == x.Grip:
 		r.out = Done
 	case x.Epoch == h.epoch && r.d.lanes != nil:
 		r.out = Lost
@@ -222,27 +222,28 @@ func (h *Head) settleAt(d *desk, ds *deskSource, o record.Offset, size int64, wh
 	}
 	ds.pend.amount.add(Amount{1, size})
 	ds.pend.reasons[why]++
-	h.soil(d)
+	h.soil(d, ds)
 	h.must = true
 }
 
 // recordAttempt sees to it that an attempt outlives a crash: a first one lazily, as a bit; a further one, or the last that is allowed,
-// with this frame.
-func (h *Head) recordAttempt(d *desk, i slot) {
+// with this frame, which it reports.
+func (h *Head) recordAttempt(d *desk, i slot) bool {
 	e := h.slab.at(i)
 	if d.sub.Policy.Volatile {
-		return
+		return false
 	}
 	ds := d.sources[e.source]
 	last := d.sub.Policy.AttemptsMax > 0 && e.attempts >= d.sub.Policy.AttemptsMax
 	if e.attempts == 1 && e.flags&(flagStored|flagCarry) == 0 {
 		ds.pend.handed = append(ds.pend.handed, e.Offset)
-		h.soil(d)
+		h.soil(d, ds)
 		h.must = h.must || last
-		return
+		return last
 	}
 	h.carry(d, i)
 	h.must = true
+	return true
 }
 
 // carry gives an entry a row with the next flush.
@@ -254,12 +255,20 @@ func (h *Head) carry(d *desk, i slot) {
 	e.flags |= flagCarry
 	ds := d.sources[e.source]
 	ds.pend.carry = append(ds.pend.carry, e.Offset)
-	h.soil(d)
+	ds.lowest = min(ds.lowest, e.Offset)
+	h.soil(d, ds)
 }
 
-// soil notes that something of a desk is to be recorded.
-func (h *Head) soil(d *desk) {
-	if !d.dirty && !d.closed {
+// soil notes that something of a source is to be recorded.
+func (h *Head) soil(d *desk, ds *deskSource) {
+	if d.closed {
+		return
+	}
+	if !ds.soiled {
+		ds.soiled = true
+		d.soiled = append(d.soiled, ds)
+	}
+	if !d.dirty {
 		d.dirty = true
 		h.dirty = append(h.dirty, d)
 	}

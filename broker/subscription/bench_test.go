@@ -322,3 +322,80 @@ func BenchmarkRoutes(b *testing.B) {
 		})
 	}
 }
+
+// What a subscription costs with one member each, and how fast records go through 10,000 of them.
+func BenchmarkAttended(b *testing.B) {
+	const subs = 10_000
+	before := heap()
+	w := newBench(b, statemem.New())
+	ids := make([]ID, subs)
+	for k := range ids {
+		ids[k] = w.sub(Policy{}, Start{Place: benchPlace})
+		if err := w.head.Attach(ids[k], Member{ID: MemberID(k), Credit: Endless, Prefetch: 10}); err != nil {
+			b.Fatal(err)
+		}
+		if k%1000 == 999 {
+			w.publish(false)
+		}
+	}
+	b.ReportMetric(float64(heap()-before)/subs, "B/sub")
+	r := rand.New(rand.NewPCG(3, 3))
+	var hs []Handle
+	b.ResetTimer()
+	for i := 0; i < b.N; i += 100 {
+		runs, metas := make([]RouteRun, 100), make([]Meta, 100)
+		for k := range runs {
+			n := r.IntN(subs)
+			route, err := w.head.Route(ids[n:n+1], &w.frame)
+			if err != nil {
+				b.Fatal(err)
+			}
+			runs[k] = RouteRun{route, Amount{1, 1000}}
+			metas[k] = w.meta(w.end[benchPlace] + record.Offset(k))
+			metas[k].Seq = w.seq + 1
+		}
+		w.head.Arrive(&Arrival{Place: benchPlace, Base: w.end[benchPlace], Runs: runs, Records: metas}, &w.frame)
+		w.end[benchPlace] += 100
+		w.head.Settle(nil, hs, Acked)
+		w.publish(false)
+		hs = hs[:0]
+		for _, l := range w.head.Drain().Deliveries {
+			hs = append(hs, l.Handle)
+		}
+		w.head.Drained()
+		if len(hs) != 100 {
+			b.Fatalf("%d were handed over", len(hs))
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(w.bytes)/float64(b.N), "fact-B/op")
+}
+
+// A thousand members of one subscription, which take one record each.
+func BenchmarkMembers(b *testing.B) {
+	w := newBench(b, statemem.New())
+	id := w.sub(Policy{}, Start{Place: benchPlace, All: true})
+	for k := range 1000 {
+		if err := w.head.Attach(id, Member{ID: MemberID(k), Credit: Endless, Prefetch: 1}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	w.publish(false)
+	var hs []Handle
+	b.ResetTimer()
+	for i := 0; i < b.N; i++ {
+		if i%1000 == 0 {
+			w.arrive(benchPlace, 1000)
+			w.publish(false)
+			w.feed()
+		}
+		if len(hs) > 0 {
+			w.head.Settle(nil, hs[:1], Acked)
+			hs = hs[1:]
+		}
+		for _, l := range w.head.Drain().Deliveries {
+			hs = append(hs, l.Handle)
+		}
+		w.head.Drained()
+	}
+}

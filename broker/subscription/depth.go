@@ -24,7 +24,8 @@ type Depth struct {
 // Settled by reason.
 func (d *Depth) By(r Reason) int64 { return d.Reasons[r] }
 
-// Depth says how a subscription stands as facts have it; a head knows more.
+// Depth says how a subscription stands as facts have it; a head knows more. Of a cursor it does not say Total: that is up to where its
+// partitions end.
 func (s *State) Depth(id ID) (d Depth, ok bool) {
 	x := s.Subs[id]
 	if x == nil {
@@ -33,11 +34,8 @@ func (s *State) Depth(id ID) (d Depth, ok bool) {
 	d.Exact = true
 	for _, src := range x.Sources {
 		n, exact := s.Backlog(x, src)
-		if a := s.Arrivals[src.Place]; x.Policy.Kind == Cursor && a != nil {
-			n = Amount{Count: max(int64(a.End-src.Floor), 0)}
-		}
-		if x.Policy.Volatile && x.Policy.Kind == Delivery {
-			n, exact = Amount{}, true // a head knows
+		if x.Policy.Volatile || x.Policy.Kind == Cursor {
+			n, exact = Amount{}, true // a head knows; who knows where partitions end
 		}
 		if !exact {
 			n = Amount{max(n.Count, 0), max(n.Bytes, 0)} // what was settled of those not counted yet

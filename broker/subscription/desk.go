@@ -13,7 +13,10 @@ type desk struct {
 	sub     *Sub
 	number  int32
 	sources []*deskSource
-	turns   [][2]list // by priority: those that came back, and those that were not handed over yet
+	places  map[Place]int32 // of sources, where there are many
+	soiled  []*deskSource   // with something to record
+	behind  int             // sources that are not caught up with
+	turns   [][2]list       // by priority: those that came back, and those that were not handed over yet
 	lanes   map[uint64]*lane
 	gated   []uint64  // lanes whose first record waits for sources to be shown
 	shown   uint64    // frames up to here have been shown of all sources
@@ -34,11 +37,15 @@ type deskSource struct {
 	next    record.Offset // nothing before it has to be asked for
 	caught  bool          // there is nothing of this subscription at or after next, as of the head
 	asked   bool          // the caller is looking
-	shown   uint64        // its records of frames up to here have been shown
+	soiled  bool
+	counted bool // and a fact will say so
+	number  int32
+	shown   uint64 // its records of frames up to here have been shown
 	entries map[record.Offset]slot
 	window  list // entries without a row, in the order of their offsets
 	backlog Amount
-	peak    int // entries since the index was made
+	lowest  record.Offset // no entry with a row, or about to get one, that lies where it always was is before it
+	peak    int           // entries since the index was made
 	pend    pending
 }
 
@@ -52,6 +59,7 @@ type pending struct {
 	handed  []record.Offset
 	carry   []record.Offset
 	brought Amount
+	missed  Amount // to be counted
 }
 
 func (p *pending) reset() {
@@ -92,14 +100,25 @@ func (h *Head) sitDown(d *desk) {
 		if d.source(src.Place) != nil {
 			continue
 		}
-		ds := &deskSource{Source: src, next: src.Floor, entries: map[record.Offset]slot{}}
+		ds := &deskSource{Source: src, next: src.Floor, entries: map[record.Offset]slot{}, lowest: noOffset}
 		if d.sub.Policy.Volatile {
 			ds.next = h.visible[src.Place]
 			ds.caught = true
 		} else {
 			ds.backlog, _ = h.Backlog(d.sub, src)
 		}
-		d.sources = append(d.sources, ds)
+		ds.number = int32(len(d.sources))
+		if !ds.caught {
+			d.behind++
+		}
+		if d.sources = append(d.sources, ds); d.places != nil {
+			d.places[src.Place] = ds.number
+		} else if len(d.sources) > 8 {
+			d.places = map[Place]int32{}
+			for n, ds := range d.sources {
+				d.places[ds.Place] = int32(n)
+			}
+		}
 		if src.All {
 			h.wide[src.Place] = append(h.wide[src.Place], d)
 		}
@@ -107,12 +126,18 @@ func (h *Head) sitDown(d *desk) {
 	h.measureShown(d)
 }
 
+// noOffset is behind all.
+const noOffset = record.Offset(1<<63 - 1)
+
 const shownAll = ^uint64(0)
 
 // measureShown finds how far all sources have been shown. Lanes that waited for that are looked at again.
 func (h *Head) measureShown(d *desk) {
 	was := d.shown
-	d.shown = shownAll
+	if d.shown = shownAll; d.behind == 0 {
+		h.advanceGated(d)
+		return
+	}
 	for _, ds := range d.sources {
 		if !ds.caught {
 			d.shown = min(d.shown, ds.shown)
@@ -144,7 +169,13 @@ func (h *Head) advanceGated(d *desk) {
 }
 
 func (d *desk) source(at Place) *deskSource {
-	for _, ds := range d.sources { // few, or asked rarely
+	if d.places != nil {
+		if n, ok := d.places[at]; ok {
+			return d.sources[n]
+		}
+		return nil
+	}
+	for _, ds := range d.sources {
 		if ds.Place == at {
 			return ds
 		}
@@ -152,8 +183,16 @@ func (d *desk) source(at Place) *deskSource {
 	return nil
 }
 
-func (d *desk) sourceNumber(at Place) int32 {
-	return int32(slices.IndexFunc(d.sources, func(ds *deskSource) bool { return ds.Place == at }))
+// catch notes that nothing is left to be shown of a source, or that something is again.
+func (d *desk) catch(ds *deskSource, caught bool) {
+	if ds.caught == caught {
+		return
+	}
+	if ds.caught = caught; caught {
+		d.behind--
+	} else {
+		d.behind++
+	}
 }
 
 // clear forgets all records and what was to be recorded of them.
@@ -170,7 +209,9 @@ func (h *Head) clear(d *desk) {
 		ds.entries = map[record.Offset]slot{}
 		ds.window, ds.asked = list{}, false
 		ds.pend.reset()
+		ds.soiled = false
 	}
+	d.soiled = d.soiled[:0]
 	clear(d.turns)
 	clear(d.lanes)
 	d.gated = nil
@@ -218,10 +259,10 @@ func (d *desk) laneOf(e *entry) uint64 {
 }
 
 // enter takes a record in. It is in no state yet.
-func (h *Head) enter(d *desk, n int32, m *Meta) slot {
+func (h *Head) enter(d *desk, ds *deskSource, m *Meta) slot {
 	i := h.slab.take()
 	e := h.slab.at(i)
-	e.Meta, e.desk, e.source = *m, d.number, n
+	e.Meta, e.desk, e.source = *m, d.number, ds.number
 	p := &d.sub.Policy
 	if p.DelayMS > 0 {
 		e.DueMS = max(e.DueMS, m.AppendedMS+p.DelayMS)
@@ -232,7 +273,7 @@ func (h *Head) enter(d *desk, n int32, m *Meta) slot {
 	e.DueMS, e.ExpiresMS = min(e.DueMS, timeMaxMS), min(e.ExpiresMS, timeMaxMS)
 	e.Priority = min(e.Priority, uint8(max(p.Priorities, 1)-1))
 	e.Size = max(e.Size, 0)
-	d.sources[n].entries[m.Offset] = i
+	ds.entries[m.Offset] = i
 	if p.Order != OrderNone {
 		h.joinLane(d, i)
 	}

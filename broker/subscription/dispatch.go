@@ -61,6 +61,8 @@ func (h *Head) lease(d *desk, i slot, m *member) {
 	}
 	again := e.flags&flagBack != 0
 	e.attempts++
+	h.grips++
+	e.grip = h.grips
 	e.DueMS = h.nowMS + lease
 	e.member = m.index
 	h.become(d, i, leased)
@@ -72,15 +74,16 @@ func (h *Head) lease(d *desk, i slot, m *member) {
 	if d.lanes != nil {
 		d.lanes[d.laneOf(e)].held++
 	}
-	h.recordAttempt(d, i)
-	h.Out.Deliveries = append(h.Out.Deliveries, h.leasedOf(d, i, m, again))
+	l := h.leasedOf(d, i, m, again)
+	l.After = h.recordAttempt(d, i)
+	h.Out.Deliveries = append(h.Out.Deliveries, l)
 }
 
 func (h *Head) leasedOf(d *desk, i slot, m *member, again bool) Leased {
 	e := h.slab.at(i)
 	at := At{d.sources[e.source].Place, e.Offset}
 	l := Leased{
-		Handle: Handle{Sub: d.sub.ID, At: at, Attempt: e.attempts, Epoch: h.epoch, Turn: d.sources[e.source].Turn, Size: e.Size},
+		Handle: Handle{Sub: d.sub.ID, At: at, Attempt: e.attempts, Grip: e.grip, Epoch: h.epoch, Turn: d.sources[e.source].Turn, Size: e.Size},
 		Member: m.ID, Lies: at, UntilMS: e.DueMS, Again: again, Seq: e.Seq,
 	}
 	if e.flags&flagLies != 0 {

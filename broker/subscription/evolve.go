@@ -58,7 +58,9 @@ func (s *State) evolveDeleted(id ID) (dropped []RouteID, counted []routeAt) {
 		return nil, nil
 	}
 	for _, src := range x.Sources {
-		s.forget(src)
+		if x.Policy.Kind == Delivery {
+			s.forget(src)
+		}
 	}
 	for _, r := range x.Routes {
 		rt := s.Routes[r]
@@ -108,7 +110,9 @@ func (s *State) evolveStarted(x *started, t *touched) *Source {
 	i, ok := sub.sourceIndex(x.at)
 	if !ok {
 		sub.Sources = slices.Insert(sub.Sources, i, &Source{Place: x.at})
-		s.readers[x.at.Stream]++
+		if sub.Policy.Kind == Delivery {
+			s.readers[x.at.Stream]++
+		}
 	}
 	src := sub.Sources[i]
 	for k := range src.chunks {
@@ -117,15 +121,16 @@ func (s *State) evolveStarted(x *started, t *touched) *Source {
 	*src = Source{
 		Place: x.at, Sub: x.sub, All: x.all, Start: x.start, Since: x.since, Floor: x.start, Known: x.known, Settled: src.Settled, Reasons: src.Reasons, Gaps: src.Gaps, Turn: x.turn,
 	}
-	a := s.Arrivals[x.at]
-	if a == nil {
-		a = &Arrivals{End: x.since}
-		s.Arrivals[x.at] = a
+	t.source(src)
+	if sub.Policy.Kind == Cursor {
+		return src // where partitions end, the machine of streams knows
+	}
+	if s.Arrivals[x.at] == nil {
+		s.Arrivals[x.at] = &Arrivals{End: x.since}
 		t.arrival(x.at, 0)
 	}
 	src.Base = s.arrived(sub, src)
 	src.Base.sub(src.Settled) // what was settled before does not count against what comes
-	t.source(src)
 	return src
 }
 
@@ -214,6 +219,11 @@ func (s *State) evolveCarried(src *Source, x *carriedFact, t *touched) {
 	}
 	src.Owed.add(x.brought)
 	t.source(src)
+}
+
+func (src *Source) evolveCounted(n Amount) {
+	src.Owed.add(n)
+	src.Known = true
 }
 
 func (s *State) evolveGapped(src *Source, x *gapped, t *touched) {

@@ -21,7 +21,7 @@ import (
 //	handed                sub uvarint | place | runs
 //	carried               sub uvarint | place | brought back count, bytes uvarint | n uvarint | n × (offset difference uvarint | row)
 //	cursor-moved          sub uvarint | place | offset uvarint | metadata bytes
-//	counted               sub uvarint | place | count uvarint | bytes uvarint
+//	counted               sub uvarint | place | count varint | bytes varint, to be added
 //	gapped                sub uvarint | place | to uvarint | count uvarint | bytes uvarint | flags u8 (1: more went than was counted) | offsets
 //
 //	runs                  n uvarint | n × (difference from the end of the run before uvarint | length uvarint)

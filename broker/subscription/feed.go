@@ -16,8 +16,8 @@ type Arrival struct {
 	Records []Meta     // of them, when the caller knows: then whoever waits is served without looking again. Else nil
 }
 
-// Reads reports whether any subscription reads a stream: if none does, Admit and Arrive have nothing to do.
-func (h *Head) Reads(id record.StreamID) bool { return len(h.readers[id]) > 0 }
+// Reads reports whether any subscription keeps account of a stream's records: if none does, Admit and Arrive have nothing to do.
+func (h *Head) Reads(id record.StreamID) bool { return h.State.readers[id] > 0 }
 
 // Admit says whether records may be appended, as far as subscriptions have a say: one that is full and would rather refuse.
 func (h *Head) Admit(a *Arrival) *fault.Error {
@@ -54,7 +54,8 @@ func (h *Head) Arrive(a *Arrival, f *fact.Frame) {
 		if ds.caught && a.Records != nil && h.looksAhead(d) > 0 {
 			h.expect(d, ds, a, e)
 		} else if ds.caught {
-			ds.caught, ds.shown = false, h.openSeq-1
+			d.catch(ds, false)
+			ds.shown = h.openSeq - 1
 			d.shown = min(d.shown, ds.shown)
 		}
 		h.evict(d)
@@ -110,7 +111,6 @@ func (h *Head) reachedBy(a *Arrival, r RouteRun, fn func(d *desk, n Amount)) {
 
 // expect takes records in that will be there when their frame is.
 func (h *Head) expect(d *desk, ds *deskSource, a *Arrival, e *end) {
-	n := d.sourceNumber(a.Place)
 	k := 0
 	for _, r := range a.Runs {
 		ours := ds.All
@@ -126,7 +126,7 @@ func (h *Head) expect(d *desk, ds *deskSource, a *Arrival, e *end) {
 			if !ours {
 				continue
 			}
-			i := h.enter(d, n, m)
+			i := h.enter(d, ds, m)
 			h.window(ds, i)
 			h.become(d, i, coming)
 			e.ready = append(e.ready, i)
@@ -230,11 +230,11 @@ func (h *Head) Wants(dst []Want) []Want {
 func (h *Head) looksAhead(d *desk) int {
 	p := &d.sub.Policy
 	window := int(min(2*d.demand(), WindowMax))
-	if h.needsDesk(d.sub) && (p.TTLMS > 0 || d.over(Amount{})) {
-		window = WindowMax
+	if p.TTLMS > 0 || d.over(Amount{}) {
+		window = WindowMax // of one time to live the oldest goes first
 	}
 	ready := d.inTurn
-	if p.Priorities > 1 && window > 0 {
+	if p.Expires || p.Priorities > 1 && window > 0 {
 		window = BehindMax
 	}
 	known := d.ready + d.coming
@@ -257,14 +257,15 @@ func (h *Head) behind(d *desk, ds *deskSource) bool {
 
 // catchUp notes where nothing is left to be shown: all there is of a source is known, and the rest is somebody else's.
 func (h *Head) catchUp(d *desk) {
-	if d.sub.Policy.Volatile {
+	if d.behind == 0 || d.sub.Policy.Volatile {
 		return
 	}
 	moved := false
 	for _, ds := range d.sources {
 		if !ds.caught && !ds.asked && ds.Known && ds.backlog.Count == int64(len(ds.entries)) {
-			ds.caught, moved = true, true
-			h.soil(d)
+			d.catch(ds, true)
+			moved = true
+			h.soil(d, ds)
 		}
 	}
 	if moved {
@@ -274,7 +275,7 @@ func (h *Head) catchUp(d *desk) {
 
 // askFor puts a desk on the list of those for which the caller has to look, if there is anything to look for.
 func (h *Head) askFor(d *desk) {
-	if d.hungry || h.looksAhead(d) == 0 {
+	if d.behind == 0 || d.hungry || h.looksAhead(d) == 0 {
 		return
 	}
 	for _, ds := range d.sources {
@@ -305,7 +306,7 @@ func (h *Head) Feed(v *Feed) {
 	}
 	ds.asked = false
 	through := min(v.Through, h.visible[v.Place])
-	if n := d.sourceNumber(v.Place); v.From <= ds.next && through > ds.next {
+	if v.From <= ds.next && through > ds.next {
 		from := ds.next
 		for k := range v.Records {
 			m := &v.Records[k]
@@ -316,7 +317,7 @@ func (h *Head) Feed(v *Feed) {
 				h.vanished(d, ds, from, m.Offset)
 			}
 			from = m.Offset + 1
-			i := h.enter(d, n, m)
+			i := h.enter(d, ds, m)
 			h.window(ds, i)
 			if ds.handed(m.Offset) {
 				h.resume(d, i, 1)
@@ -328,7 +329,8 @@ func (h *Head) Feed(v *Feed) {
 			h.vanished(d, ds, from, through)
 		}
 		if ds.next = through; through >= h.Arrivals[v.Place].End {
-			ds.caught = true
+			d.catch(ds, true)
+			h.countSelf(d, ds)
 		}
 		if through >= h.visible[v.Place] {
 			ds.shown = max(ds.shown, h.published)
@@ -338,9 +340,26 @@ func (h *Head) Feed(v *Feed) {
 		}
 		h.advanceGated(d)
 		h.measureShown(d)
-		h.soil(d)
+		h.soil(d, ds)
 	}
 	h.settleDown(d)
+}
+
+// countSelf counts a source of which everything unsettled has been shown: what is known of it is all there is. So a subscription that began
+// with records from before, or lost some that nobody had counted, is exact from when it has caught up.
+func (h *Head) countSelf(d *desk, ds *deskSource) {
+	if ds.Known || ds.counted || d.sub.Policy.Volatile {
+		return
+	}
+	var n Amount
+	for _, i := range ds.entries {
+		n.add(Amount{1, int64(h.slab.at(i).Size)})
+	}
+	n.sub(ds.backlog)
+	ds.pend.missed.add(n)
+	ds.backlog.add(n)
+	ds.counted = true
+	h.soil(d, ds)
 }
 
 // resume takes a record up again that somebody may still have from before the start.
@@ -373,7 +392,7 @@ func (h *Head) vanished(d *desk, ds *deskSource, from, to record.Offset) {
 	ds.pend.amount.Count += n
 	ds.pend.reasons[Vanished] += n
 	ds.backlog.Count -= n
-	h.soil(d)
+	h.soil(d, ds)
 }
 
 // loadCarried takes in a record that a row tells of.
@@ -383,10 +402,11 @@ func (h *Head) loadCarried(id ID, at Place, c *Carried) error {
 		return errNoSource
 	}
 	d := h.desk(x)
-	i := h.enter(d, d.sourceNumber(at), &c.Meta)
+	i := h.enter(d, d.source(at), &c.Meta)
 	e := h.slab.at(i)
 	e.DueMS, e.ExpiresMS = c.DueMS, c.ExpiresMS
 	e.flags |= flagStored
+	d.source(at).lowest = min(d.source(at).lowest, c.Offset)
 	if c.Lies.Stream != 0 {
 		e.flags |= flagLies
 		h.lies[i] = c.Lies

@@ -36,13 +36,19 @@ func (h *Head) Flush(f *fact.Frame, all bool) {
 }
 
 func (h *Head) flushDesk(d *desk, f *fact.Frame, all bool) {
-	for _, ds := range d.sources {
+	for _, ds := range d.soiled {
+		ds.soiled = false
+		if ds.counted {
+			ds.counted = false
+			h.count(ds.Source, ds.pend.missed, f)
+		}
 		rows := h.flushCarried(d, ds, f)
 		h.flushSettled(d, ds, f, all || rows)
 		h.flushHanded(d, ds, f)
 		ds.pend.reset()
 		ds.shrinkIndex()
 	}
+	d.soiled = d.soiled[:0]
 }
 
 // flushCarried comes first: a record with a row does not hold the floor. It reports whether the floor may have moved for that.
@@ -92,6 +98,7 @@ func (h *Head) flushSettled(d *desk, ds *deskSource, f *fact.Frame, all bool) {
 		return
 	}
 	slices.Sort(p.done)
+	p.done = slices.Compact(p.done) // settled, brought back and settled again
 	slices.Sort(p.gone)
 	v := settled{sub: d.sub.ID, at: ds.Place, floor: floor, amount: p.amount, reasons: p.reasons, gone: p.gone}
 	h.scratch.runs = h.scratch.runs[:0]

@@ -143,12 +143,11 @@ func (f *Folder) ofSource(x fact.Fact) error {
 			f.rows.Set(numberedKey(state.PrefixCarried, id, at, uint64(c.Offset)), f.buf)
 		}
 	case fact.Counted:
-		n := readAmount(b)
+		n := Amount{b.Varint(), b.Varint()}
 		if err := b.Err(); err != nil {
 			return err
 		}
-		src.Owed.add(n)
-		src.Known = true
+		src.evolveCounted(n)
 		f.source(src)
 	case fact.Gapped:
 		v, err := readGapped(x.Body)
@@ -206,7 +205,7 @@ func (f *Folder) deleted(id ID) {
 	streams := map[record.StreamID]bool{}
 	for _, src := range x.Sources {
 		delete(f.touched.sources, src)
-		streams[src.Stream] = true
+		streams[src.Stream] = x.Policy.Kind == Delivery
 	}
 	for c := range f.touched.chunks {
 		if x.source(c.src.Place) == c.src {
@@ -221,8 +220,8 @@ func (f *Folder) deleted(id ID) {
 		f.rows.Delete(arrivalsKey(c.Place, c.route))
 		delete(f.touched.arrivals[c.Place], c.route)
 	}
-	for s := range streams {
-		if f.readers[s] == 0 {
+	for s, counted := range streams {
+		if counted && f.readers[s] == 0 {
 			k := binary.BigEndian.AppendUint32([]byte{state.PrefixArrivals}, uint32(s))
 			f.rows.DeleteRange(k, state.After(k))
 			for at := range f.touched.arrivals {

@@ -17,6 +17,7 @@ type Handle struct {
 	Sub     ID
 	At      At
 	Attempt int32
+	Grip    uint32 // which handing-over under that epoch: an attempt that was not to count has the number of the next
 	Epoch   uint32 // of the head that handed over
 	Turn    uint32 // of the subscription: a rewind voids what was handed over before
 	Size    int32
@@ -24,7 +25,7 @@ type Handle struct {
 
 // Sealer makes handles that nobody can make up. It may be used by many goroutines.
 //
-//	sealed   version u8 = 1 | tag 12 bytes | sub, stream, partition, offset, attempt, epoch, turn, size: uvarint each
+//	sealed   version u8 = 1 | tag 12 bytes | sub, stream, partition, offset, attempt, grip, epoch, turn, size: uvarint each
 //
 // The tag is the beginning of HMAC-SHA256 over the version and what follows the tag.
 type Sealer struct{ macs sync.Pool }
@@ -32,7 +33,7 @@ type Sealer struct{ macs sync.Pool }
 const (
 	sealVersion    = 1
 	sealTag        = 12
-	SealedBytesMax = 1 + sealTag + 8*binary.MaxVarintLen64
+	SealedBytesMax = 1 + sealTag + 9*binary.MaxVarintLen64
 )
 
 // NewSealer makes a sealer with a key, which the node keeps secret. A handle that was sealed with another one is refused.
@@ -47,7 +48,7 @@ func (s *Sealer) Seal(dst []byte, h *Handle) []byte {
 	dst = append(dst, sealVersion)
 	dst = append(dst, make([]byte, sealTag)...)
 	for _, v := range [...]uint64{
-		uint64(h.Sub), uint64(h.At.Stream), uint64(h.At.Partition), uint64(h.At.Offset), uint64(h.Attempt), uint64(h.Epoch), uint64(h.Turn), uint64(h.Size),
+		uint64(h.Sub), uint64(h.At.Stream), uint64(h.At.Partition), uint64(h.At.Offset), uint64(h.Attempt), uint64(h.Grip), uint64(h.Epoch), uint64(h.Turn), uint64(h.Size),
 	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
@@ -81,7 +82,7 @@ func (s *Sealer) Open(p []byte) (h Handle, _ error) {
 	b := fact.ReadBody(p[1+sealTag:])
 	h.Sub, h.At.Place = ID(b.Uvarint()), readPlace(b)
 	h.At.Offset = readOffset(b)
-	h.Attempt, h.Epoch, h.Turn, h.Size = int32(b.Uvarint()), uint32(b.Uvarint()), uint32(b.Uvarint()), int32(b.Uvarint())
+	h.Attempt, h.Grip, h.Epoch, h.Turn, h.Size = int32(b.Uvarint()), uint32(b.Uvarint()), uint32(b.Uvarint()), uint32(b.Uvarint()), int32(b.Uvarint())
 	if b.Err() != nil {
 		return bad()
 	}

@@ -7,7 +7,7 @@ import (
 	"leat/broker/fault"
 )
 
-var sealed = Handle{Sub: 7, At: At{Place{3, 1}, 1 << 40}, Attempt: 60_000, Epoch: 9, Turn: 2, Size: 1 << 30}
+var sealed = Handle{Sub: 7, At: At{Place{3, 1}, 1 << 40}, Attempt: 60_000, Grip: 1 << 31, Epoch: 9, Turn: 2, Size: 1 << 30}
 
 func TestSealer_RefusesWhatItDidNotSeal(t *testing.T) {
 	s := NewSealer([]byte("key"))

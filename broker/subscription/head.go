@@ -50,6 +50,7 @@ type Head struct {
 	ends      []end // of frames that are not published, oldest first
 	visible   map[Place]record.Offset
 	openSeq   uint64
+	grips     uint32 // handings-over so far
 	published uint64
 	hungry    []*desk
 	dirty     []*desk
@@ -94,6 +95,7 @@ type Leased struct {
 	Lies    At // where its bytes are
 	UntilMS int64
 	Again   bool // was handed over before
+	After   bool // its attempt is recorded with the frame that is open, or the next: a crash forgets it if it is given out before that is published
 	Seq     uint64
 }
 
@@ -168,7 +170,7 @@ func sortedIDs(m map[ID]*Sub) []ID {
 // needsDesk reports whether records have to be looked at although nobody asks for them.
 func (h *Head) needsDesk(x *Sub) bool {
 	p := &x.Policy
-	return p.Kind == Delivery && (p.TTLMS > 0 || p.LengthMax > 0 || p.BytesMax > 0)
+	return p.Kind == Delivery && (p.Expires || p.TTLMS > 0 || p.LengthMax > 0 || p.BytesMax > 0)
 }
 
 func (h *Head) noteReads(x *Sub) {
@@ -297,25 +299,34 @@ func (h *Head) start(x *Sub, s Start, f *fact.Frame) {
 	}
 	f.Add(fact.SourceStarted, 1, v.append)
 	h.evolveStarted(&v, nil)
-	h.ends = append(h.ends, end{seq: h.openSeq, at: s.Place, end: v.since, sub: x.ID})
+	if x.Policy.Kind == Delivery {
+		h.ends = append(h.ends, end{seq: h.openSeq, at: s.Place, end: v.since, sub: x.ID})
+	}
 }
 
-// Counted tells how many records there were between where a source began and where its arrivals began to count.
+// Counted tells how many records there were between where a source began and where its arrivals began to count. Without it they are counted
+// when the subscription has caught up.
 func (h *Head) Counted(id ID, at Place, n Amount, f *fact.Frame) {
 	x := h.Subs[id]
 	if x == nil || x.source(at) == nil || x.source(at).Known {
 		return
 	}
-	f.Add(fact.Counted, 1, func(dst []byte) []byte { return appendAmount(appendSubPlace(dst, id, at), n) })
-	src := x.source(at)
-	src.Owed.add(n)
-	src.Known = true
-	if d := h.desks[id]; d != nil {
-		if ds := d.source(at); ds != nil {
-			ds.backlog.add(n)
-		}
+	d := h.desks[id]
+	if d != nil && d.source(at).counted {
+		return
+	}
+	h.count(x.source(at), n, f)
+	if d != nil {
+		d.source(at).backlog.add(n)
 		h.settleDown(d)
 	}
+}
+
+func (h *Head) count(src *Source, n Amount, f *fact.Frame) {
+	f.Add(fact.Counted, 1, func(dst []byte) []byte {
+		return binary.AppendVarint(binary.AppendVarint(appendSubPlace(dst, src.Sub, src.Place), n.Count), n.Bytes)
+	})
+	src.evolveCounted(n)
 }
 
 // Delete ends a subscription. Members are gone, and with them what they have.
@@ -346,22 +357,26 @@ func (h *Head) Delete(id ID, f *fact.Frame) {
 	}
 }
 
-// Commit moves a cursor, forwards or back. metadata is kept with it.
+// Commit moves a cursor, forwards or back. metadata is kept with it. A partition that it does not read yet it does from here on.
 func (h *Head) Commit(id ID, at Place, to record.Offset, metadata []byte, f *fact.Frame) *fault.Error {
 	x := h.Subs[id]
 	if x == nil {
 		return noSub("ack")
 	}
-	src := x.source(at)
 	switch {
 	case x.Policy.Kind != Cursor:
 		return fault.New(fault.Invalid, "ack", "", "the subscription keeps what became of each record, not one position")
-	case src == nil:
-		return fault.New(fault.NotFound, "ack", "", "the subscription does not read partition %d", at.Partition).Because(fault.ReasonPartition)
 	case to < 0:
 		return fault.New(fault.Invalid, "ack", "offset", "offset %d is less than 0", to).Because(fault.ReasonOffset)
 	case len(metadata) > CursorMetadataMax:
 		return fault.New(fault.TooLarge, "ack", "metadata", "%d bytes; the limit is %d", len(metadata), CursorMetadataMax)
+	}
+	src := x.source(at)
+	if src == nil {
+		if err := h.Begin(id, []Start{{Place: at, All: true, From: to, End: to}}, f); err != nil {
+			return err
+		}
+		src = x.source(at)
 	}
 	f.Add(fact.CursorMoved, 1, func(dst []byte) []byte {
 		return fact.AppendBytes(binary.AppendUvarint(appendSubPlace(dst, id, at), uint64(to)), metadata)

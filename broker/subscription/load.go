@@ -83,7 +83,9 @@ func (s *State) loadSource(key, value []byte) error {
 		return err
 	}
 	x.Sources = append(x.Sources, src) // rows come in the order of places
-	s.readers[at.Stream]++
+	if x.Policy.Kind == Delivery {
+		s.readers[at.Stream]++
+	}
 	return nil
 }
 

@@ -36,38 +36,59 @@ func (h *Head) Rewind(id ID, starts []Start, f *fact.Frame) *fault.Error {
 	}
 	for _, s := range starts {
 		if d != nil {
-			h.empty(d, d.source(s.Place), func(*entry) bool { return true })
+			h.empty(d, d.source(s.Place))
 		}
 		h.start(x, s, f)
 		if d != nil {
 			ds := d.source(s.Place)
-			ds.next, ds.caught, ds.asked = ds.Floor, false, false
+			ds.next, ds.asked = ds.Floor, false
+			d.catch(ds, false)
 			ds.backlog, _ = h.Backlog(x, ds.Source)
 			ds.shown, d.shown = 0, 0
+			h.gateAgain(d)
 		}
 	}
 	h.settleDown(d)
 	return nil
 }
 
-// empty forgets the entries of a source that fn chooses, in order, and answers how much they were and which of them had rows.
-func (h *Head) empty(d *desk, ds *deskSource, fn func(*entry) bool) (n Amount, stored []record.Offset) {
-	var slots []slot
-	for _, i := range ds.entries {
-		if fn(h.slab.at(i)) {
-			slots = append(slots, i)
+// gateAgain takes records out of turn that something will be before again.
+func (h *Head) gateAgain(d *desk) {
+	if d.lanes == nil {
+		return
+	}
+	for k := range d.turns {
+		for w := range d.turns[k] {
+			for i := d.turns[k][w].head; i != 0; i = d.turns[k][w].head {
+				h.outOfTurn(d, i)
+				d.gated = append(d.gated, d.laneOf(h.slab.at(i)))
+			}
 		}
 	}
+}
+
+// empty forgets the entries of a source.
+func (h *Head) empty(d *desk, ds *deskSource) {
+	for k := range h.ends {
+		h.ends[k].ready = slices.DeleteFunc(h.ends[k].ready, func(i slot) bool {
+			e := h.slab.at(i)
+			return e.desk == d.number && e.source == ds.number
+		})
+	}
+	slots := make([]slot, 0, len(ds.entries))
+	for _, i := range ds.entries {
+		slots = append(slots, i)
+	}
+	h.forgetAll(d, ds, slots)
+	ds.lowest = noOffset
+}
+
+// forgetAll forgets some entries of a source, which no frame that is to come knows, in order, and answers how much they were and which of them had rows.
+func (h *Head) forgetAll(d *desk, ds *deskSource, slots []slot) (n Amount, stored []record.Offset) {
 	if len(slots) == 0 {
 		return n, nil
 	}
 	slices.SortFunc(slots, func(a, b slot) int { return compareRecords(h.slab.at(a), h.slab.at(b)) })
-	for i := range h.ends {
-		h.ends[i].ready = slices.DeleteFunc(h.ends[i].ready, func(i slot) bool {
-			e := h.slab.at(i)
-			return e.desk == d.number && d.sources[e.source] == ds && fn(e)
-		})
-	}
 	for _, i := range slots {
 		e := h.slab.at(i)
 		n.add(Amount{1, int64(e.Size)})
@@ -88,7 +109,7 @@ type Revival struct {
 
 // Revive brings settled records back, to this subscription only: those of a key, those that failed. Such that are not settled, or are still
 // to come, are left as they are. It answers how many were brought back.
-func (h *Head) Revive(id ID, at Place, rs []Revival, _ *fact.Frame) (int, *fault.Error) {
+func (h *Head) Revive(id ID, at Place, rs []Revival, f *fact.Frame) (int, *fault.Error) {
 	x := h.Subs[id]
 	switch {
 	case x == nil:
@@ -100,12 +121,15 @@ func (h *Head) Revive(id ID, at Place, rs []Revival, _ *fact.Frame) (int, *fault
 	}
 	d := h.desk(x)
 	ds, n := d.source(at), 0
+	if len(ds.pend.gone) > 0 {
+		h.flushDesk(d, f, true) // their rows go first, then the same may have rows again
+	}
 	for k := range rs {
 		m := &rs[k].Meta
 		if ds.entries[m.Offset] != 0 || m.Offset >= ds.next && !ds.done(m.Offset) || m.Offset < 0 || m.Offset >= h.visible[at] {
 			continue
 		}
-		i := h.enter(d, d.sourceNumber(at), m)
+		i := h.enter(d, ds, m)
 		if e := h.slab.at(i); d.sub.Policy.TTLMS > 0 {
 			e.ExpiresMS = h.nowMS + d.sub.Policy.TTLMS // it would be gone at once
 		}

@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "rewrite the scripts with what happens n
 //	> rewind 1 1/0 0 | revive 1 a b | aside 1 a | trim 1/0 3 | count 1 1/0 5 | move 1 1/0 7 text
 //	> after 5s                                                time passes, timers ring
 //	> flush                                                   what is lazy is written, too
+//	> vanish 1/0 a                                          compacted away
 //	> crash | lose                                            a new head, of what is published
 //	> depth 1 | oldest 1 | explain 1 a | needed | state
 type script struct {
@@ -40,6 +41,7 @@ type script struct {
 	places  map[string]At
 	members map[string]MemberID
 	who     map[MemberID]string
+	dying   map[string]Reason
 }
 
 func TestScripts(t *testing.T) {
@@ -54,7 +56,7 @@ func TestScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &script{
-				world: newWorld(t), handles: map[string]Handle{}, names: map[At]string{}, places: map[string]At{}, members: map[string]MemberID{}, who: map[MemberID]string{},
+				world: newWorld(t), handles: map[string]Handle{}, names: map[At]string{}, places: map[string]At{}, members: map[string]MemberID{}, who: map[MemberID]string{}, dying: map[string]Reason{},
 			}
 			prose := true
 			for line := range strings.SplitSeq(strings.TrimRight(string(text), "\n"), "\n") {
@@ -114,6 +116,7 @@ func (s *script) tell() {
 		s.say("%s gets %s from %d: attempt %d, until %d%s%s", s.who[l.Member], n, l.Sub, l.Attempt, l.UntilMS, again, lies)
 	}
 	for _, b := range o.Burials {
+		s.dying[s.name(b.At)] = b.Reason
 		s.say("to bury: %s of %d, %s after %d attempts", s.name(b.At), b.Sub, b.Reason, b.Attempts)
 	}
 	for _, g := range o.Gaps {
@@ -186,6 +189,10 @@ func (s *script) run(w []string) {
 	case "lose":
 		s.say("the frame is lost")
 		s.start()
+	case "vanish":
+		for _, n := range w[2:] {
+			s.log[place(w[1])][s.places[n].Offset].missing = true
+		}
 	case "count":
 		s.head.Counted(id(w[1]), place(w[2]), Amount{num(w[3]), num(w[3])}, f)
 	case "move":
@@ -225,6 +232,8 @@ func (s *script) put(w []string, f *fact.Frame) {
 			p.Suspended = true
 		case "bury":
 			p.Bury = true
+		case "expires":
+			p.Expires = true
 		case "lease":
 			p.LeaseMS = ms(v)
 		case "attempts":
@@ -358,7 +367,7 @@ func (s *script) records(w []string, f *fact.Frame) bool {
 	case "renew":
 		out = s.head.Renew(nil, hs, ms(last))
 	case "bury":
-		s.say("%v", s.head.Bury(id(w[1]), s.places[w[2]], Exhausted))
+		s.say("%v", s.head.Bury(id(w[1]), s.places[w[2]], s.dying[w[2]]))
 	case "cancel":
 		s.say("%v", s.head.Bury(id(w[1]), s.places[w[2]], Cancelled))
 	case "rewind":
@@ -421,7 +430,7 @@ func (s *script) ask(w []string) bool {
 		c, _ := s.head.Explain(id(w[1]), s.places[w[2]])
 		s.say("%s, %d attempts, until %d, %s", c.State, c.Attempts, c.UntilMS, s.who[c.Member])
 	case "needed":
-		n, err := s.state.Needed(s.store)
+		n, err := s.state.Needed(s.store, s.ends)
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -29,6 +29,7 @@ type entry struct {
 	source   int32 // of the desk
 	member   int32 // that has it, by its place in the desk
 	attempts int32
+	grip     uint32 // of the last handing-over
 	bucket   uint16 // of the wheel, plus one; 0: none
 	state    uint8
 	flags    uint8

@@ -7,7 +7,7 @@ import (
 )
 
 // Trimmed takes note that a partition begins further on now. Subscriptions that had not got everything before have a gap: it is recorded, and
-// told by Out.Gaps. lost says what was there for whom, of records that were not shown yet; without it a gap is known to be there, but not how
+// told by Out.Gaps. Only what is published may go. lost says what was there for whom, of records that were not shown yet; without it a gap is known to be there, but not how
 // wide it is, unless the subscription is to all records.
 func (h *Head) Trimmed(at Place, start record.Offset, lost map[ID]Amount, f *fact.Frame) {
 	for _, id := range h.readers[at.Stream] {
@@ -23,7 +23,7 @@ func (h *Head) Trimmed(at Place, start record.Offset, lost map[ID]Amount, f *fac
 				h.gap(&gapped{sub: id, at: at, to: start, lost: Amount{Count: int64(start - src.Floor)}}, src, f)
 			}
 			continue
-		case src.Floor >= start && src.Carried == 0 && !x.Policy.Volatile, d == nil && exact && n.Count == 0, d == nil && x.Policy.Volatile:
+		case src.Floor >= start && !x.Policy.Volatile && (d == nil && src.Carried == 0 || d != nil && d.source(at).lowest >= start), d == nil && exact && n.Count == 0, d == nil && x.Policy.Volatile:
 			continue
 		}
 		h.trimDesk(h.desk(x), at, start, lost, f)
@@ -38,7 +38,7 @@ func (h *Head) trimDesk(d *desk, at Place, start record.Offset, lost map[ID]Amou
 	if ds.caught {
 		from = start
 	}
-	v.lost, v.gone = h.empty(d, ds, func(e *entry) bool { return e.Offset < start && e.flags&flagLies == 0 })
+	v.lost, v.gone = h.forgetAll(d, ds, h.entriesBefore(ds, start))
 	if n, told := lost[d.sub.ID]; told && from < start {
 		v.lost.add(n)
 	} else if from < start {
@@ -54,6 +54,29 @@ func (h *Head) trimDesk(d *desk, at Place, start record.Offset, lost map[ID]Amou
 	}
 	h.advanceGated(d)
 	h.settleDown(d)
+}
+
+// entriesBefore finds what has to go with the records before start: what has no copy elsewhere.
+func (h *Head) entriesBefore(ds *deskSource, start record.Offset) (slots []slot) {
+	for i := ds.window.head; i != 0 && h.slab.at(i).Offset < start && h.slab.at(i).state != coming; i = h.slab.at(i).links[inWindow].next {
+		if h.slab.at(i).flags&flagLies == 0 {
+			slots = append(slots, i)
+		}
+	}
+	if ds.lowest >= start {
+		return slots
+	}
+	ds.lowest = noOffset
+	for _, i := range ds.entries {
+		switch e := h.slab.at(i); {
+		case e.flags&(flagInWindow|flagLies) != 0:
+		case e.Offset < start:
+			slots = append(slots, i)
+		default:
+			ds.lowest = min(ds.lowest, e.Offset)
+		}
+	}
+	return slots
 }
 
 // share is what a subscription to all records has between two offsets, as part of what it was not shown: of bytes it is an estimate.
@@ -80,15 +103,15 @@ func (h *Head) gap(v *gapped, src *Source, f *fact.Frame) {
 // Needed says for every partition that somebody reads from where on records are needed: what lies before may go. A subscription
 // with more than its BacklogMax unsettled needs none: it gets a gap instead. Partitions that nobody needs anything of are not in the map.
 //
-// It reads published state and rows, one pass over all sources, and belongs where a stall harms nobody.
-func (s *State) Needed(st state.Store) (map[Place]record.Offset, error) {
+// It reads published state and rows, one pass over all sources, and belongs where a stall harms nobody. end says where a partition ends.
+func (s *State) Needed(st state.Store, end func(Place) record.Offset) (map[Place]record.Offset, error) {
 	needed := map[Place]record.Offset{}
 	for _, x := range s.Subs {
 		if x.Policy.Volatile {
 			continue
 		}
 		for _, src := range x.Sources {
-			from, ok, err := s.neededBy(x, src, st)
+			from, ok, err := s.neededBy(x, src, st, end)
 			if err != nil {
 				return nil, err
 			}
@@ -103,13 +126,10 @@ func (s *State) Needed(st state.Store) (map[Place]record.Offset, error) {
 	return needed, nil
 }
 
-func (s *State) neededBy(x *Sub, src *Source, st state.Store) (record.Offset, bool, error) {
+func (s *State) neededBy(x *Sub, src *Source, st state.Store, end func(Place) record.Offset) (record.Offset, bool, error) {
 	n, exact := s.Backlog(x, src)
 	if x.Policy.Kind == Cursor {
-		n, exact = Amount{}, true
-		if a := s.Arrivals[src.Place]; a != nil {
-			n.Count = max(int64(a.End-src.Floor), 0)
-		}
+		n, exact = Amount{Count: int64(end(src.Place) - src.Floor)}, true
 	}
 	if p := &x.Policy; exact && (n.Count <= 0 || p.BacklogMax > 0 && n.Count > p.BacklogMax) {
 		return 0, false, nil
@@ -133,4 +153,20 @@ func (s *State) neededBy(x *Sub, src *Source, st state.Store) (record.Offset, bo
 		return 0, false, err
 	}
 	return from, true, nil
+}
+
+// NeededCopies says of the partitions to which records were set aside from where on they are needed still. It reads the rows of all carried
+// records.
+func NeededCopies(st state.Store) (map[Place]record.Offset, error) {
+	needed := map[Place]record.Offset{}
+	err := eachCarried(st, func(_ ID, _ Place, c *Carried) error {
+		if c.Lies.Stream == 0 {
+			return nil
+		}
+		if o, there := needed[c.Lies.Place]; !there || c.Lies.Offset < o {
+			needed[c.Lies.Place] = c.Lies.Offset
+		}
+		return nil
+	})
+	return needed, err
 }

@@ -25,9 +25,10 @@ type world struct {
 	now   int64
 	epoch uint32
 	log   map[Place][]logged
-	show  map[Place]int // of the log, published
-	quiet bool          // arrivals do not carry their records
-	kinds []string      // of the last frame's facts
+	show  map[Place]int           // of the log, published
+	quiet bool                    // arrivals do not carry their records
+	begin map[Place]record.Offset // of the log: what lies before is gone
+	kinds []string                // of the last frame's facts
 }
 
 type logged struct {
@@ -64,6 +65,8 @@ func (w *world) open() *fact.Frame {
 	}
 	return w.frame
 }
+
+func (w *world) ends(at Place) record.Offset { return record.Offset(w.show[at]) }
 
 // append adds records to the log and tells the head.
 func (w *world) append(at Place, rs []logged) {
@@ -146,7 +149,7 @@ func (w *world) look(v Want) *Feed {
 	rs := w.log[v.Place][:w.show[v.Place]]
 	for o := v.From; int(o) < len(rs) && len(f.Records) < v.Max; o++ {
 		r := &rs[o]
-		if !r.missing && (v.All || slices.Contains(r.to, v.Sub)) {
+		if !r.missing && o >= w.begin[v.Place] && (v.All || slices.Contains(r.to, v.Sub)) {
 			f.Records = append(f.Records, r.Meta)
 		}
 		f.Through = o + 1
