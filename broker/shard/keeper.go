@@ -253,7 +253,12 @@ func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
 	limit := p.limit(pressure)
 	p.allowed = min(p.allowed+limit*now.Sub(p.filled).Seconds(), limit*paceBurst.Seconds())
 	p.filled = now
-	if p.allowed -= float64(bytes); p.allowed > 0 || pressure >= 1 {
+	if pressure >= 1 {
+		p.allowed = 0 // what was written in haste is not paid for later: appends would wait for that
+	} else {
+		p.allowed -= float64(bytes)
+	}
+	if p.allowed > 0 || pressure >= 1 {
 		select {
 		case <-stop:
 			return errKeeperStopped
