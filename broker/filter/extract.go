@@ -26,7 +26,8 @@ type Extract struct {
 	got    []bool
 
 	exact, dotted pathNode // of the fields of the data
-	err           error    // why something is unknown
+	walker        walker
+	err           error // why something is unknown
 }
 
 type dataState uint8
@@ -147,8 +148,8 @@ func (x *Extract) values(n int) []Value {
 	x.flat[n] = x.flat[n][:0]
 	switch {
 	case v.Kind == JSON && v.text[0] == '[':
-		w := walker{x: x, p: []byte(v.text)}
-		w.flatten(&pathNode{field: n + 1})
+		x.walker = walker{x: x, p: []byte(v.text)}
+		x.walker.flatten(&pathNode{field: n + 1})
 	case v.Kind != Missing && v.Kind != JSON:
 		x.flat[n] = append(x.flat[n], v)
 	}
@@ -187,12 +188,12 @@ func (x *Extract) walkData() {
 	}
 	x.data = dataWalked
 	if x.exact.kids != nil && x.in.Event.DataForm() == record.DataJSON { // as CEL sees data
-		w := walker{x: x, p: x.in.Event.Data}
-		w.exact(&x.exact)
+		x.walker = walker{x: x, p: x.in.Event.Data}
+		x.walker.exact(&x.exact)
 	}
 	if x.dotted.kids != nil {
-		w := walker{x: x, p: x.in.Event.Data}
-		w.flatten(&x.dotted)
+		x.walker = walker{x: x, p: x.in.Event.Data}
+		x.walker.flatten(&x.dotted)
 	}
 }
 

@@ -16,11 +16,12 @@ type walker struct {
 
 // exact takes the members of the object that is next: nested objects by their names, of a name that repeats the last.
 func (w *walker) exact(node *pathNode) {
-	w.members(func(name string) {
+	w.enter()
+	for name, ok := w.member(); ok; name, ok = w.member() {
 		next := node.kids[name]
 		if next == nil {
 			w.skip()
-			return
+			continue
 		}
 		w.forget(next)
 		if w.space(); w.p[w.i] == '{' && next.kids != nil {
@@ -29,13 +30,13 @@ func (w *walker) exact(node *pathNode) {
 			if next.field > 0 {
 				w.x.vals[next.field-1] = JSONValue(textOf(w.p[start:w.i]))
 			}
-			return
+			continue
 		}
 		raw := w.skip()
 		if next.field > 0 {
 			w.x.vals[next.field-1] = valueOfRaw(raw)
 		}
-	})
+	}
 }
 
 // forget empties what an earlier member of the same name has left.
@@ -56,13 +57,14 @@ func (w *walker) flatten(node *pathNode) {
 			w.skip()
 			return
 		}
-		w.members(func(name string) {
+		w.enter()
+		for name, ok := w.member(); ok; name, ok = w.member() {
 			if next := node.dotted(name); next != nil {
 				w.flatten(next)
 			} else {
 				w.skip()
 			}
-		})
+		}
 	case '[':
 		w.i++
 		for w.space(); w.p[w.i] != ']'; w.space() {
@@ -95,25 +97,31 @@ func (n *pathNode) dotted(name string) *pathNode {
 	return nil
 }
 
-// members calls fn before the value of each member of the object that is next; fn takes the value.
-func (w *walker) members(fn func(name string)) {
+// enter goes into the object that is next.
+func (w *walker) enter() {
 	w.space()
 	w.i++
-	for w.space(); w.p[w.i] != '}'; w.space() {
-		raw := w.skip()
-		name := textOf(raw[1 : len(raw)-1])
-		if bytes.IndexByte(raw, '\\') >= 0 {
-			v, _ := record.JSONValue(raw)
-			name, _ = v.(string)
-		}
+}
+
+// member goes to the value of the next member, which the caller takes; ok is false behind the last.
+func (w *walker) member() (name string, ok bool) {
+	if w.space(); w.p[w.i] == ',' {
+		w.i++
 		w.space()
-		w.i++ // the colon
-		fn(name)
-		if w.space(); w.p[w.i] == ',' {
-			w.i++
-		}
 	}
-	w.i++
+	if w.p[w.i] == '}' {
+		w.i++
+		return "", false
+	}
+	raw := w.skip()
+	name = textOf(raw[1 : len(raw)-1])
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		v, _ := record.JSONValue(raw)
+		name, _ = v.(string)
+	}
+	w.space()
+	w.i++ // the colon
+	return name, true
 }
 
 func (w *walker) space() {

@@ -3,6 +3,7 @@ package address
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -70,6 +71,18 @@ func BenchmarkMatchRoute(b *testing.B) {
 	b.Run("exact/1", func(b *testing.B) { run(b, one, same) })
 	b.Run("exact/100000", func(b *testing.B) { run(b, all, other) })
 	b.Run("everybody/100000", func(b *testing.B) { run(b, fan, other) })
+	hostile, w := New(), world{rand.New(rand.NewPCG(1, 2))}
+	for i := range many / 10 {
+		if y, err := hostile.Add(ID(i), Clause{Subject: Pattern{Words, w.joined(".", 16, "a", "*", "#", "#.a", "*.#.a.#")}}); err == nil {
+			hostile = y
+		}
+	}
+	b.Run("hostile/10000/16 words", func(b *testing.B) {
+		run(b, hostile, records(1, func(int) string { return strings.Repeat("a.", 15) + "a" }))
+	})
+	b.Run("hostile/10000/128 words", func(b *testing.B) {
+		run(b, hostile, records(1, func(int) string { return strings.Repeat("a.", 127) + "a" }))
+	})
 	b.Run("wildcards/10000", func(b *testing.B) { run(b, wild, records(many/10, name)) })
 }
 

@@ -28,7 +28,7 @@ func (e entry) compare(o entry) int {
 }
 
 // chunkEntries is how many entries are copied at most by a change among however many.
-const chunkEntries = 128
+const chunkEntries = 256
 
 // entries is a persistent sorted list.
 type entries struct {
