@@ -171,7 +171,7 @@ func (r *reader) mistyped(want string) {
 	if r.err != nil {
 		return
 	}
-	is := ""
+	var is string
 	switch c := r.space(); {
 	case c == '"':
 		is = "STRING_VALUE"
@@ -247,8 +247,7 @@ func (r *reader) quoted() []byte {
 		r.at = i + 1
 		return r.p[from:i:i]
 	}
-	to := i
-	for i < len(r.p) {
+	for to := i; i < len(r.p); {
 		switch c := r.p[i]; {
 		case c == '"':
 			r.at = i + 1
@@ -262,13 +261,30 @@ func (r *reader) quoted() []byte {
 			r.unexpected("no control characters in a string")
 			return nil
 		}
-		n := plain(r.p[i:])
-		to += copy(r.p[to:], r.p[i:i+n])
-		i += n
+		to, i = r.shift(to, i)
 	}
 	r.at = len(r.p)
 	r.unexpected("the end of a string")
 	return nil
+}
+
+// shift moves the plain bytes that begin at i to to, which is not behind i, and returns the places behind both. Eight bytes are read before
+// they are written, so that nothing is overwritten that was not read: to+8 ≤ i+8.
+func (r *reader) shift(to, i int) (int, int) {
+	p := r.p
+	for len(p)-i >= 8 {
+		x := binary.LittleEndian.Uint64(p[i:])
+		if special(x) != 0 {
+			break
+		}
+		binary.LittleEndian.PutUint64(p[to:], x)
+		to, i = to+8, i+8
+	}
+	for i < len(p) && p[i] >= ' ' && p[i] != '"' && p[i] != '\\' {
+		p[to] = p[i]
+		to, i = to+1, i+1
+	}
+	return to, i
 }
 
 // unescape writes what the escape at i stands for to to, and returns the places behind both.
@@ -407,17 +423,20 @@ const (
 	tops = 0x8080808080808080
 )
 
-// plain returns how many bytes at the beginning of p stand for themselves inside a JSON string: no quote, no backslash, no control
-// character.
+// special marks the first of eight bytes that does not stand for itself inside a JSON string: a quote, a backslash, a control character.
 //
 // For a byte x below 0x80, (x-n) borrows into its top bit just where x < n; x^c is zero, that is below 1, just where x = c. A borrow can
 // spoil the bytes above it, never those below: the lowest marked byte is right, and only that one is used.
+func special(x uint64) uint64 {
+	quote, slash := x^'"'*ones, x^'\\'*ones
+	return ((x-' '*ones)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & tops
+}
+
+// plain returns how many bytes at the beginning of p stand for themselves inside a JSON string.
 func plain(p []byte) int {
 	n := 0
 	for len(p)-n >= 8 {
-		x := binary.LittleEndian.Uint64(p[n:])
-		quote, slash := x^'"'*ones, x^'\\'*ones
-		if m := ((x-' '*ones)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & tops; m != 0 {
+		if m := special(binary.LittleEndian.Uint64(p[n:])); m != 0 {
 			return n + bits.TrailingZeros64(m)/8
 		}
 		n += 8

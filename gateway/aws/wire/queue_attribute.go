@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -122,12 +123,7 @@ func isQueueAttribute(name string) bool {
 			return true
 		}
 	}
-	for _, n := range told {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(told, name)
 }
 
 func unknownAttribute(name string) *Error {

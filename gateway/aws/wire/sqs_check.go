@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -212,10 +213,8 @@ func (in *ReceiveMessageInput) SystemNames() (names []string, all bool) {
 	if len(names) == 0 {
 		names = in.AttributeNames
 	}
-	for _, n := range names {
-		if n == "All" {
-			return nil, true
-		}
+	if slices.Contains(names, "All") {
+		return nil, true
 	}
 	return names, false
 }
