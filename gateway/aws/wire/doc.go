@@ -8,10 +8,9 @@
 // ARNs, attributes of queues, topics and subscriptions.
 //
 // A type is described once, as a shape (shape.go): a list of members, each of a kind. Four forms walk it: JSON in and out, parameters in,
-// XML out. Packages below this one: sigv4 (signatures of requests), notice (what SNS delivers, and its signatures).
+// XML out. Packages below this one: sigv4 (signatures of requests), envelope (what SNS delivers, and its signatures).
 //
-// SQS 2012-11-05, all 23 actions. SNS 2010-03-31, all but those for phones and mobile applications. Limits in limit.go, as Amazon's
-// reference has them in November 2026.
+// SQS 2012-11-05, all 23 actions. SNS 2010-03-31, all 42. Limits are in limit.go, as Amazon's reference has them in November 2026.
 //
 // # Promises
 //

@@ -94,3 +94,21 @@ func TestValidText(t *testing.T) {
 		}
 	}
 }
+
+// Binary values are decoded where they stand, which encoding/base64 does not promise but does.
+func TestJSON_BinaryValuesOfEveryLength(t *testing.T) {
+	for n := range 200 {
+		want := make([]byte, n+1)
+		for i := range want {
+			want[i] = byte(i*7 + n)
+		}
+		in := SendMessageInput{QueueURL: "u", Message: Message{Body: "b", Attributes: Attributes{{Name: "a", DataType: "Binary", Binary: want}}}}
+		var got SendMessageInput
+		if err := SendMessage.Decode(asJSON(t, "SendMessage", string(SendMessage.AppendRequest(nil, JSON, &in))), &got); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(in, got); d != "" {
+			t.Fatal(d)
+		}
+	}
+}
