@@ -142,6 +142,24 @@ func TestExtract_Shared(t *testing.T) {
 	}
 }
 
+// What has been learned costs no memory: fields, numbers and texts stand in the data.
+func TestExtract_AllocatesNothing(t *testing.T) {
+	cel, _ := CompileCEL(`data.sub.x.y == 1 && data.amount > 100 && headers.region == "eu-west" && data.name.startsWith("A")`)
+	policy, _ := CompilePolicy([]byte(`{"items": {"sku": ["x"]}, "tags": ["b"], "amount": [{"numeric": [">", 100]}]}`), PolicyScope{Data: true})
+	selector, _ := CompileSelector(`region LIKE 'e_-%' AND nope IS NULL`, SelectorOptions{})
+	x, in := NewExtract(), input()
+	if n := testing.AllocsPerRun(100, func() {
+		x.Reset(in)
+		for _, p := range []*Predicate{cel, policy, selector} {
+			if ok, err := p.Match(x); !ok {
+				t.Fatal(p, err)
+			}
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestExtract_LearnsAnew(t *testing.T) {
 	x := NewExtract()
 	x.Reset(input())

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"leat/broker/record"
@@ -161,8 +162,10 @@ func valueOfRaw(raw []byte) Value {
 
 // numberOf reads a number as JSON writes it: an Int where it is one, else a Float; Unreadable when it is out of range.
 func numberOf(s string) Value {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return IntValue(n)
+	if strings.IndexAny(s, ".eE") < 0 { // else ParseInt would make an error, which takes memory
+		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return IntValue(n)
+		}
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 const (
 	PatternBytesMax    = 4096 // of one pattern, and of a header's value
 	PatternWordsMax    = 128  // words of one pattern
+	PatternRestsMax    = 4    // # in one pattern, those that stand together counting as one: each keeps its place in a walk to the end
 	PrefixBytesMax     = 255  // of a prefix: each length in use on a stream is one look-up for a record
 	ClauseHeadersMax   = 32   // header tests of one clause
 	HeaderNameBytesMax = 255

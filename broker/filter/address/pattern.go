@@ -64,10 +64,11 @@ func canonicalWords(s string) (Syntax, string, error) {
 		return 0, "", fmt.Errorf("its pattern has %d words; at most %d", strings.Count(s, ".")+1, PatternWordsMax)
 	}
 	var out []string
-	rest, wild := false, false // of the run that is being read
+	rest, wild, rests := false, false, 0 // rest: of the run that is being read
 	flush := func() {
 		if rest {
 			out = append(out, "#")
+			rests++
 		}
 		rest = false
 	}
@@ -84,6 +85,8 @@ func canonicalWords(s string) (Syntax, string, error) {
 	}
 	flush()
 	switch {
+	case rests > PatternRestsMax:
+		return 0, "", fmt.Errorf("its pattern has %d times #; at most %d", rests, PatternRestsMax)
 	case !wild:
 		return Exact, s, nil
 	case len(out) == 1 && out[0] == "#":
