@@ -142,10 +142,13 @@ func BenchmarkOutOfOrder(b *testing.B) {
 		var handles []Handle
 		take := func() {
 			w.feed()
-			for _, l := range w.head.Drain().Deliveries {
-				handles = append(handles, l.Handle)
+			for o := w.head.Drain(); !o.Empty(); o = w.head.Drain() {
+				for _, l := range o.Deliveries {
+					handles = append(handles, l.Handle)
+				}
+				w.head.Drained()
+				w.feed()
 			}
-			w.head.Drained()
 		}
 		take()
 		if len(handles) != n {

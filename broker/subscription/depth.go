@@ -58,7 +58,10 @@ func (h *Head) Depth(id ID) (d Depth, ok bool) {
 	}
 	k := h.desks[id]
 	if k.sub.Policy.Kind == Delivery {
-		d.Total = Amount{}
+		d.Total, d.Exact = Amount{}, true
+		for _, ds := range k.sources {
+			d.Exact = d.Exact && (ds.Known || ds.counted || k.sub.Policy.Volatile)
+		}
 		for _, ds := range k.sources {
 			n := ds.backlog
 			if !d.Exact {

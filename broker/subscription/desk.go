@@ -28,7 +28,7 @@ type desk struct {
 	ready, leased, waiting, dying, coming int   // entries by state; ready: available ones
 	inTurn                                int   // of the ready ones, those that nothing is before
 	heldBytes                             int64 // of leased and dying ones
-	hungry, dirty, closed                 bool
+	hungry, dirty, closed, unfinished     bool
 }
 
 // deskSource is one source, seen from the desk.
@@ -243,6 +243,7 @@ func (h *Head) close(d *desk) {
 	h.vacant = append(h.vacant, d.number)
 	h.hungry = slices.DeleteFunc(h.hungry, func(x *desk) bool { return x == d })
 	h.dirty = slices.DeleteFunc(h.dirty, func(x *desk) bool { return x == d })
+	h.unfinished = slices.DeleteFunc(h.unfinished, func(x *desk) bool { return x == d })
 }
 
 // compareRecords orders records of a subscription by where they are in everything; within a frame by partition.

@@ -16,7 +16,14 @@ func (h *Head) handOver(d *desk) {
 	if p.Suspended {
 		return
 	}
-	for d.inTurn > 0 && d.leased < int(p.UnackedMax) {
+	for most := d.leased + HandOverStep; d.inTurn > 0 && d.leased < int(p.UnackedMax); {
+		if d.leased >= most && d.able > 0 {
+			if !d.unfinished {
+				d.unfinished = true
+				h.unfinished = append(h.unfinished, d)
+			}
+			return
+		}
 		m := d.pick()
 		if m == nil {
 			return

@@ -21,12 +21,25 @@ func (h *Head) Reads(id record.StreamID) bool { return h.State.readers[id] > 0 }
 
 // Admit says whether records may be appended, as far as subscriptions have a say: one that is full and would rather refuse.
 func (h *Head) Admit(a *Arrival) *fault.Error {
-	var full *desk
-	h.reached(a, func(d *desk, n Amount) {
-		if d.sub.Policy.Overflow == RejectAppend && d.over(n) {
+	if len(h.refusing) == 0 {
+		return nil
+	}
+	sums := map[*desk]Amount{}
+	for _, r := range a.Runs {
+		h.reached(a.Place, r.Route, func(d *desk, _ *deskSource) {
+			if h.refusing[d.sub.ID] {
+				n := sums[d]
+				n.add(r.Amount)
+				sums[d] = n
+			}
+		})
+	}
+	full := (*desk)(nil)
+	for d, n := range sums {
+		if d.over(n) && (full == nil || d.sub.ID < full.sub.ID) {
 			full = d
 		}
-	})
+	}
 	if full == nil {
 		return nil
 	}
@@ -42,97 +55,59 @@ func (h *Head) Arrive(a *Arrival, f *fact.Frame) {
 	v := routed{at: a.Place, base: a.Base, runs: a.Runs}
 	f.Add(fact.Routed, 1, v.append)
 	h.evolveRouted(&v, nil)
-	n := record.Offset(0)
-	for _, r := range a.Runs {
-		n += record.Offset(r.Count)
-	}
-	h.ends = append(h.ends, end{seq: h.openSeq, at: a.Place, end: a.Base + n, runs: slices.Clone(a.Runs)})
+	h.ends = append(h.ends, end{seq: h.openSeq, at: a.Place, end: a.Base, runs: slices.Clone(a.Runs)})
 	e := &h.ends[len(h.ends)-1]
-	h.reached(a, func(d *desk, n Amount) {
-		ds := d.source(a.Place)
-		ds.backlog.add(n)
-		if ds.caught && a.Records != nil && h.looksAhead(d) > 0 {
-			h.expect(d, ds, a, e)
-		} else if ds.caught {
-			d.catch(ds, false)
-			ds.shown = h.openSeq - 1
-			d.shown = min(d.shown, ds.shown)
+	k := 0
+	for _, r := range a.Runs {
+		e.end += record.Offset(r.Count)
+		var rs []Meta
+		if n := k + int(r.Count); n <= len(a.Records) {
+			rs, k = a.Records[k:n], n
 		}
-		h.evict(d)
-	})
-}
-
-// reached calls fn once for every desk that records reach, with how many.
-func (h *Head) reached(a *Arrival, fn func(d *desk, n Amount)) {
-	if len(h.desks) == 0 {
-		return
-	}
-	var all Amount
-	for _, r := range a.Runs {
-		all.add(r.Amount)
-	}
-	for _, d := range h.wide[a.Place] {
-		fn(d, all)
-	}
-	if len(a.Runs) == 1 {
-		h.reachedBy(a, a.Runs[0], fn)
-		return
-	}
-	sums := map[ID]Amount{}
-	var order []ID
-	for _, r := range a.Runs {
-		h.reachedBy(a, r, func(d *desk, n Amount) {
-			s, seen := sums[d.sub.ID]
-			if !seen {
-				order = append(order, d.sub.ID)
-			}
-			s.add(n)
-			sums[d.sub.ID] = s
-		})
-	}
-	for _, id := range order {
-		fn(h.desks[id], sums[id])
+		if len(h.desks) > 0 {
+			h.reached(a.Place, r.Route, func(d *desk, ds *deskSource) { h.reach(d, ds, r.Amount, rs, e) })
+		}
 	}
 }
 
-func (h *Head) reachedBy(a *Arrival, r RouteRun, fn func(d *desk, n Amount)) {
-	rt := h.Routes[r.Route]
+// reached calls fn for every desk that records with a route reach.
+func (h *Head) reached(at Place, r RouteID, fn func(d *desk, ds *deskSource)) {
+	for _, d := range h.wide[at] {
+		fn(d, d.source(at))
+	}
+	rt := h.Routes[r]
 	if rt == nil {
 		return
 	}
 	for _, id := range rt.Members {
 		if d := h.desks[id]; d != nil {
-			if ds := d.source(a.Place); ds != nil && !ds.All {
-				fn(d, r.Amount)
+			if ds := d.source(at); ds != nil && !ds.All {
+				fn(d, ds)
 			}
 		}
 	}
 }
 
-// expect takes records in that will be there when their frame is.
-func (h *Head) expect(d *desk, ds *deskSource, a *Arrival, e *end) {
-	k := 0
-	for _, r := range a.Runs {
-		ours := ds.All
-		if rt := h.Routes[r.Route]; !ours && rt != nil {
-			_, ours = slices.BinarySearch(rt.Members, d.sub.ID)
-		}
-		for range r.Count {
-			if k == len(a.Records) {
-				return
-			}
-			m := &a.Records[k]
-			k++
-			if !ours {
-				continue
-			}
-			i := h.enter(d, ds, m)
+// reach counts records for a desk. One that has caught up takes them in, to be handed over when their frame is durable; any other will be
+// shown them in its turn.
+func (h *Head) reach(d *desk, ds *deskSource, n Amount, rs []Meta, e *end) {
+	ds.backlog.add(n)
+	switch {
+	case !ds.caught:
+	case len(rs) > 0 && h.looksAhead(d) > 0:
+		for k := range rs {
+			i := h.enter(d, ds, &rs[k])
 			h.window(ds, i)
 			h.become(d, i, coming)
 			e.ready = append(e.ready, i)
 		}
+		ds.next = e.end
+	default:
+		d.catch(ds, false)
+		ds.shown = h.openSeq - 1
+		d.shown = min(d.shown, ds.shown)
 	}
-	ds.next = e.end
+	h.evict(d)
 }
 
 func (h *Head) window(ds *deskSource, i slot) {

@@ -22,6 +22,7 @@ const (
 	BuryAgainMS   = 30_000    // whoever was asked to bury a record and did not is asked again
 	FloorLag      = 4_096     // offsets by which a floor may have moved without a fact
 	MembersMax    = 100_000   // of a subscription
+	HandOverStep  = 4_096     // records handed over at once; Drain goes on
 	TimersPerTick = 10_000    // of which one call takes care
 	gatedStep     = 256       // records that are asked for when all that are known wait for a source that is behind
 	sortedBackMax = 64        // places looked at for where a returned record stood
@@ -47,19 +48,21 @@ type Head struct {
 	vacant  []int32
 	readers map[record.StreamID][]ID // who reads a stream
 
-	ends      []end // of frames that are not published, oldest first
-	visible   map[Place]record.Offset
-	openSeq   uint64
-	grips     uint32 // handings-over so far
-	published uint64
-	hungry    []*desk
-	dirty     []*desk
-	must      bool              // something has to be recorded with this frame
-	wide      map[Place][]*desk // those to whom every record goes
-	wake      []*desk
-	touched   []*desk
-	interned  map[uint64][]RouteID
-	scratch   scratch
+	ends       []end // of frames that are not published, oldest first
+	visible    map[Place]record.Offset
+	openSeq    uint64
+	grips      uint32 // handings-over so far
+	published  uint64
+	hungry     []*desk
+	dirty      []*desk
+	unfinished []*desk           // with more to hand over
+	must       bool              // something has to be recorded with this frame
+	wide       map[Place][]*desk // those to whom every record goes
+	wake       []*desk
+	touched    []*desk
+	refusing   map[ID]bool // those that refuse appends when they are full
+	interned   map[uint64][]RouteID
+	scratch    scratch
 }
 
 type scratch struct {
@@ -129,7 +132,7 @@ type Options struct {
 func NewHead(s *State, st state.Store, opt Options) (*Head, error) {
 	h := &Head{
 		State: s, epoch: opt.Epoch, nowMS: opt.NowMS, published: opt.Seq, started: opt.NowMS, lies: map[slot]At{}, desks: map[ID]*desk{}, readers: map[record.StreamID][]ID{},
-		visible: map[Place]record.Offset{}, interned: map[uint64][]RouteID{}, wide: map[Place][]*desk{},
+		visible: map[Place]record.Offset{}, interned: map[uint64][]RouteID{}, wide: map[Place][]*desk{}, refusing: map[ID]bool{},
 	}
 	h.wheel.now = opt.NowMS
 	for at, a := range s.Arrivals {
@@ -137,6 +140,7 @@ func NewHead(s *State, st state.Store, opt Options) (*Head, error) {
 	}
 	for _, id := range sortedIDs(s.Subs) {
 		h.noteReads(s.Subs[id])
+		h.noteRefusing(s.Subs[id])
 	}
 	for _, r := range s.Routes {
 		f := fingerprint(r.Members)
@@ -173,6 +177,13 @@ func (h *Head) needsDesk(x *Sub) bool {
 	return p.Kind == Delivery && (p.Expires || p.TTLMS > 0 || p.LengthMax > 0 || p.BytesMax > 0)
 }
 
+func (h *Head) noteRefusing(x *Sub) {
+	delete(h.refusing, x.ID)
+	if x.Policy.Overflow == RejectAppend && h.needsDesk(x) {
+		h.refusing[x.ID] = true
+	}
+}
+
 func (h *Head) noteReads(x *Sub) {
 	last := record.StreamID(0)
 	for _, src := range x.Sources { // in the order of streams
@@ -194,8 +205,22 @@ func (h *Head) OpenFrame(seq uint64, nowMS int64, seed uint64) {
 // Now tells the time, which does not run backwards.
 func (h *Head) Now(ms int64) { h.nowMS = max(h.nowMS, ms) }
 
-// Drain hands out what has collected. It is good until the next call of any method.
-func (h *Head) Drain() *Output { return &h.Out }
+// Drain hands out what has collected, and goes on where there was too much for one step: it is called, each time followed by Drained, until
+// what it answers is Empty. That is good until the next call of any method.
+func (h *Head) Drain() *Output {
+	for h.Out.Empty() && len(h.unfinished) > 0 {
+		d := h.unfinished[0]
+		h.unfinished = slices.Delete(h.unfinished, 0, 1)
+		d.unfinished = false
+		h.settleDown(d)
+	}
+	return &h.Out
+}
+
+// Empty reports whether nothing has collected.
+func (o *Output) Empty() bool {
+	return len(o.Deliveries)+len(o.Burials)+len(o.Gaps)+len(o.Lost) == 0
+}
 
 // Drained forgets what Drain handed out.
 func (h *Head) Drained() {
@@ -241,6 +266,7 @@ func (h *Head) Put(id ID, p Policy, f *fact.Frame) (ID, *fault.Error) {
 	}
 	f.Add(fact.SubscriptionPut, 1, func(dst []byte) []byte { return p.append(binary.AppendUvarint(dst, uint64(id))) })
 	x := h.evolvePut(id, p)
+	h.noteRefusing(x)
 	if h.needsDesk(x) || h.desks[id] != nil {
 		h.settleDown(h.desk(x))
 	}
@@ -350,6 +376,7 @@ func (h *Head) Delete(id ID, f *fact.Frame) {
 		}
 	}
 	h.evolveDeleted(id)
+	delete(h.refusing, id)
 	for at := range h.visible {
 		if h.Arrivals[at] == nil {
 			delete(h.visible, at)

@@ -159,7 +159,14 @@ func (m *model) crash() {
 
 // take looks at what came out, and whether it may be.
 func (m *model) take() {
-	o := m.head.Drain()
+	for o := m.head.Drain(); !o.Empty(); o = m.head.Drain() {
+		m.takeOf(o)
+		m.head.Drained()
+	}
+	m.gone()
+}
+
+func (m *model) takeOf(o *Output) {
 	for _, l := range o.Lost {
 		x := m.lines[l.Sub][l.At]
 		if x.holder != l.Member || x.until > m.now {
@@ -180,8 +187,6 @@ func (m *model) take() {
 	for _, l := range o.Deliveries {
 		m.given(l)
 	}
-	m.head.Drained()
-	m.gone()
 }
 
 func (m *model) given(l Leased) {

@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the scripts with what happens n
 //	> grant 1 ann 3 | leave 1 ann [free] | delete 1
 //	> ack a b | skip a | release a [5s | policy] [free] | reject a | renew a 10s    what was handed over last under that name; a#1: the first time
 //	> bury a exhausted | cancel 1 d
-//	> rewind 1 1/0 0 | revive 1 a b | aside 1 a | trim 1/0 3 | count 1 1/0 5 | move 1 1/0 7 text
+//	> rewind 1 1/0 0 | revive 1 a b | aside 1 a | trim 1/0 3 [2=1: of 2 one more that was not shown] | count 1 1/0 5 | move 1 1/0 7 text
 //	> after 5s                                                time passes, timers ring
 //	> flush                                                   what is lazy is written, too
 //	> vanish 1/0 a                                          compacted away
@@ -99,7 +99,13 @@ func (s *script) name(at At) string {
 
 // tell says what came out.
 func (s *script) tell() {
-	o := s.head.Drain()
+	for o := s.head.Drain(); !o.Empty(); o = s.head.Drain() {
+		s.tellOf(o)
+		s.head.Drained()
+	}
+}
+
+func (s *script) tellOf(o *Output) {
 	for _, l := range o.Lost {
 		s.say("%s lost %s of %d", s.who[l.Member], s.name(l.At), l.Sub)
 	}
@@ -126,7 +132,6 @@ func (s *script) tell() {
 		}
 		s.say("gap of %d in %d/%d: from %d to %d, %d records, %d bytes%s", g.Sub, g.At.Stream, g.At.Partition, g.From, g.To, g.Lost.Count, g.Lost.Bytes, more)
 	}
-	s.head.Drained()
 }
 
 func ms(w string) int64 {
@@ -394,7 +399,12 @@ func (s *script) records(w []string, f *fact.Frame) bool {
 		}
 		s.say("%d brought back", n)
 	case "trim":
-		s.head.Trimmed(place(w[1]), record.Offset(num(w[2])), nil, f)
+		lost := map[ID]Amount{}
+		for _, v := range w[3:] {
+			k, n, _ := strings.Cut(v, "=")
+			lost[id(k)] = Amount{num(n), num(n)}
+		}
+		s.head.Trimmed(place(w[1]), record.Offset(num(w[2])), lost, f)
 	default:
 		return false
 	}

@@ -90,8 +90,15 @@ func TestSlab_ShrinksAfterAPeak(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.feed()
-	got := append([]Leased(nil), w.head.Drain().Deliveries...)
-	w.head.Drained()
+	var got []Leased
+	for o := w.head.Drain(); !o.Empty(); o = w.head.Drain() {
+		if len(o.Deliveries) > HandOverStep {
+			t.Fatalf("%d at once", len(o.Deliveries))
+		}
+		got = append(got, o.Deliveries...)
+		w.head.Drained()
+		w.feed()
+	}
 	if len(got) != n || len(w.head.slab.pages) < n/pageEntries {
 		t.Fatalf("%d records in %d pages", len(got), len(w.head.slab.pages))
 	}
