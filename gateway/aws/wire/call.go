@@ -2,6 +2,7 @@ package wire
 
 import (
 	"strings"
+	"unicode/utf8"
 )
 
 // Protocol is how a request is written, and so its answer.
@@ -199,7 +200,7 @@ func (a *Action[In, Out]) Decode(c *Call, in *In) *Error {
 		}
 	}
 	if q, ok := any(in).(hasQueue); ok {
-		if url := q.queue(); *url == "" && strings.Count(c.Path, "/") > 1 {
+		if url := q.queue(); *url == "" && strings.Count(c.Path, "/") > 1 && utf8.ValidString(c.Path) {
 			*url = c.Path
 		}
 	}

@@ -16,6 +16,7 @@ func FuzzParseCall(f *testing.F) {
 	}
 	f.Add("/1/q", "Action=SendMessage&MessageBody=%41+b", "", "", []byte(""))
 	f.Add("/", "", "AmazonSQS.SendMessage", "", []byte(`{"QueueUrl":"\ud83d\ude00","MessageBody":"\u00e9\n"}`))
+	f.Add("/\xc2/", "Action=SendMessage&MessageBody=0", "", "0", []byte("")) // found: a path that is no text
 	actions := all(f)
 	f.Fuzz(func(t *testing.T, path, query, target, contentType string, body []byte) {
 		h := Head{Path: path, Query: query, Target: target, ContentType: contentType}
