@@ -57,11 +57,6 @@ func (s *State) evolveDeleted(id ID) (dropped []RouteID, counted []routeAt) {
 	if x == nil {
 		return nil, nil
 	}
-	for _, src := range x.Sources {
-		if x.Policy.Kind == Delivery {
-			s.forget(src)
-		}
-	}
 	for _, r := range x.Routes {
 		rt := s.Routes[r]
 		members := slices.Clone(rt.Members)
@@ -72,12 +67,21 @@ func (s *State) evolveDeleted(id ID) (dropped []RouteID, counted []routeAt) {
 		if rt.Members = members; len(members) == 0 {
 			delete(s.Routes, r)
 			dropped = append(dropped, r)
-			for at, a := range s.Arrivals {
+			for _, src := range x.Sources { // it has been nowhere else
+				a := s.Arrivals[src.Place]
+				if a == nil {
+					continue
+				}
 				if _, ok := a.ByRoute[r]; ok {
 					delete(a.ByRoute, r)
-					counted = append(counted, routeAt{at, r})
+					counted = append(counted, routeAt{src.Place, r})
 				}
 			}
+		}
+	}
+	if x.Policy.Kind == Delivery {
+		for _, src := range x.Sources {
+			s.forget(src)
 		}
 	}
 	delete(s.Subs, id)
@@ -89,16 +93,35 @@ type routeAt struct {
 	route RouteID
 }
 
+func (s *State) reads(id record.StreamID) {
+	r := s.readers[id]
+	r.sources++
+	s.readers[id] = r
+}
+
+// arrivals returns those of a place, which begin to be counted if they were not.
+func (s *State) arrivals(at Place) *Arrivals {
+	a := s.Arrivals[at]
+	if a == nil {
+		a = &Arrivals{}
+		s.Arrivals[at] = a
+		r := s.readers[at.Stream]
+		r.partitions = append(r.partitions, at.Partition)
+		s.readers[at.Stream] = r
+	}
+	return a
+}
+
 // forget stops counting arrivals of a stream that nobody reads any more.
 func (s *State) forget(src *Source) {
-	if s.readers[src.Stream]--; s.readers[src.Stream] > 0 {
+	r := s.readers[src.Stream]
+	if r.sources--; r.sources > 0 {
+		s.readers[src.Stream] = r
 		return
 	}
 	delete(s.readers, src.Stream)
-	for at := range s.Arrivals {
-		if at.Stream == src.Stream {
-			delete(s.Arrivals, at)
-		}
+	for _, p := range r.partitions {
+		delete(s.Arrivals, Place{src.Stream, p})
 	}
 }
 
@@ -111,7 +134,7 @@ func (s *State) evolveStarted(x *started, t *touched) *Source {
 	if !ok {
 		sub.Sources = slices.Insert(sub.Sources, i, &Source{Place: x.at})
 		if sub.Policy.Kind == Delivery {
-			s.readers[x.at.Stream]++
+			s.reads(x.at.Stream)
 		}
 	}
 	src := sub.Sources[i]
@@ -126,7 +149,7 @@ func (s *State) evolveStarted(x *started, t *touched) *Source {
 		return src // where partitions end, the machine of streams knows
 	}
 	if s.Arrivals[x.at] == nil {
-		s.Arrivals[x.at] = &Arrivals{End: x.since}
+		s.arrivals(x.at).End = x.since
 		t.arrival(x.at, 0)
 	}
 	src.Base = s.arrived(sub, src)

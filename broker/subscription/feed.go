@@ -17,7 +17,7 @@ type Arrival struct {
 }
 
 // Reads reports whether any subscription keeps account of a stream's records: if none does, Admit and Arrive have nothing to do.
-func (h *Head) Reads(id record.StreamID) bool { return h.State.readers[id] > 0 }
+func (h *Head) Reads(id record.StreamID) bool { return h.State.readers[id].sources > 0 }
 
 // Admit says whether records may be appended, as far as subscriptions have a say: one that is full and would rather refuse.
 func (h *Head) Admit(a *Arrival) *fault.Error {

@@ -221,7 +221,7 @@ func (f *Folder) deleted(id ID) {
 		delete(f.touched.arrivals[c.Place], c.route)
 	}
 	for s, counted := range streams {
-		if counted && f.readers[s] == 0 {
+		if counted && f.readers[s].sources == 0 {
 			k := binary.BigEndian.AppendUint32([]byte{state.PrefixArrivals}, uint32(s))
 			f.rows.DeleteRange(k, state.After(k))
 			for at := range f.touched.arrivals {

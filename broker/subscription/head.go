@@ -32,7 +32,8 @@ const (
 // records are next. One goroutine uses it. It is made again from State and rows after a start or a failed write; leases end with it.
 type Head struct {
 	*State
-	Out Output
+	Out    Output
+	Format int // of the data directory: what facts may be recorded; see fact.Format1
 
 	nowMS   int64
 	frameMS int64 // of the open frame
@@ -131,7 +132,7 @@ type Options struct {
 // NewHead makes a head of published state and the rows of its carried records. It keeps s.
 func NewHead(s *State, st state.Store, opt Options) (*Head, error) {
 	h := &Head{
-		State: s, epoch: opt.Epoch, nowMS: opt.NowMS, published: opt.Seq, started: opt.NowMS, lies: map[slot]At{}, desks: map[ID]*desk{}, readers: map[record.StreamID][]ID{},
+		State: s, Format: fact.Format3, epoch: opt.Epoch, nowMS: opt.NowMS, published: opt.Seq, started: opt.NowMS, lies: map[slot]At{}, desks: map[ID]*desk{}, readers: map[record.StreamID][]ID{},
 		visible: map[Place]record.Offset{}, interned: map[uint64][]RouteID{}, wide: map[Place][]*desk{}, refusing: map[ID]bool{},
 	}
 	h.wheel.now = opt.NowMS
@@ -254,6 +255,8 @@ func (h *Head) Put(id ID, p Policy, f *fact.Frame) (ID, *fault.Error) {
 	}
 	old := h.Subs[id]
 	switch {
+	case h.Format < fact.Format3:
+		return 0, fault.New(fault.Unsupported, "subscribe", "", "the data directory has format %d and this needs %d; run `leat upgrade --finalize`", h.Format, fact.Format3)
 	case id != 0 && old == nil:
 		return 0, noSub("subscribe")
 	case old != nil && (old.Policy.Kind != p.Kind || old.Policy.Volatile != p.Volatile || old.Policy.Order != p.Order || old.Policy.Priorities != p.Priorities):
@@ -377,9 +380,9 @@ func (h *Head) Delete(id ID, f *fact.Frame) {
 	}
 	h.evolveDeleted(id)
 	delete(h.refusing, id)
-	for at := range h.visible {
-		if h.Arrivals[at] == nil {
-			delete(h.visible, at)
+	for _, src := range x.Sources {
+		if h.Arrivals[src.Place] == nil {
+			delete(h.visible, src.Place)
 		}
 	}
 }

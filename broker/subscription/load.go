@@ -84,7 +84,7 @@ func (s *State) loadSource(key, value []byte) error {
 	}
 	x.Sources = append(x.Sources, src) // rows come in the order of places
 	if x.Policy.Kind == Delivery {
-		s.readers[at.Stream]++
+		s.reads(at.Stream)
 	}
 	return nil
 }
@@ -109,11 +109,7 @@ func (s *State) loadArrivals(key, value []byte) error {
 	if err := b.Err(); err != nil {
 		return err
 	}
-	a := s.Arrivals[at]
-	if a == nil {
-		a = &Arrivals{}
-		s.Arrivals[at] = a
-	}
+	a := s.arrivals(at)
 	if r == 0 {
 		a.End, a.All = end, n
 		return nil

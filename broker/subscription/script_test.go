@@ -29,6 +29,8 @@ var update = flag.Bool("update", false, "rewrite the scripts with what happens n
 //	> bury a exhausted | cancel 1 d
 //	> rewind 1 1/0 0 | revive 1 a b | aside 1 a | trim 1/0 3 [2=1: of 2 one more that was not shown] | count 1 1/0 5 | move 1 1/0 7 text
 //	> after 5s                                                time passes, timers ring
+//	> gone 1                                                 the stream is deleted
+//	> format 2                                                of the data directory
 //	> flush                                                   what is lazy is written, too
 //	> vanish 1/0 a                                          compacted away
 //	> crash | lose                                            a new head, of what is published
@@ -187,6 +189,10 @@ func (s *script) run(w []string) {
 		for s.head.Tick(s.now) {
 		}
 		s.feed()
+	case "gone":
+		s.head.Vanish(record.StreamID(num(w[1])), f)
+	case "format":
+		s.head.Format = int(num(w[1]))
 	case "flush":
 		s.head.Flush(f, true)
 	case "crash":

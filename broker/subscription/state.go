@@ -47,8 +47,8 @@ type State struct {
 	NextRoute RouteID
 	Arrivals  map[Place]*Arrivals // of partitions that somebody reads
 
-	readers map[record.StreamID]int // sources of a stream
-	members int                     // in all routes
+	readers map[record.StreamID]reading
+	members int // in all routes
 }
 
 // Sub is one subscription.
@@ -94,7 +94,13 @@ type Amount struct{ Count, Bytes int64 }
 func (a *Amount) add(b Amount) { a.Count += b.Count; a.Bytes += b.Bytes }
 func (a *Amount) sub(b Amount) { a.Count -= b.Count; a.Bytes -= b.Bytes }
 
-// Route is a set of subscriptions.
+// reading is who reads a stream.
+type reading struct {
+	sources    int                  // of all subscriptions that count arrivals
+	partitions []record.PartitionID // whose arrivals are counted
+}
+
+// Route is a set of subscriptions. All of them read the partitions of the records it was given to.
 type Route struct {
 	ID      RouteID
 	Members []ID // ascending
@@ -134,14 +140,17 @@ func (r Reason) String() string {
 // NewState is the state before the first fact.
 func NewState() *State {
 	return &State{
-		Subs: map[ID]*Sub{}, Next: 1, Routes: map[RouteID]*Route{}, NextRoute: 1, Arrivals: map[Place]*Arrivals{}, readers: map[record.StreamID]int{},
+		Subs: map[ID]*Sub{}, Next: 1, Routes: map[RouteID]*Route{}, NextRoute: 1, Arrivals: map[Place]*Arrivals{}, readers: map[record.StreamID]reading{},
 	}
 }
 
 // Clone returns a copy that shares nothing that changes.
 func (s *State) Clone() *State {
 	c := *s
-	c.readers = maps.Clone(s.readers)
+	c.readers = make(map[record.StreamID]reading, len(s.readers))
+	for id, r := range s.readers {
+		c.readers[id] = reading{r.sources, slices.Clone(r.partitions)}
+	}
 	c.Subs = make(map[ID]*Sub, len(s.Subs))
 	for id, x := range s.Subs {
 		n := *x

@@ -3,6 +3,7 @@ package subscription
 import (
 	"leat/broker/fact"
 	"leat/broker/record"
+	"leat/internal/assert"
 	"leat/storage/state"
 )
 
@@ -27,6 +28,22 @@ func (h *Head) Trimmed(at Place, start record.Offset, lost map[ID]Amount, f *fac
 			continue
 		}
 		h.trimDesk(h.desk(x), at, start, lost, f)
+	}
+}
+
+// Vanish ends what subscriptions have of a stream that is being deleted. Its partitions stay theirs, without records; cursors keep their positions.
+func (h *Head) Vanish(id record.StreamID, f *fact.Frame) {
+	for _, sub := range h.readers[id] {
+		x := h.Subs[sub]
+		var starts []Start
+		for _, src := range x.Sources {
+			if a := h.Arrivals[src.Place]; a != nil && src.Stream == id && x.Policy.Kind == Delivery {
+				starts = append(starts, Start{Place: src.Place, From: a.End, End: a.End})
+			}
+		}
+		if err := h.Rewind(sub, starts, f); err != nil {
+			assert.That(false, "subscription %d reads stream %d: %s", sub, id, err.Text)
+		}
 	}
 }
 
