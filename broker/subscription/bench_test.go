@@ -96,7 +96,7 @@ func (b *bench) arrive(at Place, n int64, routes ...RouteRun) {
 
 func (b *bench) sub(p Policy, starts ...Start) ID {
 	p.Kind = Delivery
-	id, err := b.head.Put(0, p, &b.frame)
+	id, err := b.head.Put(0, p, ClassID(b.head.Next), &b.frame)
 	if err == nil {
 		err = b.head.Begin(id, starts, &b.frame)
 	}
@@ -313,7 +313,7 @@ func BenchmarkRoutes(b *testing.B) {
 			b.ResetTimer()
 			for i := 0; i < b.N; i++ {
 				k := r.IntN(subs)
-				route, err := w.head.Route(ids[k:k+1], &w.frame)
+				route, err := w.head.Route([]ClassID{ClassID(ids[k])}, &w.frame)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -350,7 +350,7 @@ func BenchmarkAttended(b *testing.B) {
 		runs, metas := make([]RouteRun, 100), make([]Meta, 100)
 		for k := range runs {
 			n := r.IntN(subs)
-			route, err := w.head.Route(ids[n:n+1], &w.frame)
+			route, err := w.head.Route([]ClassID{ClassID(ids[n])}, &w.frame)
 			if err != nil {
 				b.Fatal(err)
 			}

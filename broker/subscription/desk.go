@@ -90,6 +90,7 @@ func (h *Head) desk(x *Sub) *desk {
 		h.numbers = append(h.numbers, d)
 	}
 	h.desks[x.ID] = d
+	h.attend(d, 0, x.Class)
 	h.sitDown(d)
 	return d
 }
@@ -233,6 +234,7 @@ func (h *Head) close(d *desk) {
 	d.closed = true // somebody may still be about to look at it
 	delete(h.desks, d.sub.ID)
 	h.numbers[d.number] = nil
+	h.attend(d, d.sub.Class, 0)
 	for _, ds := range d.sources {
 		if w := slices.DeleteFunc(h.wide[ds.Place], func(x *desk) bool { return x == d }); len(w) > 0 {
 			h.wide[ds.Place] = w

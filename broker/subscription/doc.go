@@ -9,8 +9,8 @@
 //
 //	append ─▶ Admit, Arrive ─▶ frame durable ─▶ Published ─▶ Wants ─▶ (caller looks) ─▶ Feed ─▶ Deliveries ─▶ Settle ─▶ Flush ─▶ frame
 //
-// Which records match is the caller's to say: a Route names the exact set of subscriptions a record reaches; content is looked at on
-// delivery, and what does not match is settled as Skipped.
+// Which records match is the caller's to say: subscriptions that look for the same share a Class, a Route names the exact set of classes a
+// record reaches; content is looked at on delivery, and what does not match is settled as Skipped.
 //
 // # Promises
 //

@@ -40,7 +40,8 @@ func (t *touched) offsets(src *Source, r Run) {
 	}
 }
 
-func (s *State) evolvePut(id ID, p Policy) *Sub {
+// evolvePut makes a subscription, or changes it. Of one that looks for something else now, what arrived so far stays what it was.
+func (s *State) evolvePut(id ID, p Policy, class ClassID, t *touched) (*Sub, deserted) {
 	x := s.Subs[id]
 	if x == nil {
 		x = &Sub{ID: id}
@@ -48,44 +49,86 @@ func (s *State) evolvePut(id ID, p Policy) *Sub {
 		s.Next = max(s.Next, id+1)
 	}
 	x.Policy = p
-	return x
+	if x.Class == class {
+		return x, deserted{}
+	}
+	was := make([]Amount, len(x.Sources))
+	for i, src := range x.Sources {
+		was[i] = s.arrived(x, src)
+	}
+	old := x.Class
+	if x.Class = class; class != 0 {
+		k := s.Classes[class]
+		if k == nil {
+			k = &Class{ID: class}
+			s.Classes[class] = k
+		}
+		if i, there := slices.BinarySearch(k.Members, id); !there {
+			k.Members = slices.Insert(k.Members, i, id)
+		}
+	}
+	for i, src := range x.Sources {
+		src.Base.add(s.arrived(x, src))
+		src.Base.sub(was[i])
+		t.source(src)
+	}
+	return x, s.leaveClass(old, x)
 }
 
-// evolveDeleted returns the routes that reach nobody any more, and where they had been counted.
-func (s *State) evolveDeleted(id ID) (dropped []RouteID, counted []routeAt) {
-	x := s.Subs[id]
-	if x == nil {
-		return nil, nil
+// deserted is what the end of a class changes: routes that reach fewer classes, or none and are gone, and where those had been counted.
+type deserted struct {
+	routes  []RouteID
+	counted []routeAt
+}
+
+// leaveClass takes a subscription out of a class. With the last one the class goes.
+func (s *State) leaveClass(class ClassID, x *Sub) (d deserted) {
+	k := s.Classes[class]
+	if k == nil {
+		return d
 	}
-	for _, r := range x.Routes {
+	if i, there := slices.BinarySearch(k.Members, x.ID); there {
+		k.Members = slices.Delete(k.Members, i, i+1)
+	}
+	if len(k.Members) > 0 {
+		return d
+	}
+	delete(s.Classes, class)
+	d.routes = k.Routes
+	for _, r := range k.Routes {
 		rt := s.Routes[r]
-		members := slices.Clone(rt.Members)
-		if i, ok := slices.BinarySearch(members, id); ok {
-			members = slices.Delete(members, i, i+1)
-			s.members--
+		rt.Classes = slices.DeleteFunc(slices.Clone(rt.Classes), func(c ClassID) bool { return c == class })
+		if s.members--; len(rt.Classes) > 0 {
+			continue
 		}
-		if rt.Members = members; len(members) == 0 {
-			delete(s.Routes, r)
-			dropped = append(dropped, r)
-			for _, src := range x.Sources { // it has been nowhere else
-				a := s.Arrivals[src.Place]
-				if a == nil {
-					continue
-				}
-				if _, ok := a.ByRoute[r]; ok {
-					delete(a.ByRoute, r)
-					counted = append(counted, routeAt{src.Place, r})
-				}
+		delete(s.Routes, r)
+		for _, src := range x.Sources { // it has been nowhere else
+			a := s.Arrivals[src.Place]
+			if a == nil {
+				continue
+			}
+			if _, ok := a.ByRoute[r]; ok {
+				delete(a.ByRoute, r)
+				d.counted = append(d.counted, routeAt{src.Place, r})
 			}
 		}
 	}
+	return d
+}
+
+func (s *State) evolveDeleted(id ID) (d deserted) {
+	x := s.Subs[id]
+	if x == nil {
+		return d
+	}
+	d = s.leaveClass(x.Class, x)
 	if x.Policy.Kind == Delivery {
 		for _, src := range x.Sources {
 			s.forget(src)
 		}
 	}
 	delete(s.Subs, id)
-	return dropped, counted
+	return d
 }
 
 type routeAt struct {
@@ -170,12 +213,12 @@ func (t *touched) arrival(at Place, r RouteID) {
 }
 
 func (s *State) evolveRoute(r *Route) {
-	r.Members = slices.DeleteFunc(r.Members, func(id ID) bool { return s.Subs[id] == nil })
+	r.Classes = slices.DeleteFunc(r.Classes, func(c ClassID) bool { return s.Classes[c] == nil })
 	s.Routes[r.ID] = r
 	s.NextRoute = max(s.NextRoute, r.ID+1)
-	s.members += len(r.Members)
-	for _, id := range r.Members {
-		s.Subs[id].Routes = append(s.Subs[id].Routes, r.ID)
+	s.members += len(r.Classes)
+	for _, c := range r.Classes {
+		s.Classes[c].Routes = append(s.Classes[c].Routes, r.ID)
 	}
 }
 

@@ -3,7 +3,6 @@ package subscription
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"leat/broker/fact"
 	"leat/broker/record"
@@ -12,10 +11,10 @@ import (
 // Bodies of the facts. uvarint and varint as in broker/fact; a place is stream uvarint, partition uvarint; ascending offsets are written as
 // differences from the one before, the first from 0.
 //
-//	subscription-put      sub uvarint | policy
+//	subscription-put      sub uvarint | class uvarint | policy
 //	subscription-deleted  sub uvarint
 //	source-started        sub uvarint | place | flags u8 (1: all, 2: known) | start uvarint | since uvarint | turn uvarint
-//	route-defined         route uvarint | count uvarint | members as differences, uvarint each
+//	route-defined         route uvarint | count uvarint | classes as differences, uvarint each
 //	routed                place | base uvarint | n uvarint | n × (route uvarint | count uvarint | bytes uvarint)
 //	settled               sub uvarint | place | floor uvarint | count uvarint | bytes uvarint | n uvarint | n × (reason u8 | count uvarint) | runs | offsets
 //	handed                sub uvarint | place | runs
@@ -248,9 +247,9 @@ func readStarted(p []byte) (x started, err error) {
 
 func (r *Route) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(r.ID))
-	dst = binary.AppendUvarint(dst, uint64(len(r.Members)))
-	last := ID(0)
-	for _, id := range r.Members {
+	dst = binary.AppendUvarint(dst, uint64(len(r.Classes)))
+	last := ClassID(0)
+	for _, id := range r.Classes {
 		dst = binary.AppendUvarint(dst, uint64(id-last))
 		last = id
 	}
@@ -264,14 +263,15 @@ func readRoute(p []byte) (*Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Members = make([]ID, 0, n)
-	last := ID(0)
-	for range n {
-		last += ID(b.Uvarint())
-		r.Members = append(r.Members, last)
-	}
-	if !slices.IsSorted(r.Members) {
-		return nil, fmt.Errorf("fact body: members of route %d are not in order", r.ID)
+	r.Classes = make([]ClassID, 0, n)
+	last := ClassID(0)
+	for i := range n {
+		d := ClassID(b.Uvarint())
+		if i > 0 && d == 0 || last+d < last {
+			return nil, fmt.Errorf("fact body: classes of route %d are not in order", r.ID)
+		}
+		last += d
+		r.Classes = append(r.Classes, last)
 	}
 	return r, b.Err()
 }

@@ -79,8 +79,8 @@ func (h *Head) reached(at Place, r RouteID, fn func(d *desk, ds *deskSource)) {
 	if rt == nil {
 		return
 	}
-	for _, id := range rt.Members {
-		if d := h.desks[id]; d != nil {
+	for _, c := range rt.Classes {
+		for _, d := range h.attended[c] {
 			if ds := d.source(at); ds != nil && !ds.All {
 				fn(d, ds)
 			}
@@ -136,10 +136,8 @@ func (h *Head) Published(seq uint64) {
 		}
 		for _, r := range e.runs {
 			if rt := h.Routes[r.Route]; rt != nil {
-				for _, id := range rt.Members {
-					if d := h.desks[id]; d != nil {
-						h.wake = append(h.wake, d)
-					}
+				for _, c := range rt.Classes {
+					h.wake = append(h.wake, h.attended[c]...)
 				}
 			}
 		}

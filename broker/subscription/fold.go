@@ -49,12 +49,13 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 	switch x.Kind {
 	case fact.SubscriptionPut:
 		b := fact.ReadBody(x.Body)
-		id, p := ID(b.Uvarint()), readPolicy(b)
+		id, class, p := ID(b.Uvarint()), ClassID(b.Uvarint()), readPolicy(b)
 		if err := b.Err(); err != nil {
 			return true, err
 		}
-		f.evolvePut(id, p)
-		f.buf = p.append(f.buf[:0])
+		_, gone := f.evolvePut(id, p, class, &f.touched)
+		f.desert(gone)
+		f.buf = p.append(binary.AppendUvarint(f.buf[:0], uint64(class)))
 		f.rows.Set(subKey(id), f.buf)
 		f.writeNext()
 		f.Changed = append(f.Changed, id)
@@ -212,14 +213,7 @@ func (f *Folder) deleted(id ID) {
 			delete(f.touched.chunks, c)
 		}
 	}
-	dropped, counted := f.evolveDeleted(id)
-	for _, r := range dropped {
-		f.rows.Delete(routeKey(r))
-	}
-	for _, c := range counted {
-		f.rows.Delete(arrivalsKey(c.Place, c.route))
-		delete(f.touched.arrivals[c.Place], c.route)
-	}
+	f.desert(f.evolveDeleted(id))
 	for s, counted := range streams {
 		if counted && f.readers[s].sources == 0 {
 			k := binary.BigEndian.AppendUint32([]byte{state.PrefixArrivals}, uint32(s))
@@ -236,6 +230,21 @@ func (f *Folder) deleted(id ID) {
 	}
 	f.rows.Delete(subKey(id))
 	f.Changed = append(f.Changed, id)
+}
+
+// desert writes what the end of a class has changed.
+func (f *Folder) desert(d deserted) {
+	for _, r := range d.routes {
+		if rt := f.Routes[r]; rt != nil {
+			f.rows.Set(routeKey(r), rt.append(f.buf[:0]))
+		} else {
+			f.rows.Delete(routeKey(r))
+		}
+	}
+	for _, c := range d.counted {
+		f.rows.Delete(arrivalsKey(c.Place, c.route))
+		delete(f.touched.arrivals[c.Place], c.route)
+	}
 }
 
 func (f *Folder) writeNext() {

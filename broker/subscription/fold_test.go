@@ -66,7 +66,7 @@ func TestSource_RangesAreOffsets(t *testing.T) {
 func FuzzFolder(f *testing.F) {
 	w := newWorld(f)
 	fr := w.open()
-	id, _ := w.head.Put(0, Policy{Kind: Delivery}, fr)
+	id, _ := w.head.Put(0, Policy{Kind: Delivery}, 1, fr)
 	at := Place{1, 0}
 	_ = w.head.Begin(id, []Start{{Place: at}}, fr)
 	w.append(at, []logged{{to: []ID{1}}, {to: []ID{1}}, {to: []ID{1}, Meta: Meta{DueMS: 1 << 30}}})
@@ -92,7 +92,7 @@ func FuzzFolder(f *testing.F) {
 		p := Policy{Kind: Delivery}
 		p.Check()
 		for _, x := range []fact.Fact{
-			{Kind: fact.SubscriptionPut, Version: 1, Body: p.append([]byte{1})},
+			{Kind: fact.SubscriptionPut, Version: 1, Body: p.append([]byte{1, 1})},
 			{Kind: fact.SourceStarted, Version: 1, Body: (&started{sub: 1, at: Place{1, 0}, known: true}).append(nil)},
 			{Kind: fact.Kind(k1), Version: 1, Body: b1},
 			{Kind: fact.Kind(k2), Version: 1, Body: b2},

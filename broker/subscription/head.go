@@ -61,7 +61,8 @@ type Head struct {
 	wide       map[Place][]*desk // those to whom every record goes
 	wake       []*desk
 	touched    []*desk
-	refusing   map[ID]bool // those that refuse appends when they are full
+	attended   map[ClassID][]*desk // those of a class that have a desk
+	refusing   map[ID]bool         // those that refuse appends when they are full
 	interned   map[uint64][]RouteID
 	scratch    scratch
 }
@@ -133,7 +134,7 @@ type Options struct {
 func NewHead(s *State, st state.Store, opt Options) (*Head, error) {
 	h := &Head{
 		State: s, Format: fact.Format3, epoch: opt.Epoch, nowMS: opt.NowMS, published: opt.Seq, started: opt.NowMS, lies: map[slot]At{}, desks: map[ID]*desk{}, readers: map[record.StreamID][]ID{},
-		visible: map[Place]record.Offset{}, interned: map[uint64][]RouteID{}, wide: map[Place][]*desk{}, refusing: map[ID]bool{},
+		visible: map[Place]record.Offset{}, interned: map[uint64][]RouteID{}, wide: map[Place][]*desk{}, refusing: map[ID]bool{}, attended: map[ClassID][]*desk{},
 	}
 	h.wheel.now = opt.NowMS
 	for at, a := range s.Arrivals {
@@ -144,7 +145,7 @@ func NewHead(s *State, st state.Store, opt Options) (*Head, error) {
 		h.noteRefusing(s.Subs[id])
 	}
 	for _, r := range s.Routes {
-		f := fingerprint(r.Members)
+		f := fingerprint(r.Classes)
 		h.interned[f] = append(h.interned[f], r.ID)
 	}
 	for _, id := range sortedIDs(s.Subs) {
@@ -248,8 +249,9 @@ func (h *Head) random() uint64 {
 }
 
 // Put makes a subscription, or changes the policy of one. id 0 makes one. What a policy no longer allows ends with the next step, not at
-// once: a member that is one too many keeps what it has.
-func (h *Head) Put(id ID, p Policy, f *fact.Frame) (ID, *fault.Error) {
+// once: a member that is one too many keeps what it has. class says what it looks for; another one counts from now on, and records
+// from before are shown to it as they matched then.
+func (h *Head) Put(id ID, p Policy, class ClassID, f *fact.Frame) (ID, *fault.Error) {
 	if err := p.Check(); err != nil {
 		return 0, err
 	}
@@ -267,8 +269,13 @@ func (h *Head) Put(id ID, p Policy, f *fact.Frame) (ID, *fault.Error) {
 	if id == 0 {
 		id = h.Next
 	}
-	f.Add(fact.SubscriptionPut, 1, func(dst []byte) []byte { return p.append(binary.AppendUvarint(dst, uint64(id))) })
-	x := h.evolvePut(id, p)
+	f.Add(fact.SubscriptionPut, 1, func(dst []byte) []byte {
+		return p.append(binary.AppendUvarint(binary.AppendUvarint(dst, uint64(id)), uint64(class)))
+	})
+	if d := h.desks[id]; d != nil && d.sub.Class != class {
+		h.attend(d, d.sub.Class, class)
+	}
+	x, _ := h.evolvePut(id, p, class, nil)
 	h.noteRefusing(x)
 	if h.needsDesk(x) || h.desks[id] != nil {
 		h.settleDown(h.desk(x))
@@ -423,32 +430,50 @@ func (src *Source) moveCursor(to record.Offset, metadata []byte, nowMS int64) {
 	}
 }
 
-// Route returns the number of a set of subscriptions, which is ascending, and records a new one.
-func (h *Head) Route(members []ID, f *fact.Frame) (RouteID, *fault.Error) {
-	if len(members) == 0 {
+// Route returns the number of a set of classes, which is ascending, and records a new one. Whoever keeps what it answers may use it again as
+// long as Routes has it.
+func (h *Head) Route(classes []ClassID, f *fact.Frame) (RouteID, *fault.Error) {
+	if len(classes) == 0 {
 		return 0, nil
 	}
-	k := fingerprint(members)
+	k := fingerprint(classes)
 	for _, r := range h.interned[k] {
-		if rt := h.Routes[r]; rt != nil && slices.Equal(rt.Members, members) {
+		if rt := h.Routes[r]; rt != nil && slices.Equal(rt.Classes, classes) {
 			return r, nil
 		}
 	}
-	if len(h.Routes) >= RoutesMax || h.members+len(members) > RouteMembersMax {
-		return 0, fault.New(fault.QuotaSpent, "append", "", "filters have made %d different sets of subscriptions; the limit is %d, of %d members together", len(h.Routes), RoutesMax, RouteMembersMax)
+	if live := slices.DeleteFunc(slices.Clone(classes), func(c ClassID) bool { return h.Classes[c] == nil }); len(live) < len(classes) {
+		return h.Route(live, f) // whoever looked them up has not heard yet that some are gone
 	}
-	r := &Route{ID: h.NextRoute, Members: slices.Clone(members)}
+	if len(h.Routes) >= RoutesMax || h.members+len(classes) > RouteMembersMax {
+		return 0, fault.New(fault.QuotaSpent, "append", "", "filters have made %d different sets; the limit is %d, of %d filters together", len(h.Routes), RoutesMax, RouteMembersMax)
+	}
+	r := &Route{ID: h.NextRoute, Classes: slices.Clone(classes)}
 	f.Add(fact.RouteDefined, 1, r.append)
 	h.evolveRoute(r)
 	h.interned[k] = append(slices.DeleteFunc(h.interned[k], func(r RouteID) bool { return h.Routes[r] == nil }), r.ID)
 	return r.ID, nil
 }
 
-// fingerprint is FNV-1a over the members.
-func fingerprint(members []ID) uint64 {
+// fingerprint is FNV-1a over the classes.
+func fingerprint(classes []ClassID) uint64 {
 	f := uint64(14695981039346656037)
-	for _, id := range members {
+	for _, id := range classes {
 		f = (f ^ uint64(id)) * 1099511628211
 	}
 	return f
+}
+
+// attend moves a desk from one class to another; 0 is none.
+func (h *Head) attend(d *desk, from, to ClassID) {
+	if from != 0 {
+		if k := slices.DeleteFunc(h.attended[from], func(x *desk) bool { return x == d }); len(k) > 0 {
+			h.attended[from] = k
+		} else {
+			delete(h.attended, from)
+		}
+	}
+	if to != 0 {
+		h.attended[to] = append(h.attended[to], d)
+	}
 }

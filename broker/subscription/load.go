@@ -57,11 +57,11 @@ func (s *State) loadSub(key, value []byte) error {
 		return fmt.Errorf("key has %d bytes", len(key))
 	}
 	b := fact.ReadBody(value)
-	p := readPolicy(b)
+	class, p := ClassID(b.Uvarint()), readPolicy(b)
 	if err := b.Err(); err != nil {
 		return err
 	}
-	s.evolvePut(ID(be32(key[1:])), p)
+	s.evolvePut(ID(be32(key[1:])), p, class, nil)
 	return nil
 }
 

@@ -96,7 +96,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	m.quiet = seed%3 == 0
 	for k := range 3 {
 		f := m.open()
-		id, err := m.head.Put(0, withKind(modelPolicies[(seed+uint64(k)*4)%uint64(len(modelPolicies))]), f)
+		id, err := m.head.Put(0, withKind(modelPolicies[(seed+uint64(k)*4)%uint64(len(modelPolicies))]), ClassID(m.head.Next), f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,13 +312,16 @@ func (m *model) appendSome() {
 		case 1:
 			r.ExpiresMS = m.now + 1 + int64(m.r.IntN(9_000))
 		}
-		for _, id := range m.subs[1:] {
+		for _, class := range m.subs[1:] {
 			if m.r.IntN(3) > 0 {
-				r.to = append(r.to, id)
+				r.to = append(r.to, class)
 			}
 		}
 		rs = append(rs, r)
-		for _, id := range append([]ID{m.subs[0]}, r.to...) {
+		for _, id := range m.subs {
+			if x := m.head.Subs[id]; id != m.subs[0] && !slices.Contains(r.to, ID(x.Class)) {
+				continue
+			}
 			meta := r.Meta
 			meta.Offset, meta.Seq = base+record.Offset(i), m.seq+1
 			m.lines[id][At{at, meta.Offset}] = &line{meta: meta}
@@ -513,12 +516,18 @@ func (m *model) trim() {
 	m.settleFrame() // a crash would bring back what is gone from the log
 }
 
+// suspend also resumes, or gives the subscription something else to look for.
 func (m *model) suspend() {
 	id := m.subs[m.r.IntN(3)]
 	p := m.head.Subs[id].Policy
-	p.Suspended = !p.Suspended
-	m.note("suspend %d: %v", id, p.Suspended)
-	if _, err := m.head.Put(id, p, m.open()); err != nil {
+	class := m.head.Subs[id].Class
+	if m.r.IntN(2) == 0 {
+		p.Suspended = !p.Suspended
+	} else {
+		class = ClassID(2 + m.r.IntN(2))
+	}
+	m.note("%d is suspended: %v; class %d", id, p.Suspended, class)
+	if _, err := m.head.Put(id, p, class, m.open()); err != nil {
 		m.t.Fatal(err)
 	}
 	m.feed()
@@ -531,7 +540,7 @@ func (m *model) finish() {
 	for _, id := range m.subs {
 		if p := m.head.Subs[id].Policy; p.Suspended {
 			p.Suspended = false
-			if _, err := m.head.Put(id, p, m.open()); err != nil {
+			if _, err := m.head.Put(id, p, m.head.Subs[id].Class, m.open()); err != nil {
 				m.t.Fatal(err)
 			}
 		}

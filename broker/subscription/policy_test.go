@@ -67,7 +67,7 @@ func TestPolicy_ReadsBack(t *testing.T) {
 func TestHead_RefusesTooMuchAtOnce(t *testing.T) {
 	w := newWorld(t)
 	f := w.open()
-	cursor, _ := w.head.Put(0, Policy{Kind: Cursor}, f)
+	cursor, _ := w.head.Put(0, Policy{Kind: Cursor}, 0, f)
 	at := Place{1, 0}
 	if err := w.head.Commit(cursor, at, 0, make([]byte, CursorMetadataMax), f); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestHead_RefusesTooMuchAtOnce(t *testing.T) {
 	if err := w.head.Begin(cursor, starts[1:], f); err != nil {
 		t.Fatal(err)
 	}
-	id, _ := w.head.Put(0, Policy{Kind: Delivery}, f)
+	id, _ := w.head.Put(0, Policy{Kind: Delivery}, 1, f)
 	if err := w.head.Begin(id, []Start{{Place: at}}, f); err != nil {
 		t.Fatal(err)
 	}
@@ -99,23 +99,23 @@ func TestHead_RefusesTooMuchAtOnce(t *testing.T) {
 	w.check()
 }
 
-// A hundred thousand subscriptions that nobody attends to have no desk, and records pass them by.
+// Subscriptions that nobody attends to have no desk, and records pass them by; a thousand of one class make one route.
 func TestHead_KeepsNoDeskForThoseNobodyAttendsTo(t *testing.T) {
 	w := newWorld(t)
 	f := w.open()
 	at := Place{1, 0}
 	var ids []ID
 	for range 1000 {
-		id, _ := w.head.Put(0, Policy{Kind: Delivery}, f)
+		id, _ := w.head.Put(0, Policy{Kind: Delivery}, 1, f)
 		if err := w.head.Begin(id, []Start{{Place: at}}, f); err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, id)
 	}
-	w.append(at, []logged{{to: ids, Meta: Meta{Size: 5}}})
+	w.append(at, []logged{{to: ids[:1], Meta: Meta{Size: 5}}})
 	w.publish()
-	if len(w.head.desks) != 0 {
-		t.Fatalf("%d desks", len(w.head.desks))
+	if len(w.head.desks) != 0 || len(w.head.Routes) != 1 {
+		t.Fatalf("%d desks, %d routes", len(w.head.desks), len(w.head.Routes))
 	}
 	for _, id := range ids {
 		if d, _ := w.head.Depth(id); d.Total != (Amount{1, 5}) {

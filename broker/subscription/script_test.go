@@ -223,10 +223,16 @@ func (s *script) put(w []string, f *fact.Frame) {
 		n = id(w[1])
 		w = w[1:]
 	}
+	class := ClassID(s.head.Next)
+	if x := s.head.Subs[n]; x != nil {
+		class = x.Class
+	}
 	p := Policy{Kind: map[string]Kind{"cursor": Cursor, "delivery": Delivery}[w[1]]}
 	for _, o := range w[2:] {
 		k, v, _ := strings.Cut(o, "=")
 		switch k {
+		case "class":
+			class = ClassID(num(v))
 		case "key":
 			p.Order = OrderKey
 		case "total":
@@ -275,7 +281,7 @@ func (s *script) put(w []string, f *fact.Frame) {
 			s.t.Fatalf("what is %q?", o)
 		}
 	}
-	made, err := s.head.Put(n, p, f)
+	made, err := s.head.Put(n, p, class, f)
 	switch {
 	case err != nil:
 		s.say("%s %s: %s", err.Kind, err.Subject, err.Text)
@@ -316,7 +322,7 @@ func (s *script) add(w []string) {
 	}
 	var to []RouteRun
 	for _, r := range rs {
-		route, _ := s.head.Route(r.to, s.open())
+		route, _ := s.head.Route(classes(r.to), s.open())
 		to = append(to, RouteRun{route, Amount{1, 1}})
 	}
 	if err := s.head.Admit(&Arrival{Place: at, Runs: to}); err != nil {

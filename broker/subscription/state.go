@@ -11,7 +11,11 @@ import (
 // ID is the number of a subscription. It is never reused; names are the catalog's.
 type ID uint32
 
-// RouteID is the number of a set of subscriptions that a record reaches. 0 is no set: only subscriptions to all of a stream.
+// ClassID is the number of what several subscriptions look for alike: whoever keeps filters gives equal ones the same. 0: none, for those that
+// get everything. So a hundred thousand sessions with one filter are one class, and a set of filters stays the same when one more joins.
+type ClassID uint32
+
+// RouteID is the number of a set of classes that a record reaches. 0 is no set: only subscriptions to all of a stream.
 type RouteID uint32
 
 // Place is a partition of a stream.
@@ -33,7 +37,7 @@ func (p Place) compare(q Place) int {
 // Limits of a shard's subscriptions.
 const (
 	SourcesMax        = 10_000     // partitions that one subscription reads
-	RoutesMax         = 4_000_000  // sets of subscriptions
+	RoutesMax         = 4_000_000  // sets of classes
 	RouteMembersMax   = 32_000_000 // numbers in all of these sets together: 128 MiB
 	SubscriptionsMax  = 4_000_000
 	CursorMetadataMax = 4096 // bytes kept with a position
@@ -43,6 +47,7 @@ const (
 type State struct {
 	Subs      map[ID]*Sub
 	Next      ID
+	Classes   map[ClassID]*Class
 	Routes    map[RouteID]*Route
 	NextRoute RouteID
 	Arrivals  map[Place]*Arrivals // of partitions that somebody reads
@@ -55,8 +60,8 @@ type State struct {
 type Sub struct {
 	ID      ID
 	Policy  Policy
+	Class   ClassID
 	Sources []*Source // in the order of their places
-	Routes  []RouteID // that reach it
 }
 
 // Source is one partition as a subscription sees it.
@@ -100,10 +105,17 @@ type reading struct {
 	partitions []record.PartitionID // whose arrivals are counted
 }
 
-// Route is a set of subscriptions. All of them read the partitions of the records it was given to.
+// Route is a set of classes. Their members read the partitions of the records it was given to.
 type Route struct {
 	ID      RouteID
-	Members []ID // ascending
+	Classes []ClassID // ascending
+}
+
+// Class is the subscriptions that look for the same.
+type Class struct {
+	ID      ClassID
+	Members []ID      // ascending
+	Routes  []RouteID // that reach it
 }
 
 // Arrivals counts a partition's records.
@@ -140,7 +152,7 @@ func (r Reason) String() string {
 // NewState is the state before the first fact.
 func NewState() *State {
 	return &State{
-		Subs: map[ID]*Sub{}, Next: 1, Routes: map[RouteID]*Route{}, NextRoute: 1, Arrivals: map[Place]*Arrivals{}, readers: map[record.StreamID]reading{},
+		Subs: map[ID]*Sub{}, Next: 1, Classes: map[ClassID]*Class{}, Routes: map[RouteID]*Route{}, NextRoute: 1, Arrivals: map[Place]*Arrivals{}, readers: map[record.StreamID]reading{},
 	}
 }
 
@@ -154,7 +166,6 @@ func (s *State) Clone() *State {
 	c.Subs = make(map[ID]*Sub, len(s.Subs))
 	for id, x := range s.Subs {
 		n := *x
-		n.Routes = slices.Clone(x.Routes)
 		n.Sources = make([]*Source, len(x.Sources))
 		for i, src := range x.Sources {
 			m := *src
@@ -168,6 +179,10 @@ func (s *State) Clone() *State {
 			n.Sources[i] = &m
 		}
 		c.Subs[id] = &n
+	}
+	c.Classes = make(map[ClassID]*Class, len(s.Classes))
+	for id, k := range s.Classes {
+		c.Classes[id] = &Class{k.ID, slices.Clone(k.Members), slices.Clone(k.Routes)}
 	}
 	c.Routes = make(map[RouteID]*Route, len(s.Routes))
 	for id, r := range s.Routes {
@@ -205,15 +220,11 @@ func (s *State) arrived(x *Sub, src *Source) Amount {
 		return a.All
 	}
 	var sum Amount
-	if len(a.ByRoute) < len(x.Routes) {
-		for r, n := range a.ByRoute {
-			if slices.Contains(x.Routes, r) {
-				sum.add(n)
-			}
-		}
+	k := s.Classes[x.Class]
+	if k == nil {
 		return sum
 	}
-	for _, r := range x.Routes {
+	for _, r := range k.Routes {
 		sum.add(a.ByRoute[r])
 	}
 	return sum

@@ -71,7 +71,7 @@ func anyAtOrAfter(alive map[slot]int64, next int64) bool {
 // What is left after a peak moves to low pages, and everything that points at it follows.
 func TestSlab_ShrinksAfterAPeak(t *testing.T) {
 	w := newWorld(t)
-	id, err := w.head.Put(0, Policy{Kind: Delivery, Order: OrderKey, LeaseMS: 1000}, w.open())
+	id, err := w.head.Put(0, Policy{Kind: Delivery, Order: OrderKey, LeaseMS: 1000}, 0, w.open())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,8 @@ type world struct {
 
 type logged struct {
 	Meta
-	to      []ID // filters it matches
+	to      []ID // classes it matches
+	reached []ID // subscriptions of these, when it was appended
 	missing bool // compacted away
 }
 
@@ -66,6 +67,16 @@ func (w *world) open() *fact.Frame {
 	return w.frame
 }
 
+// classes are those of subscriptions that have one of their own, of the same number.
+func classes(ids []ID) (cs []ClassID) {
+	for _, id := range ids {
+		if c := ClassID(id); !slices.Contains(cs, c) {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
 func (w *world) ends(at Place) record.Offset { return record.Offset(w.show[at]) }
 
 // append adds records to the log and tells the head.
@@ -78,7 +89,12 @@ func (w *world) append(at Place, rs []logged) {
 		if r.AppendedMS == 0 {
 			r.AppendedMS = w.now
 		}
-		route, err := w.head.Route(r.to, f)
+		for _, c := range r.to {
+			if k := w.head.Classes[ClassID(c)]; k != nil {
+				r.reached = append(r.reached, k.Members...)
+			}
+		}
+		route, err := w.head.Route(classes(r.to), f)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -147,9 +163,14 @@ func (w *world) feed() {
 func (w *world) look(v Want) *Feed {
 	f := &Feed{Want: v, Through: v.From}
 	rs := w.log[v.Place][:w.show[v.Place]]
+	x := w.head.Subs[v.Sub]
+	since := record.Offset(0) // what is older than the subscription is looked at with the filter of today
+	if src := x.source(v.Place); src.Turn == 0 {
+		since = src.Since
+	}
 	for o := v.From; int(o) < len(rs) && len(f.Records) < v.Max; o++ {
 		r := &rs[o]
-		if !r.missing && o >= w.begin[v.Place] && (v.All || slices.Contains(r.to, v.Sub)) {
+		if !r.missing && o >= w.begin[v.Place] && (v.All || slices.Contains(r.reached, v.Sub) || o < since && slices.Contains(r.to, ID(x.Class))) {
 			f.Records = append(f.Records, r.Meta)
 		}
 		f.Through = o + 1
@@ -212,7 +233,7 @@ func describe(s *State) string {
 	fmt.Fprintf(&b, "next %d, route %d\n", s.Next, s.NextRoute)
 	for _, id := range sortedIDs(s.Subs) {
 		x := s.Subs[id]
-		fmt.Fprintf(&b, "sub %d %+v routes %v\n", id, x.Policy, x.Routes)
+		fmt.Fprintf(&b, "sub %d %+v class %d\n", id, x.Policy, x.Class)
 		for _, src := range x.Sources {
 			c := *src
 			c.chunks = nil
@@ -233,7 +254,15 @@ func describe(s *State) string {
 	}
 	slices.Sort(rs)
 	for _, r := range rs {
-		fmt.Fprintf(&b, "route %d: %v\n", r, s.Routes[r].Members)
+		fmt.Fprintf(&b, "route %d: %v\n", r, s.Routes[r].Classes)
+	}
+	var cs []ClassID
+	for c := range s.Classes {
+		cs = append(cs, c)
+	}
+	slices.Sort(cs)
+	for _, c := range cs {
+		fmt.Fprintf(&b, "class %d: %v by %v\n", c, s.Classes[c].Members, s.Classes[c].Routes)
 	}
 	var places []Place
 	for at := range s.Arrivals {

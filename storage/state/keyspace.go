@@ -39,10 +39,10 @@ type Entry struct {
 var Keyspace = []Entry{
 	{PrefixStore, "store", `"mark"`, "seq u64, place u64", "the store's own: the mark of the last apply"},
 	{PrefixArrivals, "arrivals", "stream u32, partition u32, route u32", "end, count, bytes varint", "how many records of a partition took a route; route 0: all of them"},
-	{PrefixSub, "subscription", "subscription u32", "policy", "a subscription by number"},
+	{PrefixSub, "subscription", "subscription u32", "class varint, policy", "a subscription by number"},
 	{PrefixCatalog, "catalog", "kind escaped, namespace escaped, name escaped", "id, revision varint; kind, namespace, name, document, each with its length", "named things and the documents gateways own"},
 	{PrefixDedup, "dedup", "minute u64, hash 16 bytes", "stream, partition, offset, seq, batch, record varint, time varint", "(source, id) first seen in that minute; whole minutes are deleted as ranges"},
-	{PrefixRoute, "route", "route u32", "count varint, then the subscriptions as differences", "a set of subscriptions by number"},
+	{PrefixRoute, "route", "route u32", "route, count varint, then the classes as differences", "a set of what subscriptions look for, by number"},
 	{PrefixSource, "source", "subscription u32, stream u32, partition u32", "start, since, floor, counts varint", "how far a subscription is with a partition"},
 	{PrefixProducer, "producer", "stream u32, partition u32, producer u64", "epoch, time, count varint, then first, last sequence and base offset of each", "idempotent producers of a partition"},
 	{PrefixChunk, "chunk", "subscription u32, stream u32, partition u32, chunk u64", "two bitmaps of 1,024 offsets: done, handed", "what is exceptional above a floor"},
