@@ -79,7 +79,7 @@ func (a *app) restore(ctx context.Context, f *archiveFlags, data string, until n
 	if err := a.list(rows, restoredColumns); err != nil {
 		return err
 	}
-	a.remark("%s of %s in the archive, in %s, %.0f MB/s; lineage %s, restored from %s. Next: leat serve --data %s", size(r.Written), size(r.Bytes),
+	a.remark("%s written from %s in the archive, in %s, %.0f MB/s; lineage %s, restored from %s. Next: leat serve --data %s", size(r.Written), size(r.Bytes),
 		r.Duration.Round(time.Millisecond), float64(r.Written)/1e6/max(r.Duration.Seconds(), 1e-3), r.Lineage[:8], r.Of[:8], data)
 	return nil
 }
