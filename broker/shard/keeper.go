@@ -244,6 +244,7 @@ func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
 	now := clock.Now()
 	if p.looked.IsZero() {
 		p.looked, p.seen, p.filled = now, p.foreground.Load(), now
+		p.rate = 8 * paceQuiet // not known yet is not quiet
 	}
 	if since := now.Sub(p.looked); since >= paceLook {
 		f := p.foreground.Load()
