@@ -25,10 +25,10 @@ type desk struct {
 	next    int       // whose turn it is among the first rank that can take something
 	able    int       // members that can take something
 
-	ready, leased, waiting, dying, coming int   // entries by state; ready: available ones
-	inTurn                                int   // of the ready ones, those that nothing is before
-	heldBytes                             int64 // of leased and dying ones
-	hungry, dirty, closed, unfinished     bool
+	ready, leased, waiting, dying, coming      int   // entries by state; ready: available ones
+	inTurn                                     int   // of the ready ones, those that nothing is before
+	heldBytes                                  int64 // of leased and dying ones
+	hungry, dirty, closed, unfinished, starved bool
 }
 
 // deskSource is one source, seen from the desk.
@@ -245,6 +245,7 @@ func (h *Head) close(d *desk) {
 	h.vacant = append(h.vacant, d.number)
 	h.hungry = slices.DeleteFunc(h.hungry, func(x *desk) bool { return x == d })
 	h.dirty = slices.DeleteFunc(h.dirty, func(x *desk) bool { return x == d })
+	h.starved = slices.DeleteFunc(h.starved, func(x *desk) bool { return x == d })
 	h.unfinished = slices.DeleteFunc(h.unfinished, func(x *desk) bool { return x == d })
 }
 

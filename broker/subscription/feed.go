@@ -216,7 +216,7 @@ func (h *Head) looksAhead(d *desk) int {
 		return 0
 	case ready == 0 && len(d.gated) > 0:
 		return gatedStep // everything waits for a source that is behind
-	case known >= BehindMax || h.slab.used >= TrackedMax && known > 0:
+	case known >= BehindMax || h.slab.used >= h.trackedMax && known > 0:
 		return 0
 	}
 	return min(max(window-ready-d.coming, 0), WindowMax, BehindMax-known)
@@ -248,7 +248,14 @@ func (h *Head) catchUp(d *desk) {
 
 // askFor puts a desk on the list of those for which the caller has to look, if there is anything to look for.
 func (h *Head) askFor(d *desk) {
-	if d.behind == 0 || d.hungry || h.looksAhead(d) == 0 {
+	if d.behind == 0 || d.hungry {
+		return
+	}
+	if h.looksAhead(d) == 0 {
+		if h.slab.used >= h.trackedMax && !d.starved {
+			d.starved = true
+			h.starved = append(h.starved, d)
+		}
 		return
 	}
 	for _, ds := range d.sources {

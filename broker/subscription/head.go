@@ -56,7 +56,9 @@ type Head struct {
 	published  uint64
 	hungry     []*desk
 	dirty      []*desk
-	unfinished []*desk           // with more to hand over
+	unfinished []*desk // with more to hand over
+	starved    []*desk // that were shown nothing more because too much is known altogether
+	trackedMax int
 	must       bool              // something has to be recorded with this frame
 	wide       map[Place][]*desk // those to whom every record goes
 	wake       []*desk
@@ -133,7 +135,7 @@ type Options struct {
 // NewHead makes a head of published state and the rows of its carried records. It keeps s.
 func NewHead(s *State, st state.Store, opt Options) (*Head, error) {
 	h := &Head{
-		State: s, Format: fact.Format3, epoch: opt.Epoch, nowMS: opt.NowMS, published: opt.Seq, started: opt.NowMS, lies: map[slot]At{}, desks: map[ID]*desk{}, readers: map[record.StreamID][]ID{},
+		State: s, Format: fact.Format3, trackedMax: TrackedMax, epoch: opt.Epoch, nowMS: opt.NowMS, published: opt.Seq, started: opt.NowMS, lies: map[slot]At{}, desks: map[ID]*desk{}, readers: map[record.StreamID][]ID{},
 		visible: map[Place]record.Offset{}, interned: map[uint64][]RouteID{}, wide: map[Place][]*desk{}, refusing: map[ID]bool{}, attended: map[ClassID][]*desk{},
 	}
 	h.wheel.now = opt.NowMS

@@ -137,3 +137,59 @@ func TestHead_KeepsNoDeskForThoseNobodyAttendsTo(t *testing.T) {
 	}
 	w.check()
 }
+
+// When as much is known as may be, whoever has something goes on with that, and gets more when others have settled theirs.
+func TestHead_GoesOnAfterTooMuchWasKnown(t *testing.T) {
+	w := newWorld(t)
+	w.quiet = true
+	w.head.trackedMax = 100
+	f := w.open()
+	at := Place{1, 0}
+	var ids []ID
+	for range 2 {
+		id, _ := w.head.Put(0, Policy{Kind: Delivery}, 0, f)
+		if err := w.head.Begin(id, []Start{{Place: at, All: true}}, f); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	w.append(at, make([]logged, 6000))
+	w.publish()
+	held := map[ID][]Handle{}
+	take := func() {
+		w.feed()
+		for o := w.head.Drain(); !o.Empty(); o = w.head.Drain() {
+			for _, l := range o.Deliveries {
+				held[l.Sub] = append(held[l.Sub], l.Handle)
+			}
+			w.head.Drained()
+			w.feed()
+		}
+	}
+	for k, id := range ids {
+		if err := w.head.Attach(id, Member{ID: MemberID(k + 1), Credit: Endless, Prefetch: 2000}); err != nil {
+			t.Fatal(err)
+		}
+		take()
+	}
+	if w.head.slab.used > 100+2*WindowMax {
+		t.Fatalf("%d are known; the limit is 100", w.head.slab.used)
+	}
+	for n := 0; len(held[ids[0]])+len(held[ids[1]]) > 0; n++ {
+		for _, id := range ids {
+			w.open()
+			w.head.Settle(nil, held[id], Acked)
+			held[id] = nil
+		}
+		w.publish()
+		w.head.Tick(w.now)
+		if take(); n > 100 {
+			t.Fatal("no end")
+		}
+	}
+	for _, id := range ids {
+		if d, _ := w.head.Depth(id); d.Total.Count != 0 {
+			t.Fatalf("%d has %d left that nobody gets", id, d.Total.Count)
+		}
+	}
+}

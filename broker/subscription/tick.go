@@ -12,11 +12,25 @@ func (h *Head) Tick(nowMS int64) (more bool) {
 		h.ring(i)
 	}
 	h.settleTouched()
+	h.feedStarved()
 	return n == TimersPerTick
 }
 
 // NextMS is when Tick has something to do at the earliest; false when never. It may be early, never late.
 func (h *Head) NextMS() (int64, bool) { return h.wheel.next() }
+
+// feedStarved looks again at those that had to wait for others to settle something, once a tenth of all that may be known is free.
+func (h *Head) feedStarved() {
+	if len(h.starved) == 0 || h.slab.used > h.trackedMax/10*9 {
+		return
+	}
+	starved := h.starved
+	h.starved = nil
+	for _, d := range starved {
+		d.starved = false
+		h.settleDown(d)
+	}
+}
 
 func (h *Head) ring(i slot) {
 	e := h.slab.at(i)
