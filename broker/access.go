@@ -38,6 +38,7 @@ const (
 	KindStream     = access.Stream
 	KindUser       = access.User
 	KindNode       = access.Node
+	KindHook       = access.Hook
 )
 
 // User is a principal with its rights.

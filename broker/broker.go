@@ -146,20 +146,21 @@ type Options struct {
 
 // Broker is the one way in.
 type Broker struct {
-	opt     Options
-	cfg     Config
-	shards  []*shard.Shard
-	names   names
-	users   users
-	memory  budget
-	kept    keptEvents
-	spread  atomic.Uint32
-	reserve diskReserve
-	closed  atomic.Bool
-	stats   Stats
-	system  system
-	jobs    jobs
-	keeping keeping
+	opt       Options
+	cfg       Config
+	shards    []*shard.Shard
+	names     names
+	users     users
+	documents documents
+	memory    budget
+	kept      keptEvents
+	spread    atomic.Uint32
+	reserve   diskReserve
+	closed    atomic.Bool
+	stats     Stats
+	system    system
+	jobs      jobs
+	keeping   keeping
 }
 
 // Open opens all shards and is ready to serve.
@@ -173,6 +174,7 @@ func Open(opt Options) (*Broker, error) {
 	b := &Broker{opt: opt, cfg: opt.Config}
 	b.names.init()
 	b.users.init()
+	b.documents.init()
 	b.memory.init(opt.Config.MemoryBytes)
 	b.kept.init(opt.Config.KeptEventsBytes)
 	for i, st := range opt.Shards {
@@ -393,6 +395,10 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		b.names.changed.Add(1)
 	case catalog.Trash:
 		b.takeTrash(sh, e)
+	case catalog.Hook:
+		if err := b.documents.take(documentKind(e.Name.Kind), e); err != nil {
+			b.opt.Log.Error("a document cannot be read", "kind", e.Name.Kind, "name", e.Name.Name, "error", err)
+		}
 	case catalog.User:
 		if err := b.users.take(e); err != nil {
 			b.opt.Log.Error("a user's document cannot be read", "user", e.Name.Name, "error", err)
@@ -416,6 +422,8 @@ func (b *Broker) drop(n catalog.Name) {
 		}
 	case catalog.Trash:
 		b.names.dropTrash(n)
+	case catalog.Hook:
+		b.documents.drop(n)
 	case catalog.User:
 		b.users.drop(n.Name)
 	}

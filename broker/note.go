@@ -112,9 +112,15 @@ func (b *Broker) eventOf(c *Caller, sh int, x shard.Command) (SystemEvent, bool)
 		if x.Name.Kind == catalog.User {
 			return userEvent(c, x.Name.Name, before(x.Name), x.Document), true
 		}
+		if k := documentKind(x.Name.Kind); k != "" {
+			return documentEvent(c, k, x.Name, before(x.Name), x.Document), true
+		}
 	case *shard.DeleteDocument:
 		if x.Name.Kind == catalog.User {
 			return SystemEvent{Type: TypeUserDeleted, Subject: x.Name.Name, Caller: c}, true
+		}
+		if k := documentKind(x.Name.Kind); k != "" {
+			return documentEvent(c, k, x.Name, before(x.Name), nil), true
 		}
 	}
 	return SystemEvent{}, false

@@ -19,6 +19,7 @@ const (
 	Stream    Kind = "stream"
 	User      Kind = "user"
 	Trash     Kind = "trash" // streams that were deleted and can be restored; since format 2
+	Hook      Kind = "hook"  // addresses that take events in; programs that do not know the kind keep it
 )
 
 // DocumentBytesMax is the size limit of one document.

@@ -45,12 +45,14 @@ func (b *body) free() {
 
 // readBody reads the body under the size limit, each part of it reserved from the node's budget before it is read. A body that says
 // it is too long is refused unread.
-func (x *call) readBody() error {
+func (x *call) readBody() error { return x.readBodyUpTo(x.g.config.BodyBytesMax) }
+
+// readBodyUpTo is readBody with a limit of its own.
+func (x *call) readBodyUpTo(most int) error {
 	b := &x.body
-	most := x.g.config.BodyBytesMax
 	length := x.r.ContentLength
 	if length > int64(most) {
-		return x.bodyTooLarge()
+		return bodyTooLarge(most)
 	}
 	b.release = b.first[:0]
 	b.buf = buffers.Get().(*[]byte)
@@ -70,7 +72,7 @@ func (x *call) readBody() error {
 	for reserved := 0; ; {
 		if len(b.bytes) == reserved {
 			if reserved > most {
-				return x.bodyTooLarge()
+				return bodyTooLarge(most)
 			}
 			step := min(max(bodyStepBytes, reserved), most+1-reserved) // one byte over shows that there is more
 			if err := x.reserve(b, step); err != nil {
@@ -83,7 +85,7 @@ func (x *call) readBody() error {
 		b.bytes = b.bytes[:len(b.bytes)+n]
 		if err == io.EOF {
 			if len(b.bytes) > most {
-				return x.bodyTooLarge()
+				return bodyTooLarge(most)
 			}
 			return nil
 		}
@@ -111,9 +113,9 @@ func (x *call) reserve(b *body, n int) error {
 	return nil
 }
 
-func (x *call) bodyTooLarge() error {
+func bodyTooLarge(most int) error {
 	return &problem{
-		fault: fault.New(fault.TooLarge, "request", "body", "a request body has at most %d bytes; send fewer events at a time", x.g.config.BodyBytesMax),
+		fault: fault.New(fault.TooLarge, "request", "body", "a request body has at most %d bytes; send less at a time", most),
 		close: true,
 	}
 }

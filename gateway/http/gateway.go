@@ -28,8 +28,9 @@ type Gateway struct {
 	metrics    *metrics
 	exposition nethttp.Handler
 	routes     []route
-	prefix     string                                // of generated ids: random, so that two processes never make the same
-	made       atomic.Uint64                         // generated ids
+	prefix     string        // of generated ids: random, so that two processes never make the same
+	made       atomic.Uint64 // generated ids
+	hooks      hookIndex
 	failures   [fault.Unsupported + 1]gateway.Sparse // lines about each kind
 }
 
@@ -54,6 +55,7 @@ func New(b *broker.Broker, cfg Config, reg *prometheus.Registry, log *slog.Logge
 	}
 	return &Gateway{
 		broker: b, config: cfg, log: log, metrics: m, routes: makeRoutes(), prefix: hex.EncodeToString(random[:]),
+		hooks:      hookIndex{byName: map[hookName]*hook{}},
 		exposition: promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}),
 	}, nil
 }

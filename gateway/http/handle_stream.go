@@ -173,7 +173,7 @@ func (x *call) ifMatch() (uint64, error) {
 	}
 	n, err := strconv.ParseUint(strings.Trim(tag, `"`), 10, 64)
 	if err != nil || n == 0 {
-		return 0, wrong("stream", "If-Match", "%q is not the ETag of a stream", clip(tag))
+		return 0, wrong("stream", "If-Match", "%q is no ETag of ours", clip(tag))
 	}
 	return n, nil
 }

@@ -153,5 +153,11 @@ func TestOpenAPI_AnswersHaveWhatIsRequired(t *testing.T) {
 	s.want(204, "DELETE", "/v1/streams/gone", "")
 	check("DeletedStream", s.want(200, "GET", "/v1/trash", ""), "trash.0")
 	check("Problem", s.do("POST", path, "x", "Leat-Key", "k", "Leat-Expected-Version", "none"), "")
+	hook := s.want(201, "PUT", "/v1/hooks/in", `{"scheme":"github","stream":"orders","new_secret":true,"source":"/x","type":{"value":"t"},"key":{"value":"k"},"subject":{"value":"s"},
+		"id":{"header":"x"},"tolerance_ms":1000,"body_bytes_max":1000,"consent":{"origins":["*"]},"cloudevents":true}`)
+	check("Hook", hook, "")
+	check("HookPick", hook, "type")
+	check("Problem", s.want(401, "POST", "/v1/hooks/in", "x"), "")
+	check("Hook", s.want(200, "GET", "/v1/hooks", ""), "hooks.0")
 	check("User", s.want(201, "PUT", "/v1/users/root", `{"new_token":true,"grants":[{"action":"admin","kind":"*","pattern":"*"}]}`), "")
 }

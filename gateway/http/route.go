@@ -32,6 +32,7 @@ type method struct {
 type route struct {
 	pattern string
 	methods []method
+	ask     func(x *call, allow string) error // OPTIONS, where it is more than a list of methods; nil: it is not
 
 	segments []string // the pattern, cut; "" is a parameter
 	allow    string
@@ -55,6 +56,11 @@ func makeRoutes() []route {
 		{pattern: "/v1/users/{name}", methods: []method{{"GET", "get-user", getUser, false}, {"PUT", "put-user", putUser, false}, {"DELETE", "delete-user", deleteUser, false}}},
 		{pattern: "/v1/streams/{stream}/export", methods: []method{{"GET", "export", exportStream, false}}},
 		{pattern: "/v1/streams/{stream}/import", methods: []method{{"POST", "import", importStream, false}}},
+		{pattern: "/v1/hooks", methods: []method{{"GET", "list-hooks", listHooks, false}}},
+		{pattern: "/v1/hooks/{name}", ask: askHook, methods: []method{
+			{"POST", "deliver-hook", deliverHook, true}, // its signature is the login
+			{"GET", "get-hook", getHook, false}, {"PUT", "put-hook", putHook, false}, {"DELETE", "delete-hook", deleteHook, false},
+		}},
 		{pattern: "/v1/audit", methods: []method{{"GET", "audit", audit, false}}},
 		{pattern: "/v1/doctor", methods: []method{{"GET", "doctor", doctor, false}}},
 		{pattern: "/v1/archive", methods: []method{{"GET", "archive", archiveState, false}}},
@@ -131,6 +137,9 @@ func (x *call) serve() (*gateway.Operation, error) {
 		return op, err
 	}
 	if x.r.Method == nethttp.MethodOptions {
+		if rt.ask != nil {
+			return op, rt.ask(x, rt.allow)
+		}
 		preflight(x.w, x.r, rt.allow)
 		return op, nil
 	}
