@@ -1,7 +1,6 @@
 package subscription
 
 import (
-	"cmp"
 	"slices"
 
 	"leat/broker/record"
@@ -249,19 +248,6 @@ func (h *Head) close(d *desk) {
 	h.unfinished = slices.DeleteFunc(h.unfinished, func(x *desk) bool { return x == d })
 }
 
-// compareRecords orders records of a subscription by where they are in everything; within a frame by partition.
-func compareRecords(a, b *entry) int {
-	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.source, b.source), cmp.Compare(a.Offset, b.Offset))
-}
-
-// laneOf is the number of an entry's lane.
-func (d *desk) laneOf(e *entry) uint64 {
-	if d.sub.Policy.Order == OrderTotal {
-		return 0
-	}
-	return e.Key
-}
-
 // enter takes a record in. It is in no state yet.
 func (h *Head) enter(d *desk, ds *deskSource, m *Meta) slot {
 	i := h.slab.take()
@@ -282,28 +268,6 @@ func (h *Head) enter(d *desk, ds *deskSource, m *Meta) slot {
 		h.joinLane(d, i)
 	}
 	return i
-}
-
-// joinLane puts an entry where it belongs among those of its lane: last, but after a start, when records with a row are there already.
-func (h *Head) joinLane(d *desk, i slot) {
-	e := h.slab.at(i)
-	k := d.laneOf(e)
-	l := d.lanes[k]
-	if l == nil {
-		l = &lane{}
-		d.lanes[k] = l
-	}
-	at := slot(0)
-	for prev := l.tail; prev != 0; prev = h.slab.at(prev).links[inLane].prev {
-		if compareRecords(h.slab.at(prev), e) < 0 {
-			break
-		}
-		at = prev
-	}
-	if at != 0 && at == l.head {
-		h.outOfTurn(d, at) // something is before it now
-	}
-	h.slab.before(&l.list, inLane, at, i)
 }
 
 // become moves an entry into a state, and keeps what is counted and timed.
@@ -355,89 +319,6 @@ func (h *Head) uncount(d *desk, e *entry) {
 		d.dying--
 		d.heldBytes -= int64(e.Size)
 	}
-}
-
-// takeTurn puts an available entry in turn, unless something has to go before it.
-func (h *Head) takeTurn(d *desk, i slot) {
-	e := h.slab.at(i)
-	if d.sub.Policy.Order != OrderNone {
-		h.advance(d, d.laneOf(e))
-		return
-	}
-	h.putInTurn(d, i)
-}
-
-// advance puts a lane's first record in turn when nothing of the lane is with a member, and everything before it has been shown: of its
-// own source, and, as order is by position, of the others up to its frame.
-func (h *Head) advance(d *desk, k uint64) {
-	l := d.lanes[k]
-	if l == nil || l.held > 0 {
-		return
-	}
-	if l.head == 0 {
-		delete(d.lanes, k)
-		return
-	}
-	e := h.slab.at(l.head)
-	if e.state != available || e.flags&flagInTurn != 0 {
-		return
-	}
-	if !d.isShown(e) {
-		d.gated = append(d.gated, k)
-		return
-	}
-	h.putInTurn(d, l.head)
-}
-
-// isShown reports whether everything before a record has been shown.
-func (d *desk) isShown(e *entry) bool {
-	return e.Seq <= d.shown && e.Offset < d.sources[e.source].next
-}
-
-func (h *Head) putInTurn(d *desk, i slot) {
-	e := h.slab.at(i)
-	which, at := 1, slot(0)
-	if e.flags&flagBack != 0 {
-		which = 0
-		e.flags |= flagTurnBack
-	}
-	l := &d.turns[e.Priority][which]
-	if which == 0 && d.lanes == nil {
-		at = h.whereItStood(l, e)
-	}
-	h.slab.before(l, inTurn, at, i)
-	e.flags |= flagInTurn
-	d.inTurn++
-}
-
-// whereItStood looks among those that came back for the first one after e. It does not look far: then e goes last.
-func (h *Head) whereItStood(l *list, e *entry) slot {
-	at := slot(0)
-	n := 0
-	for prev := l.tail; prev != 0; prev = h.slab.at(prev).links[inTurn].prev {
-		if compareRecords(h.slab.at(prev), e) < 0 {
-			break
-		}
-		if n++; n > sortedBackMax {
-			return at
-		}
-		at = prev
-	}
-	return at
-}
-
-func (h *Head) outOfTurn(d *desk, i slot) {
-	e := h.slab.at(i)
-	if e.flags&flagInTurn == 0 {
-		return
-	}
-	which := 1
-	if e.flags&flagTurnBack != 0 {
-		which = 0
-	}
-	e.flags &^= flagInTurn | flagTurnBack
-	h.slab.remove(&d.turns[e.Priority][which], inTurn, i)
-	d.inTurn--
 }
 
 // leave takes a record out for good.

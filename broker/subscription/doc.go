@@ -27,7 +27,7 @@
 //
 // # Where to start
 //
-// state.go and chunk.go (what is remembered), head.go (make, begin, route), feed.go (records in), dispatch.go (records out), ack.go, flush.go
+// state.go and chunk.go (what is remembered), head.go, put.go and route.go, feed.go (records in), turn.go and dispatch.go (records out), ack.go, flush.go
 // (what becomes facts), fold.go. docs/decisions/0014 says why.
 //
 // # How tested
