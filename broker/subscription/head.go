@@ -68,11 +68,9 @@ type Head struct {
 }
 
 type scratch struct {
-	offsets []record.Offset
-	runs    []Run
-	rows    []Carried
-	slots   []slot
-	buf     []byte
+	runs  []Run
+	rows  []Carried
+	slots []slot
 }
 
 // end is how far a partition goes when a frame is published, and whom that concerns.

@@ -28,7 +28,6 @@ type world struct {
 	show  map[Place]int           // of the log, published
 	quiet bool                    // arrivals do not carry their records
 	begin map[Place]record.Offset // of the log: what lies before is gone
-	kinds []string                // of the last frame's facts
 }
 
 type logged struct {
@@ -124,9 +123,7 @@ func (w *world) publish() {
 	w.seq++
 	rows := w.store.NewBatch()
 	w.fold.Begin(h.TimeMS, rows)
-	w.kinds = w.kinds[:0]
 	if err := fact.Each(body, func(x fact.Fact) error {
-		w.kinds = append(w.kinds, x.Kind.String())
 		_, err := w.fold.Apply(x)
 		return err
 	}); err != nil {
