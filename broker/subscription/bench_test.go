@@ -311,7 +311,7 @@ func BenchmarkRoutes(b *testing.B) {
 			r := rand.New(rand.NewPCG(3, 3))
 			each := float64(heap()-before) / float64(subs)
 			b.ResetTimer()
-			for i := 0; i < b.N; i++ {
+			for i := range b.N {
 				k := r.IntN(subs)
 				route, err := w.head.Route([]ClassID{ClassID(ids[k])}, &w.frame)
 				if err != nil {
@@ -388,7 +388,7 @@ func BenchmarkMembers(b *testing.B) {
 	w.publish(false)
 	var hs []Handle
 	b.ResetTimer()
-	for i := 0; i < b.N; i++ {
+	for i := range b.N {
 		if i%1000 == 0 {
 			w.arrive(benchPlace, 1000)
 			w.publish(false)

@@ -168,10 +168,10 @@ func (s *State) forget(src *Source) {
 	}
 }
 
-func (s *State) evolveStarted(x *started, t *touched) *Source {
+func (s *State) evolveStarted(x *started, t *touched) {
 	sub := s.Subs[x.sub]
 	if sub == nil {
-		return nil
+		return
 	}
 	i, ok := sub.sourceIndex(x.at)
 	if !ok {
@@ -189,7 +189,7 @@ func (s *State) evolveStarted(x *started, t *touched) *Source {
 	}
 	t.source(src)
 	if sub.Policy.Kind == Cursor {
-		return src // where partitions end, the machine of streams knows
+		return // where partitions end, the machine of streams knows
 	}
 	if s.Arrivals[x.at] == nil {
 		s.arrivals(x.at).End = x.since
@@ -197,7 +197,6 @@ func (s *State) evolveStarted(x *started, t *touched) *Source {
 	}
 	src.Base = s.arrived(sub, src)
 	src.Base.sub(src.Settled) // what was settled before does not count against what comes
-	return src
 }
 
 func (t *touched) arrival(at Place, r RouteID) {

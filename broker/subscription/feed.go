@@ -128,9 +128,7 @@ func (h *Head) Published(seq uint64) {
 			h.come(d, i)
 			h.wake = append(h.wake, d)
 		}
-		for _, d := range h.wide[e.at] {
-			h.wake = append(h.wake, d)
-		}
+		h.wake = append(h.wake, h.wide[e.at]...)
 		if d := h.desks[e.sub]; d != nil {
 			h.wake = append(h.wake, d)
 		}

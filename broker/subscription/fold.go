@@ -93,23 +93,23 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 	return true, nil
 }
 
-func (f *Folder) find(id ID, at Place) (*Sub, *Source, error) {
+func (f *Folder) find(id ID, at Place) (*Source, error) {
 	x := f.Subs[id]
 	if x == nil {
-		return nil, nil, fmt.Errorf("subscription %d does not exist", id)
+		return nil, fmt.Errorf("subscription %d does not exist", id)
 	}
 	src := x.source(at)
 	if src == nil {
-		return nil, nil, fmt.Errorf("subscription %d does not read partition %d of stream %d", id, at.Partition, at.Stream)
+		return nil, fmt.Errorf("subscription %d does not read partition %d of stream %d", id, at.Partition, at.Stream)
 	}
-	return x, src, nil
+	return src, nil
 }
 
 // ofSource applies what concerns the records of one source.
 func (f *Folder) ofSource(x fact.Fact) error {
 	b := fact.ReadBody(x.Body)
 	id, at := readSubPlace(b)
-	_, src, err := f.find(id, at)
+	src, err := f.find(id, at)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (f *Folder) cursorMoved(body []byte) error {
 	if err := b.Err(); err != nil {
 		return err
 	}
-	_, src, err := f.find(id, at)
+	src, err := f.find(id, at)
 	if err != nil {
 		return err
 	}

@@ -67,24 +67,25 @@ func (s *Sealer) tag(dst, sealed []byte) []byte {
 	return dst
 }
 
+func errHandle() error {
+	return fault.New(fault.Invalid, "ack", "handle", "this is not a handle; take it from what was received")
+}
+
 // Open reads a sealed handle; what is none is Invalid.
 func (s *Sealer) Open(p []byte) (h Handle, _ error) {
-	bad := func() (Handle, error) {
-		return Handle{}, fault.New(fault.Invalid, "ack", "handle", "this is not a handle; take it from what was received")
-	}
 	if len(p) < 1+sealTag || len(p) > SealedBytesMax || p[0] != sealVersion {
-		return bad()
+		return Handle{}, errHandle()
 	}
 	var tag [sha256.Size]byte
 	if subtle.ConstantTimeCompare(s.tag(tag[:0], p)[:sealTag], p[1:1+sealTag]) != 1 {
-		return bad()
+		return Handle{}, errHandle()
 	}
 	b := fact.ReadBody(p[1+sealTag:])
 	h.Sub, h.At.Place = ID(b.Uvarint()), readPlace(b)
 	h.At.Offset = readOffset(b)
 	h.Attempt, h.Grip, h.Epoch, h.Turn, h.Size = int32(b.Uvarint()), uint32(b.Uvarint()), uint32(b.Uvarint()), uint32(b.Uvarint()), int32(b.Uvarint())
 	if b.Err() != nil {
-		return bad()
+		return Handle{}, errHandle()
 	}
 	return h, nil
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"leat/broker/record"
@@ -77,11 +78,7 @@ func TestModel(t *testing.T) {
 }
 
 func (m *model) tail() string {
-	s := ""
-	for _, l := range m.trace[max(0, len(m.trace)-80):] {
-		s += l + "\n"
-	}
-	return s
+	return strings.Join(m.trace[max(0, len(m.trace)-80):], "\n")
 }
 
 func (m *model) note(format string, args ...any) {

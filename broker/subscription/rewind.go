@@ -79,12 +79,12 @@ func (h *Head) empty(d *desk, ds *deskSource) {
 	for _, i := range ds.entries {
 		slots = append(slots, i)
 	}
-	h.forgetAll(d, ds, slots)
+	h.forgetAll(d, slots)
 	ds.lowest = noOffset
 }
 
 // forgetAll forgets some entries of a source, which no frame that is to come knows, in order, and answers how much they were and which of them had rows.
-func (h *Head) forgetAll(d *desk, ds *deskSource, slots []slot) (n Amount, stored []record.Offset) {
+func (h *Head) forgetAll(d *desk, slots []slot) (n Amount, stored []record.Offset) {
 	if len(slots) == 0 {
 		return n, nil
 	}

@@ -1,6 +1,10 @@
 package subscription
 
-import "leat/broker/record"
+import (
+	"maps"
+
+	"leat/broker/record"
+)
 
 // After a peak (a million records out at once, most of them settled again) what is left lies scattered over all pages. Each flush moves
 // some entries from the last page down, until the pages fit what they hold.
@@ -86,8 +90,6 @@ func (ds *deskSource) shrinkIndex() {
 		return
 	}
 	m := make(map[record.Offset]slot, len(ds.entries))
-	for o, i := range ds.entries {
-		m[o] = i
-	}
+	maps.Copy(m, ds.entries)
 	ds.entries, ds.peak = m, len(m)
 }

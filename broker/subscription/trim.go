@@ -55,12 +55,12 @@ func (h *Head) trimDesk(d *desk, at Place, start record.Offset, lost map[ID]Amou
 	if ds.caught {
 		from = start
 	}
-	v.lost, v.gone = h.forgetAll(d, ds, h.entriesBefore(ds, start))
+	v.lost, v.gone = h.forgetAll(d, h.entriesBefore(ds, start))
 	if n, told := lost[d.sub.ID]; told && from < start {
 		v.lost.add(n)
 	} else if from < start {
 		if ds.All {
-			v.lost.add(h.share(d, ds, from, start, v.lost))
+			v.lost.add(h.share(ds, from, start, v.lost))
 		} else {
 			v.unknown = ds.backlog.Count > v.lost.Count || !ds.Known
 		}
@@ -97,7 +97,7 @@ func (h *Head) entriesBefore(ds *deskSource, start record.Offset) (slots []slot)
 }
 
 // share is what a subscription to all records has between two offsets, as part of what it was not shown: of bytes it is an estimate.
-func (h *Head) share(d *desk, ds *deskSource, from, to record.Offset, taken Amount) Amount {
+func (h *Head) share(ds *deskSource, from, to record.Offset, taken Amount) Amount {
 	left := ds.backlog
 	left.sub(taken)
 	for _, i := range ds.entries {
