@@ -1,11 +1,11 @@
-// Package http is the HTTP gateway: publish CloudEvents, read pages, follow by server-sent events and WebSocket, manage streams and
-// users. docs/http.md is for its users, openapi.json for their tools.
+// Package http is the HTTP gateway: publish CloudEvents, read pages, follow by server-sent events and WebSocket, take webhooks in,
+// manage streams and users. docs/http.md and docs/webhooks.md are for its users, openapi.json for their tools.
 //
 // # Spec
 //
 // CloudEvents 1.0.2 with its JSON format, HTTP binding (binary, structured, batched) and WebSocket binding (cloudevents.json); HTTP/1.1
 // (RFC 9110, 9112); problem documents (RFC 9457); JSON Pointer (RFC 6901); Basic and Bearer (RFC 7617, 6750); server-sent events (HTML
-// Living Standard 9.2); WebSocket (RFC 6455); CORS (Fetch Standard); OpenAPI 3.1.
+// Living Standard 9.2); WebSocket (RFC 6455); CORS (Fetch Standard); OpenAPI 3.1; of webhooks those of internal/hooks.
 //
 // # Mapping
 //
@@ -19,13 +19,16 @@
 //	id: and Last-Event-ID, next, ?from=      position
 //	next and ?after= of /latest              key
 //	resource /v1/streams/{stream}, ETag      stream, revision
+//	webhook, delivery, /v1/hooks/{name}      document of the kind hook, event; protocol and client of its origin
+//	id of a delivery, source of its hook     identity within the dedup window
 //	status, problem                          fault kind (faults.go)
 //
 // # Promises
 //
 // 201 is sent when the events are durable. A batch and an append are stored as one or not at all. A follower that comes back with the
 // last id it saw misses nothing and gets nothing twice. Nothing is kept of a request once it is answered; a body is read under a limit
-// and a deadline, from memory that was reserved before. Host and Origin are looked at before anything else.
+// and a deadline, from memory that was reserved before. Host and Origin are looked at before anything else. Of a webhook nothing is
+// believed, answered or stored before its signature was checked, and a hook writes as the user who put it, not as the gateway.
 //
 // # Known gaps
 //
@@ -39,7 +42,7 @@
 // # Where to start
 //
 // route.go has the table of routes and the way of a request; handle_publish.go the way of an event in; sse.go the way out. translate.go
-// is the only file that knows both vocabularies. fast.go is the lane of what is busiest.
+// is the only file that knows both vocabularies. fast.go is the lane of what is busiest; hooks.go lists what belongs to webhooks.
 //
 // # How tested
 //
