@@ -39,6 +39,8 @@ const (
 	KindUser       = access.User
 	KindNode       = access.Node
 	KindHook       = access.Hook
+
+	KindSubscription = access.Subscription
 )
 
 // User is a principal with its rights.

@@ -286,6 +286,10 @@ func (p *PendingBatches) submit() {
 	if p.open = nil; o == nil || len(o.command.Entries) == 0 {
 		return
 	}
+	if err := p.b.reach(slices.Index(p.b.shards, p.shard), &o.command); err != nil {
+		p.fail(o, fault.As(err))
+		return
+	}
 	o.request = shard.NewRequest(&o.command)
 	o.request.Stages.Reserved = p.began
 	if err := p.shard.Submit(p.ctx, o.request); err != nil {
@@ -356,6 +360,10 @@ func (p *PendingBatches) collect(o *portion, try int) *portion {
 			return nil
 		}
 		rest.command.Entries = append(rest.command.Entries, e)
+	}
+	if err := p.b.reach(slices.Index(p.b.shards, p.shard), &rest.command); err != nil {
+		p.fail(rest, fault.As(err))
+		return nil
 	}
 	rest.request = shard.NewRequest(&rest.command)
 	if err := p.shard.Submit(p.ctx, rest.request); err != nil {

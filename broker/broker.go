@@ -17,6 +17,7 @@ import (
 	"leat/broker/record"
 	"leat/broker/shard"
 	"leat/broker/stream"
+	"leat/broker/subscription"
 	"leat/internal/clock"
 	"leat/storage/journal"
 	"leat/storage/keys"
@@ -161,6 +162,7 @@ type Broker struct {
 	system    system
 	jobs      jobs
 	keeping   keeping
+	subs      subscriptions
 }
 
 // Open opens all shards and is ready to serve.
@@ -173,6 +175,7 @@ func Open(opt Options) (*Broker, error) {
 	}
 	b := &Broker{opt: opt, cfg: opt.Config}
 	b.names.init()
+	b.subs.init(len(opt.Shards))
 	b.users.init()
 	b.documents.init()
 	b.memory.init(opt.Config.MemoryBytes)
@@ -194,6 +197,12 @@ func Open(opt Options) (*Broker, error) {
 			OnCompacted: func(all []shard.Compacted) { b.compacted(i, all) },
 			OnKeysBuilt: func(id record.StreamID, to KeyMode) { b.keysBuilt(i, id, to) },
 			OnNames:     func(ns []catalog.Name) { b.namesChanged(i, ns) },
+			OnFilters:   func(ns []catalog.Name) { b.filtersChanged(i, ns) },
+			Attendant: shard.Attendant{
+				Look:   func(w subscription.Want) (*subscription.Feed, []subscription.Handle, error) { return b.look(i, w) },
+				Follow: func(f *shard.Follow) { b.follow(i, f) },
+				Reset:  func() { b.resetMembers(i) },
+			},
 		})
 		if err != nil {
 			return nil, errors.Join(err, b.Close())
@@ -201,6 +210,7 @@ func Open(opt Options) (*Broker, error) {
 		b.shards = append(b.shards, s)
 		s.Published().Entries(func(e *catalog.Entry) { b.take(i, e) })
 	}
+	close(b.subs.opened)
 	if opt.System {
 		b.openSystem()
 	}
@@ -215,6 +225,7 @@ func (b *Broker) Close() error {
 	}
 	b.stopKeeping()
 	b.closeSystem()
+	b.subs.close()
 	var errs []error
 	for _, s := range b.shards {
 		errs = append(errs, s.Close())
@@ -322,6 +333,7 @@ type nameKey struct{ namespace, name string }
 type names struct {
 	mu      sync.RWMutex
 	streams map[nameKey]*named
+	byID    map[streamKey]*named
 	limited map[*named]struct{}     // of streams, those that let go of records by themselves
 	alike   map[string]StreamConfig // by their bytes in a document, some configurations that streams have
 	compact map[nameKey]*named      // of streams, those that keep the latest of each key
@@ -332,6 +344,7 @@ type names struct {
 
 func (n *names) init() {
 	n.compact = map[nameKey]*named{}
+	n.byID = map[streamKey]*named{}
 	n.streams, n.limited, n.trash = map[nameKey]*named{}, map[*named]struct{}{}, map[nameKey][]*trashed{}
 	n.alike = map[string]StreamConfig{}
 }
@@ -340,6 +353,33 @@ func (n *names) get(namespace, name string) *named {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.streams[nameKey{namespace, name}]
+}
+
+type streamKey struct {
+	shard int
+	id    record.StreamID
+}
+
+// of returns the stream of that number, nil when it has no name.
+func (n *names) of(sh int, id record.StreamID) *named {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.byID[streamKey{sh, id}]
+}
+
+// filtersChanged takes subscriptions in before anybody can know the frame that changed them: who resolves an append against it knows their
+// filters.
+func (b *Broker) filtersChanged(sh int, ns []catalog.Name) {
+	for _, n := range ns {
+		if n.Kind != catalog.Subscription {
+			continue
+		}
+		if e := b.shardPublished(sh).Entry(n); e != nil {
+			b.takeSubscription(sh, e)
+		} else {
+			b.dropSubscription(sh, n)
+		}
+	}
 }
 
 func (b *Broker) namesChanged(sh int, ns []catalog.Name) {
@@ -383,6 +423,7 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		b.names.mu.Lock()
 		delete(b.names.limited, b.names.streams[k])
 		b.names.streams[k] = n
+		b.names.byID[streamKey{sh, n.id}] = n
 		if _, _, limited := n.config.limits(); limited {
 			b.names.limited[n] = struct{}{}
 		}
@@ -393,6 +434,8 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		}
 		b.names.mu.Unlock()
 		b.names.changed.Add(1)
+	case catalog.Subscription:
+		b.takeSubscription(sh, e)
 	case catalog.Trash:
 		b.takeTrash(sh, e)
 	case catalog.Hook:
@@ -413,6 +456,9 @@ func (b *Broker) drop(n catalog.Name) {
 		b.names.mu.Lock()
 		old := b.names.streams[k]
 		delete(b.names.streams, k)
+		if old != nil {
+			delete(b.names.byID, streamKey{old.shard, old.id})
+		}
 		delete(b.names.limited, old)
 		delete(b.names.compact, k)
 		b.names.mu.Unlock()

@@ -51,6 +51,10 @@ type EventsAppend struct {
 	AutoCreate bool
 	Defaults   StreamConfig
 	Reserved   time.Time // as in BatchAppend
+
+	// Acks are settled in the same frame: all is done or nothing is. They and the streams are of one namespace. When one of them is held no
+	// longer, the error is a Conflict whose Detail is a []Outcome with what each would have become.
+	Acks []Handle
 }
 
 // EventResult is where one event is.
@@ -128,10 +132,13 @@ func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppen
 	if err := x.resolve(ctx); err != nil {
 		return nil, false, err
 	}
-	if len(x.groups) == 0 && (len(a.Events) > 0 || len(x.cmd.If) == 0) {
+	if len(x.groups) == 0 && len(x.cmd.Acks) == 0 && (len(a.Events) > 0 || len(x.cmd.If) == 0) {
 		return x.results, false, nil // every event was there already
 	}
 	if err := x.build(); err != nil {
+		return nil, false, err
+	}
+	if err := b.reach(slices.Index(b.shards, x.shard), x.cmd); err != nil {
 		return nil, false, err
 	}
 	r := shard.NewRequest(x.cmd)
@@ -173,8 +180,27 @@ func (x *eventsCommand) resolve(ctx context.Context) error {
 			return at(err, i, len(a.If))
 		}
 	}
-	if x.shard == nil {
+	return x.acks()
+}
+
+// acks takes over what is to be settled with the append.
+func (x *eventsCommand) acks() error {
+	hs := x.a.Acks
+	if x.shard == nil && len(hs) == 0 {
 		return fault.New(fault.Invalid, "append", "events", "the request has no events and no conditions")
+	}
+	if len(hs) == 0 {
+		return nil
+	}
+	if err := x.b.mayServe(x.c, "append", hs); err != nil {
+		return err
+	}
+	if x.shard == nil {
+		x.shard = x.b.shards[hs[0].shard]
+		x.cmd.ResolvedAt = x.shard.Published().Seq()
+	}
+	if x.cmd.Acks = handlesOf(hs); x.cmd.Acks == nil || x.b.shards[hs[0].shard] != x.shard {
+		return fault.New(fault.Invalid, "append", "ack", "what is acknowledged with an append is of the streams' namespace")
 	}
 	return nil
 }

@@ -48,6 +48,10 @@ func (b *Broker) note(c *Caller, sh int, x shard.Command) note {
 	n.carried.Event.Origin = b.platform().origin()
 	n.carried.Event.Entries = []stream.Entry{entry}
 	n.carried.Event.ResolvedAt = b.shards[sh].Published().Seq()
+	if b.reach(sh, &n.carried.Event) != nil {
+		n.carried = nil // the event follows instead
+		return n
+	}
 	n.command = n.carried
 	return n
 }

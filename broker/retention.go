@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"leat/broker/record"
 	"leat/broker/shard"
 	"leat/broker/stream"
+	"leat/broker/subscription"
 	"leat/internal/clock"
 )
 
@@ -131,6 +133,7 @@ type keeping struct {
 	after  nameKey    // the stream that the last pass ended with; of pass
 	sizes  map[partitionKey]partitionSize
 	untold map[record.StreamID]retained
+	needs  []map[subscription.Place]record.Offset // of each shard, of subscriptions; of pass
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -187,6 +190,9 @@ func (b *Broker) KeepOnce(ctx context.Context) error {
 	b.keeping.pass.Lock()
 	defer b.keeping.pass.Unlock()
 	err := b.purge(ctx)
+	if x := b.learnNeeds(); x != nil {
+		return errors.Join(err, x) // nothing goes that somebody may need
+	}
 	budget := retentionBudget{partitions: retentionPartitionsMax, runs: retentionRunsMax}
 	limited := b.limitedAfter()
 	b.forgetGone(limited)
@@ -200,6 +206,19 @@ func (b *Broker) KeepOnce(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// learnNeeds asks what subscriptions still need. What they ask for during a pass is behind that.
+func (b *Broker) learnNeeds() error {
+	b.keeping.needs = make([]map[subscription.Place]record.Offset, len(b.shards))
+	for i, s := range b.shards {
+		needs, err := s.Published().Needed()
+		if err != nil {
+			return err
+		}
+		b.keeping.needs[i] = needs
+	}
+	return nil
 }
 
 // forgetGone lets go of what is remembered of streams that are there no more.
@@ -269,6 +288,9 @@ func (b *Broker) retain(ctx context.Context, n *named, budget *retentionBudget) 
 			if before > cut.Before {
 				cut.Before, cut.Why = before, stream.WhyBytes
 			}
+		}
+		if needed, some := b.keeping.needs[n.shard][subscription.Place{Stream: n.id, Partition: p}]; some {
+			cut.Before = min(cut.Before, needed)
 		}
 		if cut.Before = b.held(n.id, p, cut.Before); cut.Before <= start {
 			continue

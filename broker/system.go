@@ -31,6 +31,7 @@ const (
 	TypeStreamUndeleted  = "leat.stream.undeleted"
 	TypeStreamPurged     = "leat.stream.purged" // a deleted stream is gone for good
 	TypeStreamTruncated  = "leat.stream.truncated"
+	TypeSubscriptionGap  = "leat.subscription.gap"  // events went before a subscription had them
 	TypeStreamRetained   = "leat.stream.retained"   // retention removed events
 	TypeStreamCompacted  = "leat.stream.compacted"  // older events of keys were removed
 	TypeStreamKeysBuilt  = "leat.stream.keys-built" // a change of the key mode took effect

@@ -69,7 +69,9 @@ func (w *World) write() {
 	}
 	w.open = nil
 	if kind == fault.Unavailable {
-		w.node.Forget(next)
+		if err := w.node.Forget(next); err != nil {
+			w.failf("head is not made again: %v", err)
+		}
 		return
 	}
 	w.reopen()

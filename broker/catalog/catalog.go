@@ -20,6 +20,8 @@ const (
 	User      Kind = "user"
 	Trash     Kind = "trash" // streams that were deleted and can be restored; since format 2
 	Hook      Kind = "hook"  // addresses that take events in; programs that do not know the kind keep it
+
+	Subscription Kind = "subscription" // since format 3
 )
 
 // DocumentBytesMax is the size limit of one document.
@@ -35,7 +37,7 @@ type Name struct {
 // Entry is what the catalog knows of a name. The document is never changed in place.
 type Entry struct {
 	Name     Name
-	ID       uint32 // of a stream; else 0
+	ID       uint32 // of a stream or a subscription; else 0
 	Revision uint64
 	Document []byte
 }

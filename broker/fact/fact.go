@@ -59,7 +59,7 @@ const (
 	Format1      = 1
 	Format2      = 2 // trimmed, counted and built facts, and keyed and stream-changed facts of version 2
 	Format3      = 3 // the facts of subscriptions
-	FormatNewest = Format2
+	FormatNewest = Format3
 )
 
 // HeadBytes is the length of a facts region's head.

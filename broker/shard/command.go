@@ -7,6 +7,7 @@ import (
 	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/stream"
+	"leat/broker/subscription"
 	"leat/internal/clock"
 )
 
@@ -41,6 +42,19 @@ type Command interface {
 type Append struct {
 	stream.Append
 	ResolvedAt uint64
+
+	// Reach says, for each entry, whom its records reach by their address; nil: nobody. It has as many elements as Entries, or none.
+	Reach [][]Reach
+
+	// Acks are settled in the same frame, or nothing is done: the request is refused with a Conflict, and Acked says why.
+	Acks  []subscription.Handle
+	Acked []subscription.Outcome
+}
+
+// Reach is so many records, one after the other, that the same classes of subscriptions look for.
+type Reach struct {
+	Classes []subscription.ClassID // ascending
+	subscription.Amount
 }
 
 func (a *Append) kind() string { return "append" }
@@ -50,7 +64,11 @@ func (a *Append) decide(c *Core, r *Request) {
 		a.Stale, a.Outcomes = stream.StaleNow, a.Outcomes[:0]
 		return
 	}
-	c.head.Append(&a.Append, a.ResolvedAt, &c.open.Frame)
+	if !c.attends() && len(a.Acks) == 0 {
+		c.head.Append(&a.Append, a.ResolvedAt, &c.open.Frame)
+		return
+	}
+	c.appendReaching(a, r)
 }
 
 func hasIdentities(es []stream.Entry) bool {
@@ -108,7 +126,9 @@ func (x *AlterStream) decide(c *Core, r *Request) {
 	if r.Fault = c.catalog.Check(x.Name, x.Document, x.Revision); r.Fault != nil {
 		return
 	}
+	was := len(c.head.Streams[record.StreamID(e.ID)].Partitions)
 	if r.Fault = c.head.Change(record.StreamID(e.ID), x.Partitions, x.Keys, &c.open.Frame); r.Fault == nil {
+		c.readNewPartitions(record.StreamID(e.ID), was)
 		x.Entry, r.Fault = c.catalog.Put(x.Name, e.ID, x.Document, x.Revision, &c.open.Frame)
 	}
 }

@@ -5,7 +5,9 @@ import (
 
 	"leat/broker/catalog"
 	"leat/broker/fact"
+	"leat/broker/record"
 	"leat/broker/stream"
+	"leat/broker/subscription"
 )
 
 // Core decides. It has no goroutine, clock, chance or I/O: whoever drives it says what time it is and what became of its frames. One
@@ -18,6 +20,16 @@ type Core struct {
 	catalog *catalog.State
 	open    *Frame
 	next    uint64 // sequence of the next frame
+
+	subs     *subscription.Head
+	classes  subscription.ClassID       // the last one that was given
+	filtered map[record.StreamID]uint64 // of streams that are read by address: the frame that changed whose address matches last
+	settled  int64                      // about how many bytes what was settled will take in the open frame
+	nowMS    int64
+	lazyMS   int64 // when what is merely lazy is to be recorded; 0: there is nothing
+	flushAll bool  // with the open frame
+	wants    []subscription.Want
+	follow   Follow // that need not wait for a frame
 }
 
 // Limits of one frame and of what is remembered of published ones.
@@ -36,15 +48,54 @@ type Frame struct {
 	Requests []*Request
 	Place    uint64 // once written
 	Stamps   Stamps
+	Follow   Follow // what may happen once it is durable
 	failed   error
+}
+
+// Follow is what follows from decisions, for members of subscriptions and those who look after them.
+type Follow struct {
+	Deliveries []subscription.Leased
+	Burials    []subscription.Burial
+	Gaps       []subscription.Gap
+}
+
+// Empty reports whether nothing follows.
+func (f *Follow) Empty() bool { return len(f.Deliveries)+len(f.Burials)+len(f.Gaps) == 0 }
+
+func (f *Follow) reset() {
+	f.Deliveries, f.Burials, f.Gaps = emptied(f.Deliveries), emptied(f.Burials), emptied(f.Gaps)
+}
+
+// followMax is how many elements a slice that is used again may have room for: a peak is not kept.
+const followMax = 8192
+
+func emptied[T any](s []T) []T {
+	if cap(s) > followMax {
+		return nil
+	}
+	clear(s)
+	return s[:0]
 }
 
 // NewCore makes a core whose head is a copy of published state. next is the sequence of its first frame.
 // format is that of the data directory.
-func NewCore(id uint16, lineage uint32, format int, lim Limits, s *stream.State, c *catalog.State, published, next uint64) *Core {
+// subs is the head of its subscriptions, as of the same frame.
+func NewCore(id uint16, lineage uint32, format int, lim Limits, s *stream.State, c *catalog.State, subs *subscription.Head, published, next uint64) *Core {
 	head := stream.NewHead(s.Clone(), published)
 	head.Format = format
-	return &Core{id: id, lineage: lineage, limits: lim, head: head, catalog: c.Clone(), next: next}
+	subs.Format = format
+	core := &Core{id: id, lineage: lineage, limits: lim, head: head, catalog: c.Clone(), subs: subs, next: next, filtered: map[record.StreamID]uint64{}}
+	for _, x := range subs.Subs {
+		for _, src := range x.Sources {
+			if !src.All {
+				core.filtered[src.Stream] = published
+			}
+		}
+	}
+	for class := range subs.Classes {
+		core.classes = max(core.classes, class)
+	}
+	return core
 }
 
 // Step decides one request. Its outcome stands, and may be released, when the frame that Take will return is published.
@@ -55,6 +106,9 @@ func (c *Core) Step(r *Request, nowMS int64) {
 	r.Seq, r.TimeMS = c.open.Seq, c.open.TimeMS
 	r.Command.decide(c, r)
 	c.open.Requests = append(c.open.Requests, r)
+	if c.attends() {
+		c.collect()
+	}
 }
 
 func (c *Core) openFrame(nowMS int64) {
@@ -63,17 +117,25 @@ func (c *Core) openFrame(nowMS int64) {
 	c.next++
 	f.TimeMS = c.head.OpenFrame(f.Seq, nowMS)
 	f.Reset(fact.Head{Shard: c.id, Lineage: c.lineage, TimeMS: f.TimeMS})
+	c.nowMS = f.TimeMS
+	c.subs.OpenFrame(f.Seq, f.TimeMS, f.Seq*0x9e3779b97f4a7c15^uint64(c.lineage)<<16^uint64(c.id))
 	c.open = f
 }
 
 // Full reports whether the open frame should take no more.
 func (c *Core) Full() bool {
-	return c.open != nil && (int64(len(c.open.Facts))+c.open.DataBytes >= c.limits.FrameBytesMax || len(c.open.Requests) >= c.limits.FrameCommandsMax)
+	return c.open != nil && (int64(len(c.open.Facts))+c.open.DataBytes+c.settled >= c.limits.FrameBytesMax || len(c.open.Requests) >= c.limits.FrameCommandsMax)
 }
 
 // Take closes the open frame and returns it, nil if there is none. A frame may be empty of facts: its requests only wait their turn.
 func (c *Core) Take() *Frame {
 	f := c.open
+	if f != nil && c.attends() {
+		c.subs.Flush(&f.Frame, c.flushAll)
+		if c.settled, c.flushAll = 0, false; !c.subs.Lazy() {
+			c.lazyMS = 0
+		}
+	}
 	c.open = nil
 	return f
 }
@@ -89,6 +151,7 @@ func (f *Frame) Recycle() {
 	f.Requests = f.Requests[:0]
 	clear(f.Data)
 	f.Data = f.Data[:0]
+	f.Follow.reset()
 	if cap(f.Facts) <= frameKeptBytesMax {
 		frames.Put(f)
 	}
@@ -100,5 +163,9 @@ func (c *Core) Published(seq uint64) {
 		c.head.Prune(seq)
 	} else if seq > c.limits.OverlayFrames {
 		c.head.Prune(seq - c.limits.OverlayFrames)
+	}
+	if c.attends() {
+		c.subs.Published(seq)
+		c.collect()
 	}
 }

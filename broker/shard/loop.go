@@ -34,6 +34,12 @@ type pipeline struct {
 	err      error    // of a publish, likewise
 	shown    chan struct{}
 	flushed  time.Time
+
+	ready     chan struct{} // holds a token while the writer waits for a frame
+	seen      chan struct{} // holds one after a frame was published, for the decider
+	timer     *time.Timer   // of the decider, as what follows
+	alarmAt   int64         // what timer was set for; 0: it is not
+	lastFlush bool          // what is lazy was recorded before stopping
 }
 
 // stop tells the decider that no frame will succeed any more.
@@ -47,15 +53,21 @@ func (s *Shard) run(core *Core) {
 	for core != nil {
 		j := *s.published.journal.Load()
 		p := &pipeline{
-			core: core, journal: j, toSync: make(chan *Frame), toShow: make(chan *Frame, 1), broken: make(chan struct{}), shown: make(chan struct{}),
-			flushed: clock.Now(),
+			core: core, journal: j, toSync: make(chan *Frame, 1), toShow: make(chan *Frame, 1), broken: make(chan struct{}), shown: make(chan struct{}),
+			flushed: clock.Now(), ready: make(chan struct{}, 1), seen: make(chan struct{}, 1),
 		}
+		p.ready <- struct{}{}
 		go s.write(p)
 		go s.publish(p)
 		s.decide(p)
 		close(p.toSync)
 		<-p.shown
-		core = s.settle(p, j)
+		if p.timer != nil {
+			p.timer.Stop()
+		}
+		if core = s.settle(p, j); core != nil && s.cfg.Attendant.Reset != nil {
+			s.cfg.Attendant.Reset()
+		}
 	}
 	s.refuseWaiting()
 }
@@ -64,16 +76,12 @@ func (s *Shard) run(core *Core) {
 func (s *Shard) decide(p *pipeline) {
 	for {
 		if p.core.open == nil {
-			select {
-			case r := <-s.inbox:
-				s.step(p, r)
-			case <-p.broken:
+			a := s.attend(p)
+			if !s.listen(p, &a) {
 				return
-			case <-s.stop:
-				if len(s.inbox) == 0 {
-					return
-				}
-				s.step(p, <-s.inbox)
+			}
+			if p.core.open == nil {
+				continue
 			}
 		}
 		// Take what is there, then hand over as soon as the writer is free; until then keep filling.
@@ -91,29 +99,69 @@ func (s *Shard) decide(p *pipeline) {
 			inbox = nil
 		}
 		p.core.open.Stamps.Decided = clock.Now()
+		a := s.attend(p) // before replies: who is told that its credit was taken back has all that came before
 		if p.inFlight.Load() == 0 && len(s.inbox) == 0 {
 			f := p.core.Take()
 			s.writeFrame(p, f)
 			s.showFrame(p, f)
-			p.core.Published(s.published.Seq())
+			s.caughtUp(p)
 			if p.writeErr != nil || p.err != nil {
 				return
 			}
 			continue
 		}
-		p.inFlight.Add(1)
 		select {
-		case p.toSync <- p.core.open:
-			p.core.Take()
-			p.core.Published(s.published.Seq())
+		case <-p.ready:
+			p.inFlight.Add(1)
+			p.toSync <- p.core.Take()
+			s.caughtUp(p)
 		case r := <-inbox:
-			p.inFlight.Add(-1)
 			s.step(p, r)
+		case f := <-a.feeds:
+			s.fed(p, f)
+		case <-a.shown:
+			s.caughtUp(p)
+		case <-a.timer:
+			s.tick(p)
 		case <-p.broken:
-			p.inFlight.Add(-1)
 			return
 		}
 	}
+}
+
+// caughtUp tells the core how far frames are published.
+func (s *Shard) caughtUp(p *pipeline) {
+	if p.core.attends() {
+		p.core.setTime(s.cfg.Clock.Now().UnixMilli())
+	}
+	p.core.Published(s.published.Seq())
+}
+
+// listen waits for something to do while no frame is open. It answers false when there is nothing to be done any more.
+func (s *Shard) listen(p *pipeline, a *attention) bool {
+	select {
+	case r := <-s.inbox:
+		s.step(p, r)
+	case f := <-a.feeds:
+		s.fed(p, f)
+	case <-a.shown:
+		s.caughtUp(p)
+	case <-a.timer:
+		s.tick(p)
+	case <-p.broken:
+		return false
+	case <-s.stop:
+		switch {
+		case len(s.inbox) > 0:
+			s.step(p, <-s.inbox)
+		case p.core.attends() && p.core.Lazy() && !p.lastFlush:
+			p.lastFlush = true
+			p.core.flushLazily()
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Shard) step(p *pipeline, r *Request) {
@@ -134,6 +182,7 @@ func (s *Shard) write(p *pipeline) {
 	for f := range p.toSync {
 		s.writeFrame(p, f)
 		p.toShow <- f
+		p.ready <- struct{}{} // taken before the frame was sent, so there is room
 	}
 }
 
@@ -161,6 +210,10 @@ func (s *Shard) publish(p *pipeline) {
 	for f := range p.toShow {
 		s.showFrame(p, f)
 		p.inFlight.Add(-1)
+		select {
+		case p.seen <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -179,6 +232,9 @@ func (s *Shard) showFrame(p *pipeline, f *Frame) {
 		s.keeper.published(int64(len(f.Facts)) + f.DataBytes)
 	}
 	f.Stamps.Published = clock.Now()
+	if !f.Follow.Empty() && s.cfg.Attendant.Follow != nil {
+		s.cfg.Attendant.Follow(&f.Follow)
+	}
 	for _, r := range f.Requests {
 		close(r.done)
 	}
@@ -198,8 +254,12 @@ func (s *Shard) flush() {
 
 func (s *Shard) released(f *Frame) {
 	f.Stamps.Released = clock.Now()
-	if s.cfg.OnFrame != nil {
-		s.cfg.OnFrame(&FrameStats{Stages: f.Requests[0].Stages, Stamps: f.Stamps, Requests: len(f.Requests), Bytes: int64(len(f.Facts)) + f.DataBytes})
+	if s.cfg.OnFrame != nil && (len(f.Requests) > 0 || !f.Empty()) {
+		var first Stages
+		if len(f.Requests) > 0 {
+			first = f.Requests[0].Stages
+		}
+		s.cfg.OnFrame(&FrameStats{Stages: first, Stamps: f.Stamps, Requests: len(f.Requests), Bytes: int64(len(f.Facts)) + f.DataBytes})
 	}
 	f.Recycle()
 }
@@ -226,8 +286,11 @@ func (s *Shard) settle(p *pipeline, j journal.Journal) *Core {
 	}
 	if p.err == nil && errors.Is(cause, journal.ErrNoSpace) {
 		// Nothing was written and the journal is as it was: only head has to forget.
-		seq := s.published.Seq()
-		return NewCore(s.cfg.ID, s.cfg.Lineage, s.cfg.Format, s.limits(j), s.published.folder.State, s.published.names, seq, p.failed[len(p.failed)-1].Seq+1)
+		core, err := s.newCore(p.failed[len(p.failed)-1].Seq + 1)
+		if err == nil {
+			return core
+		}
+		s.cfg.Log.Error("head could not be made again; the shard is recovered", "shard", s.cfg.ID, "error", err)
 	}
 	return s.reopen(j, p.err)
 }

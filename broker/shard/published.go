@@ -11,6 +11,7 @@ import (
 	"leat/broker/fact"
 	"leat/broker/record"
 	"leat/broker/stream"
+	"leat/broker/subscription"
 	"leat/storage/journal"
 	"leat/storage/keys"
 	"leat/storage/segment"
@@ -45,6 +46,10 @@ type Published struct {
 	marks       markCache
 	largeRuns   chan struct{}        // see oneBuffer
 	onNames     func([]catalog.Name) // names that a frame changed
+	onFilters   func([]catalog.Name) // of them the subscriptions, before anybody can know the frame's sequence
+
+	subsMu sync.RWMutex // around subs: whoever applies a frame that has something of it, and those who look
+	subs   *subscription.Folder
 
 	mu      sync.RWMutex
 	names   *catalog.State
@@ -78,7 +83,12 @@ func openPublished(cfg *Config) (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
+	subs, err := subscription.Load(st)
+	if err != nil {
+		return nil, err
+	}
 	p := &Published{
+		subs: subscription.NewFolder(subs), onFilters: cfg.OnFilters,
 		folder: stream.NewFolder(s), store: st, segments: cfg.Segments, largeRuns: make(chan struct{}, largeRunsMax),
 		names: names, streams: map[record.StreamID]*view{}, unbuilt: map[record.StreamID]struct{}{}, tail: tail{max: cfg.HotTailBytes}, onNames: cfg.OnNames,
 	}
@@ -112,7 +122,12 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	p.recent.pending.Store(seq)
 	rows := p.store.NewBatch()
 	p.folder.Begin(stream.FrameInfo{Seq: seq, Place: place, TimeMS: h.TimeMS}, rows)
-	names := p.rowsBuf[:0]
+	names, subs := p.rowsBuf[:0], false
+	defer func() {
+		if subs {
+			p.subsMu.Unlock()
+		}
+	}()
 	err = fact.Each(body, func(x fact.Fact) error {
 		switch x.Kind {
 		case fact.CatalogPut, fact.CatalogDeleted:
@@ -125,6 +140,15 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 		case fact.Claimed:
 			return nil
 		}
+		if x.Kind >= fact.SubscriptionPut && x.Kind <= fact.Gapped {
+			if !subs {
+				p.subsMu.Lock()
+				subs = true
+				p.subs.Begin(h.TimeMS, rows)
+			}
+			_, err := p.subs.Apply(x)
+			return err
+		}
 		_, err := p.folder.Apply(x)
 		return err
 	})
@@ -134,6 +158,9 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	}
 	p.seen.advance(p.folder, h.TimeMS)
 	p.folder.End()
+	if subs {
+		p.subs.End()
+	}
 	p.dropViews() // before their rows go: who finds no row can tell a deleted stream from a damaged one
 	p.storeMu.Lock()
 	err = p.store.Apply(rows, state.Mark{Seq: seq, Place: place})
@@ -156,6 +183,9 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	if len(p.folder.Changed) > 0 {
 		p.refreshViews()
 		p.noteBuilding(seq)
+	}
+	if subs && len(names) > 0 && p.onFilters != nil {
+		p.onFilters(names)
 	}
 	p.show(seq, h.TimeMS, data)
 	if len(names) > 0 && p.onNames != nil {

@@ -14,6 +14,7 @@ import (
 	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/stream"
+	"leat/broker/subscription"
 	"leat/internal/clock"
 	"leat/storage/journal"
 	"leat/storage/keys"
@@ -45,6 +46,8 @@ type Config struct {
 	Log         *slog.Logger
 	OnFrame     func(*FrameStats)    // after a frame's replies are released; nil: nobody asks
 	OnNames     func([]catalog.Name) // after a frame changed names; nil likewise
+	OnFilters   func([]catalog.Name) // likewise where subscriptions are among them, before anybody can know the frame's sequence
+	Attendant   Attendant
 }
 
 // DefaultLimits are what a node uses.
@@ -72,6 +75,8 @@ type Shard struct {
 	stopOnce     sync.Once
 	done         chan struct{}
 	flushing     sync.WaitGroup
+	feeder       feeder
+	heads        uint32 // made since the journal was opened
 	building     sync.WaitGroup
 	stopBuilding context.CancelFunc
 	keeper       *keeper
@@ -88,6 +93,7 @@ func Open(cfg Config) (*Shard, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.startFeeding()
 	go s.run(core)
 	go s.keeper.run()
 	var building context.Context
@@ -109,6 +115,7 @@ func open(cfg Config) (*Shard, *Core, error) {
 		s.cfg.Keep.WindowBytes = 0
 	}
 	s.keeper = newKeeper(s, s.cfg.Keep)
+	s.feeder.init()
 	core, err := s.recover()
 	if err != nil {
 		return nil, nil, fmt.Errorf("shard %d: %w", cfg.ID, errors.Join(err, pub.keys.Close()))
@@ -159,10 +166,30 @@ func (s *Shard) recover() (*Core, error) {
 		s.cfg.Log.Info("replayed the journal", "shard", s.cfg.ID, "frames", frames, "took", s.cfg.Clock.Now().Sub(began))
 	}
 	s.published.journal.Store(&j)
-	seq := s.published.Seq()
-	core := NewCore(s.cfg.ID, s.cfg.Lineage, s.cfg.Format, s.limits(j), s.published.folder.State, s.published.names, seq, max(uint64(j.Tail().Seq), seq)+1)
+	s.heads = 0
+	core, err := s.newCore(max(uint64(j.Tail().Seq), s.published.Seq()) + 1)
+	if err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
 	return core, nil
 }
+
+// newCore makes a core on published state. Nobody publishes meanwhile.
+func (s *Shard) newCore(next uint64) (*Core, error) {
+	p := s.published
+	j := *p.journal.Load()
+	seq := p.Seq()
+	// A handle tells by the epoch whether it is of this head: greater with every opening of the journal and every head made on it.
+	epoch := uint32(j.Tail().Epoch)<<headBits | min(s.heads, 1<<headBits-1)
+	s.heads++
+	subs, err := subscription.NewHead(p.subs.State.Clone(), p.store, subscription.Options{Epoch: epoch, NowMS: s.cfg.Clock.Now().UnixMilli(), Seq: seq})
+	if err != nil {
+		return nil, err
+	}
+	return NewCore(s.cfg.ID, s.cfg.Lineage, s.cfg.Format, s.limits(j), p.folder.State, p.names, subs, seq, next), nil
+}
+
+const headBits = 12
 
 // relocate follows the last applied frame to where an earlier open of the journal has written it again. Rows that were not flushed since
 // then still name the old place, also when more frames have come behind it.
@@ -278,6 +305,7 @@ func (s *Shard) Close() error {
 	s.stopBuilding()
 	s.published.keys.Hurry() // a disk that is full must not keep the publisher waiting for ever
 	<-s.done
+	s.feeder.running.Wait()
 	s.building.Wait()
 	s.keeper.close()
 	s.flushing.Wait()

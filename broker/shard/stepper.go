@@ -73,9 +73,12 @@ func (x *Stepper) Holders() []Holder { return x.shard.Holders() }
 
 // Forget goes on after a Write that wrote nothing (journal.ErrNoSpace): head becomes what is published. next is the sequence of the next frame,
 // which is greater than that of any taken so far.
-func (x *Stepper) Forget(next uint64) {
-	p := x.shard.published
-	x.core = NewCore(x.shard.cfg.ID, x.shard.cfg.Lineage, x.shard.cfg.Format, x.shard.limits(*p.journal.Load()), p.folder.State, p.names, p.Seq(), next)
+func (x *Stepper) Forget(next uint64) error {
+	core, err := x.shard.newCore(next)
+	if err == nil {
+		x.core = core
+	}
+	return err
 }
 
 // Reopen goes on after any other failed Write: it lets go of the journal and recovers from it. After an error it is called again.

@@ -6,6 +6,7 @@ import (
 	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/stream"
+	"leat/broker/subscription"
 )
 
 // Truncate lets go of the records of a stream before some offsets. Whoever asks has read the stream's document, which may forbid it, at
@@ -25,7 +26,12 @@ func (x *Truncate) decide(c *Core, r *Request) {
 		r.Fault = err
 		return
 	}
-	r.Fault = c.head.Trim(record.StreamID(e.ID), x.Cuts, x.Origin, &c.open.Frame)
+	if r.Fault = c.head.Trim(record.StreamID(e.ID), x.Cuts, x.Origin, &c.open.Frame); r.Fault == nil {
+		for _, cut := range x.Cuts {
+			at := subscription.Place{Stream: record.StreamID(e.ID), Partition: cut.Partition}
+			c.subs.Trimmed(at, c.head.Partition(at.Stream, at.Partition).Start, nil, &c.open.Frame)
+		}
+	}
 }
 
 // at returns the entry of a stream if it is at a revision, or catalog.AnyRevision is asked for.
@@ -60,6 +66,7 @@ func (x *DeleteStream) decide(c *Core, r *Request) {
 	if x.Trash == (catalog.Name{}) {
 		if r.Fault = c.catalog.Delete(x.Name, x.Revision, &c.open.Frame); r.Fault == nil {
 			c.head.Delete(record.StreamID(e.ID), &c.open.Frame)
+			c.subs.Vanish(record.StreamID(e.ID), &c.open.Frame)
 		}
 		return
 	}
@@ -115,6 +122,7 @@ func (x *PurgeStream) decide(c *Core, r *Request) {
 	}
 	if r.Fault = c.catalog.Delete(x.Trash, x.Revision, &c.open.Frame); r.Fault == nil {
 		c.head.Delete(record.StreamID(e.ID), &c.open.Frame)
+		c.subs.Vanish(record.StreamID(e.ID), &c.open.Frame)
 	}
 }
 

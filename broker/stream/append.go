@@ -16,6 +16,9 @@ type Append struct {
 	Slots   []Slot
 	If      []Check
 
+	// Admit says whether an entry that could be appended may be; nil: any.
+	Admit func(i int) *fault.Error
+
 	SlotIndex map[Fingerprint]int32 // of Slots, once there are many; only for whoever resolves
 
 	// Set by Head.Append.
@@ -282,6 +285,9 @@ func (h *Head) judge(c *Append, i int) Stale {
 		if v, seen := h.overlay[string(h.key)]; seen && v.seq > h.resolvedAt {
 			return StaleLater
 		}
+	}
+	if c.Admit != nil {
+		o.Err = c.Admit(i)
 	}
 	return Fresh
 }

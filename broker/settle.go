@@ -1,0 +1,158 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"time"
+
+	"leat/broker/catalog"
+	"leat/broker/fault"
+	"leat/broker/shard"
+	"leat/broker/subscription"
+)
+
+// SettleMax is how many handles one call takes.
+const SettleMax = 10_000
+
+// ByPolicy as a delay is the subscription's backoff.
+const ByPolicy time.Duration = -1
+
+// Ack settles deliveries: they are never handed over again once it has returned. It answers for each handle. An ack that comes late
+// counts as long as nobody else may have begun with what follows in an order.
+func (b *Broker) Ack(ctx context.Context, c *Caller, hs []Handle) ([]Outcome, error) {
+	return b.settleFor(ctx, c, "ack", shard.Settle{Verb: shard.SettleAck}, hs)
+}
+
+// Release gives deliveries back, to be handed over again after a while; counts: as an attempt that failed.
+func (b *Broker) Release(ctx context.Context, c *Caller, hs []Handle, after time.Duration, counts bool) ([]Outcome, error) {
+	ms := after.Milliseconds()
+	if after == ByPolicy {
+		ms = subscription.ByPolicy
+	}
+	return b.settleFor(ctx, c, "release", shard.Settle{Verb: shard.SettleRelease, AfterMS: ms, Counts: counts}, hs)
+}
+
+// Reject makes dead letters of deliveries, or drops them where the subscription keeps none.
+func (b *Broker) Reject(ctx context.Context, c *Caller, hs []Handle) ([]Outcome, error) {
+	return b.settleFor(ctx, c, "reject", shard.Settle{Verb: shard.SettleReject}, hs)
+}
+
+// Renew has leases end so long from now.
+func (b *Broker) Renew(ctx context.Context, c *Caller, hs []Handle, lease time.Duration) ([]Outcome, error) {
+	return b.settleFor(ctx, c, "renew", shard.Settle{Verb: shard.SettleRenew, AfterMS: lease.Milliseconds()}, hs)
+}
+
+func (b *Broker) settleFor(ctx context.Context, c *Caller, op string, s shard.Settle, hs []Handle) ([]Outcome, error) {
+	if err := b.mayServe(c, op, hs); err != nil {
+		return nil, err
+	}
+	return b.settle(ctx, s, hs)
+}
+
+// mayServe refuses handles that c must not use: of another namespace, or of a subscription it may not read.
+func (b *Broker) mayServe(c *Caller, op string, hs []Handle) error {
+	if len(hs) > SettleMax {
+		return fault.New(fault.TooLarge, op, "", "%d handles at once; the limit is %d", len(hs), SettleMax)
+	}
+	var last subscription.ID
+	for i := range hs {
+		if hs[i].h.Sub == last {
+			continue
+		}
+		last = hs[i].h.Sub
+		x := b.subs.of(hs[i].shard, last)
+		if x == nil {
+			continue // deleted: the outcome says so
+		}
+		if x.namespace != c.namespace() {
+			return fault.New(fault.Denied, op, "handle", "the handle is of another namespace")
+		}
+		if err := b.allow(c, op, ActionRead, KindSubscription, x.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle has handles of one shard settled.
+func (b *Broker) settle(ctx context.Context, s shard.Settle, hs []Handle) ([]Outcome, error) {
+	if len(hs) == 0 {
+		return nil, nil
+	}
+	s.Handles = handlesOf(hs)
+	if s.Handles == nil {
+		return nil, fault.New(fault.Invalid, "ack", "handle", "the handles are of different namespaces")
+	}
+	if _, err := b.shards[hs[0].shard].Do(ctx, &s); err != nil {
+		return nil, err
+	}
+	return s.Outcomes, nil
+}
+
+// handlesOf returns handles of one shard, nil when they are not.
+func handlesOf(hs []Handle) []subscription.Handle {
+	out := make([]subscription.Handle, len(hs))
+	for i := range hs {
+		if hs[i].shard != hs[0].shard {
+			return nil
+		}
+		out[i] = hs[i].h
+	}
+	return out
+}
+
+// HandleText makes text of a handle that nobody can make up.
+func (b *Broker) HandleText(h Handle) (string, error) {
+	s, err := b.sealer()
+	if err != nil {
+		return "", err
+	}
+	var stack [subscription.SealedBytesMax]byte
+	return base64.RawURLEncoding.EncodeToString(s.Seal(stack[:0], &h.h)), nil
+}
+
+// ParseHandle reads the text of a handle that was received by somebody of c's namespace.
+func (b *Broker) ParseHandle(c *Caller, text string) (Handle, error) {
+	s, err := b.sealer()
+	if err != nil {
+		return Handle{}, err
+	}
+	p, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(text) > 2*subscription.SealedBytesMax {
+		p = nil
+	}
+	h, err := s.Open(p)
+	return Handle{b.shardOf(c.namespace()), h}, err
+}
+
+// sealName is the document with the key that seals handles: made once, so that handles outlive a restart.
+var sealName = catalog.Name{Kind: "secret", Name: "handles"}
+
+func (b *Broker) sealer() (*subscription.Sealer, error) {
+	if s := b.subs.sealer.Load(); s != nil {
+		return s, nil
+	}
+	b.subs.sealMu.Lock()
+	defer b.subs.sealMu.Unlock()
+	if s := b.subs.sealer.Load(); s != nil {
+		return s, nil
+	}
+	e := b.shards[0].Published().Entry(sealName)
+	if e == nil {
+		key := make([]byte, 32)
+		if _, err := rand.Read(key); err != nil {
+			return nil, err
+		}
+		put := &shard.PutDocument{Name: sealName, Document: key, Expected: catalog.NoRevision}
+		if _, err := b.shards[0].Do(b.choreContext(), put); err != nil && !fault.Is(err, fault.Exists) {
+			return nil, err
+		}
+		if e = b.shards[0].Published().Entry(sealName); e == nil {
+			return nil, fault.New(fault.Unavailable, "receive", "handle", "the key of handles is being made; try again")
+		}
+	}
+	s := subscription.NewSealer(e.Document)
+	b.subs.sealer.Store(s)
+	return s, nil
+}

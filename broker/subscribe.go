@@ -1,0 +1,348 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"leat/broker/catalog"
+	"leat/broker/fact"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/broker/shard"
+	"leat/broker/stream"
+	"leat/broker/subscription"
+)
+
+// PutSubscription makes a subscription or changes one: edit is given what is set, nothing for a new one, and changes it. from says where a
+// new one begins, and where it begins with streams that are added: StartLatest is with what is appended from now on. With a revision other than 0 the
+// subscription must still be at it, with catalog.NoRevision (^0) there must be none. It takes the right to create or alter the subscription and to read its streams.
+//
+// A filter that is changed counts for what is appended from the change on.
+func (b *Broker) PutSubscription(ctx context.Context, c *Caller, name string, edit func(*SubscriptionConfig) error, from Start, revision uint64) (SubscriptionInfo, error) {
+	if err := record.CheckStreamName(name); err != nil {
+		return SubscriptionInfo{}, fault.New(fault.Invalid, "subscribe", "name", "the name of a subscription follows the rules of stream names: %s", fault.As(err).Text)
+	}
+	if b.opt.Format < fact.Format3 {
+		return SubscriptionInfo{}, fault.New(fault.Unsupported, "subscribe", name, "the data directory has format %d and this needs %d; run `leat upgrade --finalize`", b.opt.Format, fact.Format3)
+	}
+	from, err := b.ourStart("subscribe", "from", from)
+	if err != nil {
+		return SubscriptionInfo{}, err
+	}
+	for range alterTriesMax {
+		if err = b.putSubscription(ctx, c, name, edit, from, revision); !again(err) || revision != 0 {
+			break
+		}
+	}
+	if err != nil {
+		return SubscriptionInfo{}, err
+	}
+	return b.describeSubscription(ctx, b.subs.get(c.namespace(), name), name)
+}
+
+// again reports whether somebody else was faster, so that another try may do.
+func again(err error) bool {
+	return fault.Is(err, fault.Conflict) && fault.As(err).Reason == fault.ReasonRevision || fault.Is(err, fault.Exists)
+}
+
+func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, edit func(*SubscriptionConfig) error, from Start, revision uint64) error {
+	old := b.subs.get(c.namespace(), name)
+	action, at := ActionCreate, catalog.NoRevision
+	doc := subscriptionDocument{CreatedMS: b.nowMS()}
+	if old != nil {
+		action, at = ActionAlter, old.revision
+		doc = old.doc
+		doc.SubscriptionConfig = old.config()
+		doc.StreamIDs = slices.Clone(old.doc.StreamIDs)
+	}
+	if err := b.allow(c, "subscribe", action, KindSubscription, name); err != nil {
+		return err
+	}
+	if revision != 0 && revision != at {
+		if revision == catalog.NoRevision {
+			return fault.New(fault.Exists, "subscribe", name, "a subscription named %q exists", name)
+		}
+		return fault.New(fault.Conflict, "subscribe", name, "the subscription is not at revision %d", revision).Because(fault.ReasonRevision)
+	}
+	if err := edit(&doc.SubscriptionConfig); err != nil {
+		return err
+	}
+	added, err := b.checkSubscription(c, &doc, old)
+	if err != nil {
+		return err
+	}
+	put := &shard.PutSubscription{Name: subscriptionName(c.namespace(), name), Revision: at, Policy: doc.Policy, Routed: doc.Routed}
+	for _, n := range added {
+		begin, err := b.beginnings(n, from)
+		if err != nil {
+			return err
+		}
+		put.Begin = append(put.Begin, begin...)
+	}
+	if err := doc.addFilters(name); err != nil {
+		return err
+	}
+	b.subs.mu.RLock()
+	if doc.Routed {
+		put.Class = subscription.ClassID(b.subs.alike[likeKey{b.shardOf(c.namespace()), doc.like()}])
+	}
+	b.subs.mu.RUnlock()
+	put.Document = func(seq uint64, class subscription.ClassID) []byte {
+		doc.Class = uint32(class)
+		if last := &doc.Filters[len(doc.Filters)-1]; last.From == fromNow {
+			last.From = seq
+		}
+		p, err := json.Marshal(&doc)
+		if err != nil {
+			panic(err) // a struct of numbers and strings
+		}
+		return p
+	}
+	if err := b.do(ctx, c, c.namespace(), put); err != nil {
+		return err
+	}
+	b.countBegun(b.shardOf(c.namespace()), subscription.ID(put.Entry.ID), put.Begun)
+	return nil
+}
+
+const fromNow = ^uint64(0) // the frame that is to be
+
+// addFilters makes what is set the newest version of the filters, if it is another one than before.
+func (d *subscriptionDocument) addFilters(name string) error {
+	v := filterVersion{From: fromNow, Address: d.Address, Where: d.Where}
+	d.Filters = slices.Clone(d.Filters)
+	if n := len(d.Filters); n > 0 {
+		was, _ := json.Marshal(filterVersion{Address: d.Filters[n-1].Address, Where: d.Filters[n-1].Where})
+		is, _ := json.Marshal(filterVersion{Address: v.Address, Where: v.Where})
+		if string(was) == string(is) {
+			return nil
+		}
+		if n >= FilterVersionsMax {
+			return fault.New(fault.QuotaSpent, "subscribe", name, "the filters of the subscription were changed %d times; make a new subscription", n)
+		}
+	} else {
+		v.From = 0
+	}
+	d.Filters = append(d.Filters, v)
+	return nil
+}
+
+// checkSubscription refuses what cannot be, and returns the streams that the subscription does not read yet.
+func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subscribed) (added []*named, err error) {
+	if len(d.Address) > 0 && old == nil {
+		d.Routed = true
+	}
+	d.Policy.Bury = d.DeadLetters != ""
+	switch {
+	case old != nil && d.Routed != old.doc.Routed:
+		return nil, fault.New(fault.Conflict, "subscribe", "routed", "whether records reach a subscription by their address stays as it was made")
+	case !d.Routed && len(d.Address) > 0:
+		return nil, fault.New(fault.Conflict, "subscribe", "address", "the subscription was made without routed: every record of its streams reaches it")
+	case len(d.Streams) == 0:
+		return nil, fault.New(fault.Invalid, "subscribe", "streams", "a subscription reads at least one stream")
+	case len(d.Address) > AddressFiltersMax:
+		return nil, fault.New(fault.TooLarge, "subscribe", "address", "%d address filters; the limit is %d", len(d.Address), AddressFiltersMax)
+	case len(d.Where) > WhereBytesMax:
+		return nil, fault.New(fault.TooLarge, "subscribe", "where", "the condition has %d bytes; the limit is %d", len(d.Where), WhereBytesMax)
+	case (d.Routed || d.Where != "") && d.Policy.Kind == SubscriptionCursor:
+		return nil, fault.New(fault.Invalid, "subscribe", "kind", "a subscription that keeps a position reads all of its streams: it has no filters")
+	}
+	if err := d.Policy.Check(); err != nil {
+		return nil, err
+	}
+	if d.DeadLetters != "" {
+		if err := b.allow(c, "subscribe", ActionWrite, KindStream, d.DeadLetters); err != nil {
+			return nil, err
+		}
+		if _, err := b.find(c, "subscribe", d.DeadLetters); err != nil {
+			return nil, err
+		}
+	}
+	was := 0
+	if old != nil {
+		was = len(old.doc.Streams)
+		if len(d.Streams) < was || !slices.Equal(d.Streams[:was], old.doc.Streams) {
+			return nil, fault.New(fault.Conflict, "subscribe", "streams", "streams can be added to a subscription, behind those that it reads, but not be taken away")
+		}
+	}
+	for i, s := range d.Streams[was:] {
+		if slices.Contains(d.Streams[:was+i], s) {
+			return nil, fault.New(fault.Invalid, "subscribe", "streams", "stream %q is named twice", s)
+		}
+		if err := b.allow(c, "subscribe", ActionRead, KindStream, s); err != nil {
+			return nil, err
+		}
+		n, err := b.find(c, "subscribe", s)
+		if err != nil {
+			return nil, err
+		}
+		added = append(added, n)
+		d.StreamIDs = append(d.StreamIDs, n.id)
+	}
+	for i := range d.Address {
+		if s := d.Address[i].Stream; s != "" && !slices.Contains(d.Streams, s) {
+			return nil, fault.New(fault.Invalid, "subscribe", "address", "the subscription does not read stream %q", s)
+		}
+	}
+	_, err = d.compile(&filterVersion{Address: d.Address, Where: d.Where})
+	return added, err
+}
+
+// beginnings says where to begin with each partition of a stream.
+func (b *Broker) beginnings(n *named, from Start) ([]shard.Beginning, error) {
+	pub := b.shards[n.shard].Published()
+	var begin []shard.Beginning
+	for p := range record.PartitionID(n.config.Partitions) {
+		x := shard.Beginning{Place: subscription.Place{Stream: n.id, Partition: p}, Latest: from.Kind == StartLatest}
+		if !x.Latest {
+			src, ok := pub.Source(n.id, p)
+			if !ok {
+				return nil, fault.New(fault.NotFound, "subscribe", n.name, "the stream was deleted")
+			}
+			o, err := b.offsetOf(pub, n, src, from)
+			if err != nil {
+				return nil, err
+			}
+			x.From = o
+		}
+		begin = append(begin, x)
+	}
+	return begin, nil
+}
+
+// offsetOf finds where one partition is to be read from.
+func (b *Broker) offsetOf(pub *shard.Published, n *named, src shard.Source, from Start) (record.Offset, error) {
+	start, end := src.Part.Ends()
+	switch from.Kind {
+	case StartEarliest:
+		return start, nil
+	case StartLatest:
+		return end, nil
+	case StartOffset:
+		if from.Offset < 0 || from.Offset > end {
+			return 0, fault.New(fault.Invalid, "subscribe", "from", "offset %d is outside partition %d, which ends at %d", from.Offset, src.Partition, end).
+				Because(fault.ReasonOffset).With(end)
+		}
+		return from.Offset, nil
+	case StartTime:
+		return expired(pub, src, from.Time)
+	case StartPosition:
+		return b.offsetBehind(pub, n, src, from.Position)
+	default:
+		return 0, fault.New(fault.Unsupported, "subscribe", "from", "a subscription cannot begin there")
+	}
+}
+
+// DeleteSubscription ends a subscription: its members are gone, and what it had still to deliver is delivered to nobody. The events stay.
+func (b *Broker) DeleteSubscription(ctx context.Context, c *Caller, name string) error {
+	x, err := b.findSubscription(c, "delete", ActionDelete, name)
+	if err != nil {
+		return err
+	}
+	return b.do(ctx, c, x.namespace, &shard.DeleteSubscription{Name: subscriptionName(x.namespace, name), Revision: catalog.AnyRevision})
+}
+
+// SubscriptionInfo is a subscription as described.
+type SubscriptionInfo struct {
+	Name      string
+	Namespace string
+	ID        uint32
+	Config    SubscriptionConfig
+	Created   time.Time
+	Revision  uint64
+
+	Waiting      int64 // not settled, those with members and those that are delayed included
+	WaitingBytes int64 // of them, as stored
+	Exact        bool  // else what was there before the subscription began is still being counted
+	Leased       int   // of Waiting, with members
+	Delayed      int   // of Waiting, for their time
+	Acked        int64
+	Skipped      int64 // content did not match
+	Dead         int64 // rejected, out of attempts, expired, over a limit
+	Gaps         int64 // events that went before the subscription had them
+	Members      int
+	Oldest       time.Time // when the oldest event was appended that waits and is not delayed; zero: there is none
+}
+
+// DescribeSubscription tells all about one subscription.
+func (b *Broker) DescribeSubscription(ctx context.Context, c *Caller, name string) (SubscriptionInfo, error) {
+	x, err := b.findSubscription(c, "describe", ActionDescribe, name)
+	if err != nil {
+		return SubscriptionInfo{}, err
+	}
+	return b.describeSubscription(ctx, x, name)
+}
+
+func (b *Broker) describeSubscription(ctx context.Context, x *subscribed, name string) (SubscriptionInfo, error) {
+	if x == nil {
+		return SubscriptionInfo{}, fault.New(fault.NotFound, "describe", name, "there is no subscription %q", name)
+	}
+	q := &shard.Examine{Sub: x.id}
+	if _, err := b.shards[x.shard].Do(ctx, q); err != nil {
+		return SubscriptionInfo{}, err
+	}
+	d := &q.Depth
+	info := SubscriptionInfo{
+		Name: x.name, Namespace: x.namespace, ID: uint32(x.id), Config: x.config(), Created: x.created(), Revision: x.revision,
+		Waiting: d.Total.Count, WaitingBytes: d.Total.Bytes, Exact: d.Exact, Leased: d.Leased, Delayed: d.Waiting, Gaps: d.Gaps, Members: d.Members,
+		Acked: d.By(subscription.Acked), Skipped: d.By(subscription.Skipped),
+		Dead: d.By(subscription.Rejected) + d.By(subscription.Exhausted) + d.By(subscription.Expired) + d.By(subscription.Overflown),
+	}
+	for i := range q.Sources {
+		if at := b.oldest(x, &q.Sources[i]); at > 0 && (info.Oldest.IsZero() || at < info.Oldest.UnixMilli()) {
+			info.Oldest = time.UnixMilli(at)
+		}
+	}
+	return info, nil
+}
+
+// oldest is when the oldest unsettled record of a partition was appended, 0 when there is none. Where nobody has looked yet, it is the
+// first one there.
+func (b *Broker) oldest(x *subscribed, s *shard.SourceDepth) int64 {
+	if s.Oldest < 0 || s.Since > 0 {
+		return s.Since
+	}
+	pub := b.shards[x.shard].Published()
+	src, ok := pub.Source(s.Stream, s.Partition)
+	if !ok {
+		return 0
+	}
+	start, end := src.Part.Ends()
+	at := max(s.Oldest, start)
+	if at >= end {
+		return 0
+	}
+	run, found, err := pub.Seek(src, func(r *stream.Run) bool { return r.Next > at })
+	if err != nil || !found {
+		return 0
+	}
+	return run.TimeMS
+}
+
+// SubscriptionSummary is a subscription as listed.
+type SubscriptionSummary struct {
+	Name     string
+	ID       uint32
+	Config   SubscriptionConfig
+	Created  time.Time
+	Revision uint64
+}
+
+// ListSubscriptions lists the subscriptions of the caller's namespace that the caller may describe, by name.
+func (b *Broker) ListSubscriptions(_ context.Context, c *Caller) ([]SubscriptionSummary, error) {
+	may := b.allowed(c, ActionDescribe, KindSubscription)
+	out := []SubscriptionSummary{}
+	b.subs.mu.RLock()
+	for k, x := range b.subs.byName {
+		if k.namespace == c.namespace() && may(k.name) {
+			out = append(out, SubscriptionSummary{x.name, uint32(x.id), x.config(), x.created(), x.revision})
+		}
+	}
+	b.subs.mu.RUnlock()
+	slices.SortFunc(out, func(x, y SubscriptionSummary) int { return cmp.Or(strings.Compare(x.Name, y.Name)) })
+	return out, nil
+}
