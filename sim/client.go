@@ -92,7 +92,6 @@ type simStream struct {
 
 	lagMS, tombMS int64  // what it says about letting go
 	since         uint64 // frame by which it was known to number its keys
-	after         bool   // it has kept something else than it was made with
 }
 
 // attempt is one request for an op.

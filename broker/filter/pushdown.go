@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -8,7 +9,6 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/parser"
-
 	"leat/broker/fault"
 )
 
@@ -291,12 +291,7 @@ func (n *celCompare) judge(x *Extract, at []int) truth {
 	case celNotEqual:
 		return truthOf(!v.same(n.values[0]))
 	case celIn:
-		for i := range n.values {
-			if v.same(n.values[i]) {
-				return yes
-			}
-		}
-		return no
+		return truthOf(slices.ContainsFunc(n.values, v.same))
 	case celIsTrue:
 		if v.Kind == Bool {
 			return truthOf(v.bool())

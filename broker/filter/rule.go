@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -100,12 +101,7 @@ func (r *rule) holds(v *Value) bool { return r.met(v) != r.but }
 func (r *rule) met(v *Value) bool {
 	switch r.op {
 	case ruleIs:
-		for i := range r.values {
-			if v.same(r.values[i]) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(r.values, v.same)
 	case ruleNumeric:
 		return r.inRange(v)
 	case ruleNoneOf:

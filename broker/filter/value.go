@@ -162,7 +162,7 @@ func valueOfRaw(raw []byte) Value {
 
 // numberOf reads a number as JSON writes it: an Int where it is one, else a Float; Unreadable when it is out of range.
 func numberOf(s string) Value {
-	if strings.IndexAny(s, ".eE") < 0 { // else ParseInt would make an error, which takes memory
+	if !strings.ContainsAny(s, ".eE") { // else ParseInt would make an error, which takes memory
 		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 			return IntValue(n)
 		}

@@ -127,7 +127,7 @@ func (l *locator) markKey() markKey {
 		id, at := l.cold.Place()
 		return markKey{file: id, off: at}
 	}
-	return markKey{place: l.run.Place, off: int64(l.run.Off)}
+	return markKey{place: l.run.Place, off: l.run.Off}
 }
 
 // markCache keeps marks in two generations: when the young one is full, the old one goes and the young becomes old. What is used in time is young

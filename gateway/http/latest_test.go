@@ -101,13 +101,13 @@ func TestLatest_Refusals(t *testing.T) {
 // A page holds so many bytes of events, and the next goes on where it was cut.
 func TestLatest_PagesAreCutAtTheirBytes(t *testing.T) {
 	s := start(t, func(c *Config) { c.PageBytesMax = 1 << 10 })
-	want := ""
+	var want strings.Builder
 	for i := range 30 {
 		data := fmt.Sprintf(`{"n":%d,"wide":%q}`, i, strings.Repeat("x", 100))
 		s.want(201, "POST", "/v1/streams/orders/events", event(fmt.Sprint(i), "set", fmt.Sprintf("k%02d", i), data), "Content-Type", mediaEvent)
-		want += fmt.Sprint(i, " ")
+		fmt.Fprint(&want, i, " ")
 	}
-	if got, pages := s.walkLatest("/v1/streams/orders/latest?limit=100"); got != want || pages < 5 {
+	if got, pages := s.walkLatest("/v1/streams/orders/latest?limit=100"); got != want.String() || pages < 5 {
 		t.Errorf("%q on %d pages", got, pages)
 	}
 }

@@ -284,7 +284,7 @@ func (e *Endpoint) Release(t Ticket) {
 func (e *Endpoint) Pump(ctx context.Context, next func(context.Context) (*Request, error), done func(*Request, Result)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(e.closing, cancel)
+	stop := context.AfterFunc(e.closing, cancel) //nolint:contextcheck // two ends: the call's and the endpoint's
 	defer stop()
 	var under sync.WaitGroup
 	defer under.Wait()

@@ -166,8 +166,9 @@ func (g *gate) leave(now time.Time, t ticket, s signal, hold time.Duration, why 
 			g.allow = max(g.allow/2, 1) // fewer requests help one that is not well, and no other
 		}
 		return g.ill(now, why)
+	default: // nothing was learned; gone was dealt with above
+		return c, false
 	}
-	return c, false
 }
 
 // Pauses after a 429 that does not say how long.

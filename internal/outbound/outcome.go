@@ -3,6 +3,7 @@ package outbound
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -79,10 +80,8 @@ func classify(status int, h http.Header, refuse []int) Outcome {
 	if h.Get(abortHeader) == abortValue {
 		return Refused
 	}
-	for _, s := range refuse {
-		if s == status {
-			return Refused
-		}
+	if slices.Contains(refuse, status) {
+		return Refused
 	}
 	switch status {
 	case http.StatusGone:

@@ -88,7 +88,7 @@ func (e *Endpoint) attempt(ctx context.Context, r *Request) (res Result) {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, e.config.Timeout)
 	defer cancel()
-	stop := context.AfterFunc(e.closing, cancel)
+	stop := context.AfterFunc(e.closing, cancel) //nolint:contextcheck // two ends: the call's and the endpoint's
 	defer stop()
 
 	tr := &trace{}

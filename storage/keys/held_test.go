@@ -24,7 +24,7 @@ func TestHeld_LeavesOutWhatIsSupersededAndNeverTheLast(t *testing.T) {
 		put := func(e *Entry) error { out = append(out, fmt.Sprintf("%s%d", e.Key, e.Seq)); return nil }
 		left := 0
 		key := make([]byte, 1) // reused, as the merged files do
-		for _, w := range strings.Fields(c.in) {
+		for w := range strings.FieldsSeq(c.in) {
 			key[0] = w[0]
 			gone, err := h.pass(&Entry{Stream: 1, Key: key, Seq: uint64(w[1] - '0')}, c.after, put)
 			if err != nil {

@@ -296,12 +296,11 @@ func (s *streamIndex) term(c *cond, hash uint64) *leaf[term] {
 // change puts an entry under a condition, or takes it away. s is a copy that nobody else sees.
 func (s *streamIndex) change(c *cond, e entry, add bool) {
 	edit := func(p, old *posting) *posting {
-		ok := false
+		take := p.drain
 		if add {
-			ok = p.fill(old, e, e.clause.sure())
-		} else {
-			ok = p.drain(old, e, e.clause.sure())
+			take = p.fill
 		}
+		ok := take(old, e, e.clause.sure())
 		assert.That(ok, "an address filter stands where the index looks for it")
 		if p.size() == 0 {
 			return nil

@@ -1,5 +1,7 @@
 package address
 
+import "slices"
+
 // wordNode is a node in the tree of the patterns of one syntax: patterns that begin with the same words share their first nodes.
 //
 //	sensor.*.temp   root ─sensor→ n ─*→ n ─temp→ n   ends here
@@ -166,10 +168,8 @@ func (m *Matcher) loop(n *wordNode) {
 		return
 	}
 	if len(m.loops) < loopsScanned {
-		for _, l := range m.loops {
-			if l == n {
-				return
-			}
+		if slices.Contains(m.loops, n) {
+			return
 		}
 		m.loops = append(m.loops, n)
 		return

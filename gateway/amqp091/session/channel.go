@@ -59,7 +59,7 @@ func (c *Conn) onChannel(f wire.Frame) (Step, error) {
 	case f.Type != wire.FrameMethod:
 		return c.content(ch, f)
 	case ch != nil && ch.part.want != wantMethod:
-		return Step{}, ch.part.unexpected(f)
+		return Step{}, ch.part.unexpected()
 	}
 	m, err := c.decoder.DecodeMethod(f.Payload)
 	if err != nil {

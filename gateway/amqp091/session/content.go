@@ -56,7 +56,7 @@ func (p *part) begin(m *wire.BasicPublish) {
 	p.want = wantHeader
 }
 
-func (p *part) unexpected(f wire.Frame) *wire.Error {
+func (p *part) unexpected() *wire.Error {
 	e := &wire.Error{Code: wire.UnexpectedFrame, Method: wire.IDBasicPublish}
 	switch p.want {
 	case wantHeader:
@@ -73,13 +73,13 @@ func (p *part) unexpected(f wire.Frame) *wire.Error {
 func (c *Conn) content(ch *channel, f wire.Frame) (Step, error) {
 	switch {
 	case ch == nil:
-		return Step{}, new(part).unexpected(f)
+		return Step{}, new(part).unexpected()
 	case f.Type == wire.FrameHeader && ch.part.want == wantHeader:
 		return c.header(ch, f)
 	case f.Type == wire.FrameBody && ch.part.want == wantBody:
 		return c.body(ch, f.Payload)
 	}
-	return Step{}, ch.part.unexpected(f)
+	return Step{}, ch.part.unexpected()
 }
 
 func (c *Conn) header(ch *channel, f wire.Frame) (Step, error) {

@@ -108,6 +108,7 @@ func (d *Decoder) method(id ID) Method {
 		return &d.get
 	case IDBasicGetOK:
 		return &d.getOK
+	default: // not hot
 	}
 	if info, ok := methods[id]; ok {
 		return info.make()

@@ -38,7 +38,7 @@ func TestProperties_EachAloneAndAll(t *testing.T) {
 		if err != nil || !bytes.Equal(again, b) {
 			t.Errorf("%x, then %x", b, again)
 		}
-		for n := range len(b) {
+		for n := range b {
 			var e *Error
 			if err := got.Decode(b[:n]); !errors.As(err, &e) || e.Code != FrameError {
 				t.Errorf("%x: %v", b[:n], err)

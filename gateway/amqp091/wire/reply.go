@@ -82,8 +82,9 @@ func (c ReplyCode) Hard() bool {
 	switch c {
 	case ReplySuccess, ContentTooLarge, NoRoute, NoConsumers, AccessRefused, NotFound, ResourceLocked, PreconditionFailed:
 		return false
+	default:
+		return true
 	}
-	return true
 }
 
 // Error is what the peer did wrong, in the words of the close method that answers it.

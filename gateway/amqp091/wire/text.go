@@ -50,6 +50,7 @@ func appendValueText(dst []byte, v Value) []byte {
 		return append(dst, ']')
 	case KindVoid:
 		return append(dst, "void"...)
+	default: // numbers and times
 	}
 	if n, ok := v.Int(); ok {
 		return strconv.AppendInt(dst, n, 10)

@@ -109,8 +109,9 @@ func (v Value) Int() (n int64, ok bool) {
 		return int64(binary.BigEndian.Uint32(v.raw)), true
 	case KindInt64, KindLong:
 		return int64(binary.BigEndian.Uint64(v.raw)), true
+	default:
+		return 0, false
 	}
-	return 0, false
 }
 
 // Float is the value of a float or a double, and whether it is one.
@@ -120,8 +121,9 @@ func (v Value) Float() (f float64, ok bool) {
 		return float64(math.Float32frombits(binary.BigEndian.Uint32(v.raw))), true
 	case KindFloat64:
 		return math.Float64frombits(binary.BigEndian.Uint64(v.raw)), true
+	default:
+		return 0, false
 	}
-	return 0, false
 }
 
 // Decimal is the value of a decimal, unscaled / 10^scale, and whether it is one.
