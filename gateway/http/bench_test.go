@@ -301,3 +301,14 @@ func appendRequest(stream string, events, size int) []byte {
 	}
 	return append(b[:len(b)-1], `]}`...)
 }
+
+// BenchmarkHook is a delivery of 1 KiB whose key is in the body. It has no id, so that each is stored.
+func BenchmarkHook(b *testing.B) {
+	s := start(b, nil)
+	a := s.want(201, "PUT", "/v1/hooks/in", `{"scheme":"github","stream":"a","secrets":["`+secretForAll+`"],"key":{"pointer":"/repository/full_name"}}`)
+	body := `{"action":"opened","text":"` + strings.Repeat("x", 900) + `","repository":{"id":7,"full_name":"octo/hello"}}`
+	b.ReportAllocs()
+	b.ResetTimer()
+	rawRequests(b, s.l.Addr().String(), fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-GitHub-Event: issues\r\nX-Hub-Signature-256: sha256=%s\r\nContent-Length: %d\r\n\r\n%s",
+		a.str("path"), signHex(secretForAll, body), len(body), body), 64)
+}

@@ -176,16 +176,16 @@ func (s *hookSettings) check() error {
 
 // warnings are what whoever looks after the hook should know.
 func (g *Gateway) hookWarnings(d *broker.Document, s *hookSettings) (w []string) {
-	switch hooks.Scheme(s.Scheme) {
+	switch s.Scheme {
 	case schemeNone:
 		if g.broker.UsersExist() {
 			w = append(w, "UNSIGNED: nothing proves who sent an event. The sender has to log in as a user who may write to the stream")
 		} else {
 			w = append(w, "UNSIGNED, AND THERE ARE NO USERS: everybody who reaches this address can put anything into the stream")
 		}
-	case hooks.GitHub:
+	case string(hooks.GitHub):
 		w = append(w, "github signs neither a time nor the delivery's id: who recorded a request can send it again under another id")
-	case hooks.HMAC:
+	case string(hooks.HMAC):
 		if s.HMAC != nil && s.HMAC.TimestampHeader == "" {
 			w = append(w, "no time is signed: who recorded a request can send it again, for ever")
 		}

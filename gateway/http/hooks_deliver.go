@@ -91,13 +91,13 @@ func (x *call) deliver(h *hook) (outcome string, err error) {
 
 // handshake answers what is no event: it asks whether somebody is here.
 func (x *call) handshake(h *hook) (done bool, err error) {
-	switch hooks.Scheme(h.settings.Scheme) {
-	case hooks.Slack:
+	switch h.settings.Scheme {
+	case string(hooks.Slack):
 		if challenge, ok := hooks.SlackChallenge(x.body.bytes); ok {
 			x.answer(nethttp.StatusOK, contentTypeText, []byte(challenge))
 			return true, nil
 		}
-	case hooks.GitHub:
+	case string(hooks.GitHub):
 		if x.r.Header.Get("X-GitHub-Event") == "ping" {
 			x.answer(nethttp.StatusOK, contentTypeJSON, []byte(`{"ping":"answered"}`+"\n"))
 			return true, nil
@@ -244,7 +244,7 @@ func hookProblem(h *hook, err error) error {
 // hookDetail is a refusal in words for who looks after the hook, not too long.
 func hookDetail(err error) string {
 	const most = 256
-	s := ""
+	var s string
 	if r := (*hooks.Refusal)(nil); errors.As(err, &r) {
 		s = r.Text
 	} else {

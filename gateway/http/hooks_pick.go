@@ -6,6 +6,7 @@ import (
 	nethttp "net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits of what is picked out of a delivery.
@@ -92,67 +93,146 @@ func attributeValue(v string) bool {
 	return true
 }
 
-// lookUp is the text, number or boolean that a JSON Pointer leads to, "" for none. The body is read up to there, once, and nothing is made of
-// what it passes. Of a member that is there twice the first counts, as for internal/hooks.
+// lookUp is the text, number or boolean that a JSON Pointer leads to, "" for none. The body is looked through up to there, once; what is passed is
+// not judged, and nothing is made of it. Of a member that is there twice the first counts, as for internal/hooks.
 func lookUp(body []byte, pointer string) string {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
+	s := jsonScan{body}
 	for token := range strings.SplitSeq(pointer[1:], "/") {
-		if !descend(d, pointerText(token)) {
+		if !s.enter(pointerText(token)) {
 			return ""
 		}
 	}
-	t, err := d.Token()
-	if err != nil {
+	v := s.value()
+	switch {
+	case len(v) == 0 || v[0] == '{' || v[0] == '[' || string(v) == "null":
 		return ""
-	}
-	switch v := t.(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	case bool:
-		return strconv.FormatBool(v)
+	case v[0] == '"':
+		text, _ := unquote(v)
+		return text
+	case json.Valid(v):
+		return string(v)
 	}
 	return ""
 }
 
-// descend enters the value at which d stands, up to the member or element of that name.
-func descend(d *json.Decoder, name string) bool {
-	t, err := d.Token()
-	if err != nil {
+// jsonScan is what is left of a JSON text.
+type jsonScan struct{ left []byte }
+
+// next drops white space and returns the byte that follows, 0 at the end.
+func (s *jsonScan) next() byte {
+	for i, c := range s.left {
+		if c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			s.left = s.left[i:]
+			return c
+		}
+	}
+	s.left = nil
+	return 0
+}
+
+// take drops c if it follows.
+func (s *jsonScan) take(c byte) bool {
+	if s.next() != c {
 		return false
 	}
-	var skip json.RawMessage
-	switch t {
-	case json.Delim('{'):
-		for d.More() {
-			member, err := d.Token()
-			if err != nil {
+	s.left = s.left[1:]
+	return true
+}
+
+// value takes the value that follows as it stands; empty when there is none, or it does not end.
+func (s *jsonScan) value() (v []byte) {
+	n := 0
+	switch s.next() {
+	case '"':
+		n = stringEnd(s.left)
+	case '{', '[':
+		n = nestEnd(s.left)
+	default:
+		if n = bytes.IndexAny(s.left, ",]}: \t\r\n"); n < 0 {
+			n = len(s.left)
+		}
+	}
+	v, s.left = s.left[:n], s.left[n:]
+	return v
+}
+
+// stringEnd is the length of the string that b begins with, 0 when it does not end.
+func stringEnd(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// nestEnd is the length of the object or array that b begins with, 0 when it does not end. Brackets of one kind stand for the other: what is
+// no JSON leads to nothing, or to a part of it.
+func nestEnd(b []byte) int {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			n := stringEnd(b[i:])
+			if n == 0 {
+				return 0
+			}
+			i += n - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return 0
+}
+
+// enter goes into the object or array that follows, up to the member or element of that name.
+func (s *jsonScan) enter(name string) bool {
+	switch s.next() {
+	case '{':
+		s.left = s.left[1:]
+		for s.next() == '"' {
+			member := s.value()
+			if !s.take(':') {
 				return false
 			}
-			if member == name {
+			if text, ok := unquote(member); ok && text == name {
 				return true
 			}
-			if d.Decode(&skip) != nil {
+			if len(s.value()) == 0 || !s.take(',') {
 				return false
 			}
 		}
-	case json.Delim('['):
+	case '[':
 		n, err := strconv.ParseUint(name, 10, 31)
 		if err != nil || strconv.FormatUint(n, 10) != name {
 			return false
 		}
-		for ; d.More(); n-- {
-			if n == 0 {
-				return true
-			}
-			if d.Decode(&skip) != nil {
+		for s.left = s.left[1:]; n > 0; n-- {
+			if len(s.value()) == 0 || !s.take(',') {
 				return false
 			}
 		}
+		return true
 	}
 	return false
+}
+
+// unquote is the text of a JSON string.
+func unquote(quoted []byte) (text string, ok bool) {
+	if len(quoted) < 2 {
+		return "", false
+	}
+	if in := quoted[1 : len(quoted)-1]; bytes.IndexByte(in, '\\') < 0 && utf8.Valid(in) {
+		return string(in), true
+	}
+	return text, json.Unmarshal(quoted, &text) == nil
 }
 
 // pointerText is a token of a JSON Pointer as it is meant (RFC 6901).

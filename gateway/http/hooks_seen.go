@@ -2,6 +2,7 @@ package http
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -98,10 +99,7 @@ func (s *hookSeen) tell() (hookCounts, []hookRefusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.counts
-	c.Refused = make(map[string]int64, len(s.counts.Refused))
-	for reason, n := range s.counts.Refused {
-		c.Refused[reason] = n
-	}
+	c.Refused = maps.Clone(s.counts.Refused)
 	if !s.last.IsZero() {
 		c.Last = s.last.UTC().Format(time.RFC3339Nano)
 	}
