@@ -141,7 +141,7 @@ func (s *jsonScan) take(c byte) bool {
 
 // value takes the value that follows as it stands; empty when there is none, or it does not end.
 func (s *jsonScan) value() (v []byte) {
-	n := 0
+	var n int
 	switch s.next() {
 	case '"':
 		n = stringEnd(s.left)
