@@ -49,9 +49,8 @@ func deliverHook(x *call) error {
 // hook is the hook that the path names.
 func (x *call) hook() (*hook, error) {
 	h, err := x.g.hookOf(x.who.Namespace, x.params[0])
-	if err != nil {
-		x.g.log.Error("a hook cannot be served", "hook", x.params[0], "error", err)
-		return nil, fault.New(fault.Unavailable, "deliver", clip(x.params[0]), "this hook cannot be served by this version of the program")
+	if err != nil { // refuse logs it, not more often than anybody wants to read
+		return nil, fault.New(fault.Internal, "deliver", clip(x.params[0]), "this version of the program cannot serve this hook").From(err)
 	}
 	if h == nil {
 		return nil, fault.New(fault.NotFound, "deliver", clip(x.params[0]), "there is no hook of that name")

@@ -466,6 +466,26 @@ func TestHook_Namespaces(t *testing.T) {
 	}
 }
 
+// A document that a newer program wrote is not guessed at: nothing is taken unverified.
+func TestHook_WhatIsNotUnderstoodTakesNothing(t *testing.T) {
+	s := start(t, nil)
+	for i, told := range []string{`{"scheme":"quantum","stream":"s"}`, `{"scheme":"github","stream":"s"}`, `{"scheme":1}`} {
+		name := "h" + strconv.Itoa(i)
+		_, _, err := s.broker.PutDocument(context.Background(), &broker.Caller{}, broker.KindHook, name, 0, func(*broker.Document) (json.RawMessage, []byte, error) {
+			return json.RawMessage(told), nil, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := s.want(500, "POST", "/v1/hooks/"+name, "x"); strings.Contains(string(a.body), "quantum") {
+			t.Errorf("%s", a.body)
+		}
+	}
+	if s.events("s") != nil {
+		t.Error("something was stored")
+	}
+}
+
 // A sender that sends the same at once from several machines, while the hook is put again, has it stored once.
 func TestHook_TheSameAtOnceIsStoredOnce(t *testing.T) {
 	s := start(t, nil)
