@@ -226,14 +226,14 @@ func (g *Gateway) hookOf(namespace, name string) (*hook, error) {
 	}
 	made := &hook{doc: d, source: hookSource(d.Namespace, d.Name)}
 	if err := json.Unmarshal(d.Told, &made.settings); err != nil {
-		return nil, fmt.Errorf("the document of the hook %s: %w", name, err)
+		return nil, fmt.Errorf("the document of the hook %s: %s", name, err.Error()) // not as the fault of who sends
 	}
 	secrets, err := hookSecrets(d)
 	if err != nil {
 		return nil, err
 	}
 	if made.verifier, err = compileHook(&made.settings, secrets); err != nil {
-		return nil, fmt.Errorf("the document of the hook %s: %w", name, err)
+		return nil, fmt.Errorf("the document of the hook %s: %s", name, err.Error()) // not as the fault of who sends
 	}
 	if made.settings.Source != "" {
 		made.source = made.settings.Source
