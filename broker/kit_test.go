@@ -27,7 +27,7 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // house is a broker with what outlives it: journals and stores in memory.
 type house struct {
 	past     []broker.PastLineage
-	t        *testing.T
+	t        testing.TB
 	cfg      broker.Config
 	clock    *clock.Manual
 	journals []*journalmem.Store
@@ -59,7 +59,7 @@ func each(t *testing.T, test func(t *testing.T, h *house)) {
 	}
 }
 
-func newHouse(t *testing.T, shards int, namespace string) *house {
+func newHouse(t testing.TB, shards int, namespace string) *house {
 	h := &house{
 		t: t, cfg: broker.Default(), clock: clock.NewManual(time.UnixMilli(1_700_000_000_000)),
 		c: &broker.Caller{Namespace: namespace, Listener: "test", Protocol: "test", Client: "kit"},

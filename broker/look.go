@@ -18,7 +18,8 @@ const (
 )
 
 const (
-	lookReadBytes  = 1 << 20 // read at a time
+	lookReadMin    = 16 << 10 // read at a time, at first: who wants a few records is not shown ten thousand small batches
+	lookReadMax    = 1 << 20
 	lookBytesMax   = 4 << 20 // read for one answer, which may say that there is more to look at
 	countPauseSize = 64 << 20
 )
@@ -62,13 +63,18 @@ func (b *Broker) eachMatch(x *subscribed, at subscription.Place, from, to record
 	}
 	n := b.streamOf(x, at.Stream)
 	k := b.subs.matchers.Get().(*matching)
-	defer b.subs.matchers.Put(k)
+	defer func() {
+		clear(k.batches[:cap(k.batches)])
+		b.subs.matchers.Put(k)
+	}()
+	room := lookReadMin
 	for read := 0; from < to && read < bytesMax; {
 		if start := src.Part.Start(); from < start {
 			from = min(start, to)
 			continue
 		}
-		batches, err := pub.Read(nil, src, from, lookReadBytes, shard.AllSeqs)
+		batches, err := pub.Read(k.batches[:0], src, from, room, shard.AllSeqs)
+		k.batches, room = batches, min(2*room, lookReadMax)
 		if fault.Is(err, fault.Trimmed) && src.Part.Start() > from {
 			continue
 		}

@@ -134,7 +134,7 @@ func TestRetention_ByBytesKeepsAtLeastSoMany(t *testing.T) {
 	})
 }
 
-func alter(t *testing.T, h *house, name string, change func(*broker.StreamConfig)) {
+func alter(t testing.TB, h *house, name string, change func(*broker.StreamConfig)) {
 	t.Helper()
 	if err := tryAlter(h, name, change); err != nil {
 		t.Fatal(err)

@@ -380,6 +380,7 @@ type matching struct {
 	scratch record.Event
 	input   filter.Input
 	event   record.Event
+	batches []*shard.Batch
 }
 
 // reach finds out whom the records of a command's entries reach by their address. It is called after ResolvedAt was read and when the
