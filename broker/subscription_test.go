@@ -498,3 +498,100 @@ func TestSubscription_ADiskThatFailsGivesLeasesBack(t *testing.T) {
 		}
 	})
 }
+
+func TestSubscription_FullOnesRefuseAppends(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{})
+		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) {
+			c.Policy.LengthMax, c.Policy.Overflow = 2, broker.OverflowRejectAppend
+			c.Address = []broker.AddressFilter{{Key: address.Pattern{Syntax: address.Exact, Text: "k"}}}
+		}, "s")
+		h.mustAppend(event("s", "k", "1"), event("s", "k", "2"))
+		_, err := h.append(event("s", "k", "3"))
+		wantKind(t, err, fault.QuotaSpent)
+		h.mustAppend(event("s", "other", "4"))
+		h.ack(h.receive("w", 1)...)
+		h.mustAppend(event("s", "k", "5"))
+		if got := h.values("s"); !slices.Equal(got, []string{"1", "2", "4", "5"}) {
+			t.Fatal(got)
+		}
+	})
+}
+
+func TestSubscription_StreamsThatGrowAndGo(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := context.Background()
+		h.cfg.UndeleteWindow = 0
+		h.restart()
+		h.create("a", broker.StreamConfig{})
+		h.create("b", broker.StreamConfig{})
+		h.subscribe("w", broker.StartLatest, nil, "a")
+		if _, err := h.b.AlterStream(ctx, h.c, "a", func(c *broker.StreamConfig) error { c.Partitions = 3; return nil }, 0); err != nil {
+			t.Fatal(err)
+		}
+		e := event("a", "", "third")
+		e.Partition = 2
+		h.mustAppend(e)
+		h.ack(h.receive("w", 1)...)
+		if _, err := h.b.PutSubscription(ctx, h.c, "w", func(c *broker.SubscriptionConfig) error {
+			c.Streams = append(c.Streams, "b")
+			return nil
+		}, broker.Start{Kind: broker.StartLatest}, 0); err != nil {
+			t.Fatal(err)
+		}
+		h.mustAppend(event("a", "", "gone"))
+		h.mustAppend(event("b", "", "there"))
+		if err := h.b.DeleteStream(ctx, h.c, "a"); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, func() bool { return h.standing("w").Waiting == 1 })
+		if got := payloads(h.receive("w", 1)); got[0] != "there" {
+			t.Fatal(got)
+		}
+		h.forget()
+		h.clock.Advance(10 * time.Second)
+		h.ack(h.receive("w", 1)...)
+	})
+}
+
+func TestSubscription_TakesRights(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := context.Background()
+		h.create("s", broker.StreamConfig{})
+		h.subscribe("w", broker.StartLatest, nil, "s")
+		h.mustAppend(event("s", "", "v"))
+		root := broker.User{Name: "root", Password: "root-password", Grants: []broker.Grant{{Action: broker.ActionAdmin, Kind: "*", Pattern: "*"}}}
+		if _, err := h.b.PutUser(ctx, h.c, root); err != nil {
+			t.Fatal(err)
+		}
+		c := *h.c
+		c.Principal = "root"
+		reader := broker.User{Name: "reader", Password: "some-password", Grants: []broker.Grant{
+			{Action: broker.ActionRead, Kind: broker.KindSubscription, Pattern: "w"}, {Action: broker.ActionCreate, Kind: broker.KindSubscription, Pattern: "*"},
+		}}
+		if _, err := h.b.PutUser(ctx, &c, reader); err != nil {
+			t.Fatal(err)
+		}
+		r := *h.c
+		r.Principal = "reader"
+		ds, err := h.b.Receive(ctx, &r, "w", broker.ReceiveRequest{Wait: 5 * time.Second})
+		if err != nil || len(ds) != 1 {
+			t.Fatal(ds, err)
+		}
+		_, err = h.b.Ack(ctx, h.c, handles(ds)) // nobody
+		wantKind(t, err, fault.Denied)
+		if _, err := h.b.Ack(ctx, &r, handles(ds)); err != nil {
+			t.Fatal(err)
+		}
+		wantKind(t, h.b.DeleteSubscription(ctx, &r, "w"), fault.Denied)
+		// Who may make subscriptions may not read streams through them.
+		_, err = h.b.PutSubscription(ctx, &r, "mine", func(c *broker.SubscriptionConfig) error {
+			c.Streams, c.Policy.Kind = []string{"s"}, broker.SubscriptionDelivery
+			return nil
+		}, broker.Start{}, 0)
+		wantKind(t, err, fault.Denied)
+		other := broker.Caller{Namespace: "elsewhere", Principal: "root"}
+		_, err = h.b.Ack(ctx, &other, handles(ds))
+		wantKind(t, err, fault.Denied)
+	})
+}
