@@ -13,39 +13,40 @@ import (
 	"leat/storage/vfs"
 )
 
-// ballast is a file that is there to be removed. Leat keeps appends off the disk's reserve, but others may write to the same volume until not a
+// ballast is two files that are there to be removed. Leat keeps appends off the disk's reserve, but others may write to the same volume until not a
 // byte is left; then even what gives room back cannot be written: the new manifest of state, the line of a manifest that says which files go.
 // The ballast is thrown off for that.
 //
-//	free      0 ........ ballastBytes ............ reserve + 2 × ballastBytes ......
+//	free      0 ........ ballastBytes ............ reserve + 4 × ballastBytes ......
 //	          thrown off |            left as it is                          | made
 //
-// It is thrown off before the stores are opened and while the node runs, so neither a truncation nor a restart finds no room at all.
+// One is for a node that runs, the other for one that starts, before it opens its stores: what the first gave may be gone again by then.
 type ballast struct {
 	fs      vfs.FS
-	name    string
+	dir     string
 	reserve int64
 	log     *slog.Logger
 }
 
 const (
-	ballastFile         = "ballast"
-	ballastBytes  int64 = 4 << 20
-	ballastLook         = time.Second
-	ballastPieces       = 64 << 10
+	ballastRunning        = "ballast-1"
+	ballastStarting       = "ballast-2"
+	ballastBytes    int64 = 4 << 20
+	ballastLook           = time.Second
+	ballastPieces         = 64 << 10
 )
 
 func newBallast(fsys vfs.FS, dir string, reserve int64, log *slog.Logger) *ballast {
-	return &ballast{fsys, path.Join(dir, ballastFile), reserve, log}
+	return &ballast{fsys, dir, reserve, log}
 }
 
-// throwOff removes the ballast when the disk is full, and says what is free.
-func (b *ballast) throwOff() (free int64) {
-	free, err := b.fs.Free(path.Dir(b.name))
+// throwOff removes one of the files when the disk is full, and says what is free.
+func (b *ballast) throwOff(name string) (free int64) {
+	free, err := b.fs.Free(b.dir)
 	if err != nil || free >= ballastBytes {
 		return free // unknown is not full
 	}
-	switch err := b.fs.Remove(b.name); {
+	switch err := b.fs.Remove(path.Join(b.dir, name)); {
 	case err == nil:
 		b.log.Warn("the disk is full; the ballast was thrown off so that events can be removed", "free_bytes", free, "ballast_bytes", ballastBytes)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -59,8 +60,8 @@ func (b *ballast) run(ctx context.Context) {
 	tick := clock.NewTicker(ballastLook)
 	defer tick.Stop()
 	for {
-		if free := b.throwOff(); b.reserve > 0 && free >= b.reserve+2*ballastBytes {
-			if err := b.make(); err != nil {
+		if free := b.throwOff(ballastRunning); b.reserve > 0 && free >= b.reserve+4*ballastBytes {
+			if err := errors.Join(b.make(ballastStarting), b.make(ballastRunning)); err != nil {
 				b.log.Warn("the ballast cannot be written; it is tried again", "error", err)
 			}
 		}
@@ -72,9 +73,10 @@ func (b *ballast) run(ctx context.Context) {
 	}
 }
 
-// make writes the ballast where there is none. Its bytes do not repeat, so that a file system that compresses keeps room for them as well.
-func (b *ballast) make() (err error) {
-	f, err := b.fs.Open(b.name, vfs.Create)
+// make writes one of the files where there is none. Its bytes do not repeat, so that a file system that compresses keeps room for them as well.
+func (b *ballast) make(name string) (err error) {
+	name = path.Join(b.dir, name)
+	f, err := b.fs.Open(name, vfs.Create)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -83,7 +85,7 @@ func (b *ballast) make() (err error) {
 	}
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
-			err = errors.Join(fmt.Errorf("write the ballast: %w", err), b.fs.Remove(b.name))
+			err = errors.Join(fmt.Errorf("write the ballast: %w", err), b.fs.Remove(name))
 		}
 	}()
 	piece, x := make([]byte, ballastPieces), uint64(0x9e3779b97f4a7c15)

@@ -62,6 +62,9 @@ func (n *Node) diagnose(d *broker.Diagnosis) {
 // formatTrimmed is the first format whose journals are trimmed; with an older one they keep everything.
 const formatTrimmed = 2
 
+// formatSubscribed is the first format whose journals know subscriptions.
+const formatSubscribed = 3
+
 // stageTimes reads the histograms of the pipeline.
 func (n *Node) stageTimes() (out []broker.StageTimes) {
 	families, err := n.Registry.Gather()

@@ -184,7 +184,7 @@ func (n *Node) openDisk(bo *broker.Options) error {
 		return err
 	}
 	n.ballast = newBallast(fsys, n.opt.Data, n.cfg.DiskReserveBytes, n.log)
-	n.ballast.throwOff()
+	n.ballast.throwOff(ballastStarting)
 	if err := n.openShipping(); err != nil {
 		return err
 	}

@@ -54,10 +54,16 @@ func (u *Upgrade) look(fsys vfs.FS, dir string, id *Identity, progress func(done
 	}
 	if id.Format < DirectoryFormat {
 		u.Changes = append(u.Changes,
-			fmt.Sprintf("%s says format %d: older programs refuse to open the directory from then on, and there is no way back", identityFile, DirectoryFormat),
+			fmt.Sprintf("%s says format %d: older programs refuse to open the directory from then on, and there is no way back", identityFile, DirectoryFormat))
+	}
+	if id.Format < formatTrimmed {
+		u.Changes = append(u.Changes,
 			"at the next start events begin to move from the journal to segment files, and the journal gives its space back",
 			"retention that streams have, or get by who made them, begins to remove events; keys: latest begins to be compacted",
 			"truncating, protecting, immutable streams and undeleting work")
+	}
+	if id.Format < formatSubscribed {
+		u.Changes = append(u.Changes, "subscriptions can be made")
 	}
 	for i := range id.Shards {
 		if err := u.lookShard(fsys, dir, i, id.Format, progress); err != nil {
@@ -112,7 +118,7 @@ func folderSize(fsys vfs.FS, dir string) (files int, bytes int64, err error) {
 //	2  renamed to leat.json, folder synced   from here on it is the new one
 //	3  shard-N/state removed, file by file   a crash leaves a rest, which the next open, or Finalize, removes
 //
-// Nothing else differs between a directory of format 1 that this program has opened and one of format 2: what is in the new one's folders is
+// Nothing else differs between a directory of an older format that this program has opened and one of the newest: what is in the new one's folders is
 // derived, and what is not there is derived at the next open.
 func Finalize(fsys vfs.FS, dir string, progress func(done, total int64)) (Upgrade, error) {
 	u := Upgrade{Newest: DirectoryFormat, Changes: []string{}, Obstacles: []string{}}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"path"
@@ -91,14 +92,14 @@ func TestFinalize_CrashAnywhere(t *testing.T) {
 			}
 			switch old := countOld(t, left); {
 			case id.Format == 1 && old == before && id.FinalizedFrom == 0:
-			case id.Format == 2 && id.FinalizedFrom == 1:
+			case id.Format == DirectoryFormat && id.FinalizedFrom == 1:
 			default:
 				t.Fatalf("call %d: format %d with %d of %d files of the old state", n, id.Format, old, before)
 			}
 			if u, err := Finalize(left, "/d", nil); err != nil || len(u.Obstacles) > 0 {
 				t.Fatalf("call %d, again: %v, %v", n, u, err)
 			}
-			if id, err := readIdentity(left, "/d"); err != nil || id.Format != 2 || id.FinalizedFrom != 1 || countOld(t, left) != 0 {
+			if id, err := readIdentity(left, "/d"); err != nil || id.Format != DirectoryFormat || id.FinalizedFrom != 1 || countOld(t, left) != 0 {
 				t.Fatalf("call %d, again: %+v, %v", n, id, err)
 			}
 			if u, err := CheckUpgrade(left, "/d", nil); err != nil || len(u.Changes)+len(u.Obstacles) != 0 {
@@ -123,9 +124,9 @@ func TestFinalize_Obstacles(t *testing.T) {
 			return errors.Join(err, f.Close())
 		},
 		"no journal files": func(fsys *memory.FS) error { return fsys.Remove("/d/shard-1/journal/journal-0000000000000001.log") },
-		"knows 2": func(fsys *memory.FS) error {
+		fmt.Sprint("knows ", DirectoryFormat): func(fsys *memory.FS) error {
 			id := newIdentity(2)
-			id.Format = 3
+			id.Format = DirectoryFormat + 1
 			return replaceIdentity(fsys, "/d", id)
 		},
 		"a node runs": func(fsys *memory.FS) error {
