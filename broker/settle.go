@@ -127,7 +127,7 @@ func (b *Broker) ParseHandle(c *Caller, text string) (Handle, error) {
 }
 
 // sealName is the document with the key that seals handles: made once, so that handles outlive a restart.
-var sealName = catalog.Name{Kind: "secret", Name: "handles"}
+var sealName = catalog.Name{Kind: catalog.Secret, Name: "handles"}
 
 func (b *Broker) sealer() (*subscription.Sealer, error) {
 	if s := b.subs.sealer.Load(); s != nil {

@@ -148,9 +148,10 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 		return nil, fault.New(fault.TooLarge, "subscribe", "address", "%d address filters; the limit is %d", len(d.Address), AddressFiltersMax)
 	case len(d.Where) > WhereBytesMax:
 		return nil, fault.New(fault.TooLarge, "subscribe", "where", "the condition has %d bytes; the limit is %d", len(d.Where), WhereBytesMax)
-	case (d.Routed || d.Where != "") && d.Policy.Kind == SubscriptionCursor:
-		return nil, fault.New(fault.Invalid, "subscribe", "kind", "a subscription that keeps a position reads all of its streams: it has no filters")
+	case d.Policy.Kind == subscription.Cursor:
+		return nil, fault.New(fault.Unsupported, "subscribe", "kind", "subscriptions that keep a position are not offered here")
 	}
+	d.Policy.Kind = SubscriptionDelivery
 	if err := d.Policy.Check(); err != nil {
 		return nil, err
 	}

@@ -26,7 +26,6 @@ type (
 
 // What a policy says.
 const (
-	SubscriptionCursor   = subscription.Cursor
 	SubscriptionDelivery = subscription.Delivery
 	OrderNone            = subscription.OrderNone
 	OrderKey             = subscription.OrderKey

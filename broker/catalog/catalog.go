@@ -22,6 +22,7 @@ const (
 	Hook      Kind = "hook"  // addresses that take events in; programs that do not know the kind keep it
 
 	Subscription Kind = "subscription" // since format 3
+	Secret       Kind = "secret"       // keys that the platform has made for itself
 )
 
 // DocumentBytesMax is the size limit of one document.

@@ -10,6 +10,11 @@
 //
 // Three goroutines, one for each arrow. While one frame is written, the next fills; so the sync time sets the size of a group by itself.
 //
+// Subscriptions have a head beside that of streams. What follows from what is decided for them goes out with the frame that a crash must
+// not undo it without, else at once; what they want to be shown is read beside the loop, and comes back to it like a request:
+//
+//	decide ──wants──▶ feeder ──Look──▶ published records ──Feed──▶ decide ──deliveries──▶ members
+//
 // # Promises
 //
 // A reply is released only after the frame it depends on is durable and published. Nothing of a frame is visible before. When a write or
@@ -18,11 +23,11 @@
 //
 // # Imports
 //
-// The machines broker/stream and broker/catalog, broker/record, broker/fault, broker/fact; storage/journal, storage/state.
+// The machines broker/stream, broker/subscription and broker/catalog, broker/record, broker/fault, broker/fact; storage/journal, storage/state.
 //
 // # Where to start
 //
-// core.go, then shard.go, published.go, read.go; keys.go and marks.go for records that are read one by one.
+// core.go, then shard.go, published.go, read.go; attend.go, subscribing.go and feeding.go for subscriptions; keys.go and marks.go for records that are read one by one.
 //
 // # How tested
 //
