@@ -77,3 +77,23 @@ func BenchmarkReceiveAck(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDeliverOne is one event at a time: appended, handed to a member that waits, acked.
+func BenchmarkDeliverOne(b *testing.B) {
+	h := benchHouse(b)
+	h.subscribe("w", broker.StartLatest, nil, "s")
+	ctx := context.Background()
+	m, err := h.b.Attach(ctx, h.c, "w", broker.MemberOptions{Prefetch: 100})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		h.mustAppend(event("s", "", "value"))
+		ds, err := m.Next(ctx, 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		h.ack(ds...)
+	}
+}
