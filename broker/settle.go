@@ -126,6 +126,14 @@ func (b *Broker) ParseHandle(c *Caller, text string) (Handle, error) {
 	return Handle{b.shardOf(c.namespace()), h}, err
 }
 
+// SubscriptionOf is the name of the subscription whose deliveries a handle settles; "" when it was deleted, or is of another namespace than c's.
+func (b *Broker) SubscriptionOf(c *Caller, h Handle) string {
+	if x := b.subs.of(h.shard, h.h.Sub); x != nil && x.namespace == c.namespace() {
+		return x.name
+	}
+	return ""
+}
+
 // sealName is the document with the key that seals handles: made once, so that handles outlive a restart.
 var sealName = catalog.Name{Kind: catalog.Secret, Name: "handles"}
 

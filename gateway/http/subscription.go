@@ -1,0 +1,218 @@
+package http
+
+import (
+	"encoding/json"
+	nethttp "net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/internal/clock"
+)
+
+// Subscriptions as resources: GET /v1/subscriptions, GET, PUT and DELETE /v1/subscriptions/{name}. The ETag is the revision.
+//
+//	subscription_config.go    what can be set, in JSON
+//	subscription_receive.go   deliveries out
+//	subscription_settle.go    ack, release, reject, renew
+//	subscription_manage.go    rewind, suspend, resume, explain
+//	subscription_dead.go      dead letters
+//	subscription_lag.go       lag, in /metrics
+
+// subscriptionPut is what a PUT takes: of the settings, what is left out stays as it is.
+type subscriptionPut struct {
+	Name string `json:"name"`
+	subscriptionConfigJSON
+	From string `json:"from"` // where a new one begins, and where it begins with streams that are added
+}
+
+// subscriptionJSON is a subscription as described.
+type subscriptionJSON struct {
+	Name      string                 `json:"name"`
+	Namespace string                 `json:"namespace"`
+	ID        uint32                 `json:"id"`
+	Config    subscriptionConfigJSON `json:"config"`
+	State     subscriptionStateJSON  `json:"state"`
+	Created   string                 `json:"created"`
+	Revision  uint64                 `json:"revision"`
+}
+
+type subscriptionStateJSON struct {
+	Waiting      int64  `json:"waiting"` // not settled, leased and delayed ones included
+	WaitingBytes int64  `json:"waiting_bytes"`
+	Exact        bool   `json:"exact"`
+	Leased       int    `json:"leased"`
+	Delayed      int    `json:"delayed"`
+	Acked        int64  `json:"acked"`
+	Skipped      int64  `json:"skipped"`
+	Dead         int64  `json:"dead"`
+	Gaps         int64  `json:"gaps"`
+	Members      int    `json:"members"`
+	Oldest       string `json:"oldest,omitempty"`
+	LagMS        int64  `json:"lag_ms"` // how long the oldest has waited
+}
+
+// subscriptionSummary is a subscription as listed.
+type subscriptionSummary struct {
+	Name        string   `json:"name"`
+	ID          uint32   `json:"id"`
+	Order       string   `json:"order"`
+	Streams     []string `json:"streams"`
+	DeadLetters string   `json:"dead_letters,omitempty"`
+	Suspended   bool     `json:"suspended"`
+	Created     string   `json:"created"`
+	Revision    uint64   `json:"revision"`
+}
+
+// listSubscriptions answers a page of the subscriptions the caller may see, by name.
+func listSubscriptions(x *call) error {
+	if err := x.onlyParams("from", "prefix", "limit"); err != nil {
+		return err
+	}
+	limit, err := x.limit(pageLimitDefault)
+	if err != nil {
+		return err
+	}
+	all, err := x.g.broker.ListSubscriptions(x.r.Context(), x.caller())
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Subscriptions []subscriptionSummary `json:"subscriptions"`
+		Next          json.RawMessage       `json:"next"`
+	}{[]subscriptionSummary{}, json.RawMessage("null")}
+	after, prefix := x.param("from"), x.param("prefix")
+	for i := range all {
+		s := &all[i]
+		if s.Name <= after || !strings.HasPrefix(s.Name, prefix) {
+			continue
+		}
+		if n := len(answer.Subscriptions); n == limit {
+			answer.Next = appendString(nil, answer.Subscriptions[n-1].Name)
+			break
+		}
+		answer.Subscriptions = append(answer.Subscriptions, subscriptionSummary{
+			Name: s.Name, ID: s.ID, Order: wordOf(orderWords, uint8(s.Config.Policy.Order)),
+			Streams: s.Config.Streams, DeadLetters: s.Config.DeadLetters, Suspended: s.Config.Policy.Suspended,
+			Created: s.Created.UTC().Format(time.RFC3339Nano), Revision: s.Revision,
+		})
+	}
+	return x.answerJSON(nethttp.StatusOK, answer)
+}
+
+func getSubscription(x *call) error {
+	if err := x.onlyParams(); err != nil {
+		return err
+	}
+	return x.describeSubscription()
+}
+
+// describeSubscription answers how the subscription of the path stands.
+func (x *call) describeSubscription() error {
+	info, err := x.g.broker.DescribeSubscription(x.r.Context(), x.caller(), x.params[0])
+	if err != nil {
+		return err
+	}
+	return x.answerSubscription(nethttp.StatusOK, &info)
+}
+
+func (x *call) answerSubscription(code int, info *broker.SubscriptionInfo) error {
+	doc := subscriptionJSON{
+		Name: info.Name, Namespace: info.Namespace, ID: info.ID, Config: subscriptionConfig(&info.Config),
+		Created: info.Created.UTC().Format(time.RFC3339Nano), Revision: info.Revision,
+		State: subscriptionStateJSON{
+			Waiting: info.Waiting, WaitingBytes: info.WaitingBytes, Exact: info.Exact, Leased: info.Leased, Delayed: info.Delayed,
+			Acked: info.Acked, Skipped: info.Skipped, Dead: info.Dead, Gaps: info.Gaps, Members: info.Members,
+		},
+	}
+	if !info.Oldest.IsZero() {
+		doc.State.Oldest = info.Oldest.UTC().Format(time.RFC3339Nano)
+		doc.State.LagMS = max(0, clock.Now().Sub(info.Oldest).Milliseconds())
+	}
+	x.w.Header().Set("ETag", `"`+strconv.FormatUint(info.Revision, 10)+`"`)
+	return x.answerJSON(code, doc)
+}
+
+// smallBody reads the JSON body of a request that has one, into v.
+func (x *call) smallBody(op string, v any) error {
+	if err := x.onlyParams(); err != nil {
+		return err
+	}
+	if err := x.readBody(); err != nil {
+		return err
+	}
+	if err := x.wantJSON(); err != nil {
+		return err
+	}
+	return decodeJSON(op, x.body.bytes, v)
+}
+
+// putSubscription makes the subscription, or changes it when it is there.
+func putSubscription(x *call) error {
+	var doc subscriptionPut
+	if err := x.smallBody("subscribe", &doc); err != nil {
+		return err
+	}
+	name := x.params[0]
+	if doc.Name != "" && doc.Name != name {
+		return wrong("subscribe", "name", "the path says %q and the body %q", clip(name), clip(doc.Name)).at("/name")
+	}
+	from := broker.Start{Kind: broker.StartLatest}
+	var err error
+	if doc.From != "" {
+		if from, err = broker.ParseStart(doc.From, clock.Now()); err != nil {
+			return bodyField(err)
+		}
+	}
+	revision, err := x.ifMatch()
+	if err != nil {
+		return err
+	}
+	if x.r.Header.Get("If-None-Match") == "*" {
+		revision = broker.NewOnly
+	}
+	fresh := false
+	info, err := x.g.broker.PutSubscription(x.r.Context(), x.caller(), name, func(c *broker.SubscriptionConfig) error {
+		fresh = len(c.Streams) == 0 // every subscription that is there has some
+		return doc.change(c)
+	}, from, revision)
+	if err != nil {
+		return subscriptionField(err)
+	}
+	if !fresh {
+		return x.answerSubscription(nethttp.StatusOK, &info)
+	}
+	x.w.Header().Set("Location", "/v1/subscriptions/"+name)
+	return x.answerSubscription(nethttp.StatusCreated, &info)
+}
+
+func deleteSubscription(x *call) error {
+	if err := x.onlyParams(); err != nil {
+		return err
+	}
+	if err := x.g.broker.DeleteSubscription(x.r.Context(), x.caller(), x.params[0]); err != nil {
+		return err
+	}
+	x.w.WriteHeader(nethttp.StatusNoContent)
+	return nil
+}
+
+// subscriptionMembers are members of the body by what the broker calls them in a refusal.
+var subscriptionMembers = map[string]string{
+	"name": "name", "from": "from", "streams": "streams", "routed": "routed", "address": "address", "where": "where",
+	"filter": "where", "priorities": "priorities", "max_unacked": "max_unacked", "max_run": "max_run", "max_length": "max_length",
+	"max_bytes": "max_bytes", "backlog_limit": "backlog_limit", "max_attempts": "max_attempts", "policy": "order", "lease": "lease_ms",
+	"backoff": "backoff_ms", "backoff_max": "backoff_max_ms", "jitter": "jitter_percent", "delay": "delay_ms", "ttl": "ttl_ms",
+}
+
+// subscriptionField names the member of the body that a refusal of the broker is about.
+func subscriptionField(err error) error {
+	p := asProblem(err)
+	said := p.fault.Kind == fault.Invalid || p.fault.Kind == fault.Conflict || p.fault.Kind == fault.TooLarge
+	if member := subscriptionMembers[p.fault.Subject]; said && p.field == "" && member != "" {
+		p.field, p.pointer = member, "/"+member
+	}
+	return p
+}

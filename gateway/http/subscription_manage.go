@@ -1,0 +1,86 @@
+package http
+
+import (
+	nethttp "net/http"
+	"time"
+
+	"leat/broker"
+	"leat/broker/record"
+	"leat/internal/clock"
+)
+
+// POST /v1/subscriptions/{name}/rewind {"to":…}, suspend and resume, which answer with the subscription; GET …/explain?ref=.
+
+func rewind(x *call) error {
+	var doc struct {
+		To string `json:"to"`
+	}
+	if err := x.smallBody("rewind", &doc); err != nil {
+		return err
+	}
+	if doc.To == "" {
+		return wrong("rewind", "to", "say where the subscription shall begin again, such as earliest, -1h or a time").at("/to")
+	}
+	to, err := broker.ParseStart(doc.To, clock.Now())
+	if err == nil {
+		err = x.g.broker.Rewind(x.r.Context(), x.caller(), x.params[0], to)
+	}
+	if err != nil {
+		p := asProblem(fieldOf(err, "to"))
+		if p.field == "to" {
+			p.pointer = "/to"
+		}
+		return p
+	}
+	return x.describeSubscription()
+}
+
+func suspend(x *call) error {
+	if err := x.smallBody("suspend", &struct{}{}); err != nil {
+		return err
+	}
+	if err := x.g.broker.Suspend(x.r.Context(), x.caller(), x.params[0]); err != nil {
+		return err
+	}
+	return x.describeSubscription()
+}
+
+func resume(x *call) error {
+	if err := x.smallBody("resume", &struct{}{}); err != nil {
+		return err
+	}
+	if err := x.g.broker.Resume(x.r.Context(), x.caller(), x.params[0]); err != nil {
+		return err
+	}
+	return x.describeSubscription()
+}
+
+type explanationJSON struct {
+	Ref      string `json:"ref"`
+	Reads    bool   `json:"reads"`
+	Reaches  bool   `json:"reaches"`
+	Matches  bool   `json:"matches"`
+	State    string `json:"state,omitempty"`
+	Attempts int    `json:"attempts"`
+	Until    string `json:"until,omitempty"`
+}
+
+// explain says how one event stands with the subscription.
+func explain(x *call) error {
+	if err := x.onlyParams("ref"); err != nil {
+		return err
+	}
+	ref, err := record.ParseRef(x.param("ref"))
+	if err != nil {
+		return fieldOf(err, "ref")
+	}
+	v, err := x.g.broker.Explain(x.r.Context(), x.caller(), x.params[0], ref)
+	if err != nil {
+		return err
+	}
+	doc := explanationJSON{Ref: ref.String(), Reads: v.Reads, Reaches: v.Reaches, Matches: v.Matches, State: v.State, Attempts: v.Attempts}
+	if v.UntilMS > 0 {
+		doc.Until = time.UnixMilli(v.UntilMS).UTC().Format(time.RFC3339Nano)
+	}
+	return x.answerJSON(nethttp.StatusOK, doc)
+}
