@@ -207,18 +207,25 @@ func (b *Broker) writeSystem() {
 	}
 }
 
-// finishSystem writes what waits when the broker closes.
+// finishSystem writes what waits when the broker closes. What waits already is written first: beside it there may be no place for the logins.
 func (b *Broker) finishSystem() {
-	b.tellRefusedLogins(true)
 	deadline := clock.After(systemCloseTime)
+	if b.emptySystem(deadline) {
+		b.tellRefusedLogins(true)
+		b.emptySystem(deadline)
+	}
+}
+
+// emptySystem writes all that waits, and says whether it could.
+func (b *Broker) emptySystem(deadline <-chan time.Time) bool {
 	for {
 		select {
 		case e := <-b.system.waiting:
 			if !b.appendSystem(b.gather(e), deadline) {
-				return
+				return false
 			}
 		default:
-			return
+			return true
 		}
 	}
 }
