@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // pagesMax bounds how many pages of a list are followed: a node that answers the same page for ever must not hold a script for ever.
@@ -19,7 +20,11 @@ func (c *client) collection(ctx context.Context, path, name string) ([]map[strin
 	for range pagesMax {
 		at := path
 		if next != "" {
-			at += "?from=" + url.QueryEscape(next)
+			and := "?"
+			if strings.Contains(path, "?") {
+				and = "&"
+			}
+			at += and + "from=" + url.QueryEscape(next)
 		}
 		var raw json.RawMessage
 		if err := c.call(ctx, "GET", at, nil, &raw); err != nil {
