@@ -31,8 +31,13 @@ func decodeJSON(op string, data []byte, v any) error {
 	case errors.As(err, &syntax):
 		return wrong(op, "body", "the body is not JSON: %s at byte %d", syntax.Error(), syntax.Offset)
 	case errors.As(err, &kind):
-		p := wrong(op, kind.Field, "%s must be %s, not %s", orBody(kind.Field), jsonKind(kind.Type.Kind().String()), kind.Value)
-		return p.at("/" + strings.ReplaceAll(pointerToken(kind.Field), ".", "/"))
+		field := kind.Field
+		// An embedded struct stands in the path under the name of its type, and has no place in JSON. Members of ours are in lower case.
+		if first, rest, ok := strings.Cut(field, "."); ok && strings.ToLower(first) != first {
+			field = rest
+		}
+		p := wrong(op, field, "%s must be %s, not %s", orBody(field), jsonKind(kind.Type.Kind().String()), kind.Value)
+		return p.at("/" + strings.ReplaceAll(pointerToken(field), ".", "/"))
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return wrong(op, "body", "the JSON ends in its middle")
 	}

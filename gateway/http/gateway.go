@@ -49,6 +49,9 @@ func New(b *broker.Broker, cfg Config, reg *prometheus.Registry, log *slog.Logge
 	if err != nil {
 		return nil, fmt.Errorf("http: metrics: %w", err)
 	}
+	if err := reg.Register(&lagCollector{b}); err != nil {
+		return nil, fmt.Errorf("http: metrics: %w", err)
+	}
 	var random [9]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, fmt.Errorf("http: random: %w", err)

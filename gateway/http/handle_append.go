@@ -12,7 +12,10 @@ import (
 // POST /v1/append: events for several streams, all or nothing.
 //
 //	{"events": [{"stream":"orders","type":"order.placed","partitionkey":"42","data":{…}}, …],
-//	 "if":     [{"stream":"orders","key":"42","version":3}, {"stream":"stock","key":"7","version":"exists"}]}
+//	 "if":     [{"stream":"orders","key":"42","version":3}, {"stream":"stock","key":"7","version":"exists"}],
+//	 "ack":    ["AYr…", …]}
+//
+// ack is handles of deliveries, which are acknowledged in the same frame: what was made of them is there if and only if they are done with.
 //
 // An event has the members of a CloudEvent in JSON and "stream"; specversion, id, source and type may be left out and get defaults.
 // 201 {"events":[{"ref",…},…]}. When a condition fails, 409 tells all that did, each with the version that is there.
@@ -51,16 +54,18 @@ func (x *call) readAppend(p []byte, a *broker.EventsAppend) (ids []string, err e
 		if bad, _ := r.Err(); bad != "" {
 			break
 		}
-		known := name == "events" || name == "if"
+		known := name == "events" || name == "if" || name == "ack"
 		switch {
 		case !known:
-			err = unknownMember(name, "", "events and if are")
-		case name == "events" && a.Events != nil, name == "if" && a.If != nil:
+			err = unknownMember(name, "", "events, if and ack are")
+		case name == "events" && a.Events != nil, name == "if" && a.If != nil, name == "ack" && a.Acks != nil:
 			err = wrong("append", name, "it is there twice").at("/" + name)
 		case r.Next() != '[':
 			err = wrong("append", name, "%s must be an array", name).at("/" + name)
 		case name == "events":
 			ids, err = x.readEvents(r, a)
+		case name == "ack":
+			a.Acks, err = x.readAcks(r)
 		default:
 			a.If, err = x.readConditions(r)
 		}
@@ -112,6 +117,25 @@ func (x *call) readEvents(r *record.JSONReader, a *broker.EventsAppend) (ids []s
 		return nil, pointerFault(err, "/events")
 	}
 	return ids, nil
+}
+
+// readAcks reads an array of handles.
+func (x *call) readAcks(r *record.JSONReader) ([]broker.Handle, error) {
+	texts := []string{}
+	for more := r.Enter('['); more; more = r.More(']') {
+		at := "/ack/" + strconv.Itoa(len(texts))
+		if c := r.Next(); c != '"' && c != 0 {
+			return nil, wrong("append", "ack", "a handle is a string").at(at)
+		}
+		if len(texts) == broker.SettleMax {
+			return nil, wrong("append", "ack", "there are more than %d handles", broker.SettleMax).at("/ack")
+		}
+		texts = append(texts, r.Text())
+	}
+	if bad, _ := r.Err(); bad != "" {
+		return nil, notJSON(r)
+	}
+	return x.handles("append", "ack", "", texts)
 }
 
 // readConditions reads [{"stream","key","version"}].

@@ -159,5 +159,27 @@ func TestOpenAPI_AnswersHaveWhatIsRequired(t *testing.T) {
 	check("HookPick", hook, "type")
 	check("Problem", s.want(401, "POST", "/v1/hooks/in", "x"), "")
 	check("Hook", s.want(200, "GET", "/v1/hooks", ""), "hooks.0")
+	s.want(201, "PUT", "/v1/streams/dead", "{}")
+	made := s.want(201, "PUT", "/v1/subscriptions/w", `{"streams":["orders"],"dead_letters":"dead","from":"earliest","documents":{"a":"b"},
+		"address":[{"type":{"prefix":"leat."},"key":{"exact":"k"}},{"headers":[{"name":"x"}],"any":true}]}`)
+	check("Subscription", made, "")
+	check("SubscriptionConfig", made, "config")
+	check("SubscriptionPut", made, "config")
+	check("AddressFilter", made, "config.address.0")
+	check("AddressPattern", made, "config.address.0.type")
+	check("SubscriptionSummary", s.want(200, "GET", "/v1/subscriptions", ""), "subscriptions.0")
+	s.want(201, "POST", path, "y", "Leat-Key", "k")
+	taken := s.want(200, "POST", "/v1/subscriptions/w/receive", `{"wait":5000}`)
+	check("Delivery", taken, "deliveries.0")
+	check("SubscriptionState", s.want(200, "GET", "/v1/subscriptions/w", ""), "state")
+	check("Explanation", s.want(200, "GET", "/v1/subscriptions/w/explain?ref="+taken.str("deliveries.0.ref"), ""), "")
+	check("Outcomes", s.want(200, "POST", "/v1/subscriptions/w/reject", `{"handles":["`+taken.str("deliveries.0.handle")+`"]}`), "")
+	s.until(func() bool {
+		return s.want(200, "GET", "/v1/subscriptions/w/dead-letters", "").len("dead_letters") == 1
+	})
+	letters := s.want(200, "GET", "/v1/subscriptions/w/dead-letters", "")
+	check("DeadLetters", letters, "")
+	check("DeadLetter", letters, "dead_letters.0")
+	check("DeadGroups", s.want(200, "GET", "/v1/subscriptions/w/dead-letters?group=cause", ""), "")
 	check("User", s.want(201, "PUT", "/v1/users/root", `{"new_token":true,"grants":[{"action":"admin","kind":"*","pattern":"*"}]}`), "")
 }

@@ -91,6 +91,16 @@ func (p *problem) document(instance string) (code int, body []byte) {
 	if failed, ok := f.Detail.([]broker.FailedCondition); ok {
 		b = appendFailed(appendName(b, "failed"), failed)
 	}
+	if outcomes, ok := f.Detail.([]broker.Outcome); ok {
+		b = append(appendName(b, "outcomes"), '[')
+		for i, o := range outcomes {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendString(b, o.String())
+		}
+		b = append(b, ']')
+	}
 	if f.Kind == fault.Trimmed { // what to give as from instead
 		if earliest, ok := f.Detail.(record.Offset); ok {
 			b = appendMember(b, "earliest", "offset:"+strconv.FormatInt(int64(earliest), 10))

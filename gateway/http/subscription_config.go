@@ -2,6 +2,7 @@ package http
 
 import (
 	"strconv"
+	"strings"
 
 	"leat/broker"
 	"leat/broker/filter/address"
@@ -86,22 +87,15 @@ func setWord[T ~uint8](to *T, said *string, member string, words []word) error {
 	if said == nil {
 		return nil
 	}
-	known := ""
-	for i, w := range words {
+	known := make([]string, 0, len(words))
+	for _, w := range words {
 		if w.text == *said {
 			*to = T(w.n)
 			return nil
 		}
-		switch i {
-		case 0:
-		case len(words) - 1:
-			known += " and "
-		default:
-			known += ", "
-		}
-		known += w.text
+		known = append(known, w.text)
 	}
-	return wrong("subscribe", member, "%q is no %s; %s are", clip(*said), member, known).at("/" + member)
+	return wrong("subscribe", member, "%s is %q; it is one of %s", member, clip(*said), strings.Join(known, ", ")).at("/" + member)
 }
 
 func set[T any](to, said *T) {

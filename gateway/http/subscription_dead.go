@@ -1,0 +1,190 @@
+package http
+
+import (
+	nethttp "net/http"
+	"strconv"
+	"time"
+
+	"leat/broker"
+	"leat/broker/record"
+)
+
+// Dead letters of a subscription: GET /v1/subscriptions/{name}/dead-letters is a page of them, with ?group=cause of how many died of what;
+// POST /v1/subscriptions/{name}/dead-letters/replay {"refs":[…]} hands some to the subscription again.
+
+const (
+	// deadScanMax is how many events of the stream of dead letters one request for groups looks at.
+	deadScanMax = 10_000
+	// deadGroupsMax is how many groups one answer has; types are the senders' to choose.
+	deadGroupsMax = 1_000
+	// deadRefsMax is how many letters of a group are named.
+	deadRefsMax = 100
+	// replayMax is how many are handed over again at once.
+	replayMax = 1_000
+)
+
+func deadLetters(x *call) error {
+	if err := x.onlyParams("from", "limit", "group"); err != nil {
+		return err
+	}
+	from, err := x.start("", false)
+	if err != nil {
+		return err
+	}
+	limit, err := x.limit(pageLimitDefault)
+	if err != nil {
+		return err
+	}
+	switch group := x.param("group"); {
+	case group == "cause" && x.param("limit") != "":
+		return wrong("read", "limit", "groups have no limit; they are of up to %d events of the stream", deadScanMax)
+	case group == "cause":
+		return x.groupDead(from)
+	case group != "":
+		return wrong("read", "group", "%q is no way to group; cause is", clip(group))
+	}
+	letters, next, more, err := x.g.broker.DeadLetters(x.r.Context(), x.caller(), x.params[0], from, limit)
+	if err != nil {
+		return fieldOf(err, "from")
+	}
+	buf := buffers.Get().(*[]byte)
+	defer putBuffer(buf)
+	*buf = appendDead((*buf)[:0], letters, next, more, x.g.config.PageBytesMax)
+	x.answer(nethttp.StatusOK, contentTypeJSON, *buf)
+	return nil
+}
+
+// appendDead appends {"dead_letters":[…],"next":…,"caught_up":…}, of so many bytes at most but for one letter.
+func appendDead(b []byte, letters []broker.DeadLetter, next record.Position, more bool, bytesMax int) []byte {
+	b = append(b, `{"dead_letters":[`...)
+	for i := range letters {
+		l := &letters[i]
+		e := l.Encoded(formatJSON, encodeJSON)
+		if i > 0 && len(b)+len(e) > bytesMax {
+			next, more = letters[i-1].Position, true
+			break
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendMember(appendPlace(append(b, '{'), l.Delivered), "reason", l.Reason)
+		b = strconv.AppendInt(appendName(b, "attempts"), int64(l.Attempts), 10)
+		b = appendMember(b, "origin", l.Origin.String())
+		if l.Died.UnixMilli() > 0 {
+			b = appendMember(b, "died", l.Died.UTC().Format(time.RFC3339Nano))
+		}
+		b = append(append(appendName(b, "event"), e...), '}')
+	}
+	return appendDeadEnd(append(b, ']'), next, more)
+}
+
+// appendDeadEnd says where to go on; nowhere is the empty text.
+func appendDeadEnd(b []byte, next record.Position, more bool) []byte {
+	b = append(b, `,"next":"`...)
+	if next != (record.Position{}) {
+		b = next.Append(b)
+	}
+	return append(strconv.AppendBool(append(b, `","caught_up":`...), !more), '}', '\n')
+}
+
+// deadGroup is the dead letters of one cause: why, and what kind of event.
+type deadGroup struct {
+	reason, kind   string
+	count          int
+	oldest, newest time.Time
+	refs           []record.Ref
+}
+
+// groupDead counts dead letters by cause. Groups come in the order in which they began. It goes on where it ended as pages do.
+func (x *call) groupDead(from broker.Start) error {
+	type cause struct{ reason, kind string }
+	groups, places := []deadGroup{}, map[cause]int{}
+	var next record.Position
+	more := true
+	for left := deadScanMax; left > 0 && more && len(groups) < deadGroupsMax; left -= pageLimitMax {
+		var letters []broker.DeadLetter
+		var err error
+		// A page has no more causes than letters, so that a few groups too many are all there can be.
+		letters, next, more, err = x.g.broker.DeadLetters(x.r.Context(), x.caller(), x.params[0], from, pageLimitMax)
+		if err != nil {
+			return fieldOf(err, "from")
+		}
+		for i := range letters {
+			l := &letters[i]
+			c := cause{l.Reason, typeOf(l.Delivered)}
+			at, ok := places[c]
+			if !ok {
+				at = len(groups)
+				places[c] = at
+				groups = append(groups, deadGroup{reason: c.reason, kind: c.kind, oldest: l.Died})
+			}
+			g := &groups[at]
+			g.count++
+			g.newest = l.Died
+			if len(g.refs) < deadRefsMax {
+				g.refs = append(g.refs, l.Ref)
+			}
+		}
+		from = broker.Start{Kind: broker.StartPosition, Position: next}
+	}
+	b := append(make([]byte, 0, 4<<10), `{"groups":[`...)
+	for i := range groups {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = groups[i].append(b)
+	}
+	x.answer(nethttp.StatusOK, contentTypeJSON, appendDeadEnd(append(b, ']'), next, more))
+	return nil
+}
+
+func (g *deadGroup) append(b []byte) []byte {
+	b = appendString(append(b, `{"reason":`...), g.reason)
+	b = appendMember(b, "type", g.kind)
+	b = strconv.AppendInt(appendName(b, "count"), int64(g.count), 10)
+	if g.oldest.UnixMilli() > 0 {
+		b = appendMember(b, "oldest", g.oldest.UTC().Format(time.RFC3339Nano))
+		b = appendMember(b, "newest", g.newest.UTC().Format(time.RFC3339Nano))
+	}
+	b = append(appendName(b, "refs"), '[')
+	for i, r := range g.refs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, r.String())
+	}
+	return append(b, ']', '}')
+}
+
+func replay(x *call) error {
+	var doc struct {
+		Refs []string `json:"refs"`
+	}
+	if err := x.smallBody("replay", &doc); err != nil {
+		return err
+	}
+	if len(doc.Refs) == 0 || len(doc.Refs) > replayMax {
+		return wrong("replay", "refs", "there are %d refs; from 1 to %d can be given", len(doc.Refs), replayMax).at("/refs")
+	}
+	refs := make([]record.Ref, len(doc.Refs))
+	place := map[string]int{}
+	for i, text := range doc.Refs {
+		var err error
+		if refs[i], err = record.ParseRef(text); err != nil {
+			return asProblem(fieldOf(err, "refs")).at("/refs/" + strconv.Itoa(i))
+		}
+		place[refs[i].String()] = i
+	}
+	n, err := x.g.broker.Replay(x.r.Context(), x.caller(), x.params[0], refs)
+	if err != nil {
+		p := asProblem(err)
+		if i, ok := place[p.fault.Subject]; ok {
+			p.field = "refs"
+			p.pointer = "/refs/" + strconv.Itoa(i)
+		}
+		return p
+	}
+	return x.answerJSON(nethttp.StatusOK, struct {
+		Replayed int `json:"replayed"`
+	}{n})
+}
