@@ -141,7 +141,7 @@ func (a *app) receiveOn(ctx context.Context, c *client, name string, o receiveOp
 		var w writeError
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // Ctrl-C is how following ends
 		case err == nil:
 			wait, begun = reconnectFirst, true
 			continue

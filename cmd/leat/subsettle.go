@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -123,9 +124,7 @@ func (a *app) settleCommand(v settleVerb) *cobra.Command {
 // settle sends one request about handles and returns an outcome for each.
 func (c *client) settle(ctx context.Context, name, verb string, handles []string, more map[string]any) ([]string, error) {
 	body := map[string]any{"handles": handles}
-	for k, v := range more {
-		body[k] = v
-	}
+	maps.Copy(body, more)
 	var got struct {
 		Outcomes []struct {
 			Outcome string `json:"outcome"`
