@@ -145,7 +145,7 @@ func TestSub_SettingsAndLists(t *testing.T) {
 	if ds := readDelivered(t, c.must(t, "", "sub receive placed --max 5")); len(ds) != 1 || ds[0].Event.Type != "order.placed" {
 		t.Errorf("%+v", ds)
 	}
-	for words, want := range map[string]string{"sub describe ": "all placed", "sub receive p": "placed", "sub ack al": "all", "sub ack all ": "", "sub create x --order ": "key none total"} {
+	for words, want := range map[string]string{"sub describe ": "all placed", "sub receive p": "placed", "sub ack al": "all", "sub ack all ": "", "sub create x --order ": "key none total", "dlq list ": "all placed"} {
 		out, _, _ := c.run(t.Context(), "", append([]string{"__complete"}, strings.Split(words, " ")...)...)
 		lines := strings.Split(out, "\n")
 		lines = lines[:max(0, slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, ":") }))]
