@@ -105,6 +105,7 @@ func (f *subFlags) body(cmd *cobra.Command) (map[string]any, error) {
 		{"where", "where", f.where},
 		{"dead-letters", "dead_letters", f.dead},
 		{"attempts", "max_attempts", f.attempts},
+		{"from", "from", f.from},
 	} {
 		if cmd.Flags().Changed(m.flag) {
 			body[m.member] = m.value

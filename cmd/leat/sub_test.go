@@ -280,3 +280,21 @@ func TestSubPattern(t *testing.T) {
 		t.Errorf("%v", p)
 	}
 }
+
+// A subscription sees what is appended from its creation on, unless --from says where it begins.
+func TestSub_From(t *testing.T) {
+	url, _ := realNode(t, "")
+	c := cli{url: url}
+	c.must(t, "1\n2\n3\n", "publish orders --lines")
+	first := map[string]string{"": "orders/0/3", " --from latest": "orders/0/3", " --from earliest": "orders/0/0", " --from offset:2": "orders/0/2"}
+	for from := range first {
+		c.must(t, "", "sub create s"+fmt.Sprint(len(from))+" --order total --stream orders"+from)
+	}
+	c.must(t, "4\n", "publish orders --lines")
+	for from, want := range first {
+		ds := readDelivered(t, c.must(t, "", "sub receive s"+fmt.Sprint(len(from))+" --max 1 --wait 5s"))
+		if len(ds) != 1 || ds[0].Ref != want {
+			t.Errorf("%q: %+v, not %s", from, ds, want)
+		}
+	}
+}
