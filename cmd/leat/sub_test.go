@@ -286,15 +286,17 @@ func TestSub_From(t *testing.T) {
 	url, _ := realNode(t, "")
 	c := cli{url: url}
 	c.must(t, "1\n2\n3\n", "publish orders --lines")
-	first := map[string]string{"": "orders/0/3", " --from latest": "orders/0/3", " --from earliest": "orders/0/0", " --from offset:2": "orders/0/2"}
-	for from := range first {
-		c.must(t, "", "sub create s"+fmt.Sprint(len(from))+" --order total --stream orders"+from)
+	asked := []struct{ from, first string }{
+		{"", "orders/0/3"}, {" --from latest", "orders/0/3"}, {" --from earliest", "orders/0/0"}, {" --from offset:2", "orders/0/2"},
+	}
+	for i, x := range asked {
+		c.must(t, "", fmt.Sprintf("sub create s%d --order total --stream orders%s", i, x.from))
 	}
 	c.must(t, "4\n", "publish orders --lines")
-	for from, want := range first {
-		ds := readDelivered(t, c.must(t, "", "sub receive s"+fmt.Sprint(len(from))+" --max 1 --wait 5s"))
-		if len(ds) != 1 || ds[0].Ref != want {
-			t.Errorf("%q: %+v, not %s", from, ds, want)
+	for i, x := range asked {
+		ds := readDelivered(t, c.must(t, "", fmt.Sprintf("sub receive s%d --max 1 --wait 5s", i)))
+		if len(ds) != 1 || ds[0].Ref != x.first {
+			t.Errorf("%q: %+v, not %s", x.from, ds, x.first)
 		}
 	}
 }
