@@ -1,5 +1,5 @@
-// Package http is the HTTP gateway: publish CloudEvents, read pages, follow by server-sent events and WebSocket, take webhooks in,
-// manage streams and users. docs/http.md and docs/webhooks.md are for its users, openapi.json for their tools.
+// Package http is the HTTP gateway: publish CloudEvents, read pages, follow by server-sent events and WebSocket, work off subscriptions, take
+// webhooks in, manage streams and users. docs/http.md, docs/subscriptions.md and docs/webhooks.md are for its users, openapi.json for their tools.
 //
 // # Spec
 //
@@ -19,6 +19,8 @@
 //	id: and Last-Event-ID, next, ?from=      position
 //	next and ?after= of /latest              key
 //	resource /v1/streams/{stream}, ETag      stream, revision
+//	resource /v1/subscriptions/{name}        subscription; its receivers are one member
+//	receive; handle; ack, release, …         delivery; handle; the same
 //	webhook, delivery, /v1/hooks/{name}      document of the kind hook, event; protocol and client of its origin
 //	id of a delivery, source of its hook     identity within the dedup window
 //	status, problem                          fault kind (faults.go)
@@ -42,7 +44,8 @@
 // # Where to start
 //
 // route.go has the table of routes and the way of a request; handle_publish.go the way of an event in; sse.go the way out. translate.go
-// is the only file that knows both vocabularies. fast.go is the lane of what is busiest; hooks.go lists what belongs to webhooks.
+// is the only file that knows both vocabularies. fast.go is the lane of what is busiest; hooks.go lists what belongs to webhooks,
+// subscription.go what belongs to subscriptions.
 //
 // # How tested
 //

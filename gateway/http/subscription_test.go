@@ -3,12 +3,16 @@ package http
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	nethttp "net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"leat/broker"
 	"leat/gateway"
+	"leat/gateway/gatewaytest"
+	"leat/internal/clock"
 )
 
 // send appends events that are numbered.
@@ -169,6 +173,44 @@ func TestSubscription_LongPollEndsWithTheClientAndTheGateway(t *testing.T) {
 	if a := <-got; a.code != 200 || a.len("deliveries") != 0 || time.Since(began) > time.Second {
 		t.Fatalf("%d %s after %s", a.code, a.body, time.Since(began))
 	}
+}
+
+// What was acknowledged does not come again when the node was stopped in between; what was not does, with its attempts.
+func TestSubscription_SurvivesARestart(t *testing.T) {
+	opt := broker.Options{
+		Config: broker.Default(), Lineage: 7, Cluster: "test", Node: 1, Clock: clock.Real, Log: slog.New(slog.DiscardHandler),
+		Shards: gatewaytest.MemoryShards(t, 1),
+	}
+	open := func() *broker.Broker {
+		b, err := broker.Open(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	b := open()
+	s := startOn(t, b, nil)
+	s.work(`,"lease_ms":200`)
+	s.send("orders", 0, 3)
+	_, body := s.take(2, "")
+	s.settled("ack", body, "done")
+	last := s.want(200, "POST", "/v1/subscriptions/work/receive", "").str("deliveries.0.handle")
+	s.l.Drain(context.Background())
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fresh := gatewaytest.MemoryShards(t, 1)[0] // all but the journal is made anew from it
+	fresh.OpenJournal = opt.Shards[0].OpenJournal
+	opt.Shards[0] = fresh
+	b = open()
+	t.Cleanup(func() { _ = b.Close() })
+	s = startOn(t, b, nil)
+	a := s.want(200, "POST", "/v1/subscriptions/work/receive", `{"max":10,"wait":"5s"}`)
+	if a.len("deliveries") != 1 || a.str("deliveries.0.event.data") != "2" || a.str("deliveries.0.attempt") != "2" {
+		t.Fatalf("%s", a.body)
+	}
+	s.settled("ack", `{"handles":["`+last+`"]}`, "late")
+	s.none()
 }
 
 // A wait is longer than a request may take to arrive or an answer to be written.
