@@ -476,6 +476,31 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Errorf("not within 2 min: %s", what)
 }
 
+// TestFormat3: what was acked stays acked, and what was handed over when the program was killed is handed over again.
+func TestFormat3(t *testing.T) {
+	data, asked := golden(t, "v3")
+	asked = whole(asked)
+	for range 2 {
+		_, url, stop := smallNode(t, data)
+		ask(t, url, asked, false)
+		if out := admin(url).must(t, "", "sub describe work"+asAdmin); !strings.Contains(out, "acked\t2\n") || !strings.Contains(out, "exact\ttrue\n") {
+			t.Errorf("the subscription: %s", out)
+		}
+		stop()
+	}
+	producers(t, data, "state-2")
+	n, url, _ := smallNode(t, data)
+	appendEverywhere(t, url, 5)
+	ask(t, url, asked, true)
+	if n.Identity.Format != 3 {
+		t.Errorf("identity %+v", n.Identity)
+	}
+	ds := readDelivered(t, admin(url).must(t, "", "sub receive work --max 1 --wait 20s"+asAdmin))
+	if len(ds) != 1 || ds[0].Ref != "accounts/0/2" || ds[0].Attempt != 2 {
+		t.Errorf("%+v", ds)
+	}
+}
+
 func TestFormat2(t *testing.T) {
 	data, asked := golden(t, "v2")
 	asked = whole(asked)

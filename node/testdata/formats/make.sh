@@ -73,6 +73,10 @@ if newer; then
   "$leat" stream create removed > /dev/null
   "$leat" stream delete removed --yes
 fi
+if "$leat" sub create work --stream accounts --from earliest --order total > /dev/null 2>&1; then # since format 3
+  for i in 1 2; do "$leat" sub receive work --max 1 --wait 5s | "$leat" sub ack work - > /dev/null; done
+  "$leat" sub receive work --max 1 --wait 5s > /dev/null # leased when the node is stopped
+fi
 LEAT_NEW_PASSWORD=secret-of-admin "$leat" user create admin --grant 'admin * *' > /dev/null
 LEAT_USER=admin LEAT_PASSWORD=secret-of-admin && export LEAT_USER LEAT_PASSWORD
 LEAT_NEW_PASSWORD=secret-of-shop "$leat" --user admin user create shop --grant 'write stream orders' > /dev/null
