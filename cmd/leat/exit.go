@@ -108,6 +108,9 @@ func (p *problem) advice() string {
 		if strings.Contains(p.Detail, "no stream ") {
 			return "leat stream list shows what there is"
 		}
+		if strings.Contains(p.Detail, "no subscription ") {
+			return "leat sub list shows what there is"
+		}
 	case http.StatusGone:
 		if p.Field == "from" {
 			return "--from earliest starts at what is still there"

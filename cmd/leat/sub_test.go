@@ -165,11 +165,15 @@ func TestSub_FollowAndAck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy, asked := httputil.NewSingleHostReverseProxy(at), atomic.Int32{}
+	proxy := httputil.NewSingleHostReverseProxy(at)
+	var receives, acks atomic.Int32
 	flaky := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if asked.Add(1) == 2 {
+		if strings.HasSuffix(r.URL.Path, "/receive") && receives.Add(1) == 2 {
 			http.Error(w, "away", http.StatusServiceUnavailable)
 			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/ack") && acks.Add(1) == 2 {
+			panic(http.ErrAbortHandler) // the connection breaks
 		}
 		proxy.ServeHTTP(w, r)
 	}))
@@ -186,7 +190,7 @@ func TestSub_FollowAndAck(t *testing.T) {
 	acked := make(chan int, 1)
 	var out, errs safeBuffer
 	go func() {
-		a := &app{in: r, out: &out, err: &errs, env: func(k string) string { return map[string]string{"LEAT_URL": url}[k] }}
+		a := &app{in: r, out: &out, err: &errs, env: func(k string) string { return map[string]string{"LEAT_URL": flaky.URL}[k] }}
 		acked <- a.run(context.Background(), []string{"sub", "ack", "mails", "-"})
 	}()
 	for n := 1; n <= 3; n++ {
@@ -202,7 +206,7 @@ func TestSub_FollowAndAck(t *testing.T) {
 	if code := <-received; code != exitOK || !strings.Contains(away.String(), "going on in") {
 		t.Errorf("following ended with %d: %s", code, away.String())
 	}
-	if code := <-acked; code != exitOK || out.String() != "outcome\thandles\ndone\t3\n" {
+	if code := <-acked; code != exitOK || out.String() != "outcome\thandles\ndone\t3\n" || !strings.Contains(errs.String(), "trying again in") {
 		t.Errorf("acking ended with %d: %s%s", code, out.String(), errs.String())
 	}
 }
@@ -230,7 +234,7 @@ func TestSub_WrongLines(t *testing.T) {
 		{args: "sub receive mails --wait 6m", code: exitUsage, err: "--wait"},
 		{args: "sub receive mails --wait 1s --follow", code: exitUsage, err: "leave --wait out"},
 		{args: "sub receive mails --lease -1s", code: exitUsage, err: "--lease"},
-		{args: "sub receive never --follow", code: exitNotFound, err: "never"},
+		{args: "sub receive never --follow", code: exitNotFound, err: "next: leat sub list"},
 		{args: "sub receive never --follow --url 127.0.0.1:1", code: exitUnreachable, err: "is the node running"},
 		{args: "sub ack mails", code: exitUsage, err: "argument is missing"},
 		{args: "sub ack mails made-up", code: exitFailed, err: "handle"},

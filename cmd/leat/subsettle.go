@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"leat/internal/clock"
 )
 
 const (
@@ -99,7 +102,7 @@ func (a *app) settleCommand(v settleVerb) *cobra.Command {
 			return err
 		}
 		if len(handles) == 1 && handles[0] == "-" {
-			err = eachHandles(cmd.Context(), a.in, one)
+			err = eachHandles(cmd.Context(), a.in, a.persist(cmd.Context(), one))
 		} else {
 			for i, s := range handles {
 				if handles[i], err = handleOf([]byte(s)); err != nil {
@@ -119,6 +122,33 @@ func (a *app) settleCommand(v settleVerb) *cobra.Command {
 		return t.problem()
 	}
 	return cmd
+}
+
+// persist tries again while the node is away, once it has answered: a pipe that receives on after a restart must not end at its ack.
+// Handles outlive the restart, and settling twice does what once does.
+func (a *app) persist(ctx context.Context, do func([]string) error) func([]string) error {
+	begun := false
+	return func(handles []string) error {
+		wait := reconnectFirst
+		for {
+			err := do(handles)
+			var p *problem
+			switch {
+			case err == nil:
+				begun = true
+				return nil
+			case ctx.Err() != nil:
+				return err
+			case errors.As(err, &p) && p.exit() != exitLater, p == nil && !(begun && unreachable(err)):
+				return err
+			}
+			a.remark("the node went away (%v); trying again in %v", err, wait)
+			if stopped := clock.Sleep(ctx, wait); stopped != nil {
+				return stopped
+			}
+			wait = min(2*wait, reconnectMost)
+		}
+	}
 }
 
 // settle sends one request about handles and returns an outcome for each.
