@@ -374,7 +374,8 @@ func (p *puller) receive(ctx context.Context, q *ReceiveRequest, timer <-chan ti
 	ds, err := p.m.TryNext(q.Max)
 	asked := 0
 	if asked = q.Max - len(ds); asked > 0 && err == nil {
-		if err = p.m.Grant(ctx, asked); err == nil {
+		// Also when ctx ends now: it would not be known whether the credit is there, and nobody would take it back.
+		if err = p.m.Grant(context.WithoutCancel(ctx), asked); err == nil {
 			var more []Delivery
 			more, err = p.m.TryNext(asked)
 			ds = append(ds, more...)

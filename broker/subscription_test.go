@@ -595,3 +595,24 @@ func TestSubscription_TakesRights(t *testing.T) {
 		wantKind(t, err, fault.Denied)
 	})
 }
+
+// Whoever gives up at whatever moment leaves no credit behind, by which events would be handed to nobody.
+func TestSubscription_WhoGivesUpLeavesNoCredit(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{})
+		h.subscribe("w", broker.StartLatest, nil, "s")
+		for i := range 400 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i%40)*time.Microsecond)
+			_, _ = h.b.Receive(ctx, h.c, "w", broker.ReceiveRequest{Max: 1, Wait: time.Second}) // fails or not: both are right
+			cancel()
+		}
+		h.numbers("s", 0, 3)
+		time.Sleep(50 * time.Millisecond)
+		if i := h.standing("w"); i.Leased != 0 || i.Waiting != 3 {
+			t.Fatalf("%+v", i)
+		}
+		if ds := h.receive("w", 3); ds[0].Attempt != 1 {
+			t.Fatalf("attempt %d", ds[0].Attempt)
+		}
+	})
+}
