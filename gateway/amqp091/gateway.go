@@ -1,0 +1,54 @@
+package amqp091
+
+import (
+	"context"
+	"sync"
+
+	"leat/broker"
+	"leat/gateway"
+	"leat/gateway/amqp091/wire"
+)
+
+// Gateway speaks AMQP 0-9-1 with the clients of one node. It is safe for many listeners.
+type Gateway struct {
+	b   *broker.Broker
+	cfg Config
+
+	mu     sync.Mutex
+	owners map[queueKey]*conn // of exclusive queues: the connection that declared them, for as long as it lives
+	users  map[queueKey]int   // consumers of each queue, through this gateway
+}
+
+type queueKey struct{ namespace, name string }
+
+// New makes the gateway. It does no I/O and starts nothing; cfg has been validated.
+func New(b *broker.Broker, cfg Config) *Gateway {
+	return &Gateway{b: b, cfg: cfg, owners: map[queueKey]*conn{}, users: map[queueKey]int{}}
+}
+
+// operations are what requests are counted as.
+var operations = map[wire.ID]string{
+	wire.IDConnectionStartOK: "login", wire.IDConnectionOpen: "connection.open", wire.IDChannelOpen: "channel.open", wire.IDChannelClose: "channel.close",
+	wire.IDExchangeDeclare: "exchange.declare", wire.IDExchangeDelete: "exchange.delete",
+	wire.IDQueueDeclare: "queue.declare", wire.IDQueueBind: "queue.bind", wire.IDQueueUnbind: "queue.unbind", wire.IDQueuePurge: "queue.purge",
+	wire.IDQueueDelete: "queue.delete", wire.IDBasicPublish: "basic.publish", wire.IDBasicGet: "basic.get", wire.IDBasicConsume: "basic.consume",
+	wire.IDBasicCancel: "basic.cancel", wire.IDBasicAck: "basic.ack",
+}
+
+// Descriptor says what the gateway is.
+func (g *Gateway) Descriptor() gateway.Descriptor {
+	d := gateway.Descriptor{Name: "amqp091", Title: "AMQP 0-9-1", DefaultAddr: "127.0.0.1:5672"}
+	for _, name := range operations {
+		d.Operations = append(d.Operations, name)
+	}
+	return d
+}
+
+// Serve speaks AMQP with all who connect to l.
+func (g *Gateway) Serve(ctx context.Context, l *gateway.Listener) error {
+	ops := make(map[wire.ID]*gateway.Operation, len(operations))
+	for id, name := range operations {
+		ops[id] = l.Operation(name)
+	}
+	return l.ServeConns(ctx, func(ctx context.Context, c *gateway.Conn) { newConn(g, c, ops).serve(ctx) })
+}

@@ -1,0 +1,203 @@
+package amqp091
+
+import (
+	"strings"
+
+	"leat/broker"
+	"leat/broker/filter/address"
+	"leat/broker/record"
+	"leat/gateway/amqp091/session"
+	"leat/gateway/amqp091/wire"
+)
+
+// This file is the only one that knows both vocabularies; doc.go has the table.
+
+// defaultStream holds what is published to the exchange without a name.
+const defaultStream = "amqp.default"
+
+// Headers of records, and documents of streams and subscriptions, that are this protocol's.
+const (
+	headerProperties = "amqp.properties" // as they came: flags and values
+	documentExchange = "amqp.exchange"   // of a stream: its type
+	documentQueue    = "amqp.queue"      // of a subscription: its letters, see queueLetters
+)
+
+// streamOf is the stream in which an exchange keeps what is published to it.
+func streamOf(exchange string) string {
+	if exchange == "" {
+		return defaultStream
+	}
+	return exchange
+}
+
+// exchangeOf is the exchange that a stream is.
+func exchangeOf(stream string) string {
+	if stream == defaultStream {
+		return ""
+	}
+	return stream
+}
+
+// Types of exchanges.
+const (
+	typeDirect = "direct"
+	typeTopic  = "topic"
+	typeFanout = "fanout"
+)
+
+// predeclared are the exchanges that every virtual host has. amq.headers and amq.match are not offered.
+var predeclared = map[string]string{"": typeDirect, "amq.direct": typeDirect, "amq.topic": typeTopic, "amq.fanout": typeFanout}
+
+// newStream is the stream of an exchange: what its queues have is kept for them, and for a day.
+func newStream(kind string) broker.StreamConfig {
+	return broker.StreamConfig{
+		Partitions: 1, Keys: broker.KeysOff, Documents: map[string]string{documentExchange: kind},
+		Keep: broker.Keep{RetentionMS: retentionMS},
+	}
+}
+
+const retentionMS = 24 * 60 * 60 * 1000
+
+// typeOf is the type of the exchange that a stream is; streams that others made are routed by patterns.
+func typeOf(c *broker.StreamConfig) string {
+	if kind := c.Documents[documentExchange]; kind != "" {
+		return kind
+	}
+	return typeTopic
+}
+
+// binding is what reaches a queue of an exchange by a binding key.
+func binding(kind, stream, key string) broker.AddressFilter {
+	f := broker.AddressFilter{Stream: stream}
+	switch kind {
+	case typeDirect:
+		f.Subject = address.Pattern{Syntax: address.Exact, Text: key}
+	case typeTopic:
+		f.Subject = address.Pattern{Syntax: address.Words, Text: key}
+	}
+	return f
+}
+
+// queueLetters is how a queue was declared: d durable, x exclusive, a auto-delete. A queue made by others is durable.
+func queueLetters(m *wire.QueueDeclare) string {
+	s := "q"
+	if m.Durable {
+		s += "d"
+	}
+	if m.Exclusive {
+		s += "x"
+	}
+	if m.AutoDelete {
+		s += "a"
+	}
+	return s
+}
+
+func lettersOf(c *broker.SubscriptionConfig) string {
+	if s := c.Documents[documentQueue]; s != "" {
+		return s
+	}
+	return "qd"
+}
+
+// newQueue is the subscription of a queue: what is published to the exchange without a name, with the queue's as routing key, reaches it.
+// Acknowledgements have no deadline in this protocol, so a lease is as long as there are.
+func newQueue(c *broker.SubscriptionConfig, name, letters string) {
+	c.Streams, c.Routed = []string{defaultStream}, true
+	c.Address = []broker.AddressFilter{binding(typeDirect, defaultStream, name)}
+	c.Documents = map[string]string{documentQueue: letters}
+	c.Policy.LeaseMS = leaseMS
+}
+
+const leaseMS = 12 * 60 * 60 * 1000
+
+// entryOf is the record of a message, which shares nothing with it. CloudEvents attributes of the AMQP binding become those of the
+// record; all properties go along as they came.
+func entryOf(m *session.Content) broker.EventEntry {
+	body := append(make([]byte, 0, len(m.Body)), m.Body...)
+	if m.BodyKept {
+		body = m.Body
+	}
+	if body == nil {
+		body = []byte{} // without a value it would be a tombstone
+	}
+	hs := make([]record.Header, 0, 3)
+	if len(m.RoutingKey) > 0 {
+		hs = append(hs, record.Header{Key: "ce_subject", Value: append([]byte(nil), m.RoutingKey...)})
+	}
+	if len(m.Properties.ContentType) > 0 {
+		hs = append(hs, record.Header{Key: "content-type", Value: append([]byte(nil), m.Properties.ContentType...)})
+	}
+	for name, v := range m.Properties.Headers.All() {
+		attribute, is := cloudAttribute(string(name))
+		if text, ok := v.Text(); is && ok && attribute != "subject" {
+			hs = append(hs, record.Header{Key: "ce_" + attribute, Value: append([]byte(nil), text...)})
+		}
+	}
+	hs = append(hs, record.Header{Key: headerProperties, Value: append([]byte{}, m.RawProperties...)})
+	return broker.EventEntry{
+		Stream: streamOf(string(m.Exchange)), Partition: record.NoPartition,
+		Record: record.Record{Value: body, Headers: hs},
+	}
+}
+
+// cloudAttribute is the CloudEvents attribute that a header of a message carries. The AMQP binding has a colon, which some clients cannot
+// write and an underscore stands for.
+func cloudAttribute(name string) (string, bool) {
+	for _, prefix := range []string{"cloudEvents:", "cloudEvents_"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "" {
+			return rest, true
+		}
+	}
+	return "", false
+}
+
+// message is a delivered record as clients of this protocol get it: as it was published, or made of the headers of a record that came in
+// another way.
+func message(d *broker.Delivered) (exchange, routingKey, properties, body []byte) {
+	exchange = []byte(exchangeOf(d.Ref.Stream))
+	for i := range d.Record.Headers {
+		switch h := &d.Record.Headers[i]; h.Key {
+		case headerProperties:
+			properties = h.Value
+		case "ce_subject":
+			routingKey = h.Value
+		}
+	}
+	if routingKey == nil {
+		routingKey = []byte(record.SubjectOfKey(d.Record.Key))
+	}
+	if len(routingKey) > wire.ShortBytesMax {
+		routingKey = routingKey[:wire.ShortBytesMax]
+	}
+	if properties == nil {
+		properties = foreignProperties(d.Record)
+	}
+	return exchange, routingKey, properties, d.Record.Value
+}
+
+// foreignProperties are those of a record that was no message of this protocol.
+func foreignProperties(r *record.Record) []byte {
+	p := wire.Properties{Flags: wire.HasDeliveryMode, DeliveryMode: wire.Persistent}
+	for i := range r.Headers {
+		h := &r.Headers[i]
+		if h.Key == "content-type" && len(h.Value) <= wire.ShortBytesMax {
+			p.Flags |= wire.HasContentType
+			p.ContentType = h.Value
+			continue
+		}
+		name := h.Key
+		if attribute, ok := strings.CutPrefix(name, "ce_"); ok {
+			name = "cloudEvents:" + attribute
+		}
+		if t, err := p.Headers.Add(name, wire.StringBytes(h.Value)); err == nil { // a longer name has no place in a table
+			p.Headers = t
+			p.Flags |= wire.HasHeaders
+		}
+	}
+	out, err := p.Append(nil)
+	if err != nil {
+		out, _ = (&wire.Properties{}).Append(nil)
+	}
+	return out
+}
