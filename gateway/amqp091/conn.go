@@ -47,8 +47,8 @@ type conn struct {
 }
 
 const (
-	readBufferBytes  = 8 << 10
-	bufferBytesKept  = 64 << 10
+	readBufferBytes = 8 << 10
+	bufferBytesKept = 64 << 10
 )
 
 func newConn(g *Gateway, c *gateway.Conn, ops map[wire.ID]*gateway.Operation) *conn {

@@ -1,20 +1,26 @@
-// Package amqp091 is AMQP 0-9-1 with RabbitMQ's extensions. What is here so far needs no broker: the codec and the machines of a session.
-// No listener speaks it yet.
+// Package amqp091 is AMQP 0-9-1 with RabbitMQ's extensions, on the broker.
 //
 // # What
 //
-//	wire/                 bytes ↔ values
-//	session/              what a connection remembers: frames in, steps out; confirmations, unacknowledged deliveries, transactions
+//	wire/, session/       bytes ↔ values; what a connection remembers: frames in, steps out
+//	conn.go, step.go      one connection: reader, heartbeats, what a step asks for; handle_*.go: exchanges, queues, publish, consume
 //	testdata/captures/    sessions of real clients with RabbitMQ 3.10.8
 //
-// The parts meet like this. One goroutine reads, one writes; Unacked, Confirms and Prefetch are reached by both and have a lock per channel.
+// # Mapping
 //
-//	reader   wire.DecodeFrameHead before memory is taken → wire.DecodeFrame → session.Conn.Frame → Step
-//	           Publish   → translate; append; mandatory without a match: basic.return first; then Confirms.Settle, whose Flush the writer calls
-//	           Call      → the broker → Writer.Method, or Conn.Fail with a *wire.Error
-//	           acks      → Unacked.Take → the subscription; in a transaction Tx.Settle until the commit
-//	           an error of DecodeFrame: nothing behind it can be understood; Conn.Fail on channel 0, write, close the socket
-//	writer   deliveries → Unacked.Add gives the tag → Writer.Content → Pieces into one vectored write (AppendTo over TLS) → Reset
+//	virtual host    the user's namespace: "/" or its name       exchange   a stream of its name; the one without a name: amqp.default
+//	queue           a routed subscription of its name           binding    an address filter: direct exact, topic words, fanout anything
+//	routing key     subject (ce_subject)                        properties header amqp.properties, byte by byte, and cloudEvents:x as ce_x
+//	consumer        a member with prefetch                      ack, requeue, reject   ack, release, reject
+//
+// So a message is stored once, in the stream of its exchange, whatever the number of queues. Queues read amqp.default by their name.
+//
+// # Known gaps
+//
+// Refused: transactions, headers exchanges, bindings between exchanges, arguments of queues (but x-queue-type), bindings and consumers,
+// exclusive consumers, a prefetch over a channel, names that no stream may have. A queue is changed 32 times at most (bindings). Queues that
+// are not durable outlive a restart. A silent peer is cut after the listener's idle time, not after two heartbeats. Expiration and
+// priority are handed on and do nothing. exchange.delete takes what its queues have not had yet along.
 //
 // # What RabbitMQ does
 //
@@ -41,14 +47,13 @@
 //
 // # Imports
 //
-// Nothing yet.
+// broker, broker/record, broker/fault, broker/filter/address, gateway, gateway/amqp091/wire, gateway/amqp091/session, internal/clock.
 //
 // # Where to start
 //
-// session.Conn.Frame, and session/testdata/scripts/handshake.txt.
+// conn.read and conn.step; session.Conn.Frame.
 //
 // # How tested
 //
-// In wire and session: captures of amqp091-go, pika, py-amqp, amqplib and the Java client decode and encode to the same bytes, and their
-// sessions go through Conn.
+// gatewaytest; sessions against the real broker in memory; wire and session with captures of amqp091-go, pika, py-amqp, amqplib and Java.
 package amqp091

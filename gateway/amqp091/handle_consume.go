@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"strings"
 	"sync"
+	"time"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -239,6 +240,9 @@ func (k *conn) giveBack(ctx context.Context, hs []broker.Handle) {
 	}
 }
 
+// getWait is how long a message that is said to be there is waited for: somebody else may have been faster.
+const getWait = 200 * time.Millisecond
+
 // basic.get
 func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 	queue, err := ch.queueName(m.Queue, m.ID())
@@ -248,20 +252,22 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 	if err != nil {
 		return err
 	}
-	ds, err := k.g.b.Receive(ctx, k.caller, queue, broker.ReceiveRequest{Max: 1})
+	info, err := k.g.b.DescribeSubscription(ctx, k.caller, queue)
 	if err != nil {
 		return refusal(err, m.ID())
+	}
+	var ds []broker.Delivery
+	if ready(&info) > 0 { // it may have to be looked for
+		if ds, err = k.g.b.Receive(ctx, k.caller, queue, broker.ReceiveRequest{Max: 1, Wait: getWait}); err != nil {
+			return refusal(err, m.ID())
+		}
 	}
 	if len(ds) == 0 {
 		return k.answer(ch.number, &wire.BasicGetEmpty{})
 	}
 	d := &ds[0]
-	info, err := k.g.b.DescribeSubscription(ctx, k.caller, queue)
-	if err != nil {
-		return refusal(err, m.ID())
-	}
 	exchange, key, properties, body := message(d.Delivered)
-	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: exchange, RoutingKey: key, MessageCount: ready(&info)}
+	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: exchange, RoutingKey: key, MessageCount: ready(&info) - 1}
 	k.mu.Lock()
 	if m.NoAck {
 		ok.DeliveryTag = ch.unacked.Skip()

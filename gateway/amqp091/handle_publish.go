@@ -160,7 +160,9 @@ func (k *conn) published(ctx context.Context, ps []publish) error {
 			continue
 		}
 		back := &wire.BasicReturn{ReplyCode: wire.NoRoute, ReplyText: []byte("NO_ROUTE"), Exchange: p.content.Exchange, RoutingKey: p.content.RoutingKey}
-		if err := k.write(func(w *wire.Writer) error { return w.Content(p.ch.number, back, p.content.RawProperties, p.content.Body) }); err != nil {
+		if err := k.write(func(w *wire.Writer) error {
+			return w.Content(p.ch.number, back, p.content.RawProperties, p.content.Body)
+		}); err != nil {
 			return err
 		}
 	}

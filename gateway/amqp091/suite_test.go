@@ -165,7 +165,6 @@ func call[M wire.Method](c *client, m wire.Method) (M, error) {
 	return expect[M](c)
 }
 
-
 func TestSuite(t *testing.T) {
 	gatewaytest.Run(t, gatewaytest.Kit{
 		New: func(t *testing.T, users bool) gateway.Gateway {
