@@ -90,7 +90,7 @@ func (b *Broker) attach(ctx context.Context, x *subscribed, o MemberOptions) (*M
 	if err != nil {
 		b.subs.members.Delete(k)
 		if fault.Is(err, fault.Unknown) { // it may be there
-			b.subs.chore(func() { b.detach(x, m.id, false) })
+			b.subs.chore(func() { _ = b.detach(x, m.id, false) }) //nolint:contextcheck // nobody waits for it; else it is found at its first delivery //nolint:contextcheck // what is given back or counted is no part of the request
 		}
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (m *Member) Ready() <-chan struct{} { return m.ready }
 // Next waits for deliveries and takes up to max that are there.
 func (m *Member) Next(ctx context.Context, max int) ([]Delivery, error) {
 	for {
-		ds, err := m.TryNext(max)
+		ds, err := m.TryNext(max) //nolint:contextcheck // what is given back or counted is no part of the request
 		if err != nil || len(ds) > 0 {
 			return ds, err
 		}
@@ -268,7 +268,7 @@ func (b *Broker) follow(sh int, f *shard.Follow) {
 		b.subs.chore(func() { b.bury(sh, v) })
 	}
 	for _, g := range f.Gaps {
-		b.subs.chore(func() { b.tellGap(sh, g) })
+		b.tellGap(sh, g)
 	}
 }
 
@@ -287,7 +287,7 @@ func (b *Broker) dropMembers(which func(*Member) bool, why error) {
 	})
 }
 
-// choreContext is for what the broker does by itself. It ends by the shard's closing.
+// choreContext is for what the broker does by itself, for nobody's request. It ends by the shard's closing.
 func (b *Broker) choreContext() context.Context { return context.Background() }
 
 // puller is the member through which those receive who come and go.
@@ -371,18 +371,17 @@ func (p *puller) receive(ctx context.Context, q *ReceiveRequest, timer <-chan ti
 	p.mu.Lock()
 	p.waiting++
 	p.mu.Unlock()
-	ds, err := p.m.TryNext(q.Max)
-	asked := 0
-	if asked = q.Max - len(ds); asked > 0 && err == nil {
+	ds, err := p.m.TryNext(q.Max) //nolint:contextcheck // what is given back or counted is no part of the request
+	if asked := q.Max - len(ds); asked > 0 && err == nil {
 		// Also when ctx ends now: it would not be known whether the credit is there, and nobody would take it back.
 		if err = p.m.Grant(context.WithoutCancel(ctx), asked); err == nil {
 			var more []Delivery
-			more, err = p.m.TryNext(asked)
+			more, err = p.m.TryNext(asked) //nolint:contextcheck // what is given back or counted is no part of the request
 			ds = append(ds, more...)
 			for len(ds) == 0 && err == nil {
 				select {
 				case <-p.m.ready:
-					ds, err = p.m.TryNext(asked)
+					ds, err = p.m.TryNext(asked) //nolint:contextcheck // likewise
 					continue
 				case <-timer:
 				case <-ctx.Done():
@@ -397,7 +396,7 @@ func (p *puller) receive(ctx context.Context, q *ReceiveRequest, timer <-chan ti
 	last := p.waiting == 0
 	p.mu.Unlock()
 	if last {
-		p.returnRest()
+		p.returnRest() //nolint:contextcheck // what is given back or counted is no part of the request
 	}
 	if len(ds) > 0 {
 		err = nil
@@ -410,7 +409,7 @@ func (p *puller) takeBack(ctx context.Context, q *ReceiveRequest, ds []Delivery,
 	if left := q.Max - len(ds); left > 0 && err == nil {
 		// Also when ctx has ended: credit that stays would have records handed to nobody.
 		if err = p.m.Grant(context.WithoutCancel(ctx), -left); err == nil {
-			more, e := p.m.TryNext(left)
+			more, e := p.m.TryNext(left) //nolint:contextcheck // likewise
 			ds, err = append(ds, more...), e
 		}
 	}

@@ -166,7 +166,7 @@ type routing struct {
 }
 
 const (
-	choresMax    = 4096 // waiting: burials, gaps, counting. Burials that find no room are asked for again
+	choresMax    = 4096 // waiting: burials, counting, what is given back
 	choreWorkers = 2
 )
 
@@ -199,13 +199,12 @@ func (s *subscriptions) work() {
 	}
 }
 
-// chore hands something to do over, without waiting. It answers false when there is no room.
-func (s *subscriptions) chore(do func()) bool {
+// chore hands something to do over, without waiting. When there is no room it is dropped, so each is something that comes again by itself: a burial is
+// asked for again, a lease runs out, a member nobody knows is found again at its next delivery, and what was not counted is counted when the subscription has caught up.
+func (s *subscriptions) chore(do func()) {
 	select {
 	case s.chores <- do:
-		return true
 	default:
-		return false
 	}
 }
 
@@ -322,13 +321,11 @@ func (s *subscriptions) index(sh int, class uint32, clauses []address.Clause, ad
 		r.index, r.streams = now.index, maps.Clone(now.streams)
 	}
 	for _, c := range clauses {
-		next, by, err := r.index, 1, error(nil)
-		if add {
-			next, err = r.index.Add(address.ID(class), c)
-		} else {
-			next, err = r.index.Remove(address.ID(class), c)
-			by = -1
+		change, by := r.index.Add, 1
+		if !add {
+			change, by = r.index.Remove, -1
 		}
+		next, err := change(address.ID(class), c)
 		if err != nil {
 			continue // it is there already, or not any more
 		}

@@ -48,7 +48,7 @@ func BenchmarkAppend_Unattended(b *testing.B) {
 func BenchmarkReceiveAck(b *testing.B) {
 	h := benchHouse(b)
 	h.subscribe("w", broker.StartLatest, nil, "s")
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	var acked atomic.Int64
 	done := make(chan struct{})
