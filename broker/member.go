@@ -90,7 +90,7 @@ func (b *Broker) attach(ctx context.Context, x *subscribed, o MemberOptions) (*M
 	if err != nil {
 		b.subs.members.Delete(k)
 		if fault.Is(err, fault.Unknown) { // it may be there
-			b.subs.chore(func() { _ = b.detach(x, m.id, false) }) //nolint:contextcheck // nobody waits for it; else it is found at its first delivery //nolint:contextcheck // what is given back or counted is no part of the request
+			b.subs.chore(func() { _ = b.detach(x, m.id, false) }) //nolint:contextcheck // nobody waits for it; else it is found at its first delivery
 		}
 		return nil, err
 	}
