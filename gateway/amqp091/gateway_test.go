@@ -200,3 +200,27 @@ func TestPublish_NoSuchExchangeEndsTheChannel(t *testing.T) {
 		t.Errorf("answered with %d", m.ReplyCode)
 	}
 }
+
+func TestPublish_WhatFollowsARefusedOneIsNotHeard(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t)))
+	must[*wire.ConfirmSelectOK](t, c, &wire.ConfirmSelect{})
+	raw, _ := (&wire.Properties{}).Append(nil)
+	for _, exchange := range []string{"nope", "amq.topic"} {
+		if err := c.w.Content(1, &wire.BasicPublish{Exchange: []byte(exchange)}, raw, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.send(1, &wire.QueueDeclare{Queue: []byte("q")}); err != nil { // all in one piece
+		t.Fatal(err)
+	}
+	if m := next[*wire.ChannelClose](t, c); m.ReplyCode != wire.NotFound {
+		t.Errorf("answered with %d", m.ReplyCode)
+	}
+	if err := c.send(1, &wire.ChannelCloseOK{}); err != nil {
+		t.Fatal(err)
+	}
+	must[*wire.ChannelOpenOK](t, c, &wire.ChannelOpen{})
+	if m := must[*wire.ChannelClose](t, c, &wire.QueueDeclare{Queue: []byte("q"), Passive: true}); m.ReplyCode != wire.NotFound {
+		t.Errorf("the queue was declared: %d", m.ReplyCode)
+	}
+}

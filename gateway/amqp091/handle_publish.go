@@ -102,6 +102,9 @@ func (k *conn) appendAll(ctx context.Context, ps []publish) error {
 		return err
 	}
 	for i := range ps {
+		if k.channels[ps[i].ch.number] != ps[i].ch {
+			continue // a message before it has ended the channel: what came behind is not heard
+		}
 		if len(ps) > 1 {
 			_, err = k.g.b.AppendEvents(ctx, k.caller, broker.EventsAppend{Events: events[i : i+1]})
 		}
@@ -123,9 +126,6 @@ func (k *conn) appendAll(ctx context.Context, ps []publish) error {
 // unpublished answers a message that was refused. What its client did wrong ends the channel, as what is there for ever; a full disk or a
 // quota is a nack where the client hears it.
 func (k *conn) unpublished(ctx context.Context, p *publish, err error) error {
-	if k.channels[p.ch.number] != p.ch {
-		return nil // the channel has ended by a message before
-	}
 	f := fault.As(err)
 	if p.number > 0 && (f.Kind == fault.QuotaSpent || f.Kind == fault.Unavailable) {
 		k.mu.Lock()

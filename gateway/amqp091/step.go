@@ -56,7 +56,11 @@ func (k *conn) do(ctx context.Context, s session.Step) error {
 		k.end(ctx)
 		return k.write(k.s.CloseOK)
 	case session.Call:
-		return k.call(ctx, k.channels[s.Channel], s.Method)
+		ch := k.channels[s.Channel]
+		if ch == nil {
+			return nil // a message before it was refused, which has ended the channel
+		}
+		return k.call(ctx, ch, s.Method)
 	case session.Nothing, session.Publish, session.End:
 	}
 	return nil
