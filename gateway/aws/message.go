@@ -1,0 +1,316 @@
+package aws
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/gateway/aws/wire"
+	"leat/internal/clock"
+)
+
+func sendMessage(x *call, in *wire.SendMessageInput, out *wire.SendMessageOutput) error {
+	q, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	if bad := in.CheckFor(q.rules()); bad != nil {
+		return bad
+	}
+	sent, err := x.send(q, []*wire.Message{&in.Message})
+	if err != nil {
+		return err
+	}
+	*out = sent[0]
+	return nil
+}
+
+// send appends messages, all or none.
+func (x *call) send(q *queue, ms []*wire.Message) ([]wire.SendMessageOutput, error) {
+	entries, ids, now := make([]broker.EventEntry, len(ms)), make([]string, len(ms)), clock.Now()
+	for i, m := range ms {
+		ids[i] = newID()
+		entries[i] = entryOf(q, m, ids[i], now)
+	}
+	results, err := x.g.broker.AppendEvents(x.ctx, &x.who, broker.EventsAppend{Events: entries})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]wire.SendMessageOutput, len(ms))
+	for i, m := range ms {
+		o := &out[i]
+		if o.MessageID = ids[i]; results[i].Duplicate {
+			o.MessageID = x.firstID(&results[i], ids[i])
+		}
+		o.MD5OfBody = wire.MD5OfBody(m.Body)
+		if len(m.Attributes) > 0 {
+			o.MD5OfAttributes = wire.MD5OfAttributes(m.Attributes)
+		}
+		if len(m.System) > 0 {
+			o.MD5OfSystem = wire.MD5OfAttributes(m.System)
+		}
+		if q.fifo {
+			o.SequenceNumber = sequence(results[i].Ref)
+		}
+	}
+	return out, nil
+}
+
+// firstID is the id under which a message was sent the first time; id where it cannot be had.
+func (x *call) firstID(r *broker.EventResult, id string) string {
+	d, err := x.g.broker.ReadRef(x.ctx, &x.who, r.Ref)
+	if err != nil { // the sender may not read, or it has gone
+		return id
+	}
+	if first, ok := d.Record.Header(headerMessageID); ok {
+		return string(first)
+	}
+	return id
+}
+
+func sendBatch(x *call, in *wire.SendMessageBatchInput, out *wire.SendMessageBatchOutput) error {
+	q, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	rules := q.rules()
+	if bad := in.CheckFor(rules); bad != nil {
+		return bad
+	}
+	var ms []*wire.Message
+	var ids []string
+	for i := range in.Entries {
+		e := &in.Entries[i]
+		if bad := e.CheckFor(rules); bad != nil {
+			out.Failed = append(out.Failed, wire.Failure(e.ID, bad))
+			continue
+		}
+		ms, ids = append(ms, &e.Message), append(ids, e.ID)
+	}
+	if len(ms) == 0 {
+		return nil
+	}
+	sent, err := x.send(q, ms)
+	if err != nil {
+		return err
+	}
+	for i := range sent {
+		out.Successful = append(out.Successful, wire.SendMessageBatchResult{ID: ids[i], SendMessageOutput: sent[i]})
+	}
+	return nil
+}
+
+// receiveWaitLeast is what a receiver waits at least: what is there may have to be looked at before it can be handed over.
+const receiveWaitLeast = 100 * time.Millisecond
+
+func receiveMessage(x *call, in *wire.ReceiveMessageInput, out *wire.ReceiveMessageOutput) error {
+	q, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	ask := broker.ReceiveRequest{Max: int(in.MaxMessages.Or(1))}
+	ask.Wait = max(receiveWaitLeast, time.Duration(in.WaitTimeSeconds.Or(q.number("ReceiveMessageWaitTimeSeconds")))*time.Second)
+	lease := in.VisibilityTimeout.Or(q.number("VisibilityTimeout"))
+	if in.VisibilityTimeout.Set || lease == 0 {
+		ask.Lease = max(leaseAtOnce, time.Duration(lease)*time.Second)
+	}
+	x.release() // no memory is held while waiting
+	x.release = func() {}
+	ds, err := x.receive(q, ask)
+	if err != nil {
+		return err
+	}
+	now := clock.Now()
+	for i := range ds {
+		m, err := x.messageOf(q, &ds[i], in, now)
+		if err != nil {
+			x.giveBack(ds)
+			return err
+		}
+		out.Messages = append(out.Messages, m)
+	}
+	return nil
+}
+
+// receive takes deliveries and waits for them, at most until the client leaves or the gateway stops.
+func (x *call) receive(q *queue, ask broker.ReceiveRequest) ([]broker.Delivery, error) {
+	ctx, cancel := context.WithCancel(x.ctx)
+	defer cancel()
+	defer context.AfterFunc(x.g.polls, cancel)()
+	// Both clocks of net/http started with the request. When that for reading strikes, the context ends as if the client had gone.
+	rc, now := http.NewResponseController(x.w), clock.Now()
+	_ = rc.SetReadDeadline(now.Add(ask.Wait + x.g.limits.ReadTimeout))   // fails when closed, and so will the answer
+	_ = rc.SetWriteDeadline(now.Add(ask.Wait + x.g.limits.WriteTimeout)) // likewise
+	ds, err := x.g.broker.Receive(ctx, &x.who, q.name, ask)
+	if err != nil && len(ds) == 0 && ctx.Err() != nil && x.ctx.Err() == nil {
+		return nil, nil // this node is stopping: nothing came
+	}
+	if len(ds) > 0 && x.ctx.Err() != nil { // nobody is there to get them
+		x.giveBack(ds)
+		return nil, x.ctx.Err()
+	}
+	return ds, err
+}
+
+// giveBack has others handed what was not handed over after all.
+func (x *call) giveBack(ds []broker.Delivery) {
+	hs := make([]broker.Handle, len(ds))
+	for i := range ds {
+		hs[i] = ds[i].Handle
+	}
+	if _, err := x.g.broker.Release(context.WithoutCancel(x.ctx), &x.who, hs, 0, false); err != nil {
+		x.g.log.Debug("messages could not be given back: their leases run out", "request", x.id, "error", err)
+	}
+}
+
+// handle reads a receipt handle of a queue.
+func (x *call) handle(q *queue, text string) (broker.Handle, error) {
+	h, err := x.g.broker.ParseHandle(&x.who, text)
+	if err != nil && !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Denied) {
+		return h, err
+	}
+	if err != nil || x.g.broker.SubscriptionOf(&x.who, h) != q.name {
+		return h, wire.Refuse(wire.ReceiptHandleInvalid, `The input receipt handle "`+text[:min(len(text), wire.ReceiptHandleMax)]+`" is not a valid receipt handle.`)
+	}
+	return h, nil
+}
+
+// deleted is what became of a delete. One that comes too late does nothing, and says so for FIFO queues only, as at Amazon.
+func deleted(q *queue, o broker.Outcome, handle string) error {
+	good := o == broker.OutcomeDone || o == broker.OutcomeAlready || o == broker.OutcomeLate
+	if good || !q.fifo {
+		return nil
+	}
+	return wire.Refuse(wire.InvalidParameterValue, "Value "+handle+" for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.")
+}
+
+// changed is what became of a change of visibility.
+func changed(o broker.Outcome, handle string) error {
+	if o == broker.OutcomeDone {
+		return nil
+	}
+	return wire.Refuse(wire.InvalidParameterValue, "Value "+handle+" for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.")
+}
+
+func deleteMessage(x *call, in *wire.DeleteMessageInput, _ *wire.None) error {
+	q, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	h, err := x.handle(q, in.ReceiptHandle)
+	if err != nil {
+		return err
+	}
+	outcomes, err := x.g.broker.Ack(x.ctx, &x.who, []broker.Handle{h})
+	if err != nil {
+		return err
+	}
+	return deleted(q, outcomes[0], in.ReceiptHandle)
+}
+
+// settleEntry is one of a batch.
+type settleEntry struct {
+	id, handle string
+	check      *wire.Error
+	do         func(h broker.Handle) error
+}
+
+// settleEach does what entries of a batch ask for, each for itself.
+func (x *call) settleEach(url string, n int, at func(i int, q *queue) settleEntry, out *wire.BatchOutput) error {
+	q, err := x.queueAt(url)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		e := at(i, q)
+		var err error
+		if e.check != nil {
+			err = e.check
+		} else {
+			var h broker.Handle
+			if h, err = x.handle(q, e.handle); err == nil {
+				err = e.do(h)
+			}
+		}
+		if err != nil {
+			out.Failed = append(out.Failed, wire.Failure(e.id, x.refusal(err)))
+			continue
+		}
+		out.Successful = append(out.Successful, wire.BatchDone{ID: e.id})
+	}
+	return nil
+}
+
+// deleteBatch acknowledges all good handles in one frame.
+func deleteBatch(x *call, in *wire.DeleteMessageBatchInput, out *wire.BatchOutput) error {
+	q, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	var hs []broker.Handle
+	var at []int
+	failed := make([]error, len(in.Entries))
+	for i := range in.Entries {
+		h, err := x.handle(q, in.Entries[i].ReceiptHandle)
+		if failed[i] = err; err == nil {
+			hs, at = append(hs, h), append(at, i)
+		}
+	}
+	if len(hs) > 0 {
+		outcomes, err := x.g.broker.Ack(x.ctx, &x.who, hs)
+		if err != nil {
+			return err
+		}
+		for k, i := range at {
+			failed[i] = deleted(q, outcomes[k], in.Entries[i].ReceiptHandle)
+		}
+	}
+	for i, err := range failed {
+		id := in.Entries[i].ID
+		if err != nil {
+			out.Failed = append(out.Failed, wire.Failure(id, x.refusal(err)))
+			continue
+		}
+		out.Successful = append(out.Successful, wire.BatchDone{ID: id})
+	}
+	return nil
+}
+
+// setVisibility holds a message so long from now, or gives it back.
+func (x *call) setVisibility(h broker.Handle, seconds int64, text string) error {
+	hs := []broker.Handle{h}
+	var outcomes []broker.Outcome
+	var err error
+	if seconds == 0 {
+		outcomes, err = x.g.broker.Release(x.ctx, &x.who, hs, 0, true)
+	} else {
+		outcomes, err = x.g.broker.Renew(x.ctx, &x.who, hs, time.Duration(seconds)*time.Second)
+	}
+	if err != nil {
+		return err
+	}
+	return changed(outcomes[0], text)
+}
+
+func changeVisibility(x *call, in *wire.ChangeMessageVisibilityInput, _ *wire.None) error {
+	q, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	h, err := x.handle(q, in.ReceiptHandle)
+	if err != nil {
+		return err
+	}
+	return x.setVisibility(h, in.VisibilityTimeout.V, in.ReceiptHandle)
+}
+
+func changeVisibilityBatch(x *call, in *wire.ChangeMessageVisibilityBatchInput, out *wire.BatchOutput) error {
+	return x.settleEach(in.QueueURL, len(in.Entries), func(i int, _ *queue) settleEntry {
+		e := &in.Entries[i]
+		return settleEntry{e.ID, e.ReceiptHandle, e.Check(), func(h broker.Handle) error {
+			return x.setVisibility(h, e.VisibilityTimeout.V, e.ReceiptHandle)
+		}}
+	}, out)
+}

@@ -1,0 +1,360 @@
+package aws
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/gateway/aws/wire"
+	"leat/internal/clock"
+)
+
+// documentName is the document of a stream that makes a queue of it.
+const documentName = "sqs.queue"
+
+// queueDocument is what it says. Attributes are as they were set; what was not has its default.
+type queueDocument struct {
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	CreatedMS  int64             `json:"created_ms"`
+	ChangedMS  int64             `json:"changed_ms"`
+	Made       bool              `json:"made,omitempty"` // the stream too was made by CreateQueue
+}
+
+// queue is one as a call finds it.
+type queue struct {
+	name string
+	fifo bool
+	queueDocument
+}
+
+// defaults are the attributes that nobody has set.
+var defaults = map[string]string{
+	"VisibilityTimeout": "30", "MaximumMessageSize": strconv.Itoa(wire.MessageBytesMax), "MessageRetentionPeriod": strconv.Itoa(wire.RetentionDefault),
+	"DelaySeconds": "0", "ReceiveMessageWaitTimeSeconds": "0", "SqsManagedSseEnabled": "false",
+}
+
+var defaultsFIFO = map[string]string{
+	"FifoQueue": "true", "ContentBasedDeduplication": "false", "DeduplicationScope": "queue", "FifoThroughputLimit": "perQueue",
+}
+
+// attributes are all that can be set, as they are.
+func (q *queue) attributes() map[string]string {
+	all := maps.Clone(defaults)
+	if q.fifo {
+		maps.Copy(all, defaultsFIFO)
+	}
+	for k, v := range q.Attributes {
+		if all[k] = v; v == "" {
+			delete(all, k) // a policy that was taken away
+		}
+	}
+	return all
+}
+
+func (q *queue) attribute(name string) string {
+	if v, ok := q.Attributes[name]; ok {
+		return v
+	}
+	if v, ok := defaults[name]; ok {
+		return v
+	}
+	return defaultsFIFO[name]
+}
+
+// number is an attribute that is one; what is stored was checked.
+func (q *queue) number(name string) int64 {
+	n, _ := strconv.ParseInt(q.attribute(name), 10, 64)
+	return n
+}
+
+func (q *queue) seconds(name string) time.Duration {
+	return time.Duration(q.number(name)) * time.Second
+}
+
+func (q *queue) rules() wire.QueueRules {
+	return wire.QueueRules{FIFO: q.fifo, ContentDedup: strings.EqualFold(q.attribute("ContentBasedDeduplication"), "true"), BytesMax: q.number("MaximumMessageSize")}
+}
+
+// set takes attributes over.
+func (d *queueDocument) set(p wire.Pairs) {
+	d.Attributes = maps.Clone(d.Attributes)
+	if d.Attributes == nil {
+		d.Attributes = map[string]string{}
+	}
+	for _, a := range p {
+		d.Attributes[a.Name] = a.Value
+	}
+}
+
+func (d *queueDocument) text() string {
+	p, err := json.Marshal(d)
+	if err != nil {
+		panic(err) // a struct of numbers and strings
+	}
+	return string(p)
+}
+
+// queueAt finds the queue of a QueueUrl.
+func (x *call) queueAt(url string) (*queue, error) {
+	a, err := wire.ParseQueueURL(url)
+	if err != nil {
+		return nil, err
+	}
+	return x.queueNamed(a.Name)
+}
+
+// queueNamed finds a queue. A stream that is none is as if it were not there.
+func (x *call) queueNamed(name string) (*queue, error) {
+	name = strings.Clone(name) // the body's
+	info, err := x.g.broker.DescribeStream(x.ctx, &x.who, name)
+	if err != nil {
+		return nil, err
+	}
+	return queueOf(name, &info.Config)
+}
+
+func queueOf(name string, c *broker.StreamConfig) (*queue, error) {
+	text, ok := c.Documents[documentName]
+	if !ok {
+		return nil, noQueue()
+	}
+	q := &queue{name: name, fifo: strings.HasSuffix(name, ".fifo")}
+	if err := json.Unmarshal([]byte(text), &q.queueDocument); err != nil {
+		return nil, fault.New(fault.Corrupt, "describe", name, "the settings of the queue cannot be read").From(err)
+	}
+	return q, nil
+}
+
+// alter changes the document of a queue, and the subscription with it.
+func (x *call) alter(q *queue, change func(d *queueDocument)) error {
+	_, err := x.g.broker.AlterStream(x.ctx, &x.who, q.name, func(c *broker.StreamConfig) error {
+		now, err := queueOf(q.name, c)
+		if err != nil {
+			return err
+		}
+		change(&now.queueDocument)
+		c.Documents = maps.Clone(c.Documents)
+		c.Documents[documentName] = now.text()
+		*q = *now
+		return nil
+	}, 0)
+	return err
+}
+
+// subscribe makes the subscription of a queue, or changes it to what the queue's attributes say.
+func (x *call) subscribe(q *queue, from broker.Start) error {
+	var policy wire.RedrivePolicy
+	if text := q.Attributes["RedrivePolicy"]; text != "" {
+		var bad *wire.Error
+		if policy, bad = wire.ParseRedrivePolicy(text); bad != nil {
+			return bad
+		}
+	}
+	_, err := x.g.broker.PutSubscription(x.ctx, &x.who, q.name, func(c *broker.SubscriptionConfig) error {
+		if len(c.Streams) > 0 && !slices.Equal(c.Streams, []string{q.name}) {
+			return wire.Refuse(wire.QueueNameExists, "A subscription of that name to other streams exists.")
+		}
+		c.Streams = []string{q.name}
+		applyPolicy(c, q, &policy)
+		return nil
+	}, from, 0)
+	return err
+}
+
+// arn is a queue's.
+func (x *call) arn(name string) string {
+	return wire.ARN{Partition: "aws", Service: "sqs", Region: x.g.config.Region, Account: x.g.config.Account, Resource: name}.String()
+}
+
+// url is a queue's, at the host by which the client has reached us.
+func (x *call) url(name string) string {
+	scheme := "http://"
+	if x.r.TLS != nil {
+		scheme = "https://"
+	}
+	return wire.QueueURL(scheme+x.r.Host, wire.Address{Account: x.g.config.Account, Name: name})
+}
+
+// checkRedrive refuses dead letters to where there is no queue, or to one of the other type.
+func (x *call) checkRedrive(q *queue, a *wire.QueueAttributes) error {
+	if !a.Redrive.Set || a.Redrive.V.Target == "" {
+		return nil
+	}
+	arn, _, _ := wire.ParseARN(a.Redrive.V.Target)
+	refuse := func(why string) error {
+		return wire.Refuse(wire.InvalidParameterValue, "Value "+a.Redrive.V.Target+" for parameter RedrivePolicy is invalid. Reason: "+why)
+	}
+	target, err := x.queueNamed(arn.Resource)
+	switch {
+	case err != nil && x.refusal(err).Code == wire.QueueDoesNotExist:
+		return refuse("Dead letter target does not exist.")
+	case err != nil:
+		return err
+	case target.fifo != q.fifo:
+		return refuse("Dead-letter queue must be same type of queue as the source.")
+	}
+	return nil
+}
+
+func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) error {
+	name := strings.Clone(in.Name)
+	fifo := strings.HasSuffix(name, ".fifo")
+	attributes, bad := wire.ParseQueueAttributes(in.Attributes, fifo, true)
+	if bad != nil {
+		return bad
+	}
+	out.QueueURL = x.url(name)
+	now := clock.Now().UnixMilli()
+	q := &queue{name: name, fifo: fifo, queueDocument: queueDocument{CreatedMS: now, ChangedMS: now, Made: true, Tags: tagsOf(nil, in.Tags)}}
+	q.set(in.Attributes)
+	if err := x.checkRedrive(q, &attributes); err != nil {
+		return err
+	}
+	_, err := x.g.broker.CreateStream(x.ctx, &x.who, name, broker.StreamConfig{
+		Partitions: 1, Documents: map[string]string{documentName: q.text()}, Keep: broker.Keep{RetentionMS: retentionMade.Milliseconds()},
+	})
+	if err == nil {
+		return x.subscribe(q, broker.Start{Kind: broker.StartEarliest})
+	}
+	if !fault.Is(err, fault.Exists) {
+		return err
+	}
+	is, err := x.queueNamed(name)
+	switch {
+	case err == nil:
+		if differs := different(is, in.Attributes); differs != "" {
+			return wire.Refuse(wire.QueueNameExists, "A queue already exists with the same name and a different value for attribute "+differs)
+		}
+		// A node that stopped between the two left a stream without its subscription: it begins where the queue did.
+		return x.subscribe(is, broker.Start{Kind: broker.StartEarliest})
+	case x.refusal(err).Code != wire.QueueDoesNotExist:
+		return err
+	}
+	q.Made = false // a stream that was there
+	if err := x.subscribe(q, broker.Start{Kind: broker.StartLatest}); err != nil {
+		return err
+	}
+	_, err = x.g.broker.AlterStream(x.ctx, &x.who, name, func(c *broker.StreamConfig) error {
+		if c.Documents = maps.Clone(c.Documents); c.Documents == nil {
+			c.Documents = map[string]string{}
+		}
+		c.Documents[documentName] = q.text()
+		return nil
+	}, 0)
+	return err
+}
+
+// different is the name of an attribute of which a queue has another value, or "".
+func different(q *queue, p wire.Pairs) string {
+	have := q.attributes()
+	for _, a := range p {
+		if have[a.Name] != a.Value {
+			return a.Name
+		}
+	}
+	return ""
+}
+
+func getQueueURL(x *call, in *wire.GetQueueURLInput, out *wire.QueueURLOutput) error {
+	q, err := x.queueNamed(in.Name)
+	if err != nil {
+		return err
+	}
+	out.QueueURL = x.url(q.name)
+	return nil
+}
+
+// deleteQueue ends a queue. The stream goes to the trash with it, where it was made with it and nobody else reads it.
+func deleteQueue(x *call, in *wire.QueueInput, _ *wire.None) error {
+	q, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	if err := x.g.broker.DeleteSubscription(x.ctx, &x.who, q.name); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	all, err := x.g.broker.ListSubscriptions(x.ctx, &x.who)
+	if err != nil {
+		return err
+	}
+	read := slices.ContainsFunc(all, func(s broker.SubscriptionSummary) bool { return slices.Contains(s.Config.Streams, q.name) })
+	if q.Made && !read {
+		return x.g.broker.DeleteStream(x.ctx, &x.who, q.name)
+	}
+	_, err = x.g.broker.AlterStream(x.ctx, &x.who, q.name, func(c *broker.StreamConfig) error {
+		c.Documents = maps.Clone(c.Documents)
+		delete(c.Documents, documentName)
+		return nil
+	}, 0)
+	return err
+}
+
+func purgeQueue(x *call, in *wire.QueueInput, _ *wire.None) error {
+	q, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	return x.g.broker.Rewind(x.ctx, &x.who, q.name, broker.Start{Kind: broker.StartLatest})
+}
+
+// page lists queues by name, behind the one that token names.
+func (x *call) page(token string, most int64, want func(q *queue) bool) (out wire.ListQueuesOutput, err error) {
+	all, err := x.g.broker.ListStreams(x.ctx, &x.who)
+	if err != nil {
+		return out, err
+	}
+	last := ""
+	for i := range all {
+		name := all[i].Name
+		if _, bad := wire.CheckQueueName(name); bad != nil || name <= token {
+			continue
+		}
+		q, err := x.queueNamed(name)
+		if err != nil || !want(q) {
+			continue // gone meanwhile, or no queue
+		}
+		if int64(len(out.QueueURLs)) == most {
+			out.NextToken = last
+			break
+		}
+		out.QueueURLs, last = append(out.QueueURLs, x.url(name)), name
+	}
+	return out, nil
+}
+
+func listQueues(x *call, in *wire.ListQueuesInput, out *wire.ListQueuesOutput) (err error) {
+	*out, err = x.page(in.NextToken, in.MaxResults.Or(wire.ListMax), func(q *queue) bool { return strings.HasPrefix(q.name, in.Prefix) })
+	if !in.MaxResults.Set {
+		out.NextToken = "" // as at Amazon: who asks for no page gets no token
+	}
+	return err
+}
+
+func listSources(x *call, in *wire.ListSourcesInput, out *wire.ListQueuesOutput) error {
+	dead, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	*out, err = x.page(in.NextToken, in.MaxResults.Or(wire.ListMax), func(q *queue) bool {
+		p, bad := wire.ParseRedrivePolicy(q.Attributes["RedrivePolicy"])
+		arn, _, _ := wire.ParseARN(p.Target)
+		return bad == nil && arn.Resource == dead.name
+	})
+	return err
+}
+
+// streamOfRef is the stream of a ref in text, "" where it is none.
+func streamOfRef(text string) string {
+	r, err := record.ParseRef(text)
+	if err != nil {
+		return ""
+	}
+	return r.Stream
+}

@@ -1,0 +1,170 @@
+package aws
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"leat/broker"
+	"leat/broker/record"
+	"leat/gateway/aws/wire"
+)
+
+// This file alone knows both vocabularies. A message is a record:
+//
+//	body                      value
+//	MessageGroupId            key
+//	MessageId                 header sqs-message-id; records of others have one that is made of their delivery's id
+//	MessageDeduplicationId    header sqs-deduplication-id
+//	attribute A of type T     headers sqs-attribute-A with the value and sqs-type-A with T
+//	AWSTraceHeader            header sqs-trace
+const (
+	headerMessageID = "sqs-message-id"
+	headerDedup     = "sqs-deduplication-id"
+	headerTrace     = "sqs-trace"
+	headerAttribute = "sqs-attribute-"
+	headerType      = "sqs-type-"
+
+	traceAttribute = "AWSTraceHeader"
+)
+
+// retentionMade is how long a stream that was made as a queue keeps what its subscriptions have settled.
+const retentionMade = 24 * time.Hour
+
+// leaseAtOnce is a visibility timeout of 0: the message is to be had again at once.
+const leaseAtOnce = time.Millisecond
+
+// applyPolicy has a subscription do what the attributes of a queue say.
+func applyPolicy(c *broker.SubscriptionConfig, q *queue, redrive *wire.RedrivePolicy) {
+	p := &c.Policy
+	p.Expires = true
+	p.LeaseMS = q.seconds("VisibilityTimeout").Milliseconds() // 0: the default, and each receive says leaseAtOnce
+	p.TTLMS = q.seconds("MessageRetentionPeriod").Milliseconds()
+	if p.Order = broker.OrderNone; q.fifo {
+		p.Order, p.RunMax = broker.OrderKey, 1
+	}
+	c.DeadLetters, p.AttemptsMax = "", 0
+	if redrive.Target != "" {
+		arn, _, _ := wire.ParseARN(redrive.Target)
+		c.DeadLetters, p.AttemptsMax = strings.Clone(arn.Resource), int32(redrive.MaxReceiveCount) // at most wire.ReceiveCountMax
+	}
+}
+
+// entryOf makes a record of a message.
+func entryOf(q *queue, m *wire.Message, id string, now time.Time) broker.EventEntry {
+	e := broker.EventEntry{Stream: q.name, Partition: record.NoPartition}
+	r := &e.Record
+	r.Value = []byte(m.Body)
+	if m.GroupID.Set {
+		r.Key = []byte(m.GroupID.V)
+	}
+	add := func(key string, value []byte) { r.Headers = append(r.Headers, record.Header{Key: key, Value: value}) }
+	add(headerMessageID, []byte(id))
+	if delay := m.DelaySeconds.Or(q.number("DelaySeconds")); delay > 0 {
+		at := now.Add(time.Duration(delay) * time.Second).UnixMilli()
+		add(broker.HeaderDeliverAt, strconv.AppendInt(nil, at, 10))
+	}
+	for i := range m.Attributes {
+		a := &m.Attributes[i]
+		add(headerAttribute+a.Name, a.Value())
+		add(headerType+a.Name, []byte(a.DataType))
+	}
+	for i := range m.System {
+		if m.System[i].Name == traceAttribute {
+			add(headerTrace, m.System[i].Value())
+		}
+	}
+	if q.fifo {
+		e.ID = m.DeduplicationID.V
+		if !m.DeduplicationID.Set {
+			sum := sha256.Sum256(r.Value)
+			e.ID = hex.EncodeToString(sum[:])
+		}
+		e.Source = "sqs:" + q.name
+		if strings.EqualFold(q.attribute("DeduplicationScope"), "messageGroup") {
+			e.Source += ":" + m.GroupID.V
+		}
+		add(headerDedup, []byte(e.ID))
+	}
+	return e
+}
+
+// messageOf makes a message of a delivery, with what in asks for. Names of attributes that nobody asks for are left out.
+func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageInput, now time.Time) (m wire.ReceivedMessage, err error) {
+	if m.ReceiptHandle, err = x.g.broker.HandleText(d.Handle); err != nil {
+		return m, err
+	}
+	m.Body = string(d.Record.Value)
+	if !wire.ValidText(m.Body) { // of another protocol: the digest must be that of what is sent
+		m.Body = strings.ToValidUTF8(m.Body, "\uFFFD")
+		m.Body = strings.Map(func(u rune) rune {
+			if wire.ValidText(string(u)) {
+				return u
+			}
+			return '\uFFFD'
+		}, m.Body)
+	}
+	m.MD5OfBody = wire.MD5OfBody(m.Body)
+	names, all := in.SystemNames()
+	tell := func(name, value string) {
+		if all || slices.Contains(names, name) {
+			m.System = append(m.System, wire.Pair{Name: name, Value: value})
+		}
+	}
+	tell("ApproximateReceiveCount", strconv.Itoa(d.Attempt))
+	tell("SentTimestamp", strconv.FormatInt(d.AppendTime, 10))
+	if d.Attempt <= 1 {
+		tell("ApproximateFirstReceiveTimestamp", strconv.FormatInt(now.UnixMilli(), 10))
+	}
+	tell("SenderId", x.g.config.Account)
+	if d.Record.Key != nil {
+		tell("MessageGroupId", string(d.Record.Key))
+	}
+	if q.fifo {
+		tell("SequenceNumber", sequence(d.Ref))
+	}
+	var attributes wire.Attributes
+	for _, h := range d.Record.Headers {
+		value := string(h.Value)
+		switch {
+		case h.Key == headerMessageID:
+			m.MessageID = value
+		case h.Key == headerDedup:
+			tell("MessageDeduplicationId", value)
+		case h.Key == headerTrace:
+			tell(traceAttribute, value)
+		case h.Key == broker.HeaderDeadOrigin:
+			tell("DeadLetterQueueSourceArn", x.arn(streamOfRef(value)))
+		case strings.HasPrefix(h.Key, headerAttribute):
+			attributes = append(attributes, attributeOf(d.Record, h))
+		}
+	}
+	if m.MessageID == "" {
+		sum := sha256.Sum256([]byte(d.ID))
+		m.MessageID = uuid([16]byte(sum[:]), 8)
+	}
+	if m.Attributes = wire.Pick(attributes, in.MessageAttributes); len(m.Attributes) > 0 {
+		m.MD5OfAttributes = wire.MD5OfAttributes(m.Attributes)
+	}
+	return m, nil
+}
+
+func attributeOf(r *record.Record, h record.Header) wire.Attribute {
+	a := wire.Attribute{Name: h.Key[len(headerAttribute):], DataType: "String"}
+	if t, ok := r.Header(headerType + a.Name); ok {
+		a.DataType = string(t)
+	}
+	if a.IsBinary() {
+		a.Binary = append([]byte{}, h.Value...)
+	} else {
+		a.String = wire.Some(string(h.Value))
+	}
+	return a
+}
+
+// sequence is the number of a message in a FIFO queue: its offset, for there is one partition.
+func sequence(r record.Ref) string { return fmt.Sprintf("%020d", r.Offset) }
