@@ -93,7 +93,7 @@ func (s *served) post(header map[string]string, path string, body []byte) (int, 
 	return res.StatusCode, res.Header, b
 }
 
-// call asks in JSON and returns the answer; refused is the older name of a refusal's code.
+// call1 asks in JSON and returns the answer; refused is the header with the older name of a refusal's code.
 func call1[In, Out any](s *served, a *wire.Action[In, Out], in *In) (answer map[string]any, refused string) {
 	s.t.Helper()
 	code, h, b := s.post(map[string]string{"X-Amz-Target": "AmazonSQS." + a.Action, "Content-Type": "application/x-amz-json-1.0"}, "/",

@@ -95,11 +95,8 @@ func (x *call) guard() error {
 
 func (x *call) hostKnown() bool {
 	host := hostOf(x.r.Host)
-	if !strings.Contains(x.r.Host, ":") {
-		host = x.r.Host
-	}
 	lower := strings.ToLower(host)
-	if lower == "localhost" || strings.HasSuffix(lower, ".localhost") || slices.Contains(x.g.config.Hosts, lower) {
+	if lower == "localhost" || strings.HasSuffix(lower, ".localhost") || slices.ContainsFunc(x.g.config.Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
