@@ -158,10 +158,10 @@ func (x *call) subscribe(q *queue, from broker.Start) error {
 		}
 	}
 	_, err := x.g.broker.PutSubscription(x.ctx, &x.who, q.name, func(c *broker.SubscriptionConfig) error {
-		if len(c.Streams) > 0 && !slices.Equal(c.Streams, []string{q.name}) {
-			return wire.Refuse(wire.QueueNameExists, "A subscription of that name to other streams exists.")
+		if _, ours := c.Documents[documentName]; len(c.Streams) > 0 && !ours {
+			return wire.Refuse(wire.QueueNameExists, "A subscription of that name exists and is no queue's.")
 		}
-		c.Streams = []string{q.name}
+		c.Streams, c.Documents = []string{q.name}, map[string]string{documentName: "{}"} // which marks it as ours
 		applyPolicy(c, q, &policy)
 		return nil
 	}, from, 0)

@@ -1,9 +1,11 @@
 package aws
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	"leat/broker"
 	"leat/gateway/aws/wire"
 )
 
@@ -206,4 +208,43 @@ func TestQuery_Protocol(t *testing.T) {
 	if code != 400 || !strings.Contains(string(b), "<Code>AWS.SimpleQueueService.NonExistentQueue</Code>") {
 		t.Fatalf("a refusal: %d %s", code, b)
 	}
+}
+
+// A stream that is there becomes a queue from then on and outlives it; a subscription that somebody made for himself is left alone.
+func TestCreateQueue_OverWhatIsThere(t *testing.T) {
+	s, ctx, who := start(t), context.Background(), &broker.Caller{}
+	for _, name := range []string{"orders", "theirs"} {
+		if _, err := s.broker.CreateStream(ctx, who, name, broker.StreamConfig{Partitions: 2}); err != nil {
+			t.Fatal(err)
+		}
+		e := broker.EventEntry{Stream: name, Partition: 0}
+		e.Record.Value = []byte("before")
+		if _, err := s.broker.AppendEvents(ctx, who, broker.EventsAppend{Events: []broker.EventEntry{e}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url := s.queue("orders")
+	e := broker.EventEntry{Stream: "orders", Partition: 1}
+	e.Record.Value = []byte("bad \x00\xff text")
+	if _, err := s.broker.AppendEvents(ctx, who, broker.EventsAppend{Events: []broker.EventEntry{e}}); err != nil {
+		t.Fatal(err)
+	}
+	ms := s.receive(url, wait(5))
+	if len(ms) != 1 || ms[0]["Body"] != "bad \uFFFD\uFFFD text" || ms[0]["MD5OfBody"] != wire.MD5OfBody("bad \uFFFD\uFFFD text") || ms[0]["MessageId"] == "" {
+		t.Errorf("received %v", ms)
+	}
+	ok(s, wire.DeleteQueue, wire.QueueInput{QueueURL: url})
+	if _, err := s.broker.DescribeStream(ctx, who, "orders"); err != nil {
+		t.Errorf("the stream went with the queue: %v", err)
+	}
+	refuses(s, "AWS.SimpleQueueService.NonExistentQueue", wire.PurgeQueue, wire.QueueInput{QueueURL: url})
+
+	_, err := s.broker.PutSubscription(ctx, who, "theirs", func(c *broker.SubscriptionConfig) error {
+		c.Streams = []string{"theirs"}
+		return nil
+	}, broker.Start{Kind: broker.StartEarliest}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuses(s, "QueueAlreadyExists", wire.CreateQueue, wire.CreateQueueInput{Name: "theirs"})
 }
