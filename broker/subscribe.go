@@ -83,6 +83,11 @@ func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, ed
 		}
 		put.Begin = append(put.Begin, begin...)
 	}
+	if old != nil && len(doc.Filters) >= FilterVersionsMax {
+		if err := b.forgetFilters(ctx, old, &doc); err != nil {
+			return err
+		}
+	}
 	if err := doc.addFilters(name); err != nil {
 		return err
 	}
@@ -111,6 +116,50 @@ func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, ed
 
 const fromNow = ^uint64(0) // the frame that is to be
 
+// forgetFilters leaves out the versions of the filters that no waiting record is held against any more. Whoever rewinds to before them finds records
+// held against the oldest version that is left.
+//
+//	versions   from 3      from 90      from 200
+//	                 oldest waiting: frame 150          the first is forgotten; with none waiting, the second as well
+func (b *Broker) forgetFilters(ctx context.Context, x *subscribed, d *subscriptionDocument) error {
+	q := &shard.Examine{Sub: x.id}
+	if _, err := b.shards[x.shard].Do(ctx, q); err != nil {
+		return err
+	}
+	oldest := fromNow
+	for i := range q.Sources {
+		run, found, err := b.oldestRun(x, &q.Sources[i])
+		if err != nil {
+			return err
+		}
+		if found {
+			oldest = min(oldest, run.Seq)
+		}
+	}
+	for len(d.Filters) > 1 && d.Filters[1].From < oldest {
+		d.Filters = d.Filters[1:]
+	}
+	return nil
+}
+
+// oldestRun is the run of the oldest unsettled record of a partition, if there is one.
+func (b *Broker) oldestRun(x *subscribed, s *shard.SourceDepth) (run stream.Run, found bool, err error) {
+	if s.Oldest < 0 {
+		return run, false, nil
+	}
+	pub := b.shards[x.shard].Published()
+	src, ok := pub.Source(s.Stream, s.Partition)
+	if !ok {
+		return run, false, nil
+	}
+	start, end := src.Part.Ends()
+	at := max(s.Oldest, start)
+	if at >= end {
+		return run, false, nil
+	}
+	return pub.Seek(src, func(r *stream.Run) bool { return r.Next > at })
+}
+
 // addFilters makes what is set the newest version of the filters, if it is another one than before.
 func (d *subscriptionDocument) addFilters(name string) error {
 	v := filterVersion{From: fromNow, Address: d.Address, Where: d.Where}
@@ -122,7 +171,7 @@ func (d *subscriptionDocument) addFilters(name string) error {
 			return nil
 		}
 		if n >= FilterVersionsMax {
-			return fault.New(fault.QuotaSpent, "subscribe", name, "the filters of the subscription were changed %d times; make a new subscription", n)
+			return fault.New(fault.QuotaSpent, "subscribe", name, "events wait since before the last %d changes of the filters: ack them, or rewind past them, before the next", n)
 		}
 	} else {
 		v.From = 0
@@ -307,17 +356,7 @@ func (b *Broker) oldest(x *subscribed, s *shard.SourceDepth) int64 {
 	if s.Oldest < 0 || s.Since > 0 {
 		return s.Since
 	}
-	pub := b.shards[x.shard].Published()
-	src, ok := pub.Source(s.Stream, s.Partition)
-	if !ok {
-		return 0
-	}
-	start, end := src.Part.Ends()
-	at := max(s.Oldest, start)
-	if at >= end {
-		return 0
-	}
-	run, found, err := pub.Seek(src, func(r *stream.Run) bool { return r.Next > at })
+	run, found, err := b.oldestRun(x, s)
 	if err != nil || !found {
 		return 0
 	}

@@ -616,3 +616,51 @@ func TestSubscription_WhoGivesUpLeavesNoCredit(t *testing.T) {
 		}
 	})
 }
+
+// A filter may be changed as often as one likes; only so many versions are kept that events wait for.
+func TestSubscription_FiltersAreForgotten(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{})
+		change := func(name string, i int) error {
+			_, err := h.b.PutSubscription(context.Background(), h.c, name, func(c *broker.SubscriptionConfig) error {
+				c.Where = fmt.Sprintf(`key == "k%d"`, i)
+				return nil
+			}, broker.Start{Kind: broker.StartLatest}, 0)
+			return err
+		}
+		where := func(c *broker.SubscriptionConfig) { c.Where = `key == "k0"` }
+		h.subscribe("done", broker.StartLatest, where, "s")
+		h.subscribe("late", broker.StartLatest, where, "s")
+		refused := 0
+		for i := range broker.FilterVersionsMax + 10 {
+			h.mustAppend(event("s", fmt.Sprint("k", i), "yes"), event("s", "other", "no"))
+			ds := h.receive("done", 1)
+			if got := payloads(ds); len(got) != 1 || got[0] != "yes" {
+				t.Fatalf("change %d: %v", i, got)
+			}
+			h.ack(ds...)
+			if err := change("done", i+1); err != nil {
+				t.Fatalf("change %d: %v", i, err)
+			}
+			if i == broker.FilterVersionsMax+5 {
+				h.restart()
+				h.clock.Advance(10 * time.Second)
+			}
+			if err := change("late", i+1); err != nil { // the first still waits
+				wantKind(t, err, fault.QuotaSpent)
+				refused++
+			}
+		}
+		h.nothing("done")
+		if refused == 0 {
+			t.Error("versions that events wait for were forgotten")
+		}
+		ds := h.receive("late", broker.FilterVersionsMax)
+		h.ack(ds...)
+		for _, p := range payloads(ds) {
+			if p != "yes" {
+				t.Fatalf("%v", payloads(ds))
+			}
+		}
+	})
+}

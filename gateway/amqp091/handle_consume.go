@@ -166,7 +166,7 @@ func (k *conn) cancel(ctx context.Context, ch *channel, m *wire.BasicCancel) err
 		u.stop()
 		u.done.Wait()
 		_ = u.member.Grant(ctx, -broker.MemberCreditMax) // fails when the queue is gone
-		if ds, err := u.member.TryNext(broker.ReceiveMax); err == nil && len(ds) > 0 {
+		if ds, err := u.member.TryNext(broker.ReceiveMax); err == nil && len(ds) > 0 { //nolint:contextcheck // what cannot be read is given back beside
 			hs := make([]broker.Handle, len(ds))
 			for i := range ds {
 				hs[i] = ds[i].Handle
