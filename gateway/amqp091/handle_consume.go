@@ -165,7 +165,7 @@ func (k *conn) cancel(ctx context.Context, ch *channel, m *wire.BasicCancel) err
 		k.mu.Unlock()
 		u.stop()
 		u.done.Wait()
-		_ = u.member.Grant(ctx, -broker.MemberCreditMax) // fails when the queue is gone
+		_ = u.member.Grant(ctx, -broker.MemberCreditMax)                               // fails when the queue is gone
 		if ds, err := u.member.TryNext(broker.ReceiveMax); err == nil && len(ds) > 0 { //nolint:contextcheck // what cannot be read is given back beside
 			hs := make([]broker.Handle, len(ds))
 			for i := range ds {
