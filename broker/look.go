@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"hash/fnv"
 	"strconv"
 
 	"leat/broker/fault"
@@ -173,11 +174,9 @@ func timeHeader(p []byte) int64 {
 
 // keyHash is FNV-1a, the same in every process, and never 0.
 func keyHash(key []byte) uint64 {
-	h := uint64(14695981039346656037)
-	for _, c := range key {
-		h = (h ^ uint64(c)) * 1099511628211
-	}
-	return max(h, 1)
+	h := fnv.New64a()
+	_, _ = h.Write(key) // never fails
+	return max(h.Sum64(), 1)
 }
 
 // countBegun counts what there was for a subscription before it began, in the background.
@@ -205,7 +204,7 @@ func (b *Broker) count(sh int, id subscription.ID, s subscription.Start) {
 		_, err = b.shards[sh].Do(b.choreContext(), &shard.Count{Sub: id, Start: s, Amount: n})
 	}
 	if err != nil {
-		b.opt.Log.Warn("what a subscription began with could not be counted; its depth is inexact until it is rewound", "subscription", x.name, "error", err)
+		b.opt.Log.Warn("what a subscription began with could not be counted; its depth is inexact until it has caught up", "subscription", x.name, "error", err)
 	}
 }
 

@@ -162,7 +162,7 @@ func (m *Member) take(max int) ([]subscription.Leased, error) {
 	return out, nil
 }
 
-// push takes what was handed over. It answers false when the member does not take it: then its lease runs out.
+// push takes what was handed over. What a member does not take, because it is gone, is handed over again when its lease has run out.
 func (m *Member) push(l *subscription.Leased) {
 	m.mu.Lock()
 	if m.closed == nil && len(m.list) < MemberCreditMax {

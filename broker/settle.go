@@ -55,13 +55,14 @@ func (b *Broker) mayServe(c *Caller, op string, hs []Handle) error {
 	if len(hs) > SettleMax {
 		return fault.New(fault.TooLarge, op, "", "%d handles at once; the limit is %d", len(hs), SettleMax)
 	}
-	var last subscription.ID
+	var last subKey // numbers are those of a shard
 	for i := range hs {
-		if hs[i].h.Sub == last {
+		k := subKey{hs[i].shard, hs[i].h.Sub}
+		if k == last {
 			continue
 		}
-		last = hs[i].h.Sub
-		x := b.subs.of(hs[i].shard, last)
+		last = k
+		x := b.subs.of(k.shard, k.id)
 		if x == nil {
 			continue // deleted: the outcome says so
 		}

@@ -4,7 +4,7 @@
 //
 // AWS JSON 1.0 (today's clients of SQS) and the query protocol (SNS, older clients of SQS, plain HTTP). ParseCall says which action a
 // request is for; each action is an Action value (SendMessage, Publish, …) whose Decode reads and checks the request and whose Append
-// writes the answer; AppendError writes refusals, with Amazon's codes and words. Beside that: digests, receipt handles, names, URLs and
+// writes the answer; AppendError writes refusals, with Amazon's codes and words. Beside that: digests, names, URLs and
 // ARNs, attributes of queues, topics and subscriptions.
 //
 // A type is described once, as a shape (shape.go): a list of members, each of a kind. Four forms walk it: JSON in and out, parameters in,
