@@ -7,6 +7,7 @@ import (
 
 	"leat/broker"
 	"leat/gateway"
+	"leat/internal/outbound"
 	"leat/storage/journal/disk"
 	"leat/storage/keys"
 	"leat/storage/segment"
@@ -15,18 +16,19 @@ import (
 
 // Config is all that a node needs to boot. What belongs to the platform (streams, users) is in the catalog instead.
 type Config struct {
-	Shards           int            // of a new data directory; an existing one keeps its number
-	DiskReserveBytes int64          // appends are refused when less than this is free
-	GCHeadroomBytes  int64          // garbage that may gather before the collector runs; 0: as Go decides
-	Broker           broker.Config  // the one way in
-	Journal          disk.Config    // per shard
-	State            pebble.Config  // per shard
-	Segments         segment.Config // per shard
-	Keys             keys.Config    // per shard
-	Listeners        gateway.Config // limits of each listener
-	TLS              TLSConfig      // of every listener
-	Archive          ArchiveConfig  // a second copy elsewhere
-	Gateways         map[string]any // by protocol: pointer to the gateway's own Config
+	Shards           int             // of a new data directory; an existing one keeps its number
+	DiskReserveBytes int64           // appends are refused when less than this is free
+	GCHeadroomBytes  int64           // garbage that may gather before the collector runs; 0: as Go decides
+	Broker           broker.Config   // the one way in
+	Journal          disk.Config     // per shard
+	State            pebble.Config   // per shard
+	Segments         segment.Config  // per shard
+	Keys             keys.Config     // per shard
+	Listeners        gateway.Config  // limits of each listener
+	TLS              TLSConfig       // of every listener
+	Archive          ArchiveConfig   // a second copy elsewhere
+	Outbound         outbound.Config // whom the node may send HTTP requests to, and how many at once
+	Gateways         map[string]any  // by protocol: pointer to the gateway's own Config
 }
 
 // TLSConfig names the files of TLS; without a certificate all listeners speak plain text. Changed files are read anew.
@@ -46,7 +48,7 @@ const (
 func DefaultConfig(protocols []Protocol) *Config {
 	c := &Config{
 		Shards: 1, DiskReserveBytes: 256 << 20, GCHeadroomBytes: 64 << 20, Broker: broker.Default(), Journal: disk.Default(), State: pebble.Default(),
-		Segments: segment.Default(), Keys: keys.Default(), Listeners: gateway.Default(), Archive: DefaultArchive(), Gateways: map[string]any{},
+		Segments: segment.Default(), Keys: keys.Default(), Listeners: gateway.Default(), Archive: DefaultArchive(), Outbound: outbound.Default(), Gateways: map[string]any{},
 	}
 	for _, p := range protocols {
 		if p.Config != nil {
@@ -75,7 +77,7 @@ func (c *Config) Validate() error {
 	if c.TLS.ClientCAFile != "" && c.TLS.CertFile == "" {
 		return fmt.Errorf("config: tls.client_ca_file needs cert_file and key_file")
 	}
-	rooms := map[string]any{"broker": &c.Broker, "journal": &c.Journal, "state": &c.State, "segments": &c.Segments, "keys": &c.Keys, "listeners": &c.Listeners, "archive": &c.Archive}
+	rooms := map[string]any{"broker": &c.Broker, "journal": &c.Journal, "state": &c.State, "segments": &c.Segments, "keys": &c.Keys, "listeners": &c.Listeners, "archive": &c.Archive, "outbound": &c.Outbound}
 	for name, g := range c.Gateways {
 		rooms["gateways."+name] = g
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"leat/gateway/kafka"
+	"leat/internal/outbound"
 	"leat/node"
 )
 
@@ -78,6 +79,14 @@ func TestConfigValidate_LimitsAtBothEnds(t *testing.T) {
 		{func(c *node.Config) { c.Broker.HotTailBytes = 0 }, true},
 		{func(c *node.Config) { c.Broker.HotTailBytes = 64<<30 + 1 }, false},
 		{func(c *node.Config) { c.Journal.RingBytes = -1 }, false},
+		{func(c *node.Config) { c.Outbound.ConnsMax = 1 }, true},
+		{func(c *node.Config) { c.Outbound.ConnsMax = 0 }, false},
+		{func(c *node.Config) { c.Outbound.ConnsMax = outbound.ConnsMost }, true},
+		{func(c *node.Config) { c.Outbound.ConnsMax = outbound.ConnsMost + 1 }, false},
+		{func(c *node.Config) { c.Outbound.AnswerTimeout = 0 }, false},
+		{func(c *node.Config) { c.Outbound.RetryAfterMax = outbound.RetryAfterMost }, true},
+		{func(c *node.Config) { c.Outbound.Allow = []string{"10.0.0.0/8", "hooks.internal:8080"} }, true},
+		{func(c *node.Config) { c.Outbound.Allow = []string{"10.0.0.1/8"} }, false},
 	} {
 		c := node.DefaultConfig(protocols())
 		x.set(c)

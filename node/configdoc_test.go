@@ -27,7 +27,7 @@ var rooms = []struct{ section, file string }{
 	{"", "config.go"}, {"broker", "../broker/broker.go"}, {"journal", "../storage/journal/disk/config.go"}, {"state", "../storage/state/pebble/config.go"},
 	{"segments", "../storage/segment/config.go"}, {"keys", "../storage/keys/config.go"},
 	{"listeners", "../gateway/config.go"}, {"tls", "config.go"},
-	{"archive", "archive.go"}, {"archive.keys", "archive.go"}, {"archive.packs", "../storage/archive/config.go"}, {"gateways.http", "../gateway/http/config.go"}, {"gateways.kafka", "../gateway/kafka/config.go"},
+	{"archive", "archive.go"}, {"archive.keys", "archive.go"}, {"archive.packs", "../storage/archive/config.go"}, {"outbound", "../internal/outbound/config.go"}, {"gateways.http", "../gateway/http/config.go"}, {"gateways.kafka", "../gateway/kafka/config.go"},
 }
 
 func protocols() []node.Protocol {

@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"reflect"
@@ -32,10 +31,10 @@ func DecodeConfig(text []byte, c *Config) error {
 	return decodeInto(reflect.ValueOf(c).Elem(), "", tree)
 }
 
-var (
-	durationType = reflect.TypeFor[time.Duration]()
-	loggerType   = reflect.TypeFor[*slog.Logger]()
-)
+var durationType = reflect.TypeFor[time.Duration]()
+
+// settable reports whether a field is a setting. Pointers are what a program hands over: loggers, resolvers.
+func settable(f reflect.StructField) bool { return f.IsExported() && f.Type.Kind() != reflect.Pointer }
 
 func decodeInto(v reflect.Value, path string, in any) error {
 	switch {
@@ -85,7 +84,7 @@ func decodeStruct(v reflect.Value, path string, in any) error {
 	}
 	fields := map[string]int{}
 	for i := range v.NumField() {
-		if f := v.Type().Field(i); f.IsExported() && f.Type != loggerType {
+		if f := v.Type().Field(i); settable(f) {
 			fields[KeyOf(f.Name)] = i
 		}
 	}
@@ -227,7 +226,7 @@ func EncodeConfig(c *Config) string {
 func encodeStruct(b *strings.Builder, v reflect.Value, indent string) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if !f.IsExported() || f.Type == loggerType {
+		if !settable(f) {
 			continue
 		}
 		encodeField(b, KeyOf(f.Name), v.Field(i), indent)

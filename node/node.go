@@ -16,6 +16,7 @@ import (
 	"leat/broker/shard"
 	"leat/gateway"
 	"leat/internal/clock"
+	"leat/internal/outbound"
 	"leat/internal/tlsreload"
 	"leat/storage/journal/disk"
 	osfs "leat/storage/vfs/os"
@@ -37,6 +38,7 @@ type Env struct {
 	Advertise string
 	Registry  *prometheus.Registry
 	Log       *slog.Logger
+	Outbound  *outbound.Client // for HTTP to others; shared by all, closed after the gateways have ended
 }
 
 // Options are what a node is opened with.
@@ -73,6 +75,7 @@ type Node struct {
 	files     shardFiles
 	ballast   *ballast // nil without a disk
 	clock     clockWatch
+	outbound  *outbound.Client
 	started   bool // it has told of its start
 }
 
@@ -123,6 +126,10 @@ func Open(opt Options) (*Node, error) {
 	}
 	n := &Node{opt: opt, cfg: cfg, log: opt.Log, Registry: prometheus.NewRegistry()}
 	n.metrics = newMetrics(n.Registry, opt.Version)
+	var err error
+	if n.outbound, err = outbound.New(cfg.Outbound); err != nil {
+		return nil, err
+	}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -275,7 +282,7 @@ func (n *Node) startProtocol(ctx context.Context, p *Protocol) error {
 	if len(n.opt.Listen) > 0 && !named {
 		return nil
 	}
-	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log})
+	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log, Outbound: n.outbound})
 	if err != nil {
 		return err
 	}
@@ -362,6 +369,7 @@ func (n *Node) Stop() error {
 
 func (n *Node) close() error {
 	var errs []error
+	n.outbound.Close()
 	if n.shipping != nil {
 		errs = append(errs, n.shipping.stop())
 	}

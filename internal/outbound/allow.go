@@ -39,10 +39,10 @@ func parseRules(entries []string) (rules, error) {
 func parseRule(e string) (rule, error) {
 	if p, err := netip.ParsePrefix(e); err == nil {
 		if p != p.Masked() {
-			return rule{}, fmt.Errorf("outbound.allow: %s has bits set beyond its length; %s is the range", e, p.Masked())
+			return rule{}, fmt.Errorf("allow: %s has bits set beyond its length; %s is the range", e, p.Masked())
 		}
 		if p.Addr().Is4In6() {
-			return rule{}, fmt.Errorf("outbound.allow: %s is written as IPv6; write the IPv4 range", e)
+			return rule{}, fmt.Errorf("allow: %s is written as IPv6; write the IPv4 range", e)
 		}
 		return rule{prefix: p}, nil
 	}
@@ -70,7 +70,7 @@ func parseRule(e string) (rule, error) {
 }
 
 func badRule(e string) error {
-	return fmt.Errorf("outbound.allow: %q is no range (10.0.0.0/8), no address (10.0.0.1, 10.0.0.1:80) and no name (hooks.internal, *.internal)", e)
+	return fmt.Errorf("allow: %q is no range (10.0.0.0/8), no address (10.0.0.1, 10.0.0.1:80) and no name (hooks.internal, *.internal)", e)
 }
 
 func exact(a netip.Addr, port uint16) rule {

@@ -9,13 +9,13 @@ import (
 
 // Config is what all endpoints of a node share. Default gives values that work; every limit has a least and a most, named below.
 type Config struct {
-	Allow     []string // addresses and names that may be reached although they are not public; see rule
+	Allow     []string // what may be reached although it is not public: 10.1.0.0/16, 10.1.2.3, 10.1.2.3:8080, hooks.internal, hooks.internal:8080, *.internal; a cloud's metadata only by its very address
 	HTTPSOnly bool     // refuse http:// URLs
-	UserAgent string
+	UserAgent string   // what requests say they come from
 
 	ConnsMax         int           // open connections of all endpoints together
 	ConnectTimeout   time.Duration // look-up and connecting
-	TLSTimeout       time.Duration
+	TLSTimeout       time.Duration // for the TLS handshake
 	WriteTimeout     time.Duration // for each piece written
 	AnswerTimeout    time.Duration // from the request's end to the answer's header
 	BodyTimeout      time.Duration // for the answer's body, which changes no outcome
@@ -24,8 +24,7 @@ type Config struct {
 	HeaderBytesMax   int           // of an answer's header; more fails
 	RetryAfterMax    time.Duration // the longest wait that a receiver can ask for
 
-	// Resolver looks names up; nil is the machine's.
-	Resolver *net.Resolver
+	Resolver *net.Resolver // looks names up; nil is the machine's. Not in a file
 }
 
 // Limits of Config.
@@ -64,7 +63,7 @@ func Default() Config {
 // Validate refuses what is beyond a limit, with its name.
 func (c Config) Validate() error {
 	if c.ConnsMax < 1 || c.ConnsMax > ConnsMost {
-		return fmt.Errorf("outbound.conns_max is %d; it must be from 1 to %d", c.ConnsMax, ConnsMost)
+		return fmt.Errorf("conns_max is %d; it must be from 1 to %d", c.ConnsMax, ConnsMost)
 	}
 	for _, t := range []struct {
 		name string
@@ -78,20 +77,20 @@ func (c Config) Validate() error {
 		{"idle_timeout", c.IdleTimeout},
 	} {
 		if t.d < TimeoutLeast || t.d > TimeoutMost {
-			return fmt.Errorf("outbound.%s is %v; it must be from %v to %v", t.name, t.d, TimeoutLeast, TimeoutMost)
+			return fmt.Errorf("%s is %v; it must be from %v to %v", t.name, t.d, TimeoutLeast, TimeoutMost)
 		}
 	}
 	switch {
 	case c.ResponseBytesMax < 0 || c.ResponseBytesMax > ResponseBytesMost:
-		return fmt.Errorf("outbound.response_bytes_max is %d; it must be from 0 to %d", c.ResponseBytesMax, ResponseBytesMost)
+		return fmt.Errorf("response_bytes_max is %d; it must be from 0 to %d", c.ResponseBytesMax, ResponseBytesMost)
 	case c.HeaderBytesMax < HeaderBytesLeast || c.HeaderBytesMax > HeaderBytesMost:
-		return fmt.Errorf("outbound.header_bytes_max is %d; it must be from %d to %d", c.HeaderBytesMax, HeaderBytesLeast, HeaderBytesMost)
+		return fmt.Errorf("header_bytes_max is %d; it must be from %d to %d", c.HeaderBytesMax, HeaderBytesLeast, HeaderBytesMost)
 	case c.RetryAfterMax < time.Second || c.RetryAfterMax > RetryAfterMost:
-		return fmt.Errorf("outbound.retry_after_max is %v; it must be from 1s to %v", c.RetryAfterMax, RetryAfterMost)
+		return fmt.Errorf("retry_after_max is %v; it must be from 1s to %v", c.RetryAfterMax, RetryAfterMost)
 	case len(c.Allow) > AllowMax:
-		return fmt.Errorf("outbound.allow has %d entries; at most %d", len(c.Allow), AllowMax)
+		return fmt.Errorf("allow has %d entries; at most %d", len(c.Allow), AllowMax)
 	case c.UserAgent == "" || !headerValue(c.UserAgent):
-		return fmt.Errorf("outbound.user_agent: %q cannot be sent", c.UserAgent)
+		return fmt.Errorf("user_agent: %q cannot be sent", c.UserAgent)
 	}
 	_, err := parseRules(c.Allow)
 	return err
