@@ -323,7 +323,7 @@ type named struct {
 	id        record.StreamID
 	revision  uint64
 	shard     int
-	config    StreamConfig
+	config    *StreamConfig // shared, never changed
 	created   time.Time
 }
 
@@ -334,19 +334,19 @@ type names struct {
 	mu      sync.RWMutex
 	streams map[nameKey]*named
 	byID    map[streamKey]*named
-	limited map[*named]struct{}     // of streams, those that let go of records by themselves
-	alike   map[string]StreamConfig // by their bytes in a document, some configurations that streams have
-	compact map[nameKey]*named      // of streams, those that keep the latest of each key
-	trash   map[nameKey][]*trashed  // deleted streams that can be brought back, by id
-	trashed int                     // of them together
-	changed atomic.Uint64           // counts changes, for caches
+	limited map[*named]struct{}      // of streams, those that let go of records by themselves
+	alike   map[string]*StreamConfig // by their bytes in a document, some configurations that streams have
+	compact map[nameKey]*named       // of streams, those that keep the latest of each key
+	trash   map[nameKey][]*trashed   // deleted streams that can be brought back, by id
+	trashed int                      // of them together
+	changed atomic.Uint64            // counts changes, for caches
 }
 
 func (n *names) init() {
 	n.compact = map[nameKey]*named{}
 	n.byID = map[streamKey]*named{}
 	n.streams, n.limited, n.trash = map[nameKey]*named{}, map[*named]struct{}{}, map[nameKey][]*trashed{}
-	n.alike = map[string]StreamConfig{}
+	n.alike = map[string]*StreamConfig{}
 }
 
 func (n *names) get(namespace, name string) *named {

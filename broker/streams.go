@@ -93,7 +93,7 @@ func readStreamDocument(p []byte) (*named, error) {
 	if err := json.Unmarshal(p, &d); err != nil {
 		return nil, err
 	}
-	return &named{config: d.StreamConfig, created: time.UnixMilli(d.CreatedMS)}, nil
+	return &named{config: &d.StreamConfig, created: time.UnixMilli(d.CreatedMS)}, nil
 }
 
 // alikeMax is how many different settings of streams are known, so that the very many streams that are alike share what is behind them.
@@ -101,7 +101,7 @@ const alikeMax = 256
 
 var createdField = []byte(`,"created_ms":`)
 
-// readAlike is readStreamDocument for a document that is like one before but for its time. Only the maps are shared; whoever changes one makes a copy first.
+// readAlike is readStreamDocument for a document that is like one before but for its time. Nobody changes what is shared.
 func (n *names) readAlike(p []byte) (*named, error) {
 	i := bytes.LastIndex(p, createdField)
 	if i < 0 {
@@ -250,7 +250,7 @@ func (b *Broker) alterOnce(ctx context.Context, c *Caller, name string, change f
 	if revision != 0 && revision != n.revision {
 		return fault.New(fault.Conflict, "alter", name, "the stream is at revision %d, not %d", n.revision, revision).Because(fault.ReasonRevision)
 	}
-	cfg := n.config
+	cfg := *n.config
 	cfg.Documents = maps.Clone(cfg.Documents)
 	if err := change(&cfg); err != nil {
 		return err
@@ -285,7 +285,7 @@ func (b *Broker) describe(c *Caller, name string) (StreamInfo, error) {
 		return StreamInfo{}, err
 	}
 	info := StreamInfo{
-		Name: n.name, Namespace: n.namespace, ID: n.id, Config: n.config, Keys: n.config.effectiveKeys(), Created: n.created, Revision: n.revision, Building: -1,
+		Name: n.name, Namespace: n.namespace, ID: n.id, Config: *n.config, Keys: n.config.effectiveKeys(), Created: n.created, Revision: n.revision, Building: -1,
 	}
 	p := b.shards[n.shard].Published()
 	if st, ok := p.Stream(n.id); ok && st.Building {

@@ -111,7 +111,7 @@ func (b *Broker) DeleteStream(ctx context.Context, c *Caller, name string) error
 		x := &shard.DeleteStream{Name: streamName(n.namespace, name), Revision: n.revision}
 		if b.opt.Format >= fact.Format2 && b.cfg.UndeleteWindow > 0 {
 			o := c.origin()
-			cfg := streamDocument{n.config, n.created.UnixMilli()}
+			cfg := streamDocument{*n.config, n.created.UnixMilli()}
 			x.Trash = trashName(n)
 			if x.Document, err = json.Marshal(trashDocument{name, b.nowMS(), o.Principal, o.Protocol, cfg.bytes()}); err != nil {
 				return err

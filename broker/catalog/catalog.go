@@ -1,10 +1,12 @@
 package catalog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
 
 	"leat/broker/fact"
 	"leat/broker/fault"
@@ -47,13 +49,32 @@ type Entry struct {
 type State struct {
 	Entries  map[Name]*Entry
 	Revision uint64 // of the last change
+	put      *putLately
 }
 
 // NewState is an empty catalog.
-func NewState() *State { return &State{Entries: map[Name]*Entry{}} }
+func NewState() *State { return &State{Entries: map[Name]*Entry{}, put: &putLately{}} }
 
 // Clone returns a copy that shares only what never changes.
-func (s *State) Clone() *State { return &State{Entries: maps.Clone(s.Entries), Revision: s.Revision} }
+func (s *State) Clone() *State {
+	return &State{Entries: maps.Clone(s.Entries), Revision: s.Revision, put: s.put}
+}
+
+// putLately is the entries that Put made last, by revision. Who decides a change and who applies its fact later, in another goroutine, are
+// clones of one State; from here they share the entry too, and a hundred thousand streams are in memory once.
+type putLately [4096]atomic.Pointer[Entry]
+
+func (l *putLately) add(e *Entry) { l[e.Revision%uint64(len(l))].Store(e) }
+
+// same is the entry itself where it was put lately, else e. Everything is compared: a revision is used again when its frame failed.
+func (l *putLately) same(e *Entry) *Entry {
+	x := l[e.Revision%uint64(len(l))].Load()
+	if x != nil && x.Revision == e.Revision && x.ID == e.ID && x.Name == e.Name && bytes.Equal(x.Document, e.Document) {
+		return x
+	}
+	e.Document = bytes.Clone(e.Document)
+	return e
+}
 
 // AnyRevision in a Put or Delete asks for no comparison, NoRevision for a name that is not there yet.
 const (
@@ -68,7 +89,8 @@ func (s *State) Put(n Name, id uint32, doc []byte, expected uint64, f *fact.Fram
 	}
 	e := &Entry{Name: n, ID: id, Revision: s.Revision + 1, Document: doc}
 	f.Add(fact.CatalogPut, 1, e.append)
-	s.put(e)
+	s.set(e)
+	s.put.add(e)
 	return e, nil
 }
 
@@ -114,7 +136,7 @@ func (s *State) check(n Name, expected uint64) *fault.Error {
 	return nil
 }
 
-func (s *State) put(e *Entry) {
+func (s *State) set(e *Entry) {
 	s.Entries[e.Name] = e
 	s.Revision = max(s.Revision, e.Revision)
 }
@@ -139,10 +161,11 @@ func appendName(dst []byte, n Name) []byte {
 
 func readName(b *fact.Body) Name { return Name{Kind(b.String()), b.String(), b.String()} }
 
+// readEntry reads an entry whose document is a part of p.
 func readEntry(p []byte) (*Entry, error) {
 	b := fact.ReadBody(p)
 	e := &Entry{ID: uint32(b.Uvarint()), Revision: b.Uvarint(), Name: readName(b)}
-	e.Document = append([]byte(nil), b.Bytes()...)
+	e.Document = b.Bytes()
 	return e, b.Err()
 }
 
@@ -172,7 +195,8 @@ func (s *State) Apply(x fact.Fact, rows state.Batch) (Name, bool, error) {
 	if err != nil {
 		return Name{}, true, err
 	}
-	s.put(e)
+	e = s.put.same(e)
+	s.set(e)
 	rows.Set(rowKey(e.Name), e.append(nil))
 	rows.Set(revisionKey, binary.AppendUvarint(nil, s.Revision))
 	return e.Name, true, nil
@@ -205,7 +229,8 @@ func Load(st state.Store) (*State, error) {
 		if err != nil {
 			return nil, fmt.Errorf("load catalog row %q: %w", it.Key(), err)
 		}
-		s.put(e)
+		e.Document = bytes.Clone(e.Document)
+		s.set(e)
 	}
 	return s, it.Err()
 }

@@ -105,3 +105,43 @@ func FuzzApply(f *testing.F) {
 		}
 	})
 }
+
+// Both sides of a shard share an entry; one that was decided and lost with its frame is not mistaken for the next of its revision.
+func TestWhoAppliesWhatAnotherDecided_SharesTheEntry(t *testing.T) {
+	decided, st, f := catalog.NewState(), statemem.New(), &fact.Frame{}
+	applied := decided.Clone()
+	put := func(doc string) *catalog.Entry {
+		t.Helper()
+		f.Reset(fact.Head{})
+		e, refused := decided.Put(name, 7, []byte(doc), catalog.AnyRevision, f)
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		return e
+	}
+	apply := func(facts []byte) *catalog.Entry {
+		t.Helper()
+		_, body, err := fact.ReadHead(facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := st.NewBatch()
+		defer rows.Discard()
+		if err := fact.Each(body, func(x fact.Fact) error { _, _, err := applied.Apply(x, rows); return err }); err != nil {
+			t.Fatal(err)
+		}
+		return applied.Entries[name]
+	}
+	if e := put("one"); apply(f.Facts) != e {
+		t.Error("the entry is there twice")
+	}
+	put("lost")
+	decided = applied.Clone()
+	if lost := bytes.Clone(f.Facts); put("kept").Revision != 2 {
+		t.Fatal("the revision was not used again")
+	} else if e := apply(f.Facts); string(e.Document) != "kept" {
+		t.Errorf("applied %q", e.Document)
+	} else if e := apply(lost); string(e.Document) != "lost" {
+		t.Errorf("applied %q, the fact said lost", e.Document)
+	}
+}
