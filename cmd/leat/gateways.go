@@ -3,6 +3,7 @@ package main
 import (
 	"leat/broker"
 	"leat/gateway"
+	"leat/gateway/amqp091"
 	"leat/gateway/http"
 	"leat/gateway/kafka"
 	"leat/node"
@@ -10,7 +11,7 @@ import (
 
 // protocols lists the gateways in this binary. A new one is added here, and nowhere else.
 func protocols() []node.Protocol {
-	kafkaConfig, httpConfig := kafka.Default(), http.Default()
+	kafkaConfig, httpConfig, amqpConfig := kafka.Default(), http.Default(), amqp091.Default()
 	return []node.Protocol{
 		{Name: "kafka", Config: &kafkaConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			cfg := *env.Config.(*kafka.Config)
@@ -21,6 +22,10 @@ func protocols() []node.Protocol {
 		}},
 		{Name: "http", Config: &httpConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			return http.New(b, *env.Config.(*http.Config), env.Registry, env.Log)
+		}},
+		{Name: "amqp", Config: &amqpConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
+			cfg := *env.Config.(*amqp091.Config)
+			return amqp091.New(b, cfg), cfg.Validate()
 		}},
 	}
 }
