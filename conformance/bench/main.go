@@ -59,17 +59,22 @@ func works() []work {
 		{"binary", "size of the binary", nothing, (*bench).binary},
 		{"poll", "1,000 clients that poll against 1,000 that follow", nothing, (*bench).pollOrFollow},
 	}
-	return slices.Concat(own, peerWorks(), keepWorks())
+	return slices.Concat(own, peerWorks(), amqpWorks(), keepWorks())
 }
 
 // keepGroup names all that is about keeping events. It is long and needs room on the disk: it is measured only when asked for.
 const keepGroup = "keep"
+
+// amqpGroup names all that is about AMQP 0-9-1. It too is measured only when asked for: it needs RabbitMQ and nats-server.
+const amqpGroup = "amqp"
 
 // group is what w may be chosen by beside its own name.
 func (w work) group() string {
 	switch first, _, _ := strings.Cut(w.name, "-"); first {
 	case "keep", "keys", "archive":
 		return keepGroup
+	case amqpGroup:
+		return amqpGroup
 	default:
 		return w.name
 	}
@@ -87,7 +92,7 @@ func missing(program, what string) string {
 
 func main() {
 	b := &bench{}
-	only := flag.String("only", "", "comma-separated; default all but the group keep: "+names())
+	only := flag.String("only", "", "comma-separated; default all but the groups keep and amqp: "+names())
 	out := flag.String("out", "", "write FILE.md and FILE.json")
 	flag.StringVar(&b.leat, "leat", "../bin/leat", "the binary to measure")
 	flag.StringVar(&b.ceiling, "ceiling", "", "program that Kafka rows are held against; without it they are skipped")
@@ -142,7 +147,7 @@ func names() string {
 	for _, w := range works() {
 		n = append(n, w.name)
 	}
-	n = append(n, keepGroup)
+	n = append(n, keepGroup, amqpGroup)
 	return strings.Join(n, ",")
 }
 
@@ -157,7 +162,7 @@ func (b *bench) run(ctx context.Context, only string) error {
 	var errs []error
 	all := len(chosen) == 0
 	for _, w := range works() {
-		if group := w.group(); !chosen[w.name] && !chosen[group] && (!all || group == keepGroup) {
+		if group := w.group(); !chosen[w.name] && !chosen[group] && (!all || group == keepGroup || group == amqpGroup) {
 			continue
 		}
 		named[w.name], named[w.group()] = true, true

@@ -161,3 +161,19 @@ func natsAcks(ctx context.Context, p *proc, d time.Duration) (*histogram, error)
 	wg.Wait()
 	return h, errors.Join(err, failed)
 }
+
+// natsWorkQueue makes a stream and a consumer that wants each message acknowledged.
+func natsWorkQueue(ctx context.Context, p *proc, name string) (*nats.Conn, error) {
+	c, js, err := natsStream(ctx, p, name)
+	if err != nil {
+		return nil, err
+	}
+	_, err = js.CreateOrUpdateConsumer(ctx, name, jetstream.ConsumerConfig{
+		Durable: "workers", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: amqpPrefetch,
+	})
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}

@@ -30,6 +30,7 @@ type proc struct {
 	name  string
 	kafka string // host:port, "" when it has none
 	http  string
+	amqp  string
 	took  time.Duration // from start to ready
 	dir   string        // removed by stop
 	cmd   *exec.Cmd
@@ -40,7 +41,9 @@ type proc struct {
 	program string // what begin starts
 	args    []string
 	ready   func(*proc) bool
-	window  int64 // of a node: bytes that are moved out of its journal at a time
+	env     []string     // of the program, nil for ours
+	after   func() error // when it has ended for good
+	window  int64        // of a node: bytes that are moved out of its journal at a time
 }
 
 // launch starts a program that logs to a file in dir, and waits until ready says so.
@@ -60,7 +63,7 @@ func (p *proc) begin(ctx context.Context) error {
 	}
 	p.log, p.ended = log, make(chan error, 1)
 	p.cmd = exec.Command(p.program, p.args...)
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr, p.cmd.Dir = log, log, p.as, p.dir
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr, p.cmd.Dir, p.cmd.Env = log, log, p.as, p.dir, p.env
 	began := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		p.log = nil
@@ -90,7 +93,14 @@ func (p *proc) tail() string {
 }
 
 // stop ends the process and removes what it wrote. It may be called after end.
-func (p *proc) stop() error { return errors.Join(p.end(syscall.SIGTERM), os.RemoveAll(p.dir)) }
+func (p *proc) stop() error {
+	err := p.end(syscall.SIGTERM)
+	if after := p.after; after != nil {
+		p.after = nil
+		err = errors.Join(err, after())
+	}
+	return errors.Join(err, os.RemoveAll(p.dir))
+}
 
 // end ends the process, by force when it takes too long, and leaves what it wrote to begin.
 func (p *proc) end(by syscall.Signal) error {
@@ -171,11 +181,24 @@ func (b *bench) newDir() (string, error) {
 
 // startLeat starts the binary on a new data directory. ring is how much of the journal is zero-filled ahead, which is waited for.
 func (b *bench) startLeat(ctx context.Context, ring int64) (*proc, error) {
+	return b.startNode(ctx, ring, &proc{})
+}
+
+// startLeatAMQP is startLeat with a listener for AMQP.
+func (b *bench) startLeatAMQP(ctx context.Context, ring int64) (*proc, error) {
+	p := &proc{}
+	var err error
+	if p.amqp, err = freePort(); err != nil {
+		return nil, err
+	}
+	return b.startNode(ctx, ring, p, "--listen", "amqp="+p.amqp)
+}
+
+func (b *bench) startNode(ctx context.Context, ring int64, p *proc, more ...string) (*proc, error) {
 	dir, err := b.newDir()
 	if err != nil {
 		return nil, err
 	}
-	p := &proc{}
 	if p.kafka, err = freePort(); err != nil {
 		return nil, err
 	}
@@ -190,8 +213,8 @@ func (b *bench) startLeat(ctx context.Context, ring int64) (*proc, error) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	p, err = launch(ctx, "leat", dir, leatReady, p, b.leat, "serve", "--config", file, "--data", filepath.Join(dir, "data"),
-		"--listen", "kafka="+p.kafka, "--listen", "http="+p.http, "--log", "warn")
+	p, err = launch(ctx, "leat", dir, leatReady, p, b.leat, append([]string{"serve", "--config", file, "--data", filepath.Join(dir, "data"),
+		"--listen", "kafka=" + p.kafka, "--listen", "http=" + p.http, "--log", "warn"}, more...)...)
 	if err != nil {
 		return nil, err
 	}
