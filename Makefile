@@ -89,6 +89,12 @@ bench-keep: bench-programs ## the table about keeping events; 25 minutes, 40 GB 
 	$(if $(CEILING),cd $(CEILING) && go build -o $(CURDIR)/bin/ceiling .)
 	bin/bench -leat bin/leat $(if $(CEILING),-ceiling bin/ceiling) -only keep -pairs 3 $(BENCH)
 
+.PHONY: bench-amqp
+bench-amqp: bench-programs ## AMQP 0-9-1 against RabbitMQ (which must be installed) and NATS JetStream, 10 minutes
+	@mkdir -p bin/peers
+	-@test -x bin/peers/nats-server || GOBIN=$(CURDIR)/bin/peers CGO_ENABLED=0 go install $(NATS_SERVER)
+	bin/bench -leat bin/leat -peers bin/peers -only amqp -pairs 3 $(BENCH)
+
 .PHONY: bench-programs
 bench-programs: build
 	cd conformance && $(BUILD) -o ../bin/bench ./bench && $(BUILD) -o ../bin/yardstick ./bench/yardstick
