@@ -14,6 +14,7 @@ import (
 	"leat/broker"
 	"leat/gateway"
 	"leat/gateway/amqp091"
+	"leat/gateway/aws"
 	"leat/gateway/http"
 	"leat/gateway/kafka"
 	"leat/node"
@@ -28,14 +29,14 @@ var rooms = []struct{ section, file string }{
 	{"", "config.go"}, {"broker", "../broker/broker.go"}, {"journal", "../storage/journal/disk/config.go"}, {"state", "../storage/state/pebble/config.go"},
 	{"segments", "../storage/segment/config.go"}, {"keys", "../storage/keys/config.go"},
 	{"listeners", "../gateway/config.go"}, {"tls", "config.go"},
-	{"archive", "archive.go"}, {"archive.keys", "archive.go"}, {"archive.packs", "../storage/archive/config.go"}, {"outbound", "../internal/outbound/config.go"}, {"gateways.amqp", "../gateway/amqp091/config.go"},
+	{"archive", "archive.go"}, {"archive.keys", "archive.go"}, {"archive.packs", "../storage/archive/config.go"}, {"outbound", "../internal/outbound/config.go"}, {"gateways.amqp", "../gateway/amqp091/config.go"}, {"gateways.aws", "../gateway/aws/config.go"},
 	{"gateways.http", "../gateway/http/config.go"}, {"gateways.kafka", "../gateway/kafka/config.go"},
 }
 
 func protocols() []node.Protocol {
-	k, h, a := kafka.Default(), http.Default(), amqp091.Default()
+	k, h, a, s := kafka.Default(), http.Default(), amqp091.Default(), aws.Default()
 	none := func(*broker.Broker, node.Env) (gateway.Gateway, error) { return nil, nil }
-	return []node.Protocol{{Name: "kafka", Config: &k, New: none}, {Name: "http", Config: &h, New: none}, {Name: "amqp", Config: &a, New: none}}
+	return []node.Protocol{{Name: "kafka", Config: &k, New: none}, {Name: "http", Config: &h, New: none}, {Name: "amqp", Config: &a, New: none}, {Name: "aws", Config: &s, New: none}}
 }
 
 // The reference is made of the structs: names and defaults from what `leat config` prints, sentences from the comments at the fields.

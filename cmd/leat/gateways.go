@@ -4,6 +4,7 @@ import (
 	"leat/broker"
 	"leat/gateway"
 	"leat/gateway/amqp091"
+	"leat/gateway/aws"
 	"leat/gateway/http"
 	"leat/gateway/kafka"
 	"leat/node"
@@ -11,7 +12,7 @@ import (
 
 // protocols lists the gateways in this binary. A new one is added here, and nowhere else.
 func protocols() []node.Protocol {
-	kafkaConfig, httpConfig, amqpConfig := kafka.Default(), http.Default(), amqp091.Default()
+	kafkaConfig, httpConfig, amqpConfig, awsConfig := kafka.Default(), http.Default(), amqp091.Default(), aws.Default()
 	return []node.Protocol{
 		{Name: "kafka", Config: &kafkaConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			cfg := *env.Config.(*kafka.Config)
@@ -26,6 +27,9 @@ func protocols() []node.Protocol {
 		{Name: "amqp", Config: &amqpConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			cfg := *env.Config.(*amqp091.Config)
 			return amqp091.New(b, cfg), cfg.Validate()
+		}},
+		{Name: "aws", Config: &awsConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
+			return aws.New(b, *env.Config.(*aws.Config), env.Log)
 		}},
 	}
 }

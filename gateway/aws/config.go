@@ -9,8 +9,9 @@ import (
 type Config struct {
 	// BodyBytesMax is the longest request body. A batch has a mebibyte, more as it is written: %xx, \uxxxx.
 	BodyBytesMax int `yaml:"body_bytes_max"`
-	// Region and Account are those of ARNs and URLs.
-	Region  string `yaml:"region"`
+	// Region is that of ARNs.
+	Region string `yaml:"region"`
+	// Account is that of ARNs and URLs.
 	Account string `yaml:"account"`
 	// Hosts are the names, besides loopback ones, by which the listener is reached while no users exist.
 	Hosts []string `yaml:"hosts"`
