@@ -100,7 +100,7 @@ func (b *Broker) eachMatch(x *subscribed, at subscription.Place, from, to record
 				if o >= to {
 					return to, nil
 				}
-				reaches, matches := k.judge(x, f, n, d)
+				reaches, matches := k.judge(x, f, n, d, s.Seq)
 				if from = o; !reaches {
 					continue
 				}
@@ -118,7 +118,7 @@ func (b *Broker) eachMatch(x *subscribed, at subscription.Place, from, to record
 
 // judge says whether a record reaches a subscription, and whether its content matches. An error of the condition is no match; the
 // condition counts it.
-func (k *matching) judge(x *subscribed, f *compiledFilter, n *named, d *Delivered) (reaches, matches bool) {
+func (k *matching) judge(x *subscribed, f *compiledFilter, n *named, d *Delivered, seq uint64) (reaches, matches bool) {
 	if x.doc.Routed {
 		typ := DefaultEventType
 		if n.config.DefaultType != "" {
@@ -129,12 +129,23 @@ func (k *matching) judge(x *subscribed, f *compiledFilter, n *named, d *Delivere
 			return false, false
 		}
 	}
-	if f.where == nil {
+	policy, some := x.policyAt(n.id, seq)
+	switch {
+	case some && policy == nil:
+		return true, false
+	case !some && f.where == nil:
 		return true, true
 	}
 	k.event = d.Event()
 	k.input.Reset(&k.event, n.name, d.Ref.Partition, d.Ref.Offset)
-	ok, _ := f.where.Match(&k.input)
+	ok := true
+	if f.where != nil {
+		ok, _ = f.where.Match(&k.input)
+	}
+	if some && ok {
+		k.extract.Reset(&k.input)
+		ok, _ = policy.Match(k.extract)
+	}
 	return true, ok
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"time"
 
-	"leat/broker/catalog"
 	"leat/broker/fault"
 	"leat/broker/shard"
 	"leat/broker/subscription"
@@ -135,8 +134,8 @@ func (b *Broker) SubscriptionOf(c *Caller, h Handle) string {
 	return ""
 }
 
-// sealName is the document with the key that seals handles: made once, so that handles outlive a restart.
-var sealName = catalog.Name{Kind: catalog.Secret, Name: "handles"}
+// sealName is the secret that seals handles: made once, so that handles outlive a restart.
+const sealName = "handles"
 
 func (b *Broker) sealer() (*subscription.Sealer, error) {
 	if s := b.subs.sealer.Load(); s != nil {
@@ -147,21 +146,18 @@ func (b *Broker) sealer() (*subscription.Sealer, error) {
 	if s := b.subs.sealer.Load(); s != nil {
 		return s, nil
 	}
-	e := b.shards[0].Published().Entry(sealName)
-	if e == nil {
-		key := make([]byte, 32)
-		if _, err := rand.Read(key); err != nil {
-			return nil, err
-		}
-		put := &shard.PutDocument{Name: sealName, Document: key, Expected: catalog.NoRevision}
-		if _, err := b.shards[0].Do(b.choreContext(), put); err != nil && !fault.Is(err, fault.Exists) {
-			return nil, err
-		}
-		if e = b.shards[0].Published().Entry(sealName); e == nil {
-			return nil, fault.New(fault.Unavailable, "receive", "handle", "the key of handles is being made; try again")
-		}
+	key, err := b.OwnSecret(sealName, newSeal)
+	if err != nil {
+		return nil, err
 	}
-	s := subscription.NewSealer(e.Document)
+	s := subscription.NewSealer(key)
 	b.subs.sealer.Store(s)
 	return s, nil
+}
+
+// newSeal makes the key that seals handles.
+func newSeal() ([]byte, error) {
+	key := make([]byte, 32)
+	_, err := rand.Read(key)
+	return key, err
 }

@@ -83,10 +83,13 @@ func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, ed
 		}
 		put.Begin = append(put.Begin, begin...)
 	}
-	if old != nil && len(doc.Filters) >= FilterVersionsMax {
+	if old != nil && (len(doc.Filters) >= FilterVersionsMax || len(doc.PoliciesOf) > 0) {
 		if err := b.forgetFilters(ctx, old, &doc); err != nil {
 			return err
 		}
+	}
+	if n := len(doc.PoliciesOf); n > PolicyWaitsMax {
+		return fault.New(fault.QuotaSpent, "subscribe", name, "events wait since before the last %d changes of policies: ack them, or rewind past them, before the next", n-1)
 	}
 	if err := doc.addFilters(name); err != nil {
 		return err
@@ -98,6 +101,7 @@ func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, ed
 	b.subs.mu.RUnlock()
 	put.Document = func(seq uint64, class subscription.ClassID) []byte {
 		doc.Class = uint32(class)
+		doc.datePolicies(seq)
 		if last := &doc.Filters[len(doc.Filters)-1]; last.From == fromNow {
 			last.From = seq
 		}
@@ -139,6 +143,7 @@ func (b *Broker) forgetFilters(ctx context.Context, x *subscribed, d *subscripti
 	for len(d.Filters) > 1 && d.Filters[1].From < oldest {
 		d.Filters = d.Filters[1:]
 	}
+	d.forgetPolicies(oldest)
 	return nil
 }
 
@@ -238,8 +243,14 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 			return nil, fault.New(fault.Invalid, "subscribe", "address", "the subscription does not read stream %q", s)
 		}
 	}
-	_, err = d.compile(&filterVersion{Address: d.Address, Where: d.Where})
-	return added, err
+	if _, err = d.compile(&filterVersion{Address: d.Address, Where: d.Where}); err != nil {
+		return nil, err
+	}
+	var policies []StreamPolicy
+	if old != nil {
+		policies = old.doc.Policies
+	}
+	return added, d.checkPolicies(policies, was)
 }
 
 // beginnings says where to begin with each partition of a stream.

@@ -72,6 +72,7 @@ type SubscriptionConfig struct {
 	Routed      bool              `json:"routed,omitempty"`       // only what an address filter says reaches it, without any nothing does; stays as it was made. Set where Address is
 	Address     []AddressFilter   `json:"address,omitempty"`      // one of them is enough
 	Where       string            `json:"where,omitempty"`        // CEL, of the content: what does not match is passed over
+	Policies    []StreamPolicy    `json:"policies,omitempty"`     // of the content too, one for each of some streams
 	DeadLetters string            `json:"dead_letters,omitempty"` // stream for what fails; "": it is dropped. Sets Policy.Bury
 	Policy      Policy            `json:"policy"`
 	Documents   map[string]string `json:"documents,omitempty"` // settings that gateways own, kept verbatim
@@ -90,6 +91,8 @@ type subscriptionDocument struct {
 	CreatedMS int64             `json:"created_ms"`
 	Class     uint32            `json:"class,omitempty"` // the same for those with the same address filters
 	Filters   []filterVersion   `json:"filters"`         // oldest first; the last one is the configuration's
+
+	PoliciesOf []policyVersion `json:"policies_of,omitempty"` // of before, while records wait from then
 }
 
 // subscribed is a subscription as the broker resolves it. It is replaced, never changed.
@@ -101,6 +104,7 @@ type subscribed struct {
 	shard     int
 	doc       subscriptionDocument
 	filters   []compiledFilter // as doc.Filters
+	policies  map[record.StreamID][]compiledPolicy
 }
 
 type compiledFilter struct {
@@ -176,7 +180,7 @@ func (s *subscriptions) init(shards int) {
 	s.routing = make([]atomic.Pointer[routing], shards)
 	s.opened = make(chan struct{})
 	s.chores, s.stop = make(chan func(), choresMax), make(chan struct{})
-	s.matchers.New = func() any { return &matching{m: address.NewMatcher()} }
+	s.matchers.New = func() any { return &matching{m: address.NewMatcher(), extract: filter.NewExtract()} }
 	for range choreWorkers {
 		s.stopped.Go(s.work)
 	}
@@ -239,6 +243,10 @@ func (b *Broker) takeSubscription(sh int, e *catalog.Entry) {
 			f = compiledFilter{from: x.doc.Filters[i].From, index: address.New()}
 		}
 		x.filters = append(x.filters, f)
+	}
+	var err error
+	if x.policies, err = x.doc.compilePolicies(); err != nil {
+		b.opt.Log.Error("a policy of a subscription cannot be read: nothing matches it", "subscription", e.Name.Name, "error", err)
 	}
 	k := nameKey{x.namespace, x.name}
 	s := &b.subs
@@ -375,6 +383,7 @@ type matching struct {
 	rec     address.Record
 	scratch record.Event
 	input   filter.Input
+	extract *filter.Extract
 	event   record.Event
 	batches []*shard.Batch
 }
@@ -463,6 +472,7 @@ func (x *subscribed) created() time.Time { return time.UnixMilli(x.doc.CreatedMS
 func (x *subscribed) config() SubscriptionConfig {
 	c := x.doc.SubscriptionConfig
 	c.Streams, c.Address, c.Documents = slices.Clone(c.Streams), slices.Clone(c.Address), maps.Clone(c.Documents)
+	c.Policies = slices.Clone(c.Policies)
 	return c
 }
 

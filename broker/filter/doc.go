@@ -11,7 +11,7 @@
 // at, each once per event, whatever the number of predicates.
 //
 //	CEL       CompileCEL       pushdown.go               parts that are more than fields against constants stay CEL
-//	policies  CompilePolicy    policy.go, rule.go        JSON filter policies of subscription services
+//	policies  CompilePolicy    policy.go, rule.go, typed.go   JSON filter policies of subscription services
 //	SQL       CompileSelector  lex.go, selector*.go, term.go   selectors and rules in SQL-92
 //	          Predicate        predicate.go              Match, Explain, Errors
 //	          Extract          field.go, extract.go, walk.go, value.go
