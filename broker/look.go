@@ -2,6 +2,7 @@ package broker
 
 import (
 	"hash/fnv"
+	"sort"
 	"strconv"
 
 	"leat/broker/fault"
@@ -38,7 +39,7 @@ func (b *Broker) look(sh int, w subscription.Want) (*subscription.Feed, []subscr
 		return f, nil, nil // deleted meanwhile
 	}
 	var skipped []subscription.Handle
-	through, err := b.eachMatch(x, w.Place, w.From, w.To, lookBytesMax, func(m *subscription.Meta, matches bool) bool {
+	through, err := b.eachReaching(x, w.Place, w.From, w.To, lookBytesMax, func(m *subscription.Meta, matches bool) bool {
 		if matches {
 			f.Records = append(f.Records, *m)
 		} else {
@@ -54,8 +55,123 @@ func (b *Broker) look(sh int, w subscription.Want) (*subscription.Feed, []subscr
 	return f, skipped, err
 }
 
-// eachMatch calls fn for the records of a partition from one offset to another that reach a subscription, until it answers false or
-// so many bytes were read. matches: their content matches too. It returns how far it came.
+// eachReaching calls fn for the records of a partition from one offset to another that reach a subscription, until it answers false or
+// so many bytes were read. matches: their content matches too. It returns how far it came. Records of others are not looked at where routes tell whose they are.
+func (b *Broker) eachReaching(x *subscribed, at subscription.Place, from, to record.Offset, bytesMax int, fn func(m *subscription.Meta, matches bool) bool) (record.Offset, error) {
+	if !x.doc.Routed {
+		return b.eachMatch(x, at, from, to, bytesMax, fn)
+	}
+	pub := b.shards[x.shard].Published()
+	ways, ok := pub.Ways(x.id, at)
+	if !ok || to <= ways.From {
+		return b.eachMatch(x, at, from, to, bytesMax, fn)
+	}
+	if from < ways.From {
+		more := true
+		through, err := b.eachMatch(x, at, from, ways.From, bytesMax, func(m *subscription.Meta, matches bool) bool {
+			more = fn(m, matches)
+			return more
+		})
+		if err != nil || !more || through < ways.From {
+			return through, err
+		}
+		from = ways.From
+	}
+	return b.eachHit(x, at, &ways, from, to, bytesMax, fn)
+}
+
+// eachHit is eachReaching where routes tell. Only what they do not tell of a record is read.
+func (b *Broker) eachHit(x *subscribed, at subscription.Place, ways *subscription.Ways, from, to record.Offset, bytesMax int, fn func(m *subscription.Meta, matches bool) bool) (record.Offset, error) {
+	pub := b.shards[x.shard].Published()
+	src, ok := pub.Source(at.Stream, at.Partition)
+	if !ok {
+		return to, nil // the stream is gone for good, and its records with it
+	}
+	k := b.subs.matchers.Get().(*matching)
+	defer b.freeMatching(k)
+	r := hitReader{b: b, pub: pub, src: src, n: b.streamOf(x, at.Stream), k: k}
+	through, err := pub.EachHit(at, ways, max(from, min(src.Part.Start(), to)), to, func(h *subscription.Hit) bool {
+		f := x.filterAt(h.Seq)
+		if h.Plain && !x.judged(f, at.Stream, h.Seq) {
+			return fn(&subscription.Meta{Offset: h.Offset, Size: h.Size, Seq: h.Seq, AppendedMS: h.AppendedMS}, true)
+		}
+		d, s := r.read(h.Offset)
+		if d == nil {
+			return r.err == nil // it is not there any more
+		}
+		m := meta(d, s)
+		return fn(&m, k.matches(x, f, r.n, d, h.Seq)) && r.bytes < bytesMax
+	})
+	if r.err != nil {
+		return through - 1, r.err
+	}
+	return through, err
+}
+
+// hitReader reads single records of a partition, in ascending order.
+type hitReader struct {
+	b      *Broker
+	pub    *shard.Published
+	src    shard.Source
+	n      *named
+	k      *matching
+	at     int // of k.batches, the one that was read last
+	events []Delivered
+	room   int
+	bytes  int
+	err    error
+}
+
+// read returns the record at an offset, nil where there is none or err says why. Records that lie close together are read together.
+func (r *hitReader) read(o record.Offset) (*Delivered, *shard.Batch) {
+	for r.at < len(r.k.batches) && r.k.batches[r.at].Next <= o {
+		r.at++
+		r.events = nil
+	}
+	if r.at == len(r.k.batches) {
+		if !r.fetch(o) {
+			return nil, nil
+		}
+	}
+	s := r.k.batches[r.at]
+	if s.Base > o {
+		return nil, nil
+	}
+	if r.events == nil {
+		if r.events, r.err = r.b.decode(r.n, r.src.Partition, s); r.err != nil {
+			return nil, nil
+		}
+		r.bytes += len(s.Raw)
+	}
+	i := sort.Search(len(r.events), func(i int) bool { return r.events[i].Ref.Offset >= o })
+	if i == len(r.events) || r.events[i].Ref.Offset != o {
+		return nil, nil
+	}
+	return &r.events[i], s
+}
+
+// fetch reads batches from the one that holds an offset on: more of them when the last ones were read to their end.
+func (r *hitReader) fetch(o record.Offset) bool {
+	room := 1
+	if n := len(r.k.batches); n > 0 && o < r.k.batches[n-1].Next+hitsNear {
+		room = min(max(2*r.room, lookReadMin), lookReadMax)
+	}
+	r.room, r.at, r.events = room, 0, nil
+	for range 2 {
+		if o < r.src.Part.Start() {
+			return false
+		}
+		r.k.batches, r.err = r.pub.Read(r.k.batches[:0], r.src, o, room, shard.AllSeqs)
+		if !fault.Is(r.err, fault.Trimmed) {
+			break
+		}
+	}
+	return r.err == nil && len(r.k.batches) > 0
+}
+
+const hitsNear = 16 // offsets between records from when on they are not read together
+
+// eachMatch is eachReaching for records of which no routes are known: it looks at all, and matches again.
 func (b *Broker) eachMatch(x *subscribed, at subscription.Place, from, to record.Offset, bytesMax int, fn func(m *subscription.Meta, matches bool) bool) (record.Offset, error) {
 	pub := b.shards[x.shard].Published()
 	src, ok := pub.Source(at.Stream, at.Partition)
@@ -64,10 +180,7 @@ func (b *Broker) eachMatch(x *subscribed, at subscription.Place, from, to record
 	}
 	n := b.streamOf(x, at.Stream)
 	k := b.subs.matchers.Get().(*matching)
-	defer func() {
-		clear(k.batches[:cap(k.batches)])
-		b.subs.matchers.Put(k)
-	}()
+	defer b.freeMatching(k)
 	room := lookReadMin
 	for read := 0; from < to && read < bytesMax; {
 		if start := src.Part.Start(); from < start {
@@ -116,6 +229,12 @@ func (b *Broker) eachMatch(x *subscribed, at subscription.Place, from, to record
 	return from, nil
 }
 
+func (b *Broker) freeMatching(k *matching) {
+	clear(k.batches[:cap(k.batches)])
+	k.batches = k.batches[:0]
+	b.subs.matchers.Put(k)
+}
+
 // judge says whether a record reaches a subscription, and whether its content matches. An error of the condition is no match; the
 // condition counts it.
 func (k *matching) judge(x *subscribed, f *compiledFilter, n *named, d *Delivered, seq uint64) (reaches, matches bool) {
@@ -129,12 +248,23 @@ func (k *matching) judge(x *subscribed, f *compiledFilter, n *named, d *Delivere
 			return false, false
 		}
 	}
+	return true, k.matches(x, f, n, d, seq)
+}
+
+// judged reports whether the content of a stream's records is looked at on delivery.
+func (x *subscribed) judged(f *compiledFilter, id record.StreamID, seq uint64) bool {
+	_, some := x.policyAt(id, seq)
+	return some || f.where != nil
+}
+
+// matches says whether a record's content does.
+func (k *matching) matches(x *subscribed, f *compiledFilter, n *named, d *Delivered, seq uint64) bool {
 	policy, some := x.policyAt(n.id, seq)
 	switch {
 	case some && policy == nil:
-		return true, false
+		return false
 	case !some && f.where == nil:
-		return true, true
+		return true
 	}
 	k.event = d.Event()
 	k.input.Reset(&k.event, n.name, d.Ref.Partition, d.Ref.Offset)
@@ -146,7 +276,7 @@ func (k *matching) judge(x *subscribed, f *compiledFilter, n *named, d *Delivere
 		k.extract.Reset(&k.input)
 		ok, _ = policy.Match(k.extract)
 	}
-	return true, ok
+	return ok
 }
 
 // meta is what a subscription has to know of a record.
@@ -245,7 +375,7 @@ func (b *Broker) countMatches(x *subscribed, s *subscription.Start) (n subscript
 			return n, fault.New(fault.Unavailable, "subscribe", x.name, "the node is stopping")
 		default:
 		}
-		from, err = b.eachMatch(x, s.Place, from, s.End, countPauseSize, func(m *subscription.Meta, _ bool) bool {
+		from, err = b.eachReaching(x, s.Place, from, s.End, countPauseSize, func(m *subscription.Meta, _ bool) bool {
 			n.Count++
 			n.Bytes += int64(m.Size)
 			return true

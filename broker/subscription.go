@@ -417,7 +417,8 @@ func (b *Broker) reach(sh int, cmd *shard.Append) error {
 				ids = x.m.IDs()
 			}
 			n := subscription.Amount{Count: 1, Bytes: share(len(e.Batch), int64(e.Header.Count), int64(k))}
-			if len(runs) > 0 && sameClasses(runs[len(runs)-1].Classes, ids) {
+			is := plain(rec)
+			if len(runs) > 0 && runs[len(runs)-1].Plain == is && sameClasses(runs[len(runs)-1].Classes, ids) {
 				runs[len(runs)-1].Count++
 				runs[len(runs)-1].Bytes += n.Bytes
 				return nil
@@ -426,7 +427,7 @@ func (b *Broker) reach(sh int, cmd *shard.Append) error {
 			for j, id := range ids {
 				classes[j] = subscription.ClassID(id)
 			}
-			runs = append(runs, shard.Reach{Classes: classes, Amount: n})
+			runs = append(runs, shard.Reach{Classes: classes, Amount: n, Plain: is})
 			return nil
 		})
 		b.subs.matchers.Put(x)
@@ -436,6 +437,20 @@ func (b *Broker) reach(sh int, cmd *shard.Append) error {
 		cmd.Reach[i] = runs
 	}
 	return nil
+}
+
+// plain reports whether meta of a record is what all records have.
+func plain(r *record.Record) bool {
+	if r.Key != nil {
+		return false
+	}
+	for i := range r.Headers {
+		switch r.Headers[i].Key {
+		case HeaderPriority, HeaderDeliverAt, HeaderExpiresAt:
+			return false
+		}
+	}
+	return true
 }
 
 func sameClasses(a []subscription.ClassID, b []address.ID) bool {

@@ -194,7 +194,7 @@ func (c *Core) runs(a *Append, i int) ([]subscription.RouteRun, *fault.Error) {
 		if err != nil {
 			return nil, err
 		}
-		runs[k] = subscription.RouteRun{Route: route, Amount: x.Amount}
+		runs[k] = subscription.RouteRun{Route: route, Amount: x.Amount, Plain: x.Plain}
 	}
 	return runs, nil
 }

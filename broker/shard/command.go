@@ -55,6 +55,7 @@ type Append struct {
 type Reach struct {
 	Classes []subscription.ClassID // ascending
 	subscription.Amount
+	Plain bool // as in a RouteRun
 }
 
 func (a *Append) kind() string { return "append" }

@@ -88,7 +88,7 @@ func openPublished(cfg *Config) (*Published, error) {
 		return nil, err
 	}
 	p := &Published{
-		subs: subscription.NewFolder(subs), onFilters: cfg.OnFilters,
+		subs: subscription.NewFolder(subs, st), onFilters: cfg.OnFilters,
 		folder: stream.NewFolder(s), store: st, segments: cfg.Segments, largeRuns: make(chan struct{}, largeRunsMax),
 		names: names, streams: map[record.StreamID]*view{}, unbuilt: map[record.StreamID]struct{}{}, tail: tail{max: cfg.HotTailBytes}, onNames: cfg.OnNames,
 	}
@@ -144,7 +144,7 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 			if !subs {
 				p.subsMu.Lock()
 				subs = true
-				p.subs.Begin(h.TimeMS, rows)
+				p.subs.Begin(seq, h.TimeMS, rows)
 			}
 			_, err := p.subs.Apply(x)
 			return err
@@ -159,8 +159,12 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	p.seen.advance(p.folder, h.TimeMS)
 	p.folder.End()
 	if subs {
-		p.subs.End()
+		if err := p.subs.End(); err != nil {
+			rows.Discard()
+			return fmt.Errorf("frame %d: %w", seq, err)
+		}
 	}
+	p.trimReached(rows)
 	p.dropViews() // before their rows go: who finds no row can tell a deleted stream from a damaged one
 	p.storeMu.Lock()
 	err = p.store.Apply(rows, state.Mark{Seq: seq, Place: place})
@@ -193,6 +197,17 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	}
 	p.rowsBuf = names
 	return nil
+}
+
+// trimReached lets go of what is known of the routes of records that are gone.
+func (p *Published) trimReached(rows state.Batch) {
+	for i := range p.folder.Trims {
+		t := &p.folder.Trims[i]
+		subscription.TrimReached(rows, subscription.Place{Stream: t.Stream, Partition: t.Partition}, t.Start)
+	}
+	for _, id := range p.folder.Dropped {
+		subscription.DropReached(rows, id)
+	}
 }
 
 // show moves the ends that readers see, and wakes them.

@@ -353,3 +353,15 @@ func (p *Published) Needed() (map[subscription.Place]record.Offset, error) {
 	}
 	return needed, err
 }
+
+// Ways tells by which routes records of a partition reach a subscription; see subscription.State.
+func (p *Published) Ways(id subscription.ID, at subscription.Place) (subscription.Ways, bool) {
+	p.subsMu.RLock()
+	defer p.subsMu.RUnlock()
+	return p.subs.Ways(id, at)
+}
+
+// EachHit calls fn for published records that took one of some routes; see subscription.EachHit.
+func (p *Published) EachHit(at subscription.Place, w *subscription.Ways, from, to record.Offset, fn func(*subscription.Hit) bool) (record.Offset, error) {
+	return subscription.EachHit(p.store, at, w, from, to, fn)
+}

@@ -31,7 +31,7 @@ type bench struct {
 
 func newBench(tb testing.TB, st state.Store) *bench {
 	b := &bench{tb: tb, store: st, state: NewState(), now: 1_000_000, end: map[Place]record.Offset{}}
-	b.fold = NewFolder(b.state)
+	b.fold = NewFolder(b.state, b.store)
 	b.meta = func(o record.Offset) Meta { return Meta{Offset: o, Size: 1000, Seq: 1, AppendedMS: 1_000_000} }
 	b.restart()
 	return b
@@ -56,12 +56,14 @@ func (b *bench) publish(all bool) {
 	b.seq++
 	b.bytes += int64(len(b.frame.Facts))
 	rows := b.store.NewBatch()
-	b.fold.Begin(b.now, rows)
+	b.fold.Begin(b.seq, b.now, rows)
 	_, body, _ := fact.ReadHead(b.frame.Facts)
 	if err := fact.Each(body, func(x fact.Fact) error { _, err := b.fold.Apply(x); return err }); err != nil {
 		b.tb.Fatal(err)
 	}
-	b.fold.End()
+	if err := b.fold.End(); err != nil {
+		b.tb.Fatal(err)
+	}
 	b.rows += rows.Len()
 	if err := b.store.Apply(rows, state.Mark{Seq: b.seq, Place: b.seq}); err != nil {
 		b.tb.Fatal(err)
@@ -88,7 +90,7 @@ func (b *bench) feed() {
 
 func (b *bench) arrive(at Place, n int64, routes ...RouteRun) {
 	if routes == nil {
-		routes = []RouteRun{{0, Amount{n, n * 1000}}}
+		routes = []RouteRun{{Amount: Amount{n, n * 1000}}}
 	}
 	b.head.Arrive(&Arrival{Place: at, Base: b.end[at], Runs: routes}, &b.frame)
 	b.end[at] += record.Offset(n)
@@ -236,7 +238,7 @@ func BenchmarkDelayed(b *testing.B) {
 		b.ReportMetric(float64(heap()-before)/(1<<20), "MiB")
 		w.head = h
 		w.state = s.Clone()
-		w.fold = NewFolder(w.state)
+		w.fold = NewFolder(w.state, w.store)
 		w.open()
 		if err := h.Attach(id, Member{ID: 2, Credit: Endless}); err != nil {
 			b.Fatal(err)
@@ -282,7 +284,7 @@ func BenchmarkInOrder(b *testing.B) {
 			metas[k] = w.meta(w.end[benchPlace] + record.Offset(k))
 			metas[k].Seq = w.seq + 1
 		}
-		w.head.Arrive(&Arrival{Place: benchPlace, Base: w.end[benchPlace], Runs: []RouteRun{{0, Amount{100, 100_000}}}, Records: metas}, &w.frame)
+		w.head.Arrive(&Arrival{Place: benchPlace, Base: w.end[benchPlace], Runs: []RouteRun{{Amount: Amount{100, 100_000}}}, Records: metas}, &w.frame)
 		w.end[benchPlace] += 100
 		w.head.Settle(nil, hs, Acked)
 		w.publish(false)
@@ -317,7 +319,7 @@ func BenchmarkRoutes(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				w.arrive(benchPlace, 1, RouteRun{route, Amount{1, 1000}})
+				w.arrive(benchPlace, 1, RouteRun{Route: route, Amount: Amount{1, 1000}})
 				if i%200 == 199 {
 					w.publish(false)
 				}
@@ -354,7 +356,7 @@ func BenchmarkAttended(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			runs[k] = RouteRun{route, Amount{1, 1000}}
+			runs[k] = RouteRun{Route: route, Amount: Amount{1, 1000}}
 			metas[k] = w.meta(w.end[benchPlace] + record.Offset(k))
 			metas[k].Seq = w.seq + 1
 		}

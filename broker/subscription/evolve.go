@@ -70,6 +70,9 @@ func (s *State) evolvePut(id ID, p Policy, class ClassID, t *touched) (*Sub, des
 	for i, src := range x.Sources {
 		src.Base.add(s.arrived(x, src))
 		src.Base.sub(was[i])
+		if a := s.Arrivals[src.Place]; a != nil {
+			src.Routed = a.End
+		}
 		t.source(src)
 	}
 	return x, s.leaveClass(old, x)
@@ -146,7 +149,7 @@ func (s *State) reads(id record.StreamID) {
 func (s *State) arrivals(at Place) *Arrivals {
 	a := s.Arrivals[at]
 	if a == nil {
-		a = &Arrivals{}
+		a = &Arrivals{Indexed: -1}
 		s.Arrivals[at] = a
 		r := s.readers[at.Stream]
 		r.partitions = append(r.partitions, at.Partition)
@@ -175,7 +178,7 @@ func (s *State) evolveStarted(x *started, t *touched) {
 	}
 	i, ok := sub.sourceIndex(x.at)
 	if !ok {
-		sub.Sources = slices.Insert(sub.Sources, i, &Source{Place: x.at})
+		sub.Sources = slices.Insert(sub.Sources, i, &Source{Place: x.at, Routed: x.since})
 		if sub.Policy.Kind == Delivery {
 			s.reads(x.at.Stream)
 		}
@@ -186,13 +189,15 @@ func (s *State) evolveStarted(x *started, t *touched) {
 	}
 	*src = Source{
 		Place: x.at, Sub: x.sub, All: x.all, Start: x.start, Since: x.since, Floor: x.start, Known: x.known, Settled: src.Settled, Reasons: src.Reasons, Gaps: src.Gaps, Turn: x.turn,
+		Routed: src.Routed,
 	}
 	t.source(src)
 	if sub.Policy.Kind == Cursor {
 		return // where partitions end, the machine of streams knows
 	}
 	if s.Arrivals[x.at] == nil {
-		s.arrivals(x.at).End = x.since
+		a := s.arrivals(x.at)
+		a.End, a.Indexed = x.since, x.since
 		t.arrival(x.at, 0)
 	}
 	src.Base = s.arrived(sub, src)
@@ -225,6 +230,9 @@ func (s *State) evolveRouted(x *routed, t *touched) {
 	a := s.Arrivals[x.at]
 	if a == nil {
 		return
+	}
+	if a.Indexed < 0 {
+		a.Indexed = x.base
 	}
 	end := x.base
 	for _, r := range x.runs {

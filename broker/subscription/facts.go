@@ -15,7 +15,7 @@ import (
 //	subscription-deleted  sub uvarint
 //	source-started        sub uvarint | place | flags u8 (1: all, 2: known) | start uvarint | since uvarint | turn uvarint
 //	route-defined         route uvarint | count uvarint | classes as differences, uvarint each
-//	routed                place | base uvarint | n uvarint | n × (route uvarint | count uvarint | bytes uvarint)
+//	routed                place | base uvarint | n uvarint | n × (route uvarint | count · 2 + 1 if plain uvarint | bytes uvarint); in version 1: count uvarint
 //	settled               sub uvarint | place | floor uvarint | count uvarint | bytes uvarint | n uvarint | n × (reason u8 | count uvarint) | runs | offsets
 //	handed                sub uvarint | place | runs
 //	carried               sub uvarint | place | brought back count, bytes uvarint | n uvarint | n × (offset difference uvarint | row)
@@ -280,7 +280,11 @@ func readRoute(p []byte) (*Route, error) {
 type RouteRun struct {
 	Route RouteID
 	Amount
+	Plain bool // they have no keys, and no times or priorities of their own
 }
+
+// routedPlain is the version of routed facts that say which records are plain.
+const routedPlain = 2
 
 type routed struct {
 	at   Place
@@ -293,12 +297,13 @@ func (x *routed) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(x.base))
 	dst = binary.AppendUvarint(dst, uint64(len(x.runs)))
 	for _, r := range x.runs {
-		dst = appendAmount(binary.AppendUvarint(dst, uint64(r.Route)), r.Amount)
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.Route)), countPlain(r.Count, r.Plain))
+		dst = binary.AppendUvarint(dst, uint64(r.Bytes))
 	}
 	return dst
 }
 
-func (x *routed) read(p []byte) error {
+func (x *routed) read(version uint64, p []byte) error {
 	b := fact.ReadBody(p)
 	x.at, x.base = readPlace(b), readOffset(b)
 	n, err := count(b, 3)
@@ -307,23 +312,14 @@ func (x *routed) read(p []byte) error {
 	}
 	x.runs = x.runs[:0]
 	for range n {
-		x.runs = append(x.runs, RouteRun{RouteID(b.Uvarint()), readAmount(b)})
+		r := RouteRun{Route: RouteID(b.Uvarint()), Amount: readAmount(b)}
+		if version == routedPlain {
+			r.Plain = r.Count&1 != 0
+			r.Count = int64(uint64(r.Count) >> 1)
+		}
+		x.runs = append(x.runs, r)
 	}
 	return b.Err()
-}
-
-// EachRouted calls fn for every run of a routed fact, with the offset of its first record: for whoever keeps routes beside records.
-func EachRouted(body []byte, fn func(at Place, base record.Offset, r RouteRun)) error {
-	var x routed
-	if err := x.read(body); err != nil {
-		return err
-	}
-	base := x.base
-	for _, r := range x.runs {
-		fn(x.at, base, r)
-		base += record.Offset(r.Count)
-	}
-	return nil
 }
 
 type settled struct {

@@ -53,7 +53,7 @@ func (h *Head) Arrive(a *Arrival, f *fact.Frame) {
 		return
 	}
 	v := routed{at: a.Place, base: a.Base, runs: a.Runs}
-	f.Add(fact.Routed, 1, v.append)
+	f.Add(fact.Routed, routedPlain, v.append)
 	h.evolveRouted(&v, nil)
 	h.ends = append(h.ends, end{seq: h.openSeq, at: a.Place, end: a.Base, runs: slices.Clone(a.Runs)})
 	e := &h.ends[len(h.ends)-1]

@@ -12,11 +12,15 @@ import (
 // Folder applies the facts of durable frames, one frame at a time, to a State and to rows. Begin, then Apply for each fact, then End.
 type Folder struct {
 	*State
+	store  state.Store // what was applied so far; nil: routes are not indexed
 	rows   state.Batch
+	seq    uint64
 	timeMS int64
 	touched
-	routed routed
-	buf    []byte
+	routed  routed
+	reached map[Place]*arrived
+	spare   []*arrived
+	buf     []byte
 
 	// Changed lists subscriptions that were made, altered or deleted by the frame, for whoever keeps what follows from them. Good until
 	// the next Begin.
@@ -25,16 +29,16 @@ type Folder struct {
 	Moved []ID
 }
 
-// NewFolder makes a folder that evolves s.
-func NewFolder(s *State) *Folder {
-	return &Folder{State: s, touched: touched{
+// NewFolder makes a folder that evolves s. st holds the rows that it has made so far.
+func NewFolder(s *State, st state.Store) *Folder {
+	return &Folder{State: s, store: st, reached: map[Place]*arrived{}, touched: touched{
 		sources: map[*Source]struct{}{}, chunks: map[chunkAt]struct{}{}, arrivals: map[Place]map[RouteID]struct{}{},
 	}}
 }
 
-// Begin starts a frame of that time whose rows go to rows.
-func (f *Folder) Begin(timeMS int64, rows state.Batch) {
-	f.timeMS, f.rows = timeMS, rows
+// Begin starts a frame of that number and time whose rows go to rows.
+func (f *Folder) Begin(seq uint64, timeMS int64, rows state.Batch) {
+	f.seq, f.timeMS, f.rows = seq, timeMS, rows
 	f.Changed, f.Moved = f.Changed[:0], f.Moved[:0]
 }
 
@@ -43,7 +47,7 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 	if x.Kind < fact.SubscriptionPut || x.Kind > fact.Gapped {
 		return false, nil
 	}
-	if x.Version != 1 {
+	if x.Version != 1 && (x.Kind != fact.Routed || x.Version != routedPlain) {
 		return true, &fact.UnknownError{What: fmt.Sprintf("version %d of %s", x.Version, x.Kind)}
 	}
 	switch x.Kind {
@@ -80,9 +84,10 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 		f.writeNext()
 		return true, nil
 	case fact.Routed:
-		if err := f.routed.read(x.Body); err != nil {
+		if err := f.routed.read(x.Version, x.Body); err != nil {
 			return true, err
 		}
+		f.reach(&f.routed)
 		f.evolveRouted(&f.routed, &f.touched)
 		return true, nil
 	case fact.Settled, fact.Handed, fact.Carried, fact.Counted, fact.Gapped:
@@ -223,6 +228,12 @@ func (f *Folder) deleted(id ID) {
 					delete(f.touched.arrivals, at)
 				}
 			}
+			DropReached(f.rows, s)
+			for at := range f.reached {
+				if at.Stream == s {
+					delete(f.reached, at)
+				}
+			}
 		}
 	}
 	for _, prefix := range []byte{state.PrefixSource, state.PrefixChunk, state.PrefixCarried} {
@@ -252,8 +263,11 @@ func (f *Folder) writeNext() {
 	f.rows.Set(nextKey, binary.AppendUvarint(v, uint64(f.NextRoute)))
 }
 
-// End writes the rows that change once a frame.
-func (f *Folder) End() {
+// End writes the rows that change once a frame. An error says that the store cannot be read.
+func (f *Folder) End() error {
+	if err := f.writeReached(); err != nil {
+		return err
+	}
 	for c := range f.touched.chunks {
 		key := numberedKey(state.PrefixChunk, c.src.Sub, c.src.Place, uint64(c.k))
 		if ch := c.src.chunks[c.k]; ch != nil {
@@ -278,6 +292,9 @@ func (f *Folder) End() {
 				n = a.ByRoute[r]
 			}
 			f.buf = appendAmount(binary.AppendUvarint(f.buf[:0], uint64(a.End)), n)
+			if r == 0 {
+				f.buf = binary.AppendUvarint(f.buf, uint64(a.Indexed+1))
+			}
 			f.rows.Set(arrivalsKey(at, r), f.buf)
 		}
 	}
@@ -285,4 +302,5 @@ func (f *Folder) End() {
 	clear(f.touched.sources)
 	clear(f.touched.arrivals)
 	f.rows = nil
+	return nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestFolder_RefusesAVersionItDoesNotKnow(t *testing.T) {
-	f := NewFolder(NewState())
+	f := NewFolder(NewState(), statemem.New())
 	var unknown *fact.UnknownError
 	if ok, err := f.Apply(fact.Fact{Kind: fact.Settled, Version: 2}); !ok || !errors.As(err, &unknown) {
 		t.Fatalf("got %v, %v", ok, err)
@@ -86,9 +86,9 @@ func FuzzFolder(f *testing.F) {
 	f.Add(uint8(fact.SourceStarted), []byte{1, 1, 0, 1, 0, 9, 1}, uint8(fact.SubscriptionDeleted), []byte{1})
 	f.Fuzz(func(t *testing.T, k1 uint8, b1 []byte, k2 uint8, b2 []byte) {
 		st := statemem.New()
-		fold := NewFolder(NewState())
+		fold := NewFolder(NewState(), statemem.New())
 		rows := st.NewBatch()
-		fold.Begin(1, rows)
+		fold.Begin(1, 1, rows)
 		p := Policy{Kind: Delivery}
 		p.Check()
 		for _, x := range []fact.Fact{
@@ -102,7 +102,9 @@ func FuzzFolder(f *testing.F) {
 				return
 			}
 		}
-		fold.End()
+		if err := fold.End(); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

@@ -105,13 +105,16 @@ func (s *State) loadArrivals(key, value []byte) error {
 	at := Place{record.StreamID(be32(key[1:])), record.PartitionID(be32(key[5:]))}
 	r := RouteID(be32(key[9:]))
 	b := fact.ReadBody(value)
-	end, n := readOffset(b), readAmount(b)
+	end, n, indexed := readOffset(b), readAmount(b), record.Offset(-1)
+	if r == 0 && b.Rest() > 0 { // else the row is from before routes were indexed
+		indexed = readOffset(b) - 1
+	}
 	if err := b.Err(); err != nil {
 		return err
 	}
 	a := s.arrivals(at)
 	if r == 0 {
-		a.End, a.All = end, n
+		a.End, a.All, a.Indexed = end, n, indexed
 		return nil
 	}
 	if a.ByRoute == nil {

@@ -52,7 +52,7 @@ func readKey(key []byte, extra int) (id ID, at Place, n uint64, err error) {
 }
 
 // A source: flags u8 (1 all, 2 known), start, since, floor; owed, base, settled as count and bytes; carried, gaps; reasons with their number of entries;
-// moved time, turn; metadata. Amounts may be negative: they are varints.
+// moved time, turn; metadata; routed + 1. Amounts may be negative: they are varints.
 func (src *Source) appendRow(dst []byte) []byte {
 	var flags byte
 	if src.All {
@@ -75,7 +75,7 @@ func (src *Source) appendRow(dst []byte) []byte {
 	}
 	dst = binary.AppendVarint(dst, src.MovedMS)
 	dst = binary.AppendUvarint(dst, uint64(src.Turn))
-	return fact.AppendBytes(dst, src.Metadata)
+	return binary.AppendUvarint(fact.AppendBytes(dst, src.Metadata), uint64(src.Routed+1))
 }
 
 func (src *Source) readRow(value []byte) error {
@@ -96,6 +96,9 @@ func (src *Source) readRow(value []byte) error {
 	src.MovedMS, src.Turn = b.Varint(), uint32(b.Uvarint())
 	if m := b.Bytes(); len(m) > 0 {
 		src.Metadata = append([]byte(nil), m...)
+	}
+	if src.Routed = -1; b.Rest() > 0 { // else the row is from before routes were indexed
+		src.Routed = readOffset(b) - 1
 	}
 	return b.Err()
 }

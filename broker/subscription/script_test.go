@@ -323,7 +323,7 @@ func (s *script) add(w []string) {
 	var to []RouteRun
 	for _, r := range rs {
 		route, _ := s.head.Route(classes(r.to), s.open())
-		to = append(to, RouteRun{route, Amount{1, 1}})
+		to = append(to, RouteRun{Route: route, Amount: Amount{1, 1}})
 	}
 	if err := s.head.Admit(&Arrival{Place: at, Runs: to}); err != nil {
 		s.say("%s: %s", err.Kind, err.Text)

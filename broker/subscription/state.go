@@ -78,8 +78,10 @@ type Source struct {
 	All   bool          // every record reaches it; otherwise those whose route says so
 	Start record.Offset // where it began or was rewound to
 	Since record.Offset // arrivals count from here on
-	Floor record.Offset
-	Known bool // the records between Start and Since have been counted
+	// Routed is from where on routes tell what reached it; -1: from where they are indexed on.
+	Routed record.Offset
+	Floor  record.Offset
+	Known  bool // the records between Start and Since have been counted
 
 	Owed     Amount // counted between Start and Since, and what was brought back
 	Base     Amount // arrivals that were there at Since
@@ -121,6 +123,7 @@ type Class struct {
 // Arrivals counts a partition's records.
 type Arrivals struct {
 	End     record.Offset
+	Indexed record.Offset // routes of its records can be looked up from here on; -1: not known yet, from the next record on
 	All     Amount
 	ByRoute map[RouteID]Amount
 }

@@ -39,7 +39,7 @@ type logged struct {
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, store: statemem.New(), state: NewState(), log: map[Place][]logged{}, show: map[Place]int{}, now: 1000}
-	w.fold = NewFolder(w.state)
+	w.fold = NewFolder(w.state, w.store)
 	w.start()
 	return w
 }
@@ -101,7 +101,7 @@ func (w *world) append(at Place, rs []logged) {
 		if k := len(a.Runs) - 1; k >= 0 && a.Runs[k].Route == route {
 			a.Runs[k].add(n)
 		} else {
-			a.Runs = append(a.Runs, RouteRun{route, n})
+			a.Runs = append(a.Runs, RouteRun{Route: route, Amount: n})
 		}
 		if !w.quiet {
 			a.Records = append(a.Records, r.Meta)
@@ -122,14 +122,16 @@ func (w *world) publish() {
 	}
 	w.seq++
 	rows := w.store.NewBatch()
-	w.fold.Begin(h.TimeMS, rows)
+	w.fold.Begin(w.seq, h.TimeMS, rows)
 	if err := fact.Each(body, func(x fact.Fact) error {
 		_, err := w.fold.Apply(x)
 		return err
 	}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.fold.End()
+	if err := w.fold.End(); err != nil {
+		w.t.Fatal(err)
+	}
 	if err := w.store.Apply(rows, state.Mark{Seq: w.seq, Place: w.seq}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -268,7 +270,7 @@ func describe(s *State) string {
 	slices.SortFunc(places, Place.compare)
 	for _, at := range places {
 		a := s.Arrivals[at]
-		fmt.Fprintf(&b, "%v ends at %d, %v by route %v\n", at, a.End, a.All, a.ByRoute)
+		fmt.Fprintf(&b, "%v ends at %d, indexed from %d, %v by route %v\n", at, a.End, a.Indexed, a.All, a.ByRoute)
 	}
 	return b.String()
 }

@@ -23,6 +23,7 @@ const (
 	PrefixStream    byte = 's'
 	PrefixCarried   byte = 'u'
 	PrefixVersion   byte = 'v'
+	PrefixReached   byte = 'x'
 )
 
 // Entry describes one prefix. Key and Value list the parts in order: uN is a big-endian unsigned number of N bits, varint is an
@@ -53,6 +54,7 @@ var Keyspace = []Entry{
 	{PrefixStream, "stream", "stream u32", "partitions varint, key mode u8, flags u8", "a stream by number"},
 	{PrefixCarried, "carried", "subscription u32, stream u32, partition u32, offset u64", "attempts, due, and what is needed to hand the record over", "records that are remembered one by one: delayed, retried, kept elsewhere"},
 	{PrefixVersion, "key version", "stream u32, key escaped", "version varint", "how many records a key had when its stream began to number keys"},
+	{PrefixReached, "reached", "stream u32, partition u32, block u64, kind u8, then offset u64 or route u32", "0: what a frame has of a block; 1: a page of a block, by route", "which records of a block of 16,384 offsets took which routes"},
 }
 
 // Escaped parts. A part of any bytes must sort as it does alone, whatever follows it in the key, and must not run into what
