@@ -19,6 +19,11 @@ import (
 
 // release is the moment at which the shard answers: from here on success is a promise.
 func (w *World) release(a *attempt, f *fault.Error) {
+	if a.done != nil {
+		w.tracef("release %s: %v", a, f)
+		a.done(f)
+		return
+	}
 	o := a.op
 	o.open--
 	if f != nil {
@@ -100,7 +105,11 @@ func (w *World) released(a *attempt, x *shard.Append) {
 func (w *World) learnNames() {
 	pub := w.node.Published()
 	var found []*catalog.Entry
-	pub.Entries(func(e *catalog.Entry) { found = append(found, e) })
+	pub.Entries(func(e *catalog.Entry) {
+		if e.Name.Kind != catalog.Subscription {
+			found = append(found, e)
+		}
+	})
 	slices.SortFunc(found, func(a, b *catalog.Entry) int { return int(a.ID) - int(b.ID) })
 	for _, e := range found {
 		st, ok := pub.Stream(record.StreamID(e.ID))

@@ -99,9 +99,15 @@ type attempt struct {
 	op      *op
 	number  int
 	request *shard.Request
+
+	what string               // of a request that is no client's
+	done func(f *fault.Error) // takes its answer
 }
 
 func (a *attempt) String() string {
+	if a.op == nil {
+		return a.what
+	}
 	return fmt.Sprintf("op %d.%d of client %d", a.op.id, a.number, a.op.client.id)
 }
 
@@ -268,8 +274,10 @@ func (c *client) send(o *op) {
 	case o.purge:
 		cmd = &shard.PurgeStream{Trash: o.remove.trashName()}
 	case o.toTrash:
+		w.voidDesk(o.remove.id)
 		cmd = &shard.DeleteStream{Name: o.remove.catalogName(), Trash: o.remove.trashName(), Document: []byte(o.remove.name)}
 	case o.remove != nil:
+		w.voidDesk(o.remove.id)
 		cmd = &shard.DeleteStream{Name: o.remove.catalogName()}
 	case o.revive != nil:
 		cmd = &shard.RestoreStream{Trash: o.revive.trashName(), Name: o.revive.catalogName(), Document: o.revive.document()}

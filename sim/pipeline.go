@@ -21,6 +21,7 @@ func (w *World) decide() {
 	core.Step(a.request, w.clock.Now().UnixMilli())
 	w.open = append(w.open, a)
 	w.tracef("decide %s seq=%d", a, a.request.Seq)
+	w.handOut()
 }
 
 // take closes the open frame, when the writer is free.
@@ -52,6 +53,7 @@ func (w *World) write() {
 		w.publish()
 	}
 	w.taken = nil
+	w.leave()
 	kind := fault.Unknown
 	if errors.Is(err, journal.ErrNoSpace) {
 		kind = fault.Unavailable
@@ -110,6 +112,8 @@ func (w *World) publish() {
 		return
 	}
 	w.tracef("publish frame %d", f.frame.Seq)
+	w.handOver(&f.frame.Follow)
+	w.handOut()
 	for _, a := range f.attempts {
 		w.release(a, a.request.Fault)
 	}
@@ -183,6 +187,9 @@ func (w *World) rest() {
 		}
 		if w.err == nil {
 			w.checkStored("at rest")
+		}
+		if w.err == nil {
+			w.drain()
 		}
 		if w.err == nil {
 			w.settle()

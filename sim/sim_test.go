@@ -11,29 +11,33 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed only, with its trace")
 	seedsFlag = flag.Int("seeds", 300, "how many seeds to run")
 	plainFlag = flag.Bool("plain", false, "without compaction and changes of key modes")
+	deskFlag  = flag.Bool("desk", false, "with subscriptions, in a run of one seed")
 	forFlag   = flag.Duration("for", 0, "run seeds from a random one on for so long")
 )
 
 const stepsPerSeed = 900
 
-func run(t *testing.T, seed uint64, plain, trace bool) *World {
+func run(t *testing.T, seed uint64, plain, desk, trace bool) *World {
 	t.Helper()
 	w := NewWorld(seed, plain, trace)
+	if desk {
+		w.Receive()
+	}
 	if err := w.Run(stepsPerSeed); err != nil {
 		if trace {
 			for _, line := range w.trace {
 				t.Log(line)
 			}
 		}
-		t.Fatalf("seed %d: %v\nreplay: go test ./sim -run TestSeeds -seed %d -plain=%t -v", seed, err, seed, plain)
+		t.Fatalf("seed %d: %v\nreplay: go test ./sim -run TestSeeds -seed %d -plain=%t -desk=%t -v", seed, err, seed, plain, desk)
 	}
 	return w
 }
 
 func TestSeeds(t *testing.T) {
 	if *seedFlag > 0 {
-		w := run(t, *seedFlag, *plainFlag, true)
-		t.Logf("%d crashes, %d faults, %d reopened, %d acknowledged, %+v", w.crashes, w.faults, w.reopened, w.acked, w.kept)
+		w := run(t, *seedFlag, *plainFlag, *deskFlag, true)
+		t.Logf("%d crashes, %d faults, %d reopened, %d acknowledged, %+v, %+v", w.crashes, w.faults, w.reopened, w.acked, w.kept, w.desks)
 		return
 	}
 	first, n := uint64(1), *seedsFlag
@@ -46,20 +50,25 @@ func TestSeeds(t *testing.T) {
 	}
 	var crashes, faults, reopened, acked, done int
 	var kept keptCounts
+	var desks deskCounts
 	for i := range n {
 		if *forFlag > 0 && time.Since(began) > *forFlag {
 			break
 		}
-		w := run(t, first+uint64(i), *plainFlag, false)
+		w := run(t, first+uint64(i), *plainFlag, i%2 == 1, false)
+		desks.add(w.desks)
 		crashes, faults, reopened, acked, done = crashes+w.crashes, faults+w.faults, reopened+w.reopened, acked+w.acked, done+1
 		kept.add(w.kept)
 	}
 	compacts := !*plainFlag && done >= 40
-	t.Logf("%d seeds: %d crashes, %d failed calls, %d reopened, %d acknowledged, %+v, %s", done, crashes, faults, reopened, acked, kept, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d seeds: %d crashes, %d failed calls, %d reopened, %d acknowledged, %+v, %+v, %s", done, crashes, faults, reopened, acked, kept, desks, time.Since(began).Round(time.Millisecond))
 	least := int64(done)
 	if done >= 40 && (crashes < done || faults < done || reopened < done/4 || acked < 20*done ||
 		kept.windows < 3*least || kept.merges < least/2 || kept.trims < least || kept.keyMerges < least || kept.overtaken < least || kept.deleted < least/3) {
 		t.Fatal("the dice have become too kind: the runs above test little")
+	}
+	if done >= 40 && (desks.subscriptions < done/2 || desks.handed < 10*done || desks.again < done || desks.acked < 5*done || desks.rewinds < done/20) {
+		t.Fatal("too little was received")
 	}
 	if compacts && (kept.compacted < 2*least || kept.tombstones < least/4 || kept.modes < least/4 || kept.built < least/10) {
 		t.Fatal("too little was compacted or built")
@@ -71,24 +80,25 @@ func TestSeeds(t *testing.T) {
 var found = []struct {
 	seed  uint64
 	plain bool
+	desk  bool
 	what  string
 }{
-	{110, true, "journal/disk: a file whose header stood in the page cache only was followed by another, and power loss left a hole"},
-	{3, true, "shard: rows of a frame that recovery moved kept its old place when later frames had come before the restart"},
-	{42, true, "shard: a reader that a truncation overtook in the middle of a read was given what follows, without a word"},
-	{57, true, "shard: the version of a key from before its stream numbered keys fell when its records were trimmed"},
-	{59, true, "shard: a window moved runs again that lie in a file which could not be opened, and the next open refused both"},
-	{72, true, "shard: where a partition's last files could not be opened, readers passed over what they hold"},
-	{60, true, "keys: a file that could not be read when a history came to it made the walk panic"},
-	{1458, true, "journal/disk: a file that could not be removed was forgotten, and the next trim left a hole behind it"},
-	{1795243983797872479, false, "shard: what a file had that was lost with its directory was taken for compacted away, and a tombstone went before what it was of"},
-	{1795242559692742337, false, "shard: building keys brought trimmed records of a batch back into the index, and the versions of their keys changed"},
-	{1795242906035490206, false, "shard, keys: of a record that was indexed twice the entry without its version won, and the version of its key fell"},
+	{110, true, false, "journal/disk: a file whose header stood in the page cache only was followed by another, and power loss left a hole"},
+	{3, true, false, "shard: rows of a frame that recovery moved kept its old place when later frames had come before the restart"},
+	{42, true, false, "shard: a reader that a truncation overtook in the middle of a read was given what follows, without a word"},
+	{57, true, false, "shard: the version of a key from before its stream numbered keys fell when its records were trimmed"},
+	{59, true, false, "shard: a window moved runs again that lie in a file which could not be opened, and the next open refused both"},
+	{72, true, false, "shard: where a partition's last files could not be opened, readers passed over what they hold"},
+	{60, true, false, "keys: a file that could not be read when a history came to it made the walk panic"},
+	{1458, true, false, "journal/disk: a file that could not be removed was forgotten, and the next trim left a hole behind it"},
+	{1795243983797872479, false, false, "shard: what a file had that was lost with its directory was taken for compacted away, and a tombstone went before what it was of"},
+	{1795242559692742337, false, false, "shard: building keys brought trimmed records of a batch back into the index, and the versions of their keys changed"},
+	{1795242906035490206, false, false, "shard, keys: of a record that was indexed twice the entry without its version won, and the version of its key fell"},
 }
 
 func TestFound(t *testing.T) {
 	for _, f := range found {
-		t.Run(f.what, func(t *testing.T) { run(t, f.seed, f.plain, false) })
+		t.Run(f.what, func(t *testing.T) { run(t, f.seed, f.plain, f.desk, false) })
 	}
 }
 
@@ -99,7 +109,7 @@ func TestSeed_RunsTheSameTwice(t *testing.T) {
 		last = 6
 	}
 	for seed := uint64(1); seed <= last; seed++ {
-		a, b := run(t, seed, seed%4 == 0, true), run(t, seed, seed%4 == 0, true)
+		a, b := run(t, seed, seed%4 == 0, seed%2 == 0, true), run(t, seed, seed%4 == 0, seed%2 == 0, true)
 		if !slices.Equal(a.trace, b.trace) {
 			for i := range min(len(a.trace), len(b.trace)) {
 				if a.trace[i] != b.trace[i] {

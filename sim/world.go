@@ -12,6 +12,7 @@ import (
 	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/shard"
+	"leat/broker/subscription"
 	"leat/internal/clock"
 	"leat/storage/journal"
 	"leat/storage/journal/disk"
@@ -78,6 +79,16 @@ type World struct {
 	err        error                           // the first thing that does not hold
 
 	producers map[int64]bool // numbers given out
+
+	deskRng    *rand.Rand  // nil: nobody subscribes
+	desk       []*interest // see desk.go
+	deskMaybe  []*interest // whose making was not answered
+	deskAsked  bool
+	subscribed int
+	members    int
+	wants      []subscription.Want
+	feeds      []looked
+	desks      deskCounts
 
 	steps, crashes, faults, acked, reopened int
 	faultsAtBoot                            int
@@ -171,6 +182,7 @@ func (w *World) crash() {
 	w.store = w.store.Crash()
 	w.node, w.walks, w.held, w.hook, w.builds = nil, nil, nil, nil, false
 	w.lives++
+	w.leave()
 	for _, a := range w.inFlight() {
 		w.release(a, fault.New(fault.Unknown, "append", "", "crash"))
 	}
@@ -323,6 +335,10 @@ func (w *World) step() {
 	}
 	if w.dice.compact && w.rng.IntN(40) == 0 {
 		w.build()
+		return
+	}
+	if w.deskRng != nil && w.deskRng.IntN(3) == 0 {
+		w.receive()
 		return
 	}
 	switch n := w.rng.IntN(100); {

@@ -2,7 +2,9 @@ package shard
 
 import (
 	"errors"
+	"slices"
 
+	"leat/broker/subscription"
 	"leat/storage/journal"
 )
 
@@ -54,6 +56,20 @@ func (x *Stepper) Publish(f *Frame) error {
 	}
 	x.core.Published(x.shard.published.Seq())
 	return nil
+}
+
+// Attend is what has to be done after each step and each Publish while there are subscriptions: follow is called with what need not wait for a
+// frame, and what the head wants to be shown is returned. A frame's own Follow is for the driver, after Publish. The head is told the time by
+// Core().Tick, and shown records by Core().Feed.
+func (x *Stepper) Attend(follow func(*Follow)) []subscription.Want {
+	c := x.core
+	if !c.follow.Empty() {
+		follow(&c.follow)
+		c.follow.reset()
+	}
+	wants := slices.Clone(c.wants)
+	c.wants = c.wants[:0]
+	return wants
 }
 
 // Keep does the most urgent thing of the background: moves a window to segment files, merges, lets go. It says whether there may be more to do.

@@ -221,6 +221,7 @@ func (h *Head) settleAt(d *desk, ds *deskSource, o record.Offset, size int64, wh
 		ds.setDone(o) // at once: it may be shown before the frame is flushed
 	}
 	ds.pend.amount.add(Amount{1, size})
+	ds.even()
 	ds.pend.reasons[why]++
 	h.soil(d, ds)
 	h.must = true

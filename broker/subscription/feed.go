@@ -226,14 +226,22 @@ func (h *Head) behind(d *desk, ds *deskSource) bool {
 	return !ds.asked && !ds.caught && (d.lanes == nil || ds.shown <= d.shown)
 }
 
-// catchUp notes where nothing is left to be shown: all there is of a source is known, and the rest is somebody else's.
+// catchUp notes where nothing is left to be shown: all there is of a source is known, and the rest is somebody else's; or it stands at the end,
+// since what was to be shown was truncated, and nobody will feed it.
 func (h *Head) catchUp(d *desk) {
 	if d.behind == 0 || d.sub.Policy.Volatile {
 		return
 	}
 	moved := false
 	for _, ds := range d.sources {
-		if !ds.caught && !ds.asked && ds.Known && ds.backlog.Count == int64(len(ds.entries)) {
+		if ds.caught || ds.asked {
+			continue
+		}
+		if a := h.Arrivals[ds.Place]; a != nil && ds.next >= a.End {
+			d.catch(ds, true)
+			h.countSelf(d, ds)
+			moved = true
+		} else if ds.Known && ds.backlog.Count == int64(len(ds.entries)) {
 			d.catch(ds, true)
 			moved = true
 			h.soil(d, ds)
@@ -370,7 +378,17 @@ func (h *Head) vanished(d *desk, ds *deskSource, from, to record.Offset) {
 	ds.pend.amount.Count += n
 	ds.pend.reasons[Vanished] += n
 	ds.backlog.Count -= n
+	ds.even()
 	h.soil(d, ds)
+}
+
+// even gives up what bytes are left of no records: what was compacted away has taken a size along that nobody knows any more. They would count
+// towards a limit for ever.
+func (ds *deskSource) even() {
+	if ds.backlog.Count == 0 && ds.backlog.Bytes != 0 && (ds.Known || ds.counted) {
+		ds.pend.amount.Bytes += ds.backlog.Bytes
+		ds.backlog.Bytes = 0
+	}
 }
 
 // loadCarried takes in a record that a row tells of.

@@ -66,7 +66,12 @@ func (h *Head) trimDesk(d *desk, at Place, start record.Offset, lost map[ID]Amou
 		}
 	}
 	ds.next, ds.asked = max(ds.next, start), false
-	if ds.backlog.sub(v.lost); !d.sub.Policy.Volatile && (v.lost.Count > 0 || v.unknown) {
+	ds.backlog.sub(v.lost)
+	if ds.backlog.Count == 0 && (ds.Known || ds.counted) {
+		v.lost.Bytes += ds.backlog.Bytes // which were an estimate
+		ds.backlog.Bytes = 0
+	}
+	if !d.sub.Policy.Volatile && (v.lost.Count > 0 || v.unknown) {
 		h.gap(&v, ds.Source, f)
 	}
 	h.advanceGated(d)
