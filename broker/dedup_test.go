@@ -254,3 +254,27 @@ func TestKeys_AnExpectedVersionIsNeverPassedOver(t *testing.T) {
 		}
 	})
 }
+
+// An event can be the same for a shorter time than the node remembers; from its second coming on it is that one that is found.
+func TestDedup_WithinAShorterTime(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{})
+		e := identified("s", "1", "a")
+		e.Within = 5 * time.Minute
+		first := h.mustAppend(e)[0]
+		h.clock.Advance(4 * time.Minute)
+		if r := h.mustAppend(e)[0]; !r.Duplicate || r.Ref != first.Ref {
+			t.Fatalf("after 4 minutes %+v", r)
+		}
+		h.clock.Advance(2 * time.Minute)
+		second := h.mustAppend(e)[0]
+		if second.Duplicate || second.Ref == first.Ref {
+			t.Fatalf("after 6 minutes %+v", second)
+		}
+		h.restart()
+		h.clock.Advance(4 * time.Minute)
+		if r := h.mustAppend(e)[0]; !r.Duplicate || r.Ref != second.Ref {
+			t.Fatalf("4 minutes after the second %+v, which was %+v", r, second)
+		}
+	})
+}

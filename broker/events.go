@@ -34,7 +34,8 @@ type EventEntry struct {
 	Dated     bool               // the timestamp counts whatever it is
 	Source    string             // with ID, what makes it the same event; ID "" takes part in no dedup
 	ID        string
-	Expect    Expect // on the version of Record.Key
+	Within    time.Duration // how long it stays the same event, where that is less than the node's dedup window; 0: for that
+	Expect    Expect        // on the version of Record.Key
 }
 
 // Condition is something that must hold besides.
@@ -360,6 +361,9 @@ func (x *eventsCommand) duplicate(i int, e *EventEntry, n *named) (bool, error) 
 	first, seen, err := x.shard.Published().Identity(id, x.now)
 	if err != nil || !seen {
 		return false, err
+	}
+	if e.Within > 0 && first.TimeMS < x.now-e.Within.Milliseconds() {
+		return false, nil // the identity is made known anew, and the newest is what is found
 	}
 	x.results[i] = EventResult{
 		Ref:      record.Ref{Stream: n.name, Partition: first.Partition, Offset: first.Offset},

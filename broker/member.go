@@ -295,6 +295,14 @@ type puller struct {
 	m       *Member
 	mu      sync.Mutex
 	waiting int // who receive at the moment
+
+	// turn is nil, or, where there is an order, the token of who may receive: of a key a member may have several at once (RunMax), and they
+	// are one receiver's. Without it
+	//
+	//	A asks for 1, B for 10 │ a1…a10 are handed to the member │ A takes a1 │ B takes a2…a10
+	//
+	// and B is done with a2 before A has begun with a1.
+	turn chan struct{}
 }
 
 // ReceiveRequest asks for deliveries.
@@ -323,7 +331,7 @@ func (b *Broker) Receive(ctx context.Context, c *Caller, name string, q ReceiveR
 		if err != nil {
 			return nil, err
 		}
-		ds, err := p.receive(ctx, &q, timer.C)
+		ds, err := p.inTurn(ctx, &q, timer.C)
 		if fault.Is(err, fault.Unavailable) && p.gone() && b.Ready() == nil && ctx.Err() == nil {
 			continue // the shard has recovered: through a new member
 		}
@@ -354,6 +362,9 @@ func (b *Broker) pullerOf(ctx context.Context, x *subscribed) (*puller, error) {
 		return nil, err
 	}
 	fresh := &puller{m: m}
+	if x.doc.Policy.Order != subscription.OrderNone {
+		fresh.turn = make(chan struct{}, 1)
+	}
 	s.pullMu.Lock()
 	if was := s.pullers[k]; was != nil && was != p {
 		s.pullMu.Unlock()
@@ -362,6 +373,27 @@ func (b *Broker) pullerOf(ctx context.Context, x *subscribed) (*puller, error) {
 	s.pullers[k] = fresh
 	s.pullMu.Unlock()
 	return fresh, nil
+}
+
+// inTurn receives when nobody else does, where that matters. Who waits for his turn waits no longer than for a delivery: while somebody
+// else waits for one, there is none.
+func (p *puller) inTurn(ctx context.Context, q *ReceiveRequest, timer <-chan time.Time) ([]Delivery, error) {
+	if p.turn == nil {
+		return p.receive(ctx, q, timer)
+	}
+	select {
+	case p.turn <- struct{}{}:
+	default:
+		select {
+		case p.turn <- struct{}{}:
+		case <-timer:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, nil
+		}
+	}
+	defer func() { <-p.turn }()
+	return p.receive(ctx, q, timer)
 }
 
 // receive grants credit for what is asked, waits for something, and takes the rest of the credit back: nothing is to be handed to somebody

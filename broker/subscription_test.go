@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -662,5 +663,66 @@ func TestSubscription_FiltersAreForgotten(t *testing.T) {
 				t.Fatalf("%v", payloads(ds))
 			}
 		}
+	})
+}
+
+// What is handed over of one key goes to one receiver at a time, however many wait and whatever each asks for.
+func TestReceive_OfAKeyIsOneReceivers(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{Partitions: 1})
+		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.Order, c.Policy.RunMax = broker.OrderKey, 10 }, "s")
+		const keys, each = 3, 8
+		for i := range each {
+			for k := range keys {
+				h.mustAppend(event("s", fmt.Sprint("k", k), fmt.Sprint(i)))
+			}
+		}
+		var mu sync.Mutex
+		holder, next, left := map[string]int{}, map[string]int{}, keys*each
+		one := func(worker int) {
+			for {
+				mu.Lock()
+				done := left == 0
+				mu.Unlock()
+				if done {
+					return
+				}
+				ds, err := h.b.Receive(context.Background(), h.c, "w", broker.ReceiveRequest{Max: 1 + 3*worker, Wait: 20 * time.Millisecond})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				for i := range ds {
+					k, v := string(ds[i].Record.Key), string(ds[i].Record.Value)
+					if by, held := holder[k]; held && by != worker {
+						t.Errorf("%s is with %d and %d", k, by, worker)
+					}
+					if v != fmt.Sprint(next[k]) {
+						t.Errorf("%s: got %s, want %d", k, v, next[k])
+					}
+					holder[k] = worker
+					next[k]++
+				}
+				left -= len(ds)
+				mu.Unlock()
+				if len(ds) > 0 {
+					time.Sleep(time.Millisecond)
+					mu.Lock()
+					for i := range ds {
+						delete(holder, string(ds[i].Record.Key)) // before the ack: after it, it may be with another at once
+					}
+					mu.Unlock()
+					if _, err := h.b.Ack(context.Background(), h.c, handles(ds)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}
+		var wg sync.WaitGroup
+		for w := range 3 {
+			wg.Go(func() { one(w) })
+		}
+		wg.Wait()
 	})
 }
