@@ -50,9 +50,10 @@ func setAttributes(x *call, in *wire.SetQueueAttributesInput, _ *wire.None) erro
 	if err := x.checkRedrive(q, &attributes); err != nil {
 		return err
 	}
-	err = x.alter(q, func(d *queueDocument) {
+	q, err = x.alter(q, func(d *queueDocument) error {
 		d.set(in.Attributes)
 		d.ChangedMS = clock.Now().UnixMilli()
+		return nil
 	})
 	if err != nil {
 		return err
@@ -76,10 +77,13 @@ func tagQueue(x *call, in *wire.TagQueueInput, _ *wire.None) error {
 	if err != nil {
 		return err
 	}
-	if len(tagsOf(q.Tags, in.Tags)) > wire.TagsMax {
-		return wire.Refuse(wire.InvalidParameterValue, "Too many tags added for queue "+q.name+".")
-	}
-	return x.alter(q, func(d *queueDocument) { d.Tags = tagsOf(d.Tags, in.Tags) })
+	_, err = x.alter(q, func(d *queueDocument) error {
+		if d.Tags = tagsOf(d.Tags, in.Tags); len(d.Tags) > wire.TagsMax {
+			return wire.Refuse(wire.InvalidParameterValue, "Too many tags added for queue "+q.name+".")
+		}
+		return nil
+	})
+	return err
 }
 
 func untagQueue(x *call, in *wire.UntagQueueInput, _ *wire.None) error {
@@ -87,12 +91,13 @@ func untagQueue(x *call, in *wire.UntagQueueInput, _ *wire.None) error {
 	if err != nil {
 		return err
 	}
-	return x.alter(q, func(d *queueDocument) {
-		d.Tags = maps.Clone(d.Tags)
+	_, err = x.alter(q, func(d *queueDocument) error {
 		for _, k := range in.Keys {
 			delete(d.Tags, k)
 		}
+		return nil
 	})
+	return err
 }
 
 func listTags(x *call, in *wire.QueueInput, out *wire.TagsOutput) error {

@@ -2,10 +2,8 @@
 //
 // # What
 //
-// SQS 2012-11-05 in both protocols (AWS JSON 1.0 and the query protocol) at one endpoint. CreateQueue, GetQueueUrl, ListQueues,
-// ListDeadLetterSourceQueues, GetQueueAttributes, SetQueueAttributes, DeleteQueue, PurgeQueue, TagQueue, UntagQueue, ListQueueTags,
-// SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility and the batches of these. Everything else is refused with
-// UnsupportedOperation; that is AddPermission, RemovePermission, the tasks that move messages, and SNS.
+// SQS 2012-11-05 in both protocols (AWS JSON 1.0 and the query protocol) at one endpoint: all 23 actions. SNS is refused with
+// UnsupportedOperation.
 //
 // # Mapping
 //
@@ -19,12 +17,14 @@
 //	MessageRetentionPeriod     time to live of the subscription
 //	RedrivePolicy              dead letters and attempts of the subscription
 //	PurgeQueue                 rewind to the end
+//	StartMessageMoveTask       append and ack in one frame, batch by batch (move.go)
 //
 // A stream that is there already becomes a queue by CreateQueue, from then on; DeleteQueue leaves such a stream as it was.
 //
-// Gaps: a duplicate is known for as long as the node's dedup_window, not five minutes. A message that outlives its retention goes to the dead
-// letters where there are some. A receiver is given one message of a group at a time. ApproximateFirstReceiveTimestamp is told at the first
-// receive only. Policies and keys (KMS) are kept and have no effect.
+// Gaps: a message that outlives its retention goes to the dead letters where there are some. Dead letters are made when a message comes back
+// for the last time, not when it would be received once more. Policies, permissions and keys (KMS) are kept and have no effect; nor has
+// FifoThroughputLimit. A deleted queue can be made again at once. A deduplication id is remembered five minutes, or for the node's dedup_window where that is less. When a message was
+// received first, and what a ReceiveRequestAttemptId was answered, is forgotten by a restart. A move task ends with its node.
 //
 // Users: the access key is the user's name, the session token and the secret key are both a token of the user: passwords are kept as
 // hashes, from which no signature could be checked. Bearer and Basic are taken too.

@@ -20,6 +20,10 @@ type Gateway struct {
 	config   Config
 	log      *slog.Logger
 	keys     sigv4.Keys
+	queues   queues
+	firsts   firsts
+	attempts attempts
+	moves    moves
 	failures [fault.Unsupported + 1]gateway.Sparse // lines about each kind
 }
 

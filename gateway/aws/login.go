@@ -17,7 +17,7 @@ import (
 // credentialBytesMax bounds what is decoded and hashed for one login.
 const credentialBytesMax = 4 << 10
 
-// login sets the principal. Without users nobody has to be somebody, and clients sign with whatever keys they were given.
+// login sets the principal, and with it the namespace. Without users nobody has to be somebody, and clients sign with whatever keys they were given.
 func (x *call) login(h *wire.Head) error {
 	req := &sigv4.Request{
 		Method: x.r.Method, Path: x.r.URL.EscapedPath(), Query: x.r.URL.RawQuery, Host: x.r.Host, Header: x.r.Header, Body: x.body,

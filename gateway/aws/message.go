@@ -2,7 +2,6 @@ package aws
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"leat/broker"
@@ -16,7 +15,7 @@ func sendMessage(x *call, in *wire.SendMessageInput, out *wire.SendMessageOutput
 	if err != nil {
 		return err
 	}
-	if bad := in.CheckFor(q.rules()); bad != nil {
+	if bad := in.CheckFor(q.rules); bad != nil {
 		return bad
 	}
 	sent, err := x.send(q, []*wire.Message{&in.Message})
@@ -32,7 +31,7 @@ func (x *call) send(q *queue, ms []*wire.Message) ([]wire.SendMessageOutput, err
 	entries, ids, now := make([]broker.EventEntry, len(ms)), make([]string, len(ms)), clock.Now()
 	for i, m := range ms {
 		ids[i] = newID()
-		entries[i] = entryOf(q, m, ids[i], now)
+		entries[i] = entryOf(q, m, ids[i], x.who.Principal, now)
 	}
 	results, err := x.g.broker.AppendEvents(x.ctx, &x.who, broker.EventsAppend{Events: entries})
 	if err != nil {
@@ -75,7 +74,7 @@ func sendBatch(x *call, in *wire.SendMessageBatchInput, out *wire.SendMessageBat
 	if err != nil {
 		return err
 	}
-	rules := q.rules()
+	rules := q.rules
 	if bad := in.CheckFor(rules); bad != nil {
 		return bad
 	}
@@ -102,65 +101,9 @@ func sendBatch(x *call, in *wire.SendMessageBatchInput, out *wire.SendMessageBat
 	return nil
 }
 
-// receiveWaitLeast is what a receiver waits at least: what is there may have to be looked at before it can be handed over.
-const receiveWaitLeast = 100 * time.Millisecond
-
-func receiveMessage(x *call, in *wire.ReceiveMessageInput, out *wire.ReceiveMessageOutput) error {
-	q, err := x.queueAt(in.QueueURL)
-	if err != nil {
-		return err
-	}
-	ask := broker.ReceiveRequest{Max: int(in.MaxMessages.Or(1))}
-	ask.Wait = max(receiveWaitLeast, time.Duration(in.WaitTimeSeconds.Or(q.number("ReceiveMessageWaitTimeSeconds")))*time.Second)
-	lease := in.VisibilityTimeout.Or(q.number("VisibilityTimeout"))
-	if in.VisibilityTimeout.Set || lease == 0 {
-		ask.Lease = max(leaseAtOnce, time.Duration(lease)*time.Second)
-	}
-	x.release() // no memory is held while waiting
-	x.release = func() {}
-	ds, err := x.receive(q, ask)
-	if err != nil {
-		return err
-	}
-	now := clock.Now()
-	for i := range ds {
-		m, err := x.messageOf(q, &ds[i], in, now)
-		if err != nil {
-			x.giveBack(ds)
-			return err
-		}
-		out.Messages = append(out.Messages, m)
-	}
-	return nil
-}
-
-// receive takes deliveries and waits for them, at most until the client leaves or the gateway stops.
-func (x *call) receive(q *queue, ask broker.ReceiveRequest) ([]broker.Delivery, error) {
-	ctx, cancel := context.WithCancel(x.ctx)
-	defer cancel()
-	defer context.AfterFunc(x.g.polls, cancel)()
-	// Both clocks of net/http started with the request. When that for reading strikes, the context ends as if the client had gone.
-	rc, now := http.NewResponseController(x.w), clock.Now()
-	_ = rc.SetReadDeadline(now.Add(ask.Wait + x.g.limits.ReadTimeout))   // fails when closed, and so will the answer
-	_ = rc.SetWriteDeadline(now.Add(ask.Wait + x.g.limits.WriteTimeout)) // likewise
-	ds, err := x.g.broker.Receive(ctx, &x.who, q.name, ask)
-	if err != nil && len(ds) == 0 && ctx.Err() != nil && x.ctx.Err() == nil {
-		return nil, nil // this node is stopping: nothing came
-	}
-	if len(ds) > 0 && x.ctx.Err() != nil { // nobody is there to get them
-		x.giveBack(ds)
-		return nil, x.ctx.Err()
-	}
-	return ds, err
-}
-
 // giveBack has others handed what was not handed over after all.
 func (x *call) giveBack(ds []broker.Delivery) {
-	hs := make([]broker.Handle, len(ds))
-	for i := range ds {
-		hs[i] = ds[i].Handle
-	}
-	if _, err := x.g.broker.Release(context.WithoutCancel(x.ctx), &x.who, hs, 0, false); err != nil {
+	if _, err := x.g.broker.Release(context.WithoutCancel(x.ctx), &x.who, handlesOf(ds), 0, false); err != nil {
 		x.g.log.Debug("messages could not be given back: their leases run out", "request", x.id, "error", err)
 	}
 }

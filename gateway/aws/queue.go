@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"leat/broker"
@@ -24,14 +25,22 @@ type queueDocument struct {
 	Tags       map[string]string `json:"tags,omitempty"`
 	CreatedMS  int64             `json:"created_ms"`
 	ChangedMS  int64             `json:"changed_ms"`
-	Made       bool              `json:"made,omitempty"` // the stream too was made by CreateQueue
+	PurgedMS   int64             `json:"purged_ms,omitempty"`
+	Made       bool              `json:"made,omitempty"`  // the stream too was made by CreateQueue
+	Moves      []moveRecord      `json:"moves,omitempty"` // tasks that move its messages, the newest first
 }
 
-// queue is one as a call finds it.
+// queue is one as a call finds it. It is shared by calls and never changed.
 type queue struct {
 	name string
 	fifo bool
 	queueDocument
+
+	text  string // of the document
+	rules wire.QueueRules
+	delay int64         // seconds
+	lease time.Duration // VisibilityTimeout
+	wait  time.Duration // ReceiveMessageWaitTimeSeconds
 }
 
 // defaults are the attributes that nobody has set.
@@ -78,10 +87,6 @@ func (q *queue) seconds(name string) time.Duration {
 	return time.Duration(q.number(name)) * time.Second
 }
 
-func (q *queue) rules() wire.QueueRules {
-	return wire.QueueRules{FIFO: q.fifo, ContentDedup: strings.EqualFold(q.attribute("ContentBasedDeduplication"), "true"), BytesMax: q.number("MaximumMessageSize")}
-}
-
 // set takes attributes over.
 func (d *queueDocument) set(p wire.Pairs) {
 	d.Attributes = maps.Clone(d.Attributes)
@@ -93,7 +98,7 @@ func (d *queueDocument) set(p wire.Pairs) {
 	}
 }
 
-func (d *queueDocument) text() string {
+func (d *queueDocument) document() string {
 	p, err := json.Marshal(d)
 	if err != nil {
 		panic(err) // a struct of numbers and strings
@@ -110,6 +115,9 @@ func (x *call) queueAt(url string) (*queue, error) {
 	return x.queueNamed(a.Name)
 }
 
+// queuesKeptMax is how many queues are kept as they were read last.
+const queuesKeptMax = 10_000
+
 // queueNamed finds a queue. A stream that is none is as if it were not there.
 func (x *call) queueNamed(name string) (*queue, error) {
 	name = strings.Clone(name) // the body's
@@ -117,35 +125,74 @@ func (x *call) queueNamed(name string) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return queueOf(name, &info.Config)
-}
-
-func queueOf(name string, c *broker.StreamConfig) (*queue, error) {
-	text, ok := c.Documents[documentName]
+	text, ok := info.Config.Documents[documentName]
 	if !ok {
 		return nil, noQueue()
 	}
-	q := &queue{name: name, fifo: strings.HasSuffix(name, ".fifo")}
+	if q, ok := x.g.queues.get(name, text); ok {
+		return q, nil
+	}
+	q, err := queueOf(name, text)
+	if err == nil {
+		x.g.queues.put(q)
+	}
+	return q, err
+}
+
+// queueOf reads the document of a queue.
+func queueOf(name, text string) (*queue, error) {
+	q := &queue{name: name, fifo: strings.HasSuffix(name, ".fifo"), text: text}
 	if err := json.Unmarshal([]byte(text), &q.queueDocument); err != nil {
 		return nil, fault.New(fault.Corrupt, "describe", name, "the settings of the queue cannot be read").From(err)
 	}
+	q.rules = wire.QueueRules{FIFO: q.fifo, ContentDedup: strings.EqualFold(q.attribute("ContentBasedDeduplication"), "true"), BytesMax: q.number("MaximumMessageSize")}
+	q.delay, q.lease, q.wait = q.number("DelaySeconds"), q.seconds("VisibilityTimeout"), q.seconds("ReceiveMessageWaitTimeSeconds")
 	return q, nil
 }
 
-// alter changes the document of a queue, and the subscription with it.
-func (x *call) alter(q *queue, change func(d *queueDocument)) error {
+// queues are those that were read, by name. What is kept of one counts as long as its document has the same text; two namespaces may have
+// queues of one name, which then take turns.
+type queues struct {
+	mu     sync.RWMutex
+	byName map[string]*queue
+}
+
+func (k *queues) get(name, text string) (*queue, bool) {
+	k.mu.RLock()
+	q := k.byName[name]
+	k.mu.RUnlock()
+	return q, q != nil && q.text == text
+}
+
+func (k *queues) put(q *queue) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byName == nil || len(k.byName) >= queuesKeptMax {
+		k.byName = map[string]*queue{}
+	}
+	k.byName[q.name] = q
+}
+
+// alter changes the document of a queue and returns the queue as it is then.
+func (x *call) alter(q *queue, change func(d *queueDocument) error) (*queue, error) {
 	_, err := x.g.broker.AlterStream(x.ctx, &x.who, q.name, func(c *broker.StreamConfig) error {
-		now, err := queueOf(q.name, c)
+		text, ok := c.Documents[documentName]
+		if !ok {
+			return noQueue()
+		}
+		now, err := queueOf(q.name, text)
 		if err != nil {
 			return err
 		}
-		change(&now.queueDocument)
+		if err := change(&now.queueDocument); err != nil {
+			return err
+		}
 		c.Documents = maps.Clone(c.Documents)
-		c.Documents[documentName] = now.text()
-		*q = *now
-		return nil
+		c.Documents[documentName] = now.document()
+		q, err = queueOf(q.name, c.Documents[documentName])
+		return err
 	}, 0)
-	return err
+	return q, err
 }
 
 // subscribe makes the subscription of a queue, or changes it to what the queue's attributes say.
@@ -200,6 +247,17 @@ func (x *call) checkRedrive(q *queue, a *wire.QueueAttributes) error {
 	case target.fifo != q.fifo:
 		return refuse("Dead-letter queue must be same type of queue as the source.")
 	}
+	allow, bad := wire.ParseRedriveAllowPolicy(target.Attributes["RedriveAllowPolicy"])
+	if bad != nil {
+		return bad
+	}
+	named := slices.ContainsFunc(allow.Sources, func(s string) bool {
+		a, _, ok := wire.ParseARN(s)
+		return ok && a.Resource == q.name
+	})
+	if allow.Permission == "denyAll" || allow.Permission == "byQueue" && !named {
+		return refuse("Queue " + x.arn(q.name) + " is not allowed to use the dead letter target by its RedriveAllowPolicy.")
+	}
 	return nil
 }
 
@@ -218,7 +276,7 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 		return err
 	}
 	_, err := x.g.broker.CreateStream(x.ctx, &x.who, name, broker.StreamConfig{
-		Partitions: 1, Documents: map[string]string{documentName: q.text()}, Keep: broker.Keep{RetentionMS: retentionMade.Milliseconds()},
+		Partitions: 1, Documents: map[string]string{documentName: q.document()}, Keep: broker.Keep{RetentionMS: retentionMade.Milliseconds()},
 	})
 	if err == nil {
 		return x.subscribe(q, broker.Start{Kind: broker.StartEarliest})
@@ -245,7 +303,7 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 		if c.Documents = maps.Clone(c.Documents); c.Documents == nil {
 			c.Documents = map[string]string{}
 		}
-		c.Documents[documentName] = q.text()
+		c.Documents[documentName] = q.document()
 		return nil
 	}, 0)
 	return err
@@ -296,8 +354,22 @@ func deleteQueue(x *call, in *wire.QueueInput, _ *wire.None) error {
 	return err
 }
 
+// purgeInterval is how long after a purge the next one is refused.
+const purgeInterval = 60 * time.Second
+
 func purgeQueue(x *call, in *wire.QueueInput, _ *wire.None) error {
 	q, err := x.queueAt(in.QueueURL)
+	if err != nil {
+		return err
+	}
+	now := clock.Now().UnixMilli()
+	_, err = x.alter(q, func(d *queueDocument) error {
+		if d.PurgedMS > now-purgeInterval.Milliseconds() && d.PurgedMS <= now {
+			return wire.Refuse(wire.PurgeInProgress, "Only one PurgeQueue operation on "+q.name+" is allowed every 60 seconds.")
+		}
+		d.PurgedMS = now
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -342,11 +414,7 @@ func listSources(x *call, in *wire.ListSourcesInput, out *wire.ListQueuesOutput)
 	if err != nil {
 		return err
 	}
-	*out, err = x.page(in.NextToken, in.MaxResults.Or(wire.ListMax), func(q *queue) bool {
-		p, bad := wire.ParseRedrivePolicy(q.Attributes["RedrivePolicy"])
-		arn, _, _ := wire.ParseARN(p.Target)
-		return bad == nil && arn.Resource == dead.name
-	})
+	*out, err = x.page(in.NextToken, in.MaxResults.Or(wire.ListMax), deadLettersOf(dead.name))
 	return err
 }
 

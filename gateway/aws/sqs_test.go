@@ -13,6 +13,10 @@ func wait(seconds int64) func(*wire.ReceiveMessageInput) {
 	return func(in *wire.ReceiveMessageInput) { in.WaitTimeSeconds = wire.Some(seconds) }
 }
 
+func most(n int64) func(*wire.ReceiveMessageInput) {
+	return func(in *wire.ReceiveMessageInput) { in.MaxMessages = wire.Some(n) }
+}
+
 func group(g, dedup string) func(*wire.Message) {
 	return func(m *wire.Message) { m.GroupID, m.DeduplicationID = wire.Some(g), wire.Some(dedup) }
 }
@@ -143,7 +147,7 @@ func TestFIFO_OrderPerGroupAndDuplicates(t *testing.T) {
 	s.send(url, "2", group("a", "2"))
 	refuses(s, "InvalidParameterValue", wire.SendMessage, wire.SendMessageInput{QueueURL: url, Message: wire.Message{Body: "x", GroupID: wire.Some("a")}})
 	for _, want := range []string{"1", "2"} {
-		ms := s.receive(url, wait(5))
+		ms := s.receive(url, wait(5), most(1))
 		if len(ms) != 1 || ms[0]["Body"] != want || text(ms[0], "Attributes", "MessageGroupId") != "a" {
 			t.Fatalf("received %v; want %s", ms, want)
 		}
@@ -183,13 +187,13 @@ func TestQueues_MadeFoundChangedDeleted(t *testing.T) {
 	}
 	s.send(url, "1")
 	ok(s, wire.PurgeQueue, wire.QueueInput{QueueURL: url})
+	refuses(s, "AWS.SimpleQueueService.PurgeQueueInProgress", wire.PurgeQueue, wire.QueueInput{QueueURL: url})
 	if ms := s.receive(url); len(ms) != 0 {
 		t.Errorf("after a purge: %v", ms)
 	}
 	ok(s, wire.DeleteQueue, wire.QueueInput{QueueURL: url})
 	refuses(s, "AWS.SimpleQueueService.NonExistentQueue", wire.SendMessage, wire.SendMessageInput{QueueURL: url, Message: wire.Message{Body: "x"}})
 	s.queue("orders", "DelaySeconds", "5")
-	refuses(s, "AWS.SimpleQueueService.UnsupportedOperation", wire.StartMessageMoveTask, wire.StartMoveInput{SourceARN: "arn:aws:sqs:us-east-1:000000000000:orders"})
 }
 
 func TestQuery_Protocol(t *testing.T) {

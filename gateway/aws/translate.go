@@ -22,10 +22,12 @@ import (
 //	MessageDeduplicationId    header sqs-deduplication-id
 //	attribute A of type T     headers sqs-attribute-A with the value and sqs-type-A with T
 //	AWSTraceHeader            header sqs-trace
+//	SenderId                  header sqs-sender, the user, where there are users
 const (
 	headerMessageID = "sqs-message-id"
 	headerDedup     = "sqs-deduplication-id"
 	headerTrace     = "sqs-trace"
+	headerSender    = "sqs-sender"
 	headerAttribute = "sqs-attribute-"
 	headerType      = "sqs-type-"
 
@@ -34,6 +36,12 @@ const (
 
 // retentionMade is how long a stream that was made as a queue keeps what its subscriptions have settled.
 const retentionMade = 24 * time.Hour
+
+// dedupWindow is how long a deduplication id is remembered: five minutes, as at Amazon, or for the node's dedup_window where that is less.
+const dedupWindow = 5 * time.Minute
+
+// unackedMax is how many messages of a queue may be in flight.
+const unackedMax = 120_000
 
 // leaseAtOnce is a visibility timeout of 0: the message is to be had again at once.
 const leaseAtOnce = time.Millisecond
@@ -44,8 +52,9 @@ func applyPolicy(c *broker.SubscriptionConfig, q *queue, redrive *wire.RedrivePo
 	p.Expires = true
 	p.LeaseMS = q.seconds("VisibilityTimeout").Milliseconds() // 0: the default, and each receive says leaseAtOnce
 	p.TTLMS = q.seconds("MessageRetentionPeriod").Milliseconds()
+	p.UnackedMax = unackedMax
 	if p.Order = broker.OrderNone; q.fifo {
-		p.Order, p.RunMax = broker.OrderKey, 1
+		p.Order, p.RunMax = broker.OrderKey, wire.ReceiveMax
 	}
 	c.DeadLetters, p.AttemptsMax = "", 0
 	if redrive.Target != "" {
@@ -55,16 +64,20 @@ func applyPolicy(c *broker.SubscriptionConfig, q *queue, redrive *wire.RedrivePo
 }
 
 // entryOf makes a record of a message.
-func entryOf(q *queue, m *wire.Message, id string, now time.Time) broker.EventEntry {
+func entryOf(q *queue, m *wire.Message, id, sender string, now time.Time) broker.EventEntry {
 	e := broker.EventEntry{Stream: q.name, Partition: record.NoPartition}
 	r := &e.Record
 	r.Value = []byte(m.Body)
+	r.Headers = make([]record.Header, 0, 4+2*len(m.Attributes))
 	if m.GroupID.Set {
 		r.Key = []byte(m.GroupID.V)
 	}
 	add := func(key string, value []byte) { r.Headers = append(r.Headers, record.Header{Key: key, Value: value}) }
 	add(headerMessageID, []byte(id))
-	if delay := m.DelaySeconds.Or(q.number("DelaySeconds")); delay > 0 {
+	if sender != "" {
+		add(headerSender, []byte(sender))
+	}
+	if delay := m.DelaySeconds.Or(q.delay); delay > 0 {
 		at := now.Add(time.Duration(delay) * time.Second).UnixMilli()
 		add(broker.HeaderDeliverAt, strconv.AppendInt(nil, at, 10))
 	}
@@ -84,7 +97,7 @@ func entryOf(q *queue, m *wire.Message, id string, now time.Time) broker.EventEn
 			sum := sha256.Sum256(r.Value)
 			e.ID = hex.EncodeToString(sum[:])
 		}
-		e.Source = "sqs:" + q.name
+		e.Source, e.Within = "sqs:"+q.name, dedupWindow
 		if strings.EqualFold(q.attribute("DeduplicationScope"), "messageGroup") {
 			e.Source += ":" + m.GroupID.V
 		}
@@ -116,11 +129,8 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 		}
 	}
 	tell("ApproximateReceiveCount", strconv.Itoa(d.Attempt))
-	tell("SentTimestamp", strconv.FormatInt(d.AppendTime, 10))
-	if d.Attempt <= 1 {
-		tell("ApproximateFirstReceiveTimestamp", strconv.FormatInt(now.UnixMilli(), 10))
-	}
-	tell("SenderId", x.g.config.Account)
+	tell("ApproximateFirstReceiveTimestamp", strconv.FormatInt(x.g.firsts.at(d.ID, d.Attempt, now.UnixMilli()), 10))
+	sent, sender := d.AppendTime, x.g.config.Account
 	if d.Record.Key != nil {
 		tell("MessageGroupId", string(d.Record.Key))
 	}
@@ -128,11 +138,15 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 		tell("SequenceNumber", sequence(d.Ref))
 	}
 	var attributes wire.Attributes
-	for _, h := range d.Record.Headers {
+	for i := range d.Record.Headers {
+		h := &d.Record.Headers[i]
 		value := string(h.Value)
 		switch {
 		case h.Key == headerMessageID:
 			m.MessageID = value
+			sent = d.Record.Timestamp // which a dead letter keeps
+		case h.Key == headerSender:
+			sender = value
 		case h.Key == headerDedup:
 			tell("MessageDeduplicationId", value)
 		case h.Key == headerTrace:
@@ -143,6 +157,8 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 			attributes = append(attributes, attributeOf(d.Record, h))
 		}
 	}
+	tell("SentTimestamp", strconv.FormatInt(sent, 10))
+	tell("SenderId", sender)
 	if m.MessageID == "" {
 		sum := sha256.Sum256([]byte(d.ID))
 		m.MessageID = uuid([16]byte(sum[:]), 8)
@@ -153,7 +169,7 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 	return m, nil
 }
 
-func attributeOf(r *record.Record, h record.Header) wire.Attribute {
+func attributeOf(r *record.Record, h *record.Header) wire.Attribute {
 	a := wire.Attribute{Name: h.Key[len(headerAttribute):], DataType: "String"}
 	if t, ok := r.Header(headerType + a.Name); ok {
 		a.DataType = string(t)

@@ -1,0 +1,120 @@
+package aws
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"leat/gateway/aws/wire"
+)
+
+func bodies(ms []map[string]any) (out []string) {
+	for _, m := range ms {
+		out = append(out, m["Body"].(string))
+	}
+	return out
+}
+
+// sendTogether sends messages in one batch, so that they are there at once; the first letter is the group.
+func (s *served) sendTogether(url string, bodies ...string) {
+	s.t.Helper()
+	in := wire.SendMessageBatchInput{QueueURL: url}
+	for _, b := range bodies {
+		e := wire.SendMessageBatchEntry{ID: b, Message: wire.Message{Body: b}}
+		group(b[:1], b)(&e.Message)
+		in.Entries = append(in.Entries, e)
+	}
+	if failed := ok(s, wire.SendMessageBatch, in)["Failed"]; failed != nil {
+		s.t.Fatalf("sent %v", failed)
+	}
+}
+
+// A receive has as many of a group as it asks for, in order; then nobody gets more of the group until those are done with.
+func TestFIFO_SeveralOfAGroupAtOnce(t *testing.T) {
+	s := start(t)
+	url := s.queue("orders.fifo", "FifoQueue", "true")
+	s.sendTogether(url, "a0", "a1", "a2", "a3", "a4", "b0")
+	first := s.receive(url, wait(5), most(3))
+	if got := fmt.Sprint(bodies(first)); got != "[a0 a1 a2]" {
+		t.Fatalf("the first receive has %s", got)
+	}
+	if got := fmt.Sprint(bodies(s.receive(url, wait(1)))); got != "[b0]" {
+		t.Fatalf("while a is held: %s", got)
+	}
+	// One that comes back is received before what follows it, and not while others of the group are held.
+	ok(s, wire.ChangeMessageVisibility, wire.ChangeMessageVisibilityInput{QueueURL: url, ReceiptHandle: text(first[1], "ReceiptHandle"), VisibilityTimeout: wire.Some(int64(0))})
+	if got := s.receive(url); len(got) != 0 {
+		t.Fatalf("a goes on while two of it are held: %v", bodies(got))
+	}
+	for _, i := range []int{0, 2} {
+		ok(s, wire.DeleteMessage, wire.DeleteMessageInput{QueueURL: url, ReceiptHandle: text(first[i], "ReceiptHandle")})
+	}
+	rest := s.receive(url, wait(5))
+	if got := fmt.Sprint(bodies(rest)); got != "[a1 a3 a4]" {
+		t.Fatalf("the rest of a: %s", got)
+	}
+	if text(rest[0], "Attributes", "ApproximateReceiveCount") != "2" ||
+		text(rest[0], "Attributes", "ApproximateFirstReceiveTimestamp") != text(first[1], "Attributes", "ApproximateFirstReceiveTimestamp") {
+		t.Errorf("the second receive of a1: %v", rest[0]["Attributes"])
+	}
+}
+
+func TestFIFO_ReceiveAttemptIsAnsweredAgain(t *testing.T) {
+	s := start(t)
+	url := s.queue("orders.fifo", "FifoQueue", "true")
+	s.sendTogether(url, "a0", "a1", "a2")
+	attempt := func(id string) func(*wire.ReceiveMessageInput) {
+		return func(in *wire.ReceiveMessageInput) { in.AttemptID = id }
+	}
+	first := s.receive(url, wait(5), most(2), attempt("x"))
+	again := s.receive(url, most(2), attempt("x"))
+	if fmt.Sprint(bodies(first)) != "[a0 a1]" || fmt.Sprint(bodies(again)) != "[a0 a1]" || first[0]["ReceiptHandle"] == "" {
+		t.Fatalf("first %v, again %v", bodies(first), bodies(again))
+	}
+	if got := s.receive(url, attempt("y")); len(got) != 0 {
+		t.Fatalf("another attempt got %v", bodies(got))
+	}
+	ok(s, wire.DeleteMessage, wire.DeleteMessageInput{QueueURL: url, ReceiptHandle: text(again[0], "ReceiptHandle")})
+	if got := fmt.Sprint(bodies(s.receive(url, attempt("x")))); got != "[a1]" {
+		t.Fatalf("what is still held: %s", got)
+	}
+}
+
+func TestDelay_OfAQueue(t *testing.T) {
+	s := start(t)
+	url := s.queue("orders.fifo", "FifoQueue", "true", "DelaySeconds", "1")
+	began := time.Now()
+	s.send(url, "1", group("a", "1"))
+	if ms := s.receive(url, wait(5)); len(ms) != 1 || time.Since(began) < 900*time.Millisecond {
+		t.Fatalf("after %s: %v", time.Since(began), ms)
+	}
+	m := wire.Message{Body: "x", DelaySeconds: wire.Some(int64(1))}
+	group("a", "2")(&m)
+	refuses(s, "InvalidParameterValue", wire.SendMessage, wire.SendMessageInput{QueueURL: url, Message: m})
+}
+
+func TestAttempts_AreBounded(t *testing.T) {
+	var a attempts
+	now := time.Unix(0, 0)
+	for i := range attemptsKeptMax + 10 {
+		a.put(attemptKey{id: fmt.Sprint(i)}, nil, now)
+	}
+	if len(a.byKey) != attemptsKeptMax || len(a.order) != attemptsKeptMax {
+		t.Fatalf("%d kept", len(a.byKey))
+	}
+	a.put(attemptKey{id: "late"}, nil, now.Add(attemptWindow))
+	if len(a.byKey) != 1 || a.bytes != 0 {
+		t.Errorf("%d kept after their time, %d bytes", len(a.byKey), a.bytes)
+	}
+	var f firsts
+	for i := range 3 * firstsKeptMax {
+		f.at(fmt.Sprint(i), 1, int64(i))
+	}
+	if n := len(f.young) + len(f.old); n > 2*firstsKeptMax {
+		t.Errorf("%d first receives kept", n)
+	}
+	last := 3*firstsKeptMax - 1
+	if got := f.at(fmt.Sprint(last), 2, 7); got != int64(last) {
+		t.Errorf("the first receive was at %d", got)
+	}
+}
