@@ -49,6 +49,8 @@ func (b *Broker) bury(sh int, v subscription.Burial) {
 		if cmd.Stale == stream.Fresh {
 			if err := cmd.refusal(); err != nil {
 				b.opt.Log.Warn("a dead letter was refused; it is tried again", "subscription", x.name, "error", err)
+			} else {
+				b.subs.causes.forget(causeKey{sh, v.Sub, v.At})
 			}
 			return
 		}
@@ -101,7 +103,8 @@ func (b *Broker) deadEntry(x *subscribed, to *named, v subscription.Burial, d *D
 	r.Headers = nil
 	for _, h := range d.Record.Headers {
 		switch h.Key {
-		case HeaderDeadSubscription, HeaderDeadReason, HeaderDeadAttempts, HeaderDeadOrigin, HeaderDeadTime, HeaderDeliverAt, HeaderExpiresAt:
+		case HeaderDeadSubscription, HeaderDeadReason, HeaderDeadAttempts, HeaderDeadOrigin, HeaderDeadTime, HeaderDeliverAt, HeaderExpiresAt,
+			HeaderDeadStatus, HeaderDeadAnswer, HeaderDeadError:
 		default:
 			r.Headers = append(r.Headers, h)
 		}
@@ -115,6 +118,7 @@ func (b *Broker) deadEntry(x *subscribed, to *named, v subscription.Burial, d *D
 	} {
 		r.Headers = append(r.Headers, record.Header{Key: h[0], Value: []byte(h[1])})
 	}
+	r.Headers = append(r.Headers, b.subs.causes.cause(causeKey{x.shard, x.id, v.At})...)
 	batch, err := record.BuildBatch([]record.Record{r})
 	if err != nil {
 		return e, err

@@ -145,6 +145,8 @@ type subscriptions struct {
 	stop     chan struct{}
 	stopped  sync.WaitGroup
 	matchers sync.Pool
+	watches  []*SubscriptionWatch
+	causes   causes
 }
 
 type classKey struct {
@@ -255,6 +257,7 @@ func (b *Broker) takeSubscription(sh int, e *catalog.Entry) {
 	if old == nil || old.revision <= x.revision {
 		s.byName[k], s.byID[subKey{sh, x.id}] = x, x
 		s.route(sh, old, x)
+		s.tellWatches(subKey{sh, x.id}, x)
 	}
 	s.mu.Unlock()
 }
@@ -268,6 +271,7 @@ func (b *Broker) dropSubscription(sh int, n catalog.Name) {
 		delete(s.byName, k)
 		delete(s.byID, subKey{sh, old.id})
 		s.route(sh, old, nil)
+		s.tellWatches(subKey{sh, old.id}, nil)
 	}
 	s.mu.Unlock()
 	if old != nil {

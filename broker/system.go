@@ -32,6 +32,11 @@ const (
 	TypeStreamPurged     = "leat.stream.purged" // a deleted stream is gone for good
 	TypeStreamTruncated  = "leat.stream.truncated"
 	TypeSubscriptionGap  = "leat.subscription.gap"  // events went before a subscription had them
+	TypePushPaused       = "leat.push.paused"       // nothing is sent to an endpoint until somebody resumes
+	TypePushResumed      = "leat.push.resumed"      //
+	TypePushFailing      = "leat.push.failing"      // an endpoint is not well and left alone for a while
+	TypePushRecovered    = "leat.push.recovered"    //
+	TypePushRefused      = "leat.push.refused"      // it did not consent
 	TypeStreamRetained   = "leat.stream.retained"   // retention removed events
 	TypeStreamCompacted  = "leat.stream.compacted"  // older events of keys were removed
 	TypeStreamKeysBuilt  = "leat.stream.keys-built" // a change of the key mode took effect

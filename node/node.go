@@ -18,6 +18,7 @@ import (
 	"leat/internal/clock"
 	"leat/internal/outbound"
 	"leat/internal/tlsreload"
+	"leat/push"
 	"leat/storage/journal/disk"
 	osfs "leat/storage/vfs/os"
 )
@@ -39,6 +40,7 @@ type Env struct {
 	Registry  *prometheus.Registry
 	Log       *slog.Logger
 	Outbound  *outbound.Client // for HTTP to others; shared by all, closed after the gateways have ended
+	Push      *push.Sender     // hands subscriptions to endpoints; it runs from Start on
 }
 
 // Options are what a node is opened with.
@@ -76,6 +78,7 @@ type Node struct {
 	ballast   *ballast // nil without a disk
 	clock     clockWatch
 	outbound  *outbound.Client
+	push      *push.Sender
 	started   bool // it has told of its start
 }
 
@@ -173,7 +176,8 @@ func (n *Node) open() error {
 	if n.shipping != nil {
 		n.shipping.start()
 	}
-	return nil
+	n.push, err = push.New(n.Broker, n.outbound, n.Registry, n.log)
+	return err
 }
 
 // onFrame is told of every frame that is durable.
@@ -259,6 +263,7 @@ func (n *Node) Start() error {
 	if len(n.listening) == 0 {
 		return errors.New("no listener could be opened; name free ports with --listen NAME=ADDR")
 	}
+	n.wg.Go(func() { n.push.Run(ctx) })
 	n.started = true
 	n.Broker.System(broker.SystemEvent{Type: broker.TypeNodeStarted, Subject: n.subject(), Data: map[string]any{"version": n.opt.Version, "listeners": n.Addrs()}})
 	return n.tellFinalized()
@@ -282,7 +287,7 @@ func (n *Node) startProtocol(ctx context.Context, p *Protocol) error {
 	if len(n.opt.Listen) > 0 && !named {
 		return nil
 	}
-	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log, Outbound: n.outbound})
+	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log, Outbound: n.outbound, Push: n.push})
 	if err != nil {
 		return err
 	}

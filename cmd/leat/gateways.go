@@ -22,7 +22,12 @@ func protocols() []node.Protocol {
 			return kafka.New(b, cfg), cfg.Validate()
 		}},
 		{Name: "http", Config: &httpConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
-			return http.New(b, *env.Config.(*http.Config), env.Registry, env.Log)
+			g, err := http.New(b, *env.Config.(*http.Config), env.Registry, env.Log)
+			if err != nil {
+				return nil, err
+			}
+			g.UsePush(env.Push)
+			return g, nil
 		}},
 		{Name: "amqp", Config: &amqpConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			cfg := *env.Config.(*amqp091.Config)

@@ -15,6 +15,7 @@ import (
 	"leat/broker"
 	"leat/broker/fault"
 	"leat/gateway"
+	"leat/push"
 )
 
 // protocolName is the listener name, config key, metric label and docs page.
@@ -31,6 +32,7 @@ type Gateway struct {
 	prefix     string        // of generated ids: random, so that two processes never make the same
 	made       atomic.Uint64 // generated ids
 	hooks      hookIndex
+	push       *push.Sender                          // nil: subscriptions cannot be pushed here
 	failures   [fault.Unsupported + 1]gateway.Sparse // lines about each kind
 }
 
@@ -62,6 +64,9 @@ func New(b *broker.Broker, cfg Config, reg *prometheus.Registry, log *slog.Logge
 		exposition: promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}),
 	}, nil
 }
+
+// UsePush gives the gateway what hands subscriptions to endpoints. It is called before Serve.
+func (g *Gateway) UsePush(s *push.Sender) { g.push = s }
 
 // Descriptor says what the gateway is.
 func (g *Gateway) Descriptor() gateway.Descriptor {

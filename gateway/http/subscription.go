@@ -20,6 +20,7 @@ import (
 //	subscription_manage.go    rewind, suspend, resume, explain
 //	subscription_dead.go      dead letters
 //	subscription_lag.go       lag, in /metrics
+//	push.go                   deliveries by webhook
 
 // subscriptionPut is what a PUT takes: of the settings, what is left out stays as it is.
 type subscriptionPut struct {
@@ -35,6 +36,8 @@ type subscriptionJSON struct {
 	ID        uint32                 `json:"id"`
 	Config    subscriptionConfigJSON `json:"config"`
 	State     subscriptionStateJSON  `json:"state"`
+	Push      *pushStateJSON         `json:"push,omitempty"`
+	Secret    string                 `json:"new_secret,omitempty"` // of the push; once
 	Created   string                 `json:"created"`
 	Revision  uint64                 `json:"revision"`
 }
@@ -115,11 +118,12 @@ func (x *call) describeSubscription() error {
 	if err != nil {
 		return err
 	}
-	return x.answerSubscription(nethttp.StatusOK, &info)
+	return x.answerSubscription(nethttp.StatusOK, &info, "")
 }
 
-func (x *call) answerSubscription(code int, info *broker.SubscriptionInfo) error {
+func (x *call) answerSubscription(code int, info *broker.SubscriptionInfo, secret string) error {
 	doc := subscriptionJSON{
+		Push: x.g.pushState(info.Namespace, info.Name, &info.Config), Secret: secret,
 		Name: info.Name, Namespace: info.Namespace, ID: info.ID, Config: subscriptionConfig(&info.Config),
 		Created: info.Created.UTC().Format(time.RFC3339Nano), Revision: info.Revision,
 		State: subscriptionStateJSON{
@@ -173,19 +177,24 @@ func putSubscription(x *call) error {
 	if x.r.Header.Get("If-None-Match") == "*" {
 		revision = broker.NewOnly
 	}
-	fresh := false
+	fresh, secret := false, ""
 	info, err := x.g.broker.PutSubscription(x.r.Context(), x.caller(), name, func(c *broker.SubscriptionConfig) error {
 		fresh = len(c.Streams) == 0 // every subscription that is there has some
-		return doc.change(c)
+		if err := doc.change(c); err != nil {
+			return err
+		}
+		var err error
+		secret, err = x.changePush(doc.Push, c, name, fresh)
+		return err
 	}, from, revision)
 	if err != nil {
 		return subscriptionField(err)
 	}
 	if !fresh {
-		return x.answerSubscription(nethttp.StatusOK, &info)
+		return x.answerSubscription(nethttp.StatusOK, &info, secret)
 	}
 	x.w.Header().Set("Location", "/v1/subscriptions/"+name)
-	return x.answerSubscription(nethttp.StatusCreated, &info)
+	return x.answerSubscription(nethttp.StatusCreated, &info, secret)
 }
 
 func deleteSubscription(x *call) error {

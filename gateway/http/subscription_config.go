@@ -1,6 +1,7 @@
 package http
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,7 @@ type subscriptionConfigJSON struct {
 	Expires     *bool              `json:"event_ttl,omitempty"` // events have times to live of their own
 	Documents   *map[string]string `json:"documents,omitempty"`
 	Overflow    *string            `json:"overflow,omitempty"`
+	Push        json.RawMessage    `json:"push,omitempty"` // see push.go; null takes it away
 
 	LeaseMS       *int64 `json:"lease_ms,omitempty"`
 	AttemptsMax   *int32 `json:"max_attempts,omitempty"`
@@ -119,7 +121,9 @@ func (j *subscriptionConfigJSON) change(c *broker.SubscriptionConfig) error {
 	set(&c.Routed, j.Routed)
 	set(&c.Where, j.Where)
 	set(&c.DeadLetters, j.DeadLetters)
-	set(&c.Documents, j.Documents)
+	if j.Documents != nil {
+		c.Documents = keepPush(*j.Documents, c.Documents)
+	}
 	set(&p.Suspended, j.Suspended)
 	set(&p.Volatile, j.Volatile)
 	set(&p.Expires, j.Expires)
@@ -197,9 +201,10 @@ func subscriptionConfig(c *broker.SubscriptionConfig) subscriptionConfigJSON {
 		DelayMS: &p.DelayMS, TTLMS: &p.TTLMS, Priorities: &p.Priorities, UnackedMax: &p.UnackedMax, RunMax: &p.RunMax,
 		LengthMax: &p.LengthMax, BytesMax: &p.BytesMax, BacklogMax: &p.BacklogMax,
 	}
-	if len(c.Documents) > 0 {
-		j.Documents = &c.Documents
+	if docs := keepPush(c.Documents, nil); len(docs) > 0 {
+		j.Documents = &docs
 	}
+	j.Push = shownPush(c)
 	if c.Routed {
 		list := make([]addressJSON, len(c.Address))
 		for i := range c.Address {

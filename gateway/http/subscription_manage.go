@@ -52,6 +52,9 @@ func resume(x *call) error {
 	if err := x.g.broker.Resume(x.r.Context(), x.caller(), x.params[0]); err != nil {
 		return err
 	}
+	if err := x.resumePush(); err != nil {
+		return err
+	}
 	return x.describeSubscription()
 }
 

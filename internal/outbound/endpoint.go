@@ -260,6 +260,17 @@ func (e *Endpoint) Acquire(ctx context.Context) (Ticket, error) {
 	}
 }
 
+// TryAcquire is Acquire without waiting.
+func (e *Endpoint) TryAcquire() (Ticket, bool) {
+	if e.closing.Err() != nil {
+		return Ticket{}, false
+	}
+	e.mu.Lock()
+	t, _, ok := e.gate.enter(clock.Now())
+	e.mu.Unlock()
+	return Ticket{t}, ok
+}
+
 // wakeOne lets one waiter ask again. A waiter that got something, or gave up, hands on, so that no permission lies unused while somebody
 // waits.
 func (e *Endpoint) wakeOne() {

@@ -73,10 +73,14 @@ var Table = []Room{
 	{Path: "storage/archive/*", What: "a folder, an S3-compatible store; archivetest, the suite both pass",
 		May: []string{"storage/archive", "storage/vfs"}, Test: []string{"storage/archive/*", "storage/vfs/**", "storage/journal/**"}},
 
+	{Path: "push", What: "subscriptions handed to endpoints of others over HTTP: webhooks out", May: door, Test: append([]string{"gateway", "gateway/http"}, core...)},
+
 	{Path: "gateway", What: "the Gateway interface and the connection harness", May: door, Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/gatewaytest", What: "the suite that every gateway passes", May: append([]string{"gateway"}, core...)},
 	{Path: "gateway/*", What: "one protocol each",
 		May: append([]string{"gateway"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
+	{Path: "gateway/http", What: "HTTP: CloudEvents, subscriptions, webhooks in; what can be set about webhooks out",
+		May: append([]string{"gateway", "push"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/*/**", What: "its codec (`wire`: bytes ↔ values, no I/O) and other parts that only it uses", Test: append([]string{"gateway/gatewaytest"}, core...)},
 
 	{Path: "internal/*", What: "small tools: clock, assert, outbound (HTTP to others), hooks (signatures of webhooks), tally, tidy (this law, as tests)", May: tools},
