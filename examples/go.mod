@@ -1,0 +1,3 @@
+module leat/examples
+
+go 1.26
