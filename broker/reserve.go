@@ -114,6 +114,10 @@ type diskReserve struct {
 
 const diskCheckEvery = time.Second
 
+// DiskFull is what an append is refused with while the disk is down to its reserve, nil otherwise: for gateways that would rather have
+// their producers wait.
+func (b *Broker) DiskFull() error { return b.diskReserve() }
+
 // diskReserve refuses an append while the disk is down to its reserve. That it has come to that, or is over, is told in the system stream.
 func (b *Broker) diskReserve() error {
 	d, now := &b.reserve, b.opt.Clock.Now()

@@ -76,6 +76,25 @@ func (c *Conn) LastRequest() RequestID {
 // br must read from c.
 func (c *Conn) Await(br *bufio.Reader) error { return c.await(br, c.link.l.opts.Limits.IdleTimeout) }
 
+// AwaitRead is Await for those who have no bufio.Reader and nothing buffered: it waits as long for the first bytes of the next request, and
+// reads them into p.
+func (c *Conn) AwaitRead(p []byte) (int, error) {
+	if err := c.link.await(c.SetReadDeadline, c.link.l.opts.Limits.IdleTimeout); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Read(p)
+	if begun := c.Begun(); n > 0 {
+		return n, begun
+	}
+	switch {
+	case c.link.isDraining() && errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, ErrDraining
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, ErrIdle
+	}
+	return 0, err
+}
+
 // AwaitFirst is Await before the first request of an HTTP connection, which must begin as soon as a head must have come in full.
 func (c *Conn) AwaitFirst(br *bufio.Reader) error { return c.await(br, c.link.l.headerTimeout()) }
 

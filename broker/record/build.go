@@ -39,20 +39,7 @@ func (b *Builder) Add(r *Record) {
 		b.base, b.max = r.Timestamp, r.Timestamp
 	}
 	b.max = max(b.max, r.Timestamp)
-	delta, offset := r.Timestamp-b.base, int64(b.count)
-	b.section = appendVarint(b.section, int64(recordBytes(r, delta, offset)))
-	b.section = append(b.section, 0) // attributes
-	b.section = appendVarint(b.section, delta)
-	b.section = appendVarint(b.section, offset)
-	b.section = appendNullable(b.section, r.Key)
-	b.section = appendNullable(b.section, r.Value)
-	b.section = appendVarint(b.section, int64(len(r.Headers)))
-	for i := range r.Headers {
-		h := &r.Headers[i]
-		b.section = appendVarint(b.section, int64(len(h.Key)))
-		b.section = append(b.section, h.Key...)
-		b.section = appendNullable(b.section, h.Value)
-	}
+	b.section = appendRecord(b.section, r, r.Timestamp-b.base, int64(b.count))
 	b.count++
 }
 
@@ -76,19 +63,42 @@ func (b *Builder) Finish(dst []byte, codec Codec) ([]byte, error) {
 	if len(p)-batchLengthEnd > BatchBytesMax {
 		return dst[:start], fault.New(fault.TooLarge, opBatch, "batch", "it has %d bytes; %d are the most", len(p), BatchBytesMax)
 	}
+	putHeader(p, codec, b.count, b.base, b.max)
+	seal(p)
+	return dst, nil
+}
+
+// putHeader writes the header of a batch around its records, but for the checksum.
+func putHeader(p []byte, codec Codec, count int32, base, most int64) {
 	be := binary.BigEndian
 	be.PutUint32(p[atLength:], uint32(len(p)-batchLengthEnd))
 	p[atMagic] = magic
 	be.PutUint16(p[atAttributes:], uint16(codec))
-	be.PutUint32(p[atLastDelta:], uint32(b.count-1))
-	be.PutUint64(p[atBaseTimestamp:], uint64(b.base))
-	be.PutUint64(p[atMaxTimestamp:], uint64(b.max))
+	be.PutUint32(p[atLastDelta:], uint32(count-1))
+	be.PutUint64(p[atBaseTimestamp:], uint64(base))
+	be.PutUint64(p[atMaxTimestamp:], uint64(most))
 	be.PutUint64(p[atProducerID:], math.MaxUint64) // -1: none
 	be.PutUint16(p[atProducerEpoch:], math.MaxUint16)
 	be.PutUint32(p[atBaseSequence:], math.MaxUint32)
-	be.PutUint32(p[atCount:], uint32(b.count))
-	seal(p)
-	return dst, nil
+	be.PutUint32(p[atCount:], uint32(count))
+}
+
+// appendRecord appends a record with its length.
+func appendRecord(dst []byte, r *Record, delta, offset int64) []byte {
+	dst = appendVarint(dst, int64(recordBytes(r, delta, offset)))
+	dst = append(dst, 0) // attributes
+	dst = appendVarint(dst, delta)
+	dst = appendVarint(dst, offset)
+	dst = appendNullable(dst, r.Key)
+	dst = appendNullable(dst, r.Value)
+	dst = appendVarint(dst, int64(len(r.Headers)))
+	for i := range r.Headers {
+		h := &r.Headers[i]
+		dst = appendVarint(dst, int64(len(h.Key)))
+		dst = append(dst, h.Key...)
+		dst = appendNullable(dst, h.Value)
+	}
+	return dst
 }
 
 var builders = sync.Pool{New: func() any { return NewBuilder() }}

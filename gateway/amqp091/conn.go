@@ -1,13 +1,13 @@
 package amqp091
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"leat/broker"
@@ -18,38 +18,48 @@ import (
 	"leat/internal/clock"
 )
 
-// conn is one connection. Its reader takes frames and does what they ask for, one after the other; each consumer has a goroutine that
-// writes deliveries. Both write under mu, which also guards what deliveries and acknowledgements share.
+// conn is one connection, and those who work for it. None waits for the disk but those whose work is that.
 //
-//	reader    frame → session.Conn → publish, ack: gathered as long as more is there to be read, then appended and settled together
-//	                                 all else: what was gathered first, then the call and its answer
-//	consumer  member → mu: tag, content, write
+//	reader     frame → session.Conn → publish: into the batch of its stream; the batches of what one read brought are handed in together
+//	                                  ack, nack: to the settler
+//	                                  all else: when what came before it is done, the call and its answer
+//	confirmer  batches, in the order in which they were handed in: wait until they are durable, confirm
+//	settler    settles what has come meanwhile, in one call; it is there while there is something to settle
+//	consumer   one for each: what its member is handed → tag, content
 //
-// What is gathered is bounded by gatherMax and by the memory that was reserved for it.
+// All write through output.go. Confirmer and settler begin with the first work for them.
+//
+// Two locks, sm before mu. sm guards the session and the table of channels: the confirmer may end a channel. mu guards what is written, and
+// of each channel its consumers and what is unacknowledged.
 type conn struct {
 	g   *Gateway
 	c   *gateway.Conn
-	br  *bufio.Reader
+	in  *input
 	ops map[wire.ID]*gateway.Operation
-	s   *session.Conn // of the reader
 
-	caller   *broker.Caller // of the reader, and constant once it is running
-	payload  []byte         // of the frame being read
-	releases []func()       // memory of frames that are still in use
-	gathered gathered
-	own      []string // exclusive queues
-
-	mu       sync.Mutex
-	w        wire.Writer
-	out      []byte
+	sm       sync.Mutex
+	s        *session.Conn
 	channels map[uint16]*channel
-	wrote    bool // since the last heartbeat was due
-}
 
-const (
-	readBufferBytes = 8 << 10
-	bufferBytesKept = 64 << 10
-)
+	caller *broker.Caller // of the reader, and constant once it is running
+	host   string         // the virtual host, as the client calls it
+	pub    publisher
+	acks   settler
+	own    []string // exclusive queues
+	closed atomic.Bool
+
+	mu           sync.Mutex
+	room         sync.Cond // with mu: something was written
+	w            wire.Writer
+	spare        wire.Writer // what is being written
+	writing      bool
+	broke        error // what writing failed with
+	pieces       [][]byte
+	joined       []byte
+	sent         atomic.Int64 // when something was written last
+	cancelNotify bool         // the client takes basic.cancel
+	paused       atomic.Bool  // nothing is read for now: the peer's silence means nothing
+}
 
 func newConn(g *Gateway, c *gateway.Conn, ops map[wire.ID]*gateway.Operation) *conn {
 	offer := wire.Limits{ChannelMax: uint16(g.cfg.ChannelsMax), FrameMax: uint32(g.cfg.FrameBytesMax), Heartbeat: uint16(g.cfg.Heartbeat / time.Second)}
@@ -57,18 +67,20 @@ func newConn(g *Gateway, c *gateway.Conn, ops map[wire.ID]*gateway.Operation) *c
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		address = host
 	}
-	return &conn{
-		g: g, c: c, ops: ops, br: bufio.NewReaderSize(c, readBufferBytes), channels: map[uint16]*channel{},
+	k := &conn{
+		g: g, c: c, ops: ops, in: newInput(c), channels: map[uint16]*channel{},
 		caller: &broker.Caller{Listener: c.Listener().Name(), Protocol: "amqp091", Address: address},
 		s: session.New(session.Config{
 			Offer: offer, Properties: serverProperties(g.b.ClusterID()), Mechanisms: session.MechanismPlain + " " + session.MechanismAMQPlain,
 			ContentBytesMax: uint64(g.cfg.MessageBytesMax), HeldBytesMax: g.cfg.HeldBytesMax,
 		}),
 	}
+	k.room.L, k.acks.idle.L = &k.mu, &k.acks.mu
+	return k
 }
 
 // notOffered are capabilities of the session that this gateway has no methods for.
-var notOffered = []string{"exchange_exchange_bindings", "consumer_priorities", "direct_reply_to", "connection.blocked"}
+var notOffered = []string{"exchange_exchange_bindings", "consumer_priorities", "direct_reply_to"}
 
 func serverProperties(node string) wire.Table {
 	t := session.ServerProperties(node, "1")
@@ -86,187 +98,207 @@ func (k *conn) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var beats sync.WaitGroup
 	defer func() {
+		k.end(context.WithoutCancel(ctx))
+		k.written()
 		cancel()
 		beats.Wait()
-		k.end(context.WithoutCancel(ctx))
 	}()
-	err := k.read(ctx, func(interval time.Duration) { beats.Go(func() { k.beat(ctx, interval) }) })
+	err := k.read(ctx, func(seconds uint16) { beats.Go(func() { k.beat(ctx, seconds) }) })
 	switch {
-	case err == nil, errors.Is(err, io.EOF), errors.Is(err, gateway.ErrIdle):
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, gateway.ErrIdle), k.closed.Load():
 	case errors.Is(err, gateway.ErrDraining):
-		k.mu.Lock()
-		if k.s.Channels() > 0 || k.s.Limits().FrameMax > 0 {
-			_, _ = k.s.Fail(&k.w, 0, &wire.Error{Code: wire.ConnectionForced, Text: "the node is stopping"})
-			_ = k.flush()
+		if err := k.finish(ctx); err != nil {
+			return
 		}
-		k.mu.Unlock()
+		_ = k.write(func(w *wire.Writer) error { // the peer may be gone
+			if k.s.Channels() == 0 && k.s.Limits().FrameMax == 0 {
+				return nil
+			}
+			_, err := k.s.Fail(w, 0, &wire.Error{Code: wire.ConnectionForced, Text: "the node is stopping"})
+			return err
+		})
 	default:
 		k.c.Log().Info("connection ends", "client", k.caller.Client, "error", err)
 	}
 }
 
-// end gives back what the connection held.
+// end gives back what the connection held, when what it had begun is done.
 func (k *conn) end(ctx context.Context) {
-	for n := range k.channels {
+	k.pub.close()
+	for _, n := range k.channelNumbers() {
 		k.endChannel(ctx, n)
 	}
+	k.acks.wait()
 	for _, name := range k.own {
 		k.g.dropOwned(ctx, k, name)
 	}
-	k.freeFrames()
+	k.own = nil
+	k.pub.free()
 }
 
-func (k *conn) read(ctx context.Context, running func(time.Duration)) error {
+func (k *conn) channelNumbers() []uint16 {
+	k.sm.Lock()
+	defer k.sm.Unlock()
+	ns := make([]uint16, 0, len(k.channels))
+	for n := range k.channels {
+		ns = append(ns, n)
+	}
+	return ns
+}
+
+// read takes frames until the connection ends. An error has not been answered.
+func (k *conn) read(ctx context.Context, running func(seconds uint16)) error {
 	if err := k.greet(); err != nil {
 		return err
 	}
-	beating := false
-	for !k.s.Ended() {
-		f, err := k.readFrame(ctx)
-		var refused *wire.Error
-		if errors.As(err, &refused) {
-			return k.broken(ctx, 0, refused)
+	frameMax, beating := k.s.FrameMax(), false
+	for {
+		f, whole, err := k.in.next(frameMax)
+		if err == nil && !whole {
+			if err := k.more(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		var step session.Step
+		var ch *channel
+		if err == nil {
+			k.sm.Lock()
+			step, err = k.s.Frame(f)
+			if step.Channel != 0 {
+				ch = k.channels[step.Channel]
+			}
+			k.sm.Unlock()
+		}
+		if err == nil && step.Do != session.Nothing {
+			err = k.step(ctx, step, ch)
 		}
 		if err != nil {
-			return err
-		}
-		step, err := k.s.Frame(f)
-		if err == nil {
-			err = k.step(ctx, step)
-		}
-		if errors.As(err, &refused) {
+			var refused *wire.Error
+			if !errors.As(err, &refused) {
+				return err
+			}
 			if err := k.broken(ctx, f.Channel, refused); err != nil {
 				return err
 			}
-		} else if err != nil {
-			return err
 		}
-		if n := k.s.Limits().Heartbeat; n > 0 && !beating {
+		if step.Do == session.Publish && err == nil {
+			continue // nothing else can have changed
+		}
+		k.sm.Lock()
+		ended, seconds := k.s.Ended(), k.s.Limits().Heartbeat
+		frameMax = k.s.FrameMax()
+		k.sm.Unlock()
+		if ended {
+			return nil
+		}
+		if seconds > 0 && !beating {
 			beating = true
-			running(time.Duration(n) * time.Second)
-		}
-		if k.br.Buffered() == 0 || k.gathered.full() {
-			if err := k.settle(ctx); err != nil {
-				return err
-			}
+			running(seconds)
 		}
 	}
-	return nil
+}
+
+// more hands in what has come and reads on. A connection may be silent for as long as its heartbeats allow, without them for ever.
+func (k *conn) more(ctx context.Context) error {
+	if err := k.submit(ctx); err != nil {
+		return err
+	}
+	k.sm.Lock()
+	held, tuned := k.s.HeldBytes(), k.s.Limits().FrameMax > 0
+	k.sm.Unlock()
+	if err := k.hold(ctx, k.in.bytes()-inputBytesLeast+held); err != nil {
+		return err
+	}
+	select {
+	case <-k.c.Draining():
+		return gateway.ErrDraining
+	default:
+	}
+	for {
+		err := k.in.fill()
+		if !errors.Is(err, gateway.ErrIdle) || !tuned {
+			return err
+		}
+	}
 }
 
 // greet reads the protocol header. Whoever speaks something else is told what is spoken here.
 func (k *conn) greet() error {
-	if err := k.c.Await(k.br); err != nil {
-		return err
-	}
-	var head [wire.ProtocolBytes]byte
-	for n := range head {
-		if err := k.c.ReadFull(k.br, head[n:n+1]); err != nil {
-			return err
+	for n := range wire.ProtocolBytes {
+		for k.in.left() <= n {
+			if err := k.in.fill(); err != nil {
+				return err
+			}
 		}
-		p, done := wire.DecodeProtocol(head[:n+1])
+		p, done := wire.DecodeProtocol(k.in.p[k.in.from : k.in.from+n+1])
 		if !done {
 			continue
 		}
-		k.mu.Lock()
-		defer k.mu.Unlock()
+		k.in.from += n + 1
 		if p != wire.AMQP091 {
-			k.w.Protocol()
-			_ = k.flush()
-			return fmt.Errorf("the peer speaks another protocol (%d)", p)
+			err := k.write(func(w *wire.Writer) error { w.Protocol(); return nil })
+			return errors.Join(fmt.Errorf("the peer speaks another protocol (%d)", p), err)
 		}
-		if err := k.s.Start(&k.w); err != nil {
-			return err
-		}
-		return k.flush()
+		return k.write(k.s.Start)
 	}
 	return nil
 }
 
-// readFrame reads the next frame into memory that was reserved for it.
-func (k *conn) readFrame(ctx context.Context) (wire.Frame, error) {
-	if err := k.c.Await(k.br); err != nil {
-		return wire.Frame{}, err
-	}
-	var head [wire.FrameHeaderBytes]byte
-	if err := k.c.ReadFull(k.br, head[:]); err != nil {
-		return wire.Frame{}, err
-	}
-	h, err := wire.DecodeFrameHead(head[:], k.s.FrameMax())
-	if err != nil {
-		return wire.Frame{}, err
-	}
-	if err := k.reserve(ctx, h.PayloadBytes); err != nil {
-		return wire.Frame{}, err
-	}
-	n := h.PayloadBytes + 1
-	if cap(k.payload) < n || cap(k.payload) > bufferBytesKept && n <= bufferBytesKept {
-		k.payload = make([]byte, n)
-	}
-	p := k.payload[:n]
-	if err := k.c.ReadFull(k.br, p); err != nil {
-		return wire.Frame{}, err
-	}
-	if err := wire.CheckFrameEnd(p[n-1]); err != nil {
-		return wire.Frame{}, err
-	}
-	return wire.Frame{Type: h.Type, Channel: h.Channel, Payload: p[:n-1]}, nil
-}
-
 // Waiting for memory, during which the peer feels only that nothing is read.
 const (
-	reserveTriesMax = 12
 	reservePauseMin = 10 * time.Millisecond
 	reservePauseMax = time.Second
 )
 
-func (k *conn) reserve(ctx context.Context, n int) (err error) {
-	if n == 0 {
-		return nil
-	}
-	var release func()
-	for range reserveTriesMax {
+// reserve takes memory from the node's budget. A client that publishes is told when it has to wait.
+func (k *conn) reserve(ctx context.Context, n int) (release func(), err error) {
+	for {
 		if release, err = k.g.b.Reserve(ctx, k.caller, n); err == nil {
-			k.releases = append(k.releases, release)
-			return nil
+			k.unblock()
+			return release, nil
 		}
 		f := fault.As(err)
-		if f.Retry != fault.Later {
-			return err
+		if f.Retry != fault.Later || ctx.Err() != nil {
+			return nil, err
+		}
+		if err := k.block("low on memory"); err != nil {
+			return nil, err
 		}
 		if err := clock.Sleep(ctx, min(max(time.Duration(f.AfterMS)*time.Millisecond, reservePauseMin), reservePauseMax)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return err
 }
 
-func (k *conn) freeFrames() {
-	for i, release := range k.releases {
-		release()
-		k.releases[i] = nil
+// block says that nothing is read for now.
+func (k *conn) block(why string) error {
+	k.paused.Store(true)
+	return k.write(func(w *wire.Writer) error { return k.s.Block(w, why) })
+}
+
+// unblock takes it back.
+func (k *conn) unblock() {
+	if k.paused.Load() {
+		k.paused.Store(false)
+		k.in.heard.Store(clock.Now().UnixNano())
+		_ = k.write(k.s.Unblock) // a connection that is gone is found out by reading
 	}
-	k.releases = k.releases[:0]
 }
 
-// broken answers what was refused. The connection goes on unless it cannot; an error ends it.
+// broken answers what was refused, when what came before it is done. The connection goes on unless it cannot; an error ends it.
 func (k *conn) broken(ctx context.Context, channel uint16, e *wire.Error) error {
-	if err := k.settle(ctx); err != nil {
+	if err := k.finish(ctx); err != nil {
 		return err
 	}
-	k.mu.Lock()
-	silent, err := k.s.Fail(&k.w, channel, e)
-	if err == nil {
-		err = k.flush()
-	}
-	k.mu.Unlock()
+	silent, err := k.fail(channel, e)
 	switch {
 	case err != nil:
 		return err
 	case silent:
 		return e
 	case channel == 0 || e.Code.Hard():
-		for n := range k.channels {
+		for _, n := range k.channelNumbers() {
 			k.endChannel(ctx, n)
 		}
 		if e.Code == wire.FrameError { // nothing behind it can be understood
@@ -278,19 +310,25 @@ func (k *conn) broken(ctx context.Context, channel uint16, e *wire.Error) error 
 	return nil
 }
 
-// flush writes what has been gathered in w. mu is held.
-func (k *conn) flush() error {
-	if k.w.Len() == 0 {
-		return nil
+// fail writes the close of a channel or of the connection.
+func (k *conn) fail(channel uint16, e *wire.Error) (silent bool, err error) {
+	err = k.write(func(w *wire.Writer) (err error) {
+		silent, err = k.s.Fail(w, channel, e)
+		return err
+	})
+	return silent, err
+}
+
+// failChannel ends a channel for what its client did earlier. It may be called by any goroutine.
+func (k *conn) failChannel(ctx context.Context, ch *channel, e *wire.Error) {
+	k.sm.Lock()
+	there := k.channels[ch.number] == ch
+	k.sm.Unlock()
+	if !there {
+		return
 	}
-	k.out = k.w.AppendTo(k.out[:0])
-	k.w.Reset()
-	k.wrote = true
-	_, err := k.c.Write(k.out)
-	if cap(k.out) > bufferBytesKept {
-		k.out = nil
-	}
-	return err
+	_, _ = k.fail(ch.number, e) // a connection that is gone is found out by reading
+	k.endChannel(ctx, ch.number)
 }
 
 // answer writes a method.
@@ -303,17 +341,54 @@ func (k *conn) answer(channel uint16, m wire.Method) error {
 	return k.flush()
 }
 
-// beat sends heartbeats into silence, and ends a connection whose peer has fallen silent.
-func (k *conn) beat(ctx context.Context, interval time.Duration) {
-	for clock.Sleep(ctx, interval/2) == nil {
-		k.mu.Lock()
-		if !k.wrote {
-			k.w.Heartbeat()
-			if k.flush() != nil {
-				_ = k.c.Close()
-			}
+// write has an answer of the session written.
+func (k *conn) write(add func(*wire.Writer) error) error {
+	k.sm.Lock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	err := add(&k.w)
+	k.sm.Unlock()
+	if err != nil {
+		return err
+	}
+	return k.flush()
+}
+
+// beat sends heartbeats into silence, and cuts a connection whose peer has fallen silent.
+func (k *conn) beat(ctx context.Context, seconds uint16) {
+	now := clock.Now()
+	h := session.NewHeartbeat(seconds, now)
+	for {
+		send, gone, next := h.Tick(now)
+		if gone && !k.paused.Load() {
+			k.c.Log().Info("connection ends: missed heartbeats from client", "client", k.caller.Client, "heartbeat", seconds)
+			k.closed.Store(true)
+			_ = k.c.Close()
+			return
 		}
-		k.wrote = false
-		k.mu.Unlock()
+		if send {
+			k.rest()
+			k.mu.Lock()
+			k.w.Heartbeat()
+			_ = k.flush() // a connection that is gone is found out by reading
+			k.mu.Unlock()
+		}
+		pause := time.Duration(seconds) * time.Second / 2
+		if !next.IsZero() {
+			pause = next.Sub(now)
+		}
+		if clock.Sleep(ctx, max(pause, time.Millisecond)) != nil {
+			return
+		}
+		now = clock.Now()
+		if at := time.Unix(0, k.in.heard.Load()); at.After(time.Unix(0, 1)) {
+			h.Received(at)
+		}
+		if k.paused.Load() {
+			h.Received(now)
+		}
+		if at := time.Unix(0, k.sent.Load()); at.After(time.Unix(0, 1)) {
+			h.Sent(at)
+		}
 	}
 }

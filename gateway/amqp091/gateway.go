@@ -17,13 +17,16 @@ type Gateway struct {
 	mu     sync.Mutex
 	owners map[queueKey]*conn // of exclusive queues: the connection that declared them, for as long as it lives
 	users  map[queueKey]int   // consumers of each queue, through this gateway
+
+	exclusive map[queueKey]*consumer // who has a queue for himself
+	repliers  map[string]replier     // who waits for replies, by token
 }
 
 type queueKey struct{ namespace, name string }
 
 // New makes the gateway. It does no I/O and starts nothing; cfg has been validated.
 func New(b *broker.Broker, cfg Config) *Gateway {
-	return &Gateway{b: b, cfg: cfg, owners: map[queueKey]*conn{}, users: map[queueKey]int{}}
+	return &Gateway{b: b, cfg: cfg, owners: map[queueKey]*conn{}, users: map[queueKey]int{}, exclusive: map[queueKey]*consumer{}, repliers: map[string]replier{}}
 }
 
 // operations are what requests are counted as.
@@ -32,7 +35,8 @@ var operations = map[wire.ID]string{
 	wire.IDExchangeDeclare: "exchange.declare", wire.IDExchangeDelete: "exchange.delete",
 	wire.IDQueueDeclare: "queue.declare", wire.IDQueueBind: "queue.bind", wire.IDQueueUnbind: "queue.unbind", wire.IDQueuePurge: "queue.purge",
 	wire.IDQueueDelete: "queue.delete", wire.IDBasicPublish: "basic.publish", wire.IDBasicGet: "basic.get", wire.IDBasicConsume: "basic.consume",
-	wire.IDBasicCancel: "basic.cancel", wire.IDBasicAck: "basic.ack",
+	wire.IDBasicCancel: "basic.cancel", wire.IDBasicAck: "basic.ack", wire.IDBasicNack: "basic.nack", wire.IDBasicReject: "basic.reject",
+	wire.IDTxCommit: "tx.commit",
 }
 
 // Descriptor says what the gateway is.
@@ -51,4 +55,31 @@ func (g *Gateway) Serve(ctx context.Context, l *gateway.Listener) error {
 		ops[id] = l.Operation(name)
 	}
 	return l.ServeConns(ctx, func(ctx context.Context, c *gateway.Conn) { newConn(g, c, ops).serve(ctx) })
+}
+
+// takeQueue counts a consumer of a queue. It is refused beside an exclusive one, and an exclusive one beside any.
+func (g *Gateway) takeQueue(q queueKey, u *consumer) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.exclusive[q] != nil || u.excluded && g.users[q] > 0 {
+		return false
+	}
+	if g.users[q]++; u.excluded {
+		g.exclusive[q] = u
+	}
+	return true
+}
+
+// releaseQueue takes that back, and reports whether it was the last one.
+func (g *Gateway) releaseQueue(q queueKey, u *consumer) (last bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.exclusive[q] == u {
+		delete(g.exclusive, q)
+	}
+	if g.users[q]--; g.users[q] > 0 {
+		return false
+	}
+	delete(g.users, q)
+	return true
 }

@@ -3,53 +3,59 @@ package amqp091
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"leat/broker"
 	"leat/broker/fault"
 	"leat/gateway/amqp091/session"
 	"leat/gateway/amqp091/wire"
+	"leat/internal/clock"
 )
 
-// channel is what a channel holds. What deliveries and acknowledgements share is guarded by the connection's mu; the rest is the reader's.
-type channel struct {
-	number    uint16
-	prefetch  int
-	lastQueue string
-	consumers map[string]*consumer
-	confirms  *session.Confirms
-
-	ended   bool // mu
-	unacked session.Unacked[broker.Handle]
-}
-
-// consumer is a member of a queue's subscription. One that was cancelled stays a member without credit until its channel ends: what it
-// has can still be acknowledged.
+// consumer is a member of a queue's subscription. One that was cancelled stays a member without credit as long as deliveries of it are
+// unacknowledged: until then they can be acknowledged.
 type consumer struct {
-	ch        *channel
-	tag       string
-	queue     string
-	noAck     bool
-	member    *broker.Member
-	stop      context.CancelFunc
-	done      sync.WaitGroup
-	cancelled bool // mu
-	counted   bool
+	ch       *channel
+	tag      string
+	queue    string
+	noAck    bool
+	options  broker.MemberOptions
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+	counted  bool
+	member   *broker.Member // of feed once it runs
+	deliver  wire.BasicDeliver
+	stream   string // whose name is in deliver.Exchange
+	acks     []broker.Handle
+	excluded bool // exclusive
+
+	// Guarded by mu.
+	cancelled bool
+	limited   bool // by the channel's window
+	credit    int  // of one that is limited: what the member may still be handed
+	held      int  // unacknowledged
+
+	left atomic.Bool // the member is out
 }
 
 // deliverMax is how many deliveries are written at once.
-const deliverMax = 64
+const deliverMax = 128
 
 // noAckPrefetch is how many deliveries are under way to a consumer that acknowledges by taking them.
-const noAckPrefetch = 256
+const noAckPrefetch = 1000
 
-// consumersMax is of one channel, those that were cancelled included.
-const consumersMax = 1000
+// consumersMax is of one channel.
+const consumersMax = 10_000
 
 // basic.consume
 func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) error {
+	if string(m.Queue) == replyQueue {
+		return k.consumeReplies(ch, m)
+	}
 	queue, err := ch.queueName(m.Queue, m.ID())
 	if err == nil {
 		err = k.mayUse(queue, m.ID())
@@ -61,33 +67,43 @@ func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) e
 	if tag == "" {
 		tag = "amq.ctag-" + rand.Text()
 	}
-	switch {
-	case ch.consumers[tag] != nil:
-		return &wire.Error{Code: wire.NotAllowed, Method: m.ID(), Text: "attempt to reuse consumer tag '" + clip(tag) + "'"}
-	case len(ch.consumers) >= consumersMax:
-		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: "the channel has too many consumers"}
-	case m.Exclusive:
-		return notImplemented(m, "an exclusive consumer")
-	case len(m.Arguments) > 0:
-		return notImplemented(m, "a consumer with arguments")
-	}
-	prefetch := ch.prefetch
-	if prefetch == 0 {
-		prefetch = k.g.cfg.PrefetchMax
-	}
-	if m.NoAck {
-		prefetch = noAckPrefetch
-	}
-	member, err := k.g.b.Attach(ctx, k.caller, queue, broker.MemberOptions{Prefetch: prefetch})
+	rank, err := priorityOf(m)
 	if err != nil {
-		return refusal(err, m.ID())
+		return err
+	}
+	u := &consumer{ch: ch, tag: tag, queue: queue, noAck: m.NoAck, excluded: m.Exclusive}
+	u.deliver.ConsumerTag = []byte(tag)
+	u.options = broker.MemberOptions{Rank: rank, Prefetch: k.prefetchOf(ch, m.NoAck)}
+	if err := k.mayConsume(ch, u, m); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	if u.limited = !u.noAck && ch.window > 0; u.limited {
+		u.credit = ch.room()
+		u.options.Credit = max(u.credit, 1) // without any it would be endless
+	}
+	k.mu.Unlock()
+	if u.member, err = k.g.b.Attach(ctx, k.caller, queue, u.options); err != nil {
+		k.g.releaseQueue(k.key(queue), u)
+		return k.refusedConsumer(err, queue)
+	}
+	if u.limited && u.credit == 0 {
+		_ = u.member.Grant(ctx, -1) // fails when the queue is gone
 	}
 	run, stop := context.WithCancel(ctx)
-	u := &consumer{ch: ch, tag: tag, queue: queue, noAck: m.NoAck, member: member, stop: stop, counted: true}
-	ch.consumers[tag] = u
-	k.g.mu.Lock()
-	k.g.users[k.key(queue)]++
-	k.g.mu.Unlock()
+	u.stop, u.counted = stop, true
+	k.mu.Lock()
+	ended := ch.ended
+	if !ended {
+		ch.consumers[tag] = u
+	}
+	k.mu.Unlock()
+	if ended {
+		stop()
+		u.leave(ctx)
+		k.uncount(ctx, u)
+		return nil
+	}
 	if err := k.unless(m.NoWait, ch, &wire.BasicConsumeOK{ConsumerTag: []byte(tag)}); err != nil {
 		return err
 	}
@@ -95,50 +111,122 @@ func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) e
 	return nil
 }
 
+func (k *conn) prefetchOf(ch *channel, noAck bool) int {
+	switch {
+	case noAck:
+		return noAckPrefetch
+	case ch.prefetch > 0:
+		return ch.prefetch
+	}
+	return k.g.cfg.PrefetchMax
+}
+
+// priorityOf is a consumer's rank. Arguments without meaning here are let pass, as RabbitMQ does.
+func priorityOf(m *wire.BasicConsume) (broker.MemberRank, error) {
+	v, ok := m.Arguments.Get("x-priority")
+	if !ok {
+		return 0, nil
+	}
+	n, is := v.Int()
+	if !is {
+		return 0, &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: "invalid arg 'x-priority': it is not a number"}
+	}
+	const most = 1 << 30
+	return broker.MemberRank(max(-most, min(most, n))), nil
+}
+
+// mayConsume refuses a tag that is in use, and a consumer beside an exclusive one.
+func (k *conn) mayConsume(ch *channel, u *consumer, m *wire.BasicConsume) error {
+	k.mu.Lock()
+	taken, many := ch.consumers[u.tag] != nil, len(ch.consumers) >= consumersMax
+	k.mu.Unlock()
+	switch {
+	case taken:
+		return &wire.Error{Code: wire.NotAllowed, Method: m.ID(), Text: "attempt to reuse consumer tag '" + clip(u.tag) + "'"}
+	case many:
+		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: "the channel has too many consumers"}
+	case !k.g.takeQueue(k.key(u.queue), u):
+		return &wire.Error{
+			Code: wire.AccessRefused, Method: m.ID(),
+			Text: fmt.Sprintf("queue '%s' in vhost '%s' in exclusive use", clip(u.queue), k.host),
+		}
+	}
+	return nil
+}
+
+func (k *conn) refusedConsumer(err error, queue string) error {
+	if fault.Is(err, fault.NotFound) {
+		return &wire.Error{Code: wire.NotFound, Method: wire.IDBasicConsume, Text: fmt.Sprintf("no queue '%s' in vhost '%s'", clip(queue), k.host)}
+	}
+	return refusal(err, wire.IDBasicConsume)
+}
+
+// attachPause is how long a consumer waits before it looks for its queue again when the node has recovered from a failed write.
+const attachPause = 100 * time.Millisecond
+
 // feed writes deliveries until the consumer or its queue ends.
 func (k *conn) feed(ctx context.Context, u *consumer) {
 	for {
 		ds, err := u.member.Next(ctx, deliverMax)
-		if len(ds) > 0 && !k.deliver(ctx, u, ds) {
+		if len(ds) > 0 && !k.hand(ctx, u, ds) {
 			return
 		}
-		if err == nil {
-			continue
-		}
-		if ctx.Err() == nil {
-			k.mu.Lock()
-			if !u.ch.ended && !u.cancelled && k.s.Abilities().ConsumerCancelNotify {
-				_ = k.w.Method(u.ch.number, &wire.BasicCancel{ConsumerTag: []byte(u.tag), NoWait: true})
-				_ = k.flush() // a connection that is gone is found out by its reader
+		for err != nil && ctx.Err() == nil && fault.Is(err, fault.Unavailable) {
+			if clock.Sleep(ctx, attachPause) != nil {
+				return
 			}
-			k.mu.Unlock()
+			var again *broker.Member
+			if again, err = k.g.b.Attach(ctx, k.caller, u.queue, u.options); err == nil {
+				k.mu.Lock()
+				u.member, u.credit = again, u.options.Credit
+				k.mu.Unlock()
+			}
 		}
-		return
+		if err != nil {
+			if ctx.Err() == nil {
+				k.cancelled(ctx, u)
+			}
+			return
+		}
 	}
 }
 
-// deliver writes deliveries. What comes for a consumer that has ended meanwhile goes back to the queue.
-func (k *conn) deliver(ctx context.Context, u *consumer, ds []broker.Delivery) bool {
-	hs := make([]broker.Handle, len(ds))
-	for i := range ds {
-		hs[i] = ds[i].Handle
+// cancelled tells the client that its queue is gone.
+func (k *conn) cancelled(ctx context.Context, u *consumer) {
+	k.mu.Lock()
+	told := !u.ch.ended && !u.cancelled
+	if told {
+		u.cancelled = true
+		u.left.Store(true)
+		delete(u.ch.consumers, u.tag)
+		if k.cancelNotify {
+			_ = k.w.Method(u.ch.number, &wire.BasicCancel{ConsumerTag: []byte(u.tag), NoWait: true})
+			_ = k.flush() // a connection that is gone is found out by its reader
+		}
 	}
+	k.mu.Unlock()
+	if told {
+		k.uncount(ctx, u)
+	}
+}
+
+// hand writes deliveries. What comes for a consumer that has ended meanwhile, or has no room, goes back to the queue.
+func (k *conn) hand(ctx context.Context, u *consumer, ds []broker.Delivery) bool {
 	k.mu.Lock()
 	if u.ch.ended || u.cancelled {
 		k.mu.Unlock()
-		_, _ = k.g.b.Release(context.WithoutCancel(ctx), k.caller, hs, 0, false) // otherwise they go back when the member leaves
+		k.giveBack(ctx, ds)
 		return false
 	}
+	n := len(ds)
+	if u.limited {
+		n = min(n, u.ch.room())
+		u.credit -= len(ds)
+	}
+	u.acks = u.acks[:0]
 	var err error
-	for i := range ds {
-		exchange, key, properties, body := message(ds[i].Delivered)
-		m := &wire.BasicDeliver{ConsumerTag: []byte(u.tag), Redelivered: ds[i].Again, Exchange: exchange, RoutingKey: key}
-		if u.noAck {
-			m.DeliveryTag = u.ch.unacked.Skip()
-		} else {
-			m.DeliveryTag = u.ch.unacked.Add(ds[i].Handle)
-		}
-		if err = k.w.Content(u.ch.number, m, properties, body); err != nil {
+	for i := range ds[:n] {
+		if err = k.addDelivery(u, &ds[i]); err != nil {
 			break
 		}
 	}
@@ -146,38 +234,91 @@ func (k *conn) deliver(ctx context.Context, u *consumer, ds []broker.Delivery) b
 		err = ferr
 	}
 	k.mu.Unlock()
+	if n < len(ds) {
+		k.giveBack(ctx, ds[n:])
+	}
 	if err != nil {
 		_ = k.c.Close() // the reader ends the connection, and all goes back to the queue
 		return false
 	}
+	k.settle(ctx, session.Acked, u.acks...)
+	return true
+}
+
+// addDelivery adds one delivery to what is written. mu is held. One that cannot be said to this client is rejected: it would come back for ever.
+func (k *conn) addDelivery(u *consumer, d *broker.Delivery) error {
+	u.named(d.Ref.Stream)
+	m := &u.deliver
+	var properties, body []byte
+	m.RoutingKey, properties, body = message(d.Delivered)
+	m.Redelivered = d.Again
 	if u.noAck {
-		_, err = k.g.b.Ack(ctx, k.caller, hs)
+		m.DeliveryTag = u.ch.unacked.Skip()
+		u.acks = append(u.acks, d.Handle)
+	} else {
+		m.DeliveryTag = u.ch.unacked.Add(delivered{d.Handle, u})
+		u.held++
+		u.ch.held++
 	}
-	return err == nil
+	return k.w.Content(u.ch.number, m, properties, body)
+}
+
+// named notes which exchange deliveries come from.
+func (u *consumer) named(stream string) {
+	if u.stream != stream {
+		u.stream, u.deliver.Exchange = stream, []byte(exchangeOf(stream))
+	}
+}
+
+// giveBack returns deliveries that were not written. It is no attempt.
+func (k *conn) giveBack(ctx context.Context, ds []broker.Delivery) {
+	hs := make([]broker.Handle, len(ds))
+	for i := range ds {
+		hs[i] = ds[i].Handle
+	}
+	_, _ = k.g.b.Release(context.WithoutCancel(ctx), k.caller, hs, 0, false) // otherwise they go back when the member leaves
 }
 
 // basic.cancel
 func (k *conn) cancel(ctx context.Context, ch *channel, m *wire.BasicCancel) error {
 	tag := string(m.ConsumerTag)
-	if u := ch.consumers[tag]; u != nil {
-		k.mu.Lock()
+	k.mu.Lock()
+	u := ch.consumers[tag]
+	if u != nil {
 		u.cancelled = true
-		k.mu.Unlock()
+		delete(ch.consumers, tag)
+	}
+	k.mu.Unlock()
+	switch {
+	case u != nil:
 		u.stop()
 		u.done.Wait()
-		_ = u.member.Grant(ctx, -broker.MemberCreditMax)                               // fails when the queue is gone
+		_ = u.member.Grant(ctx, -1)                                                    // fails when the queue is gone
 		if ds, err := u.member.TryNext(broker.ReceiveMax); err == nil && len(ds) > 0 { //nolint:contextcheck // what cannot be read is given back beside
-			hs := make([]broker.Handle, len(ds))
-			for i := range ds {
-				hs[i] = ds[i].Handle
-			}
-			_, _ = k.g.b.Release(ctx, k.caller, hs, 0, false) // otherwise they go back when the channel ends
+			k.giveBack(ctx, ds)
 		}
-		delete(ch.consumers, tag)
-		ch.consumers["\x00"+rand.Text()] = u
+		k.mu.Lock()
+		empty := u.held == 0
+		if !empty {
+			ch.retired = append(ch.retired, u)
+		}
+		k.mu.Unlock()
+		if empty {
+			u.leave(ctx)
+		}
 		k.uncount(ctx, u)
+	case tag == ch.replyTag && ch.reply != "":
+		k.g.dropReply(ch.reply)
+		ch.reply, ch.replyTag = "", ""
 	}
 	return k.unless(m.NoWait, ch, &wire.BasicCancelOK{ConsumerTag: []byte(tag)})
+}
+
+// leave takes the member out, once.
+func (u *consumer) leave(ctx context.Context) {
+	if !u.left.Swap(true) {
+		_ = u.member.Detach(ctx, false) // fails when the queue is gone
+	}
 }
 
 // uncount notes that a consumer has ended. The last one takes a queue along that was declared so.
@@ -186,15 +327,7 @@ func (k *conn) uncount(ctx context.Context, u *consumer) {
 		return
 	}
 	u.counted = false
-	key := k.key(u.queue)
-	k.g.mu.Lock()
-	k.g.users[key]--
-	last := k.g.users[key] <= 0
-	if last {
-		delete(k.g.users, key)
-	}
-	k.g.mu.Unlock()
-	if !last {
+	if !k.g.releaseQueue(k.key(u.queue), u) {
 		return
 	}
 	info, err := k.g.b.DescribeSubscription(ctx, k.caller, u.queue)
@@ -202,41 +335,6 @@ func (k *conn) uncount(ctx context.Context, u *consumer) {
 		if err := k.g.b.DeleteSubscription(ctx, k.caller, u.queue); err != nil && !fault.Is(err, fault.NotFound) {
 			k.c.Log().Warn("a queue that deletes itself could not be deleted", "queue", u.queue, "error", err)
 		}
-	}
-}
-
-// endChannel gives back what a channel held.
-func (k *conn) endChannel(ctx context.Context, number uint16) {
-	ch := k.channels[number]
-	if ch == nil {
-		return
-	}
-	delete(k.channels, number)
-	var hs []broker.Handle
-	k.mu.Lock()
-	ch.ended = true
-	ch.unacked.All(func(_ uint64, h broker.Handle) { hs = append(hs, h) })
-	k.mu.Unlock()
-	for _, u := range ch.consumers {
-		u.stop()
-	}
-	for _, u := range ch.consumers {
-		u.done.Wait()
-	}
-	k.giveBack(ctx, hs)
-	for _, u := range ch.consumers {
-		_ = u.member.Detach(ctx, false) // fails when the queue is gone
-		k.uncount(ctx, u)
-	}
-}
-
-func (k *conn) giveBack(ctx context.Context, hs []broker.Handle) {
-	for len(hs) > 0 {
-		n := min(len(hs), broker.SettleMax)
-		if _, err := k.g.b.Release(ctx, k.caller, hs[:n], 0, true); err != nil {
-			k.c.Log().Debug("deliveries could not be given back: their leases run out", "error", err)
-		}
-		hs = hs[n:]
 	}
 }
 
@@ -266,13 +364,13 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 		return k.answer(ch.number, &wire.BasicGetEmpty{})
 	}
 	d := &ds[0]
-	exchange, key, properties, body := message(d.Delivered)
-	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: exchange, RoutingKey: key, MessageCount: ready(&info) - 1}
+	key, properties, body := message(d.Delivered)
+	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: []byte(exchangeOf(d.Ref.Stream)), RoutingKey: key, MessageCount: ready(&info) - 1}
 	k.mu.Lock()
 	if m.NoAck {
 		ok.DeliveryTag = ch.unacked.Skip()
 	} else {
-		ok.DeliveryTag = ch.unacked.Add(d.Handle)
+		ok.DeliveryTag = ch.unacked.Add(delivered{handle: d.Handle})
 	}
 	err = k.w.Content(ch.number, ok, properties, body)
 	if err == nil {
@@ -280,57 +378,23 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 	}
 	k.mu.Unlock()
 	if err == nil && m.NoAck {
-		_, err = k.g.b.Ack(ctx, k.caller, []broker.Handle{d.Handle})
+		k.settle(ctx, session.Acked, d.Handle)
 	}
 	return err
-}
-
-// settles reports whether a step settles deliveries.
-func settles(s session.Step) bool {
-	_, is := s.Method.(*wire.BasicAck)
-	return s.Do == session.Call && is
-}
-
-// acknowledge gathers acknowledged deliveries.
-func (k *conn) acknowledge(s session.Step) error {
-	m := s.Method.(*wire.BasicAck)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.channels[s.Channel].unacked.Take(m.DeliveryTag, m.Multiple, m.ID(), func(_ uint64, h broker.Handle) {
-		k.gathered.acks = append(k.gathered.acks, h)
-	})
-}
-
-// refuse is basic.nack and basic.reject: back to the queue, or away.
-func (k *conn) refuse(ctx context.Context, ch *channel, by wire.ID, tag uint64, multiple, requeue bool) error {
-	var hs []broker.Handle
-	k.mu.Lock()
-	err := ch.unacked.Take(tag, multiple, by, func(_ uint64, h broker.Handle) { hs = append(hs, h) })
-	k.mu.Unlock()
-	if err != nil || len(hs) == 0 {
-		return err
-	}
-	if requeue {
-		k.giveBack(ctx, hs)
-		return nil
-	}
-	for len(hs) > 0 && err == nil {
-		n := min(len(hs), broker.SettleMax)
-		_, err = k.g.b.Reject(ctx, k.caller, hs[:n])
-		hs = hs[n:]
-	}
-	if err != nil {
-		return refusal(err, by)
-	}
-	return nil
 }
 
 // recover is basic.recover: everything unacknowledged goes back to its queue.
 func (k *conn) recover(ctx context.Context, ch *channel, answered bool) error {
 	var hs []broker.Handle
 	k.mu.Lock()
-	ch.unacked.All(func(_ uint64, h broker.Handle) { hs = append(hs, h) })
+	k.acks.mu.Lock()
+	ch.unacked.All(func(_ uint64, d delivered) {
+		hs = append(hs, d.handle)
+		k.acks.let(ch, d)
+	})
+	k.acks.mu.Unlock()
 	k.mu.Unlock()
-	k.giveBack(ctx, hs)
+	k.settle(ctx, session.Requeued, hs...)
+	k.acks.wait()
 	return k.unless(!answered, ch, &wire.BasicRecoverOK{})
 }

@@ -3,202 +3,351 @@ package amqp091
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"sync"
+	"time"
 
 	"leat/broker"
 	"leat/broker/fault"
-	"leat/broker/filter/address"
 	"leat/broker/record"
 	"leat/gateway/amqp091/session"
 	"leat/gateway/amqp091/wire"
 	"leat/internal/clock"
 )
 
-// gathered are publishes and acknowledgements that have come and are not done.
-type gathered struct {
-	publishes []publish
-	acks      []broker.Handle
+// publisher gathers what is published into batches, one for each stream, and hands them in; the confirmer waits for them.
+//
+//	frames of one read → drafts: a batch of each stream        → handed in together → queue → durable → confirmed
+//	                     runs: channel, numbers, which batch
+//
+// A message is copied once, from where it was read into its batch. Batches are handed in and confirmed in the order of their messages, so
+// what is confirmed of a channel has no gaps, and neighbours are confirmed in one method.
+type publisher struct {
+	targets map[string]*target // by exchange
+	used    []*target          // those that have a draft
+	runs    []run
+	rec     record.Record // scratch
+	headers []record.Header
+	now     time.Time // when the first message came
+
+	held     int // bytes of the node's memory that are taken for what is being read
+	holding  []func()
+	releases []func() // the same for drafts
+
+	queue   chan *request // to the confirmer; nil: there is none yet
+	pending sync.WaitGroup
+	ended   sync.WaitGroup
+	closed  bool
 }
 
-type publish struct {
-	ch      *channel
-	number  uint64 // of its confirmation, 0: none
-	entry   broker.EventEntry
-	content session.Content // of a mandatory one
+// target is what an exchange of one connection leads to.
+type target struct {
+	exchange   string
+	stream     string
+	partitions int32
+	spread     uint32
+	looked     time.Time
+	draft      record.Draft
+	entry      int32
 }
 
-// gatherMax is how many publishes and acknowledgements are done together at most.
-const gatherMax = 500
-
-func (g *gathered) full() bool { return len(g.publishes) >= gatherMax || len(g.acks) >= gatherMax }
-
-// publish gathers a message. It is numbered at once: confirmations count from the order in which messages come.
-func (k *conn) publish(s session.Step) error {
-	ch := k.channels[s.Channel]
-	p := publish{ch: ch, entry: entryOf(s.Content)}
-	if ch.confirms != nil {
-		k.mu.Lock()
-		p.number = ch.confirms.Publish()
-		k.mu.Unlock()
-	}
-	if s.Content.Mandatory {
-		p.content = session.Content{
-			Exchange: bytes.Clone(s.Content.Exchange), RoutingKey: bytes.Clone(s.Content.RoutingKey), Mandatory: true,
-			RawProperties: bytes.Clone(s.Content.RawProperties), Body: p.entry.Record.Value,
-		}
-	}
-	k.gathered.publishes = append(k.gathered.publishes, p)
-	return nil
+// run is messages of one channel in a row, in the same batch.
+type run struct {
+	ch    *channel
+	entry int32  // which batch, -1: none was stored
+	first uint64 // number of the first one's confirmation, 0: they want none
+	count uint64
 }
 
-// settle does what was gathered: publishes in one append, in their order, then acknowledgements. An error ends the connection: when it is
-// not known whether messages were stored, neither ack nor nack would be true.
-func (k *conn) settle(ctx context.Context) error {
-	g := &k.gathered
-	if len(g.publishes) > 0 {
-		if err := k.appendAll(ctx, g.publishes); err != nil {
-			return err
-		}
-		clear(g.publishes)
-		g.publishes = g.publishes[:0]
+// request is what was handed in at once.
+type request struct {
+	pending  *broker.PendingBatches
+	entries  []broker.BatchEntry
+	runs     []run
+	begun    time.Time
+	releases []func()
+}
+
+// Limits of what is gathered.
+const (
+	requestBytesMax  = 256 << 10 // handed in at once, but for a larger message
+	requestsMax      = 64        // handed in by a connection and not confirmed
+	targetsMax       = 1024      // exchanges that a connection remembers
+	targetAge        = time.Second
+	reserveBytesStep = 64 << 10
+)
+
+// publish gathers a message.
+func (k *conn) publish(ctx context.Context, ch *channel, m *session.Content) error {
+	p := &k.pub
+	if p.now.IsZero() {
+		p.now = clock.Now()
 	}
-	if k.s.HeldBytes() == 0 {
-		k.freeFrames()
+	if token, is := bytes.CutPrefix(m.RoutingKey, []byte(replyPrefix)); is && len(m.Exchange) == 0 {
+		return k.publishReply(ch, string(token), m)
 	}
-	if len(g.acks) > 0 {
-		begun := clock.Now()
-		var err error
-		for hs := g.acks; len(hs) > 0 && err == nil; { // one that says "multiple" may be many
-			n := min(len(hs), broker.SettleMax)
-			_, err = k.g.b.Ack(ctx, k.caller, hs[:n])
-			hs = hs[n:]
-		}
-		k.ops[wire.IDBasicAck].Done(clock.Since(begun), err)
-		g.acks = g.acks[:0]
+	t, err := k.target(ctx, m.Exchange)
+	if err != nil {
 		return err
 	}
-	return nil
-}
-
-// appendAll appends publishes together; where that is refused one by one, so that each has its own answer.
-func (k *conn) appendAll(ctx context.Context, ps []publish) error {
-	events := make([]broker.EventEntry, len(ps))
-	for i := range ps {
-		if _, is := predeclared[exchangeOf(ps[i].entry.Stream)]; is {
-			if _, err := k.exchangeStream(ctx, exchangeOf(ps[i].entry.Stream)); err != nil && !fault.Is(err, fault.Denied) {
-				return err
-			}
-		}
-		events[i] = ps[i].entry
-	}
-	begun := clock.Now()
-	_, err := k.g.b.AppendEvents(ctx, k.caller, broker.EventsAppend{Events: events, Reserved: begun})
-	for range ps {
-		k.ops[wire.IDBasicPublish].Done(clock.Since(begun), err)
-	}
-	if err == nil {
-		return k.published(ctx, ps)
-	}
-	if fault.Is(err, fault.Unknown) || ctx.Err() != nil {
+	if err := k.mayPublish(m); err != nil {
 		return err
 	}
-	for i := range ps {
-		if k.channels[ps[i].ch.number] != ps[i].ch {
-			continue // a message before it has ended the channel: what came behind is not heard
-		}
-		if len(ps) > 1 {
-			_, err = k.g.b.AppendEvents(ctx, k.caller, broker.EventsAppend{Events: events[i : i+1]})
-		}
-		switch {
-		case err == nil:
-			err = k.published(ctx, ps[i:i+1])
-		case fault.Is(err, fault.Unknown):
-			return err
-		default:
-			err = k.unpublished(ctx, &ps[i], err)
-		}
-		if err != nil {
+	if err := k.requests(ch, m); err != nil {
+		return err
+	}
+	if ch.tx != nil {
+		return k.publishLater(ctx, ch, m)
+	}
+	r := &p.rec
+	*r = record.Record{Headers: p.headers[:0]}
+	recordOf(r, m)
+	r.Timestamp = p.now.UnixMilli()
+	p.headers = r.Headers
+	if m.Mandatory {
+		if err := k.mandatory(ch, t, m, r); err != nil {
 			return err
 		}
 	}
+	size := len(m.Body) + len(m.RawProperties) + len(m.RoutingKey) + recordOverhead
+	if t.draft.Len() > 0 && t.draft.Bytes()+size > requestBytesMax || len(p.used) >= targetsMax {
+		if err := k.submit(ctx); err != nil {
+			return err
+		}
+		p.now = clock.Now()
+	}
+	if t.draft.Len() == 0 {
+		if err := k.begin(ctx, t, size); err != nil {
+			return err
+		}
+	}
+	t.draft.Add(r)
+	p.note(ch, t.entry, ch.nextNumber())
 	return nil
 }
 
-// unpublished answers a message that was refused. What its client did wrong ends the channel, as what is there for ever; a full disk or a
-// quota is a nack where the client hears it.
-func (k *conn) unpublished(ctx context.Context, p *publish, err error) error {
-	f := fault.As(err)
-	if p.number > 0 && (f.Kind == fault.QuotaSpent || f.Kind == fault.Unavailable) {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		p.ch.confirms.Settle(p.number, false)
-		p.ch.confirms.Flush(&k.w, p.ch.number)
-		return k.flush()
+// publishReply hands a reply to who waits for it. It is confirmed like a message that was stored.
+func (k *conn) publishReply(ch *channel, token string, m *session.Content) error {
+	if !k.reply(token, m) && m.Mandatory {
+		if err := k.giveBackMessage(ch, m); err != nil {
+			return err
+		}
 	}
-	e := refusal(err, wire.IDBasicPublish)
-	k.mu.Lock()
-	_, err = k.s.Fail(&k.w, p.ch.number, e)
-	if err == nil {
-		err = k.flush()
-	}
-	k.mu.Unlock()
-	k.endChannel(ctx, p.ch.number)
-	return err
+	k.pub.note(ch, -1, ch.nextNumber())
+	return nil
 }
 
-// published returns what is mandatory and reaches nobody, and confirms.
-func (k *conn) published(ctx context.Context, ps []publish) error {
-	for i := range ps {
-		p := &ps[i]
-		if !p.content.Mandatory {
-			continue
-		}
-		reached, err := k.reaches(ctx, p)
-		if err != nil {
-			return err
-		}
-		if reached {
-			continue
-		}
-		back := &wire.BasicReturn{ReplyCode: wire.NoRoute, ReplyText: []byte("NO_ROUTE"), Exchange: p.content.Exchange, RoutingKey: p.content.RoutingKey}
-		if err := k.write(func(w *wire.Writer) error {
-			return w.Content(p.ch.number, back, p.content.RawProperties, p.content.Body)
-		}); err != nil {
-			return err
-		}
+// recordOverhead is about what a record takes beside body, key and properties.
+const recordOverhead = 64
+
+// begin makes room for a batch: what has been read and not looked at will probably be of it.
+func (k *conn) begin(ctx context.Context, t *target, size int) error {
+	p := &k.pub
+	room := min(size+k.in.left(), max(requestBytesMax, size)) + recordOverhead
+	release, err := k.reserve(ctx, room)
+	if err != nil {
+		return err
 	}
+	p.releases = append(p.releases, release)
+	t.draft.Room(room)
+	t.entry = int32(len(p.used))
+	p.used = append(p.used, t)
+	return nil
+}
+
+// note adds a message to the runs.
+func (p *publisher) note(ch *channel, entry int32, number uint64) {
+	if n := len(p.runs); n > 0 && p.runs[n-1].ch == ch && p.runs[n-1].entry == entry && (p.runs[n-1].first > 0) == (number > 0) {
+		p.runs[n-1].count++
+		return
+	}
+	p.runs = append(p.runs, run{ch: ch, entry: entry, first: number, count: 1})
+}
+
+// mayPublish refuses what a message must not say of its sender.
+func (k *conn) mayPublish(m *session.Content) error {
+	if m.Properties.Flags&wire.HasUserID == 0 || k.caller.Principal == "" || string(m.Properties.UserID) == k.caller.Principal {
+		return nil
+	}
+	return &wire.Error{
+		Code: wire.PreconditionFailed, Method: wire.IDBasicPublish,
+		Text: fmt.Sprintf("user_id property set to '%s' but authenticated user was '%s'", clip(string(m.Properties.UserID)), k.caller.Principal),
+	}
+}
+
+// mandatory returns a message that would reach nobody. The return is written before anything confirms the message.
+func (k *conn) mandatory(ch *channel, t *target, m *session.Content, r *record.Record) error {
+	reached, err := k.g.b.Reaches(k.caller, t.stream, r)
+	if err != nil {
+		return noExchange(err, k.host, t.exchange)
+	}
+	if reached {
+		return nil
+	}
+	return k.giveBackMessage(ch, m)
+}
+
+// giveBackMessage is basic.return.
+func (k *conn) giveBackMessage(ch *channel, m *session.Content) error {
+	back := &wire.BasicReturn{ReplyCode: wire.NoRoute, ReplyText: []byte("NO_ROUTE"), Exchange: m.Exchange, RoutingKey: m.RoutingKey}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var last *channel
-	for i := range ps {
-		if p := &ps[i]; p.number > 0 {
-			p.ch.confirms.Settle(p.number, true)
-			if last != nil && last != p.ch {
-				last.confirms.Flush(&k.w, last.number)
-			}
-			last = p.ch
-		}
+	body := m.Body
+	if len(body) > wire.BodyBytesCopied {
+		body = append([]byte(nil), body...) // it may be written when the frame is gone
 	}
-	if last != nil {
-		last.confirms.Flush(&k.w, last.number)
+	if err := k.w.Content(ch.number, back, m.RawProperties, body); err != nil {
+		return err
 	}
 	return k.flush()
 }
 
-// reaches reports whether a message has reached any queue, as bindings are now.
-func (k *conn) reaches(ctx context.Context, p *publish) (bool, error) {
-	bound, err := k.bindings(ctx, exchangeOf(p.entry.Stream))
-	if err != nil {
-		return false, err
+// target finds what an exchange leads to, and refuses one that is not there or that the user must not write to. It is looked for again from
+// time to time.
+func (k *conn) target(ctx context.Context, exchange []byte) (*target, error) {
+	p := &k.pub
+	t := p.targets[string(exchange)]
+	if t != nil && p.now.Sub(t.looked) < targetAge {
+		return t, nil
 	}
-	x := address.New()
-	for i, f := range bound {
-		next, err := x.Add(address.ID(i+1), address.Clause{Stream: 1, Subject: f.Subject, Key: f.Key, Type: f.Type, Headers: f.Headers, Any: f.Any})
-		if err == nil {
-			x = next
+	name := string(exchange)
+	if !k.g.b.Allowed(k.caller, broker.ActionWrite, broker.KindStream, streamOf(name)) {
+		return nil, &wire.Error{
+			Code: wire.AccessRefused, Method: wire.IDBasicPublish,
+			Text: fmt.Sprintf("access to exchange '%s' in vhost '%s' refused for user '%s'", clip(exchangeName(name)), k.host, k.caller.Principal),
 		}
 	}
-	var r address.Record
-	var scratch record.Event
-	r.Of(1, &p.entry.Record, k.g.b.DefaultType(k.caller, p.entry.Stream), &scratch)
-	return address.NewMatcher().Match(x, &r), nil
+	info, err := k.exchangeStream(ctx, name)
+	if err != nil {
+		return nil, noExchange(err, k.host, name)
+	}
+	if t == nil {
+		if len(p.targets) >= targetsMax || p.targets == nil {
+			p.targets = map[string]*target{}
+		}
+		t = &target{exchange: name}
+		p.targets[name] = t
+	}
+	t.stream, t.partitions, t.looked = streamOf(name), int32(info.Config.Partitions), p.now
+	return t, nil
+}
+
+func noExchange(err error, host, name string) error {
+	if !fault.Is(err, fault.NotFound) {
+		return refusal(err, wire.IDBasicPublish)
+	}
+	return &wire.Error{Code: wire.NotFound, Method: wire.IDBasicPublish, Text: fmt.Sprintf("no exchange '%s' in vhost '%s'", clip(name), host)}
+}
+
+// exchangeName is how errors name the exchange without a name.
+func exchangeName(name string) string {
+	if name == "" {
+		return "amq.default"
+	}
+	return name
+}
+
+// submit hands in what was gathered. It waits while too much of the connection is not durable yet.
+func (k *conn) submit(ctx context.Context) error {
+	p := &k.pub
+	if len(p.runs) == 0 {
+		p.now = time.Time{}
+		return nil
+	}
+	if err := k.awaitDisk(ctx); err != nil {
+		return err
+	}
+	r := &request{entries: make([]broker.BatchEntry, len(p.used)), runs: p.runs, begun: p.now, releases: p.releases}
+	for i, t := range p.used {
+		var partition record.PartitionID
+		if t.partitions > 1 { // messages have no keys
+			t.spread++
+			partition = record.PartitionID(t.spread % uint32(t.partitions))
+		}
+		r.entries[i] = broker.BatchEntry{Stream: t.stream, Partition: partition, Batch: t.draft.Finish()}
+	}
+	clear(p.used)
+	p.used, p.runs, p.releases, p.now = p.used[:0], make([]run, 0, len(p.runs)), nil, time.Time{}
+	if len(r.entries) > 0 {
+		r.pending = k.g.b.SubmitBatches(ctx, k.caller, broker.BatchAppend{Entries: r.entries, Reserved: r.begun})
+	}
+	if p.queue == nil {
+		p.queue = make(chan *request, requestsMax)
+		p.ended.Go(func() { k.confirm(context.WithoutCancel(ctx), p.queue) })
+	}
+	p.pending.Add(1)
+	p.queue <- r // the confirmer takes from it until it is closed
+	if r.pending != nil && r.pending.Throttle() > 0 {
+		return clock.Sleep(ctx, min(r.pending.Throttle(), throttleMax))
+	}
+	return nil
+}
+
+// throttleMax is how long a client that spent its quota is not read from.
+const throttleMax = 5 * time.Second
+
+// diskPause is how long it is waited before it is looked again whether there is room on the disk.
+const diskPause = 250 * time.Millisecond
+
+// awaitDisk waits while the disk is full: nothing is read meanwhile, and nothing that was sent is lost.
+func (k *conn) awaitDisk(ctx context.Context) error {
+	for k.g.b.DiskFull() != nil {
+		if err := k.block("low on disk"); err != nil {
+			return err
+		}
+		if err := clock.Sleep(ctx, diskPause); err != nil {
+			return err
+		}
+	}
+	k.unblock()
+	return nil
+}
+
+// hold takes memory of the node for what is being read and is not whole.
+func (k *conn) hold(ctx context.Context, n int) error {
+	p := &k.pub
+	if n <= 0 {
+		for _, release := range p.holding {
+			release()
+		}
+		p.held, p.holding = 0, p.holding[:0]
+		return nil
+	}
+	for p.held < n {
+		step := max(n-p.held, reserveBytesStep)
+		release, err := k.reserve(ctx, step)
+		if err != nil {
+			return err
+		}
+		p.held += step
+		p.holding = append(p.holding, release)
+	}
+	return nil
+}
+
+// finish waits until what has come is done: what was published, and what was acknowledged.
+func (k *conn) finish(ctx context.Context) error {
+	if err := k.submit(ctx); err != nil {
+		return err
+	}
+	k.pub.pending.Wait()
+	k.acks.wait()
+	return nil
+}
+
+// close ends the confirmer when it has done what was handed in.
+func (p *publisher) close() {
+	if p.queue != nil && !p.closed {
+		p.closed = true
+		close(p.queue)
+	}
+	p.ended.Wait()
+}
+
+// free gives memory back to the node.
+func (p *publisher) free() {
+	for _, release := range append(p.holding, p.releases...) {
+		release()
+	}
+	p.holding, p.releases = nil, nil
 }

@@ -9,22 +9,21 @@ import (
 	"leat/internal/clock"
 )
 
-// step does what a frame asks for. A *wire.Error has not been answered.
-func (k *conn) step(ctx context.Context, s session.Step) error {
-	if s.Do == session.Nothing {
-		return nil
+// step does what a frame asks for; ch is its channel as the gateway knows it. A *wire.Error has not been answered.
+func (k *conn) step(ctx context.Context, s session.Step, ch *channel) error {
+	switch {
+	case s.Do == session.Publish && ch == nil, s.Do == session.Call && ch == nil:
+		return nil // a message before it was refused, which has ended the channel
+	case s.Do == session.Publish:
+		return k.publish(ctx, ch, s.Content)
+	case s.Do == session.Call && settles(s.Method):
+		return k.acknowledge(ctx, ch, s.Method)
 	}
-	if s.Do == session.Publish {
-		return k.publish(s)
-	}
-	if settles(s) {
-		return k.acknowledge(s)
-	}
-	if err := k.settle(ctx); err != nil {
+	if err := k.finish(ctx); err != nil {
 		return err
 	}
 	begun := clock.Now()
-	err := k.do(ctx, s)
+	err := k.do(ctx, s, ch)
 	if s.Method != nil {
 		if op := k.ops[s.Method.ID()]; op != nil {
 			op.Done(clock.Since(begun), err)
@@ -36,7 +35,7 @@ func (k *conn) step(ctx context.Context, s session.Step) error {
 	return err
 }
 
-func (k *conn) do(ctx context.Context, s session.Step) error {
+func (k *conn) do(ctx context.Context, s session.Step, ch *channel) error {
 	switch s.Do {
 	case session.Login:
 		return k.login(ctx, s.Method)
@@ -45,9 +44,9 @@ func (k *conn) do(ctx context.Context, s session.Step) error {
 	case session.Secret:
 		return &wire.Error{Code: wire.NotImplemented, Method: wire.IDConnectionUpdateSecret, Text: "update-secret"}
 	case session.ChannelOpen:
-		k.mu.Lock()
+		k.sm.Lock()
 		k.channels[s.Channel] = &channel{number: s.Channel, consumers: map[string]*consumer{}}
-		k.mu.Unlock()
+		k.sm.Unlock()
 		return k.answer(s.Channel, &wire.ChannelOpenOK{})
 	case session.ChannelClose:
 		k.endChannel(ctx, s.Channel)
@@ -56,24 +55,10 @@ func (k *conn) do(ctx context.Context, s session.Step) error {
 		k.end(ctx)
 		return k.write(k.s.CloseOK)
 	case session.Call:
-		ch := k.channels[s.Channel]
-		if ch == nil {
-			return nil // a message before it was refused, which has ended the channel
-		}
 		return k.call(ctx, ch, s.Method)
 	case session.Nothing, session.Publish, session.End:
 	}
 	return nil
-}
-
-// write has an answer of the session written.
-func (k *conn) write(add func(*wire.Writer) error) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err := add(&k.w); err != nil {
-		return err
-	}
-	return k.flush()
 }
 
 // login checks who it is. While there are no users everybody is nobody, whatever name a client's defaults say.
@@ -120,16 +105,16 @@ const clientBytesMax = 256
 // open takes the virtual host: "/" is the user's namespace, and so is its name.
 func (k *conn) open(m *wire.ConnectionOpen) error {
 	host := string(m.VirtualHost)
+	k.host = clip(host)
 	if host != "/" && host != k.namespace() {
 		return &wire.Error{Code: wire.NotAllowed, Method: m.ID(), Text: "vhost " + clip(host) + " not found"}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.w.SetFrameMax(int(k.s.Limits().FrameMax))
-	if err := k.s.Opened(&k.w); err != nil {
-		return err
-	}
-	return k.flush()
+	return k.write(func(w *wire.Writer) error {
+		k.cancelNotify = k.s.Abilities().ConsumerCancelNotify
+		k.w.SetFrameMax(int(k.s.Limits().FrameMax))
+		k.spare.SetFrameMax(int(k.s.Limits().FrameMax))
+		return k.s.Opened(w)
+	})
 }
 
 func clip(s string) string { return s[:min(len(s), 64)] }
@@ -141,9 +126,7 @@ func (k *conn) call(ctx context.Context, ch *channel, m wire.Method) error {
 	case *wire.ChannelFlow:
 		return k.answer(ch.number, &wire.ChannelFlowOK{Active: true})
 	case *wire.ConfirmSelect:
-		if ch.confirms == nil {
-			ch.confirms = session.NewConfirms()
-		}
+		ch.confirms = true
 		return k.unless(m.NoWait, ch, &wire.ConfirmSelectOK{})
 	case *wire.ExchangeDeclare:
 		return k.declareExchange(ctx, ch, m)
@@ -160,19 +143,17 @@ func (k *conn) call(ctx context.Context, ch *channel, m wire.Method) error {
 	case *wire.QueueDelete:
 		return k.deleteQueue(ctx, ch, m)
 	case *wire.BasicQoS:
-		if m.Global {
-			return notImplemented(m, "a prefetch over a whole channel")
-		}
-		ch.prefetch = int(m.PrefetchCount)
-		return k.answer(ch.number, &wire.BasicQoSOK{})
+		return k.qos(ctx, ch, m)
 	case *wire.BasicConsume:
 		return k.consume(ctx, ch, m)
 	case *wire.BasicCancel:
 		return k.cancel(ctx, ch, m)
-	case *wire.BasicNack:
-		return k.refuse(ctx, ch, m.ID(), m.DeliveryTag, m.Multiple, m.Requeue)
-	case *wire.BasicReject:
-		return k.refuse(ctx, ch, m.ID(), m.DeliveryTag, false, m.Requeue)
+	case *wire.TxSelect:
+		return k.selectTx(ch)
+	case *wire.TxCommit:
+		return k.commit(ctx, ch)
+	case *wire.TxRollback:
+		return k.rollback(ch)
 	case *wire.BasicRecover:
 		return k.recover(ctx, ch, true)
 	case *wire.BasicRecoverAsync:

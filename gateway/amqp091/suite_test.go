@@ -113,8 +113,12 @@ func expect[M wire.Method](c *client) (M, error) {
 	return got, nil
 }
 
-// start logs in and opens channel 1.
+// start logs in and opens channel 1, with heartbeats as they are offered.
 func start(conn net.Conn, user, password string) (*client, error) {
+	return startBeating(conn, user, password, 60)
+}
+
+func startBeating(conn net.Conn, user, password string, heartbeat uint16) (*client, error) {
 	c := &client{c: conn, br: bufio.NewReader(conn)}
 	if _, err := io.WriteString(conn, wire.Header); err != nil {
 		return nil, err
@@ -141,7 +145,9 @@ func start(conn net.Conn, user, password string) (*client, error) {
 		return nil, errors.New(wire.Text(m))
 	}
 	c.w.SetFrameMax(int(tune.FrameMax))
-	if err := c.send(0, &wire.ConnectionTuneOK{Limits: tune.Limits}); err != nil {
+	limits := tune.Limits
+	limits.Heartbeat = heartbeat
+	if err := c.send(0, &wire.ConnectionTuneOK{Limits: limits}); err != nil {
 		return nil, err
 	}
 	if err := c.send(0, &wire.ConnectionOpen{VirtualHost: []byte("/")}); err != nil {
@@ -176,8 +182,8 @@ func TestSuite(t *testing.T) {
 			return New(newBroker(t), cfg)
 		},
 		Hello: []byte(wire.Header),
-		Exchange: func(c net.Conn) error {
-			_, err := start(c, "guest", "guest")
+		Exchange: func(c net.Conn) error { // heartbeats are what finds a silent peer out
+			_, err := startBeating(c, "guest", "guest", 1)
 			return err
 		},
 		Login: func(conn net.Conn, good bool) error {
@@ -194,14 +200,21 @@ func TestSuite(t *testing.T) {
 		},
 		Oversize: [][]byte{[]byte(wire.Header + "\x01\x00\x00\x7f\xff\xff\xff"), []byte(wire.Header + "\x03\x00\x01\x00\x02\x00\x00")},
 		Abilities: []gatewaytest.Ability{
-			{Name: "transactions", Try: func(conn net.Conn) error {
+			{Name: "immediate", Try: func(conn net.Conn) error {
 				c, err := start(conn, "guest", "guest")
 				if err != nil {
 					return err
 				}
-				m, err := call[*wire.ConnectionClose](c, &wire.TxSelect{})
+				m, err := call[*wire.ConnectionClose](c, &wire.BasicPublish{Immediate: true})
 				if err == nil && m.ReplyCode == wire.NotImplemented {
 					return gatewaytest.ErrRefused
+				}
+				return err
+			}},
+			{Name: "transactions", Offered: true, Try: func(conn net.Conn) error {
+				c, err := start(conn, "guest", "guest")
+				if err == nil {
+					_, err = call[*wire.TxSelectOK](c, &wire.TxSelect{})
 				}
 				return err
 			}},

@@ -52,7 +52,7 @@ var predeclared = map[string]string{"": typeDirect, "amq.direct": typeDirect, "a
 func newStream(kind string) broker.StreamConfig {
 	return broker.StreamConfig{
 		Partitions: 1, Keys: broker.KeysOff, Documents: map[string]string{documentExchange: kind},
-		Keep: broker.Keep{RetentionMS: retentionMS},
+		Keep: broker.Keep{RetentionMS: retentionMS}, BatchBytesMax: broker.BatchBytesLimit,
 	}
 }
 
@@ -111,51 +111,42 @@ func newQueue(c *broker.SubscriptionConfig, name, letters string) {
 
 const leaseMS = 12 * 60 * 60 * 1000
 
-// entryOf is the record of a message, which shares nothing with it. CloudEvents attributes of the AMQP binding become those of the
-// record; all properties go along as they came.
-func entryOf(m *session.Content) broker.EventEntry {
-	body := append(make([]byte, 0, len(m.Body)), m.Body...)
-	if m.BodyKept {
-		body = m.Body
+// recordOf makes r of a message, whose memory it shares; r.Headers has the memory that headers go to. CloudEvents attributes of the AMQP
+// binding become those of the record; all properties go along as they came.
+func recordOf(r *record.Record, m *session.Content) {
+	r.Value = m.Body
+	if r.Value == nil {
+		r.Value = []byte{} // without a value it would be a tombstone
 	}
-	if body == nil {
-		body = []byte{} // without a value it would be a tombstone
-	}
-	hs := make([]record.Header, 0, 3)
+	hs := r.Headers[:0]
 	if len(m.RoutingKey) > 0 {
-		hs = append(hs, record.Header{Key: "ce_subject", Value: append([]byte(nil), m.RoutingKey...)})
+		hs = append(hs, record.Header{Key: "ce_subject", Value: m.RoutingKey})
 	}
 	if len(m.Properties.ContentType) > 0 {
-		hs = append(hs, record.Header{Key: "content-type", Value: append([]byte(nil), m.Properties.ContentType...)})
+		hs = append(hs, record.Header{Key: "content-type", Value: m.Properties.ContentType})
 	}
 	for name, v := range m.Properties.Headers.All() {
-		attribute, is := cloudAttribute(string(name))
+		attribute, is := cloudAttribute(name)
 		if text, ok := v.Text(); is && ok && attribute != "subject" {
-			hs = append(hs, record.Header{Key: "ce_" + attribute, Value: append([]byte(nil), text...)})
+			hs = append(hs, record.Header{Key: "ce_" + attribute, Value: text})
 		}
 	}
-	hs = append(hs, record.Header{Key: headerProperties, Value: append([]byte{}, m.RawProperties...)})
-	return broker.EventEntry{
-		Stream: streamOf(string(m.Exchange)), Partition: record.NoPartition,
-		Record: record.Record{Value: body, Headers: hs},
-	}
+	r.Headers = append(hs, record.Header{Key: headerProperties, Value: m.RawProperties})
 }
 
 // cloudAttribute is the CloudEvents attribute that a header of a message carries. The AMQP binding has a colon, which some clients cannot
 // write and an underscore stands for.
-func cloudAttribute(name string) (string, bool) {
-	for _, prefix := range []string{"cloudEvents:", "cloudEvents_"} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "" {
-			return rest, true
-		}
+func cloudAttribute(name []byte) (string, bool) {
+	const prefix = "cloudEvents"
+	if n := len(prefix); len(name) > n+1 && string(name[:n]) == prefix && (name[n] == ':' || name[n] == '_') {
+		return string(name[n+1:]), true
 	}
 	return "", false
 }
 
 // message is a delivered record as clients of this protocol get it: as it was published, or made of the headers of a record that came in
 // another way.
-func message(d *broker.Delivered) (exchange, routingKey, properties, body []byte) {
-	exchange = []byte(exchangeOf(d.Ref.Stream))
+func message(d *broker.Delivered) (routingKey, properties, body []byte) {
 	for i := range d.Record.Headers {
 		switch h := &d.Record.Headers[i]; h.Key {
 		case headerProperties:
@@ -173,7 +164,7 @@ func message(d *broker.Delivered) (exchange, routingKey, properties, body []byte
 	if properties == nil {
 		properties = foreignProperties(d.Record)
 	}
-	return exchange, routingKey, properties, d.Record.Value
+	return routingKey, properties, d.Record.Value
 }
 
 // foreignProperties are those of a record that was no message of this protocol.

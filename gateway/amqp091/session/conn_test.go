@@ -82,21 +82,17 @@ func TestConn_APublishAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	var w wire.Writer
-	confirms, unacked := NewConfirms(), Unacked[int]{}
+	unacked := Unacked[int]{}
 	take := func(uint64, int) {}
 	round := func() {
 		for range 100 {
-			confirms.Settle(confirms.Publish(), true)
 			if err := unacked.Take(unacked.Add(1), false, wire.IDBasicAck, take); err != nil {
 				t.Fatal(err)
 			}
 		}
-		confirms.Flush(&w, 1)
-		w.Reset()
 	}
 	if n := testing.AllocsPerRun(100, round); n != 0 {
-		t.Errorf("%v allocations for confirmations and acks", n)
+		t.Errorf("%v allocations for acks", n)
 	}
 }
 
@@ -200,25 +196,6 @@ func BenchmarkConn_Publish1KiB(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		feed(b, c, in)
-	}
-}
-
-func BenchmarkConfirms_64(b *testing.B) {
-	c := NewConfirms()
-	var w wire.Writer
-	b.ReportAllocs()
-	for b.Loop() {
-		first := uint64(0)
-		for range 64 {
-			if n := c.Publish(); first == 0 {
-				first = n
-			}
-		}
-		for n := first; n < first+64; n++ {
-			c.Settle(n, true)
-		}
-		c.Flush(&w, 1)
-		w.Reset()
 	}
 }
 

@@ -4,9 +4,7 @@
 //
 //	Conn       frames in, steps out: handshake, tuning, channels, modes, contents put together; what may come when, and what is answered
 //	           when it may not
-//	Confirms   the numbers of publishes, and as few acks as can be said for those that are decided
 //	Unacked    the deliveries of a channel that wait for their ack, by tag
-//	Prefetch   how many deliveries may be under way to a consumer, and to all of a channel
 //	Tx         what a transactional channel has published and acknowledged since its last commit
 //	Heartbeat  when to send one, and when a peer is gone
 //
@@ -16,7 +14,7 @@
 // # Promises
 //
 // Everything is bounded: contents under way by ContentBytesMax and HeldBytesMax, transactions by TxBytesMax and TxItemsMax, channels by
-// what was tuned; the rest by what the gateway lets be under way. A publish that arrives in frames, an ack and a confirmation allocate
+// what was tuned; the rest by what the gateway lets be under way. A publish that arrives in frames and an ack allocate
 // nothing in the steady state. Refusals have RabbitMQ's codes, and its texts where clients are known to look at them. No machine may be
 // used by two goroutines at once.
 //
@@ -31,5 +29,5 @@
 // # How tested
 //
 // Scripts, whose refusals are those that RabbitMQ 3.10 gave to the same frames; the captured sessions of real clients with RabbitMQ,
-// both sides; Unacked and Confirms against simple models with random histories; a fuzz target that feeds Conn frames of any kind.
+// both sides; Unacked against a simple model with random histories; a fuzz target that feeds Conn frames of any kind.
 package session
