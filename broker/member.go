@@ -290,14 +290,12 @@ func (b *Broker) dropMembers(which func(*Member) bool, why error) {
 // choreContext is for what the broker does by itself, for nobody's request. It ends by the shard's closing.
 func (b *Broker) choreContext() context.Context { return context.Background() }
 
-// puller is the member through which those receive who come and go.
+// puller is the member through which those receive who come and go, one at a time.
 type puller struct {
-	m       *Member
-	mu      sync.Mutex
-	waiting int // who receive at the moment
+	m *Member
 
-	// turn is nil, or, where there is an order, the token of who may receive: of a key a member may have several at once (RunMax), and they
-	// are one receiver's. Without it
+	// turn is the token of who may receive. What is handed over to the member is his alone: he gets as much as he asks for where there is so
+	// much, and of a key, of which a member may have several at once (RunMax), all that is held is with him. Without it
 	//
 	//	A asks for 1, B for 10 │ a1…a10 are handed to the member │ A takes a1 │ B takes a2…a10
 	//
@@ -326,19 +324,26 @@ func (b *Broker) Receive(ctx context.Context, c *Caller, name string, q ReceiveR
 	defer cancel()
 	timer := clock.NewTimer(q.Wait)
 	defer timer.Stop()
-	for {
+	for over := false; ; {
 		p, err := b.pullerOf(ctx, x)
 		if err != nil {
 			return nil, err
 		}
-		ds, err := p.inTurn(ctx, &q, timer.C)
-		if fault.Is(err, fault.Unavailable) && p.gone() && b.Ready() == nil && ctx.Err() == nil {
+		ls, err := p.receive(ctx, q.Max, timer.C, &over)
+		if len(ls) == 0 && fault.Is(err, fault.Unavailable) && p.gone() && b.Ready() == nil && ctx.Err() == nil {
 			continue // the shard has recovered: through a new member
 		}
-		if err == nil && len(ds) > 0 && q.Lease > 0 {
+		ds := p.m.read(ls) //nolint:contextcheck // what is given back or counted is no part of the request
+		if len(ds) > 0 && q.Lease > 0 {
 			b.relet(ctx, ds, q.Lease)
 		}
-		return ds, err
+		if len(ds) > 0 {
+			return ds, nil
+		}
+		if err != nil || over || ctx.Err() != nil {
+			return nil, err
+		}
+		// All that came has gone meanwhile: there may be more.
 	}
 }
 
@@ -361,10 +366,7 @@ func (b *Broker) pullerOf(ctx context.Context, x *subscribed) (*puller, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh := &puller{m: m}
-	if x.doc.Policy.Order != subscription.OrderNone {
-		fresh.turn = make(chan struct{}, 1)
-	}
+	fresh := &puller{m: m, turn: make(chan struct{}, 1)}
 	s.pullMu.Lock()
 	if was := s.pullers[k]; was != nil && was != p {
 		s.pullMu.Unlock()
@@ -375,93 +377,69 @@ func (b *Broker) pullerOf(ctx context.Context, x *subscribed) (*puller, error) {
 	return fresh, nil
 }
 
-// inTurn receives when nobody else does, where that matters. Who waits for his turn waits no longer than for a delivery: while somebody
-// else waits for one, there is none.
-func (p *puller) inTurn(ctx context.Context, q *ReceiveRequest, timer <-chan time.Time) ([]Delivery, error) {
-	if p.turn == nil {
-		return p.receive(ctx, q, timer)
+// receive grants credit for what is asked, waits for something, and takes the rest of the credit back: nothing is to be handed to somebody
+// who has gone. over is set when nothing is to be waited for any more.
+func (p *puller) receive(ctx context.Context, asked int, timer <-chan time.Time, over *bool) ([]subscription.Leased, error) {
+	if !p.takeTurn(ctx, timer, over) {
+		return nil, nil
+	}
+	defer func() { <-p.turn }()
+	// Also when ctx ends now: it would not be known whether the credit is there, and nobody would take it back.
+	if err := p.m.Grant(context.WithoutCancel(ctx), asked); err != nil {
+		return nil, err
+	}
+	ls, err := p.m.take(asked)
+	for len(ls) == 0 && err == nil && !*over {
+		select {
+		case <-p.m.ready:
+			ls, err = p.m.take(asked)
+		case <-timer:
+			*over = true
+		case <-ctx.Done():
+			*over = true
+		}
+	}
+	if left := asked - len(ls); left > 0 && err == nil {
+		// Also when ctx has ended: credit that stays would have records handed to nobody.
+		if err = p.m.Grant(context.WithoutCancel(ctx), -left); err == nil {
+			var more []subscription.Leased
+			more, err = p.m.take(left) // which came meanwhile
+			ls = append(ls, more...)
+		}
+	}
+	if len(ls) > 0 {
+		err = nil
+	}
+	return ls, err
+}
+
+// turnGrace is how long somebody who does not want to wait waits for those before him, who may be about to leave something for him.
+const turnGrace = 20 * time.Millisecond
+
+// takeTurn waits for the turn, no longer than for a delivery: while somebody else waits for one, there is none.
+func (p *puller) takeTurn(ctx context.Context, timer <-chan time.Time, over *bool) bool {
+	select {
+	case p.turn <- struct{}{}:
+		return true
+	default:
 	}
 	select {
 	case p.turn <- struct{}{}:
-	default:
-		select {
-		case p.turn <- struct{}{}:
-		case <-timer:
-			return nil, nil
-		case <-ctx.Done():
-			return nil, nil
-		}
+		return true
+	case <-ctx.Done():
+		return false
+	case <-timer:
+		*over = true
 	}
-	defer func() { <-p.turn }()
-	return p.receive(ctx, q, timer)
-}
-
-// receive grants credit for what is asked, waits for something, and takes the rest of the credit back: nothing is to be handed to somebody
-// who has gone. Several who receive at once share what comes; their credits are one sum, so what one takes that was granted for another is
-// made good by what the other finds.
-func (p *puller) receive(ctx context.Context, q *ReceiveRequest, timer <-chan time.Time) ([]Delivery, error) {
-	p.mu.Lock()
-	p.waiting++
-	p.mu.Unlock()
-	ds, err := p.m.TryNext(q.Max) //nolint:contextcheck // what is given back or counted is no part of the request
-	if asked := q.Max - len(ds); asked > 0 && err == nil {
-		// Also when ctx ends now: it would not be known whether the credit is there, and nobody would take it back.
-		if err = p.m.Grant(context.WithoutCancel(ctx), asked); err == nil {
-			var more []Delivery
-			more, err = p.m.TryNext(asked) //nolint:contextcheck // what is given back or counted is no part of the request
-			ds = append(ds, more...)
-			for len(ds) == 0 && err == nil {
-				select {
-				case <-p.m.ready:
-					ds, err = p.m.TryNext(asked) //nolint:contextcheck // likewise
-					continue
-				case <-timer:
-				case <-ctx.Done():
-				}
-				break
-			}
-			ds, err = p.takeBack(ctx, q, ds, err)
-		}
+	grace := clock.NewTimer(turnGrace)
+	defer grace.Stop()
+	select {
+	case p.turn <- struct{}{}:
+		return true
+	case <-ctx.Done():
+	case <-grace.C:
 	}
-	p.mu.Lock()
-	p.waiting--
-	last := p.waiting == 0
-	p.mu.Unlock()
-	if last {
-		p.returnRest() //nolint:contextcheck // what is given back or counted is no part of the request
-	}
-	if len(ds) > 0 {
-		err = nil
-	}
-	return ds, err
-}
-
-// takeBack takes the credit back that was not used, and what came meanwhile.
-func (p *puller) takeBack(ctx context.Context, q *ReceiveRequest, ds []Delivery, err error) ([]Delivery, error) {
-	if left := q.Max - len(ds); left > 0 && err == nil {
-		// Also when ctx has ended: credit that stays would have records handed to nobody.
-		if err = p.m.Grant(context.WithoutCancel(ctx), -left); err == nil {
-			more, e := p.m.TryNext(left) //nolint:contextcheck // likewise
-			ds, err = append(ds, more...), e
-		}
-	}
-	return ds, err
-}
-
-// returnRest gives back what nobody waits for.
-func (p *puller) returnRest() {
-	ls, _ := p.m.take(MemberCreditMax)
-	if len(ls) == 0 {
-		return
-	}
-	hs := make([]subscription.Handle, len(ls))
-	for i := range ls {
-		hs[i] = ls[i].Handle
-	}
-	b, sh := p.m.b, p.m.x.shard
-	b.subs.chore(func() {
-		_, _ = b.shards[sh].Do(b.choreContext(), &shard.Settle{Verb: shard.SettleRelease, Handles: hs}) // their leases run out otherwise
-	})
+	return false
 }
 
 // relet gives deliveries another lease than the subscription's.
