@@ -31,6 +31,7 @@ type proc struct {
 	kafka string // host:port, "" when it has none
 	http  string
 	amqp  string
+	sqs   string
 	took  time.Duration // from start to ready
 	dir   string        // removed by stop
 	cmd   *exec.Cmd
