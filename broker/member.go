@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"leat/broker/fault"
@@ -55,6 +56,8 @@ type Member struct {
 	list   []subscription.Leased
 	closed error
 	ready  chan struct{}
+
+	near atomic.Pointer[nearReader] // taken out by whoever reads
 }
 
 type memberKey struct {
@@ -191,6 +194,10 @@ func (m *Member) close(err error) {
 // read makes deliveries of what was handed over. What is gone is settled as such; what cannot be read now is given back.
 func (m *Member) read(ls []subscription.Leased) []Delivery {
 	out := make([]Delivery, 0, len(ls))
+	near := m.near.Swap(nil)
+	if near == nil {
+		near = newNearReader(m.b, m.x)
+	}
 	var gone, later []subscription.Handle
 	now := m.b.nowMS()
 	for i := range ls {
@@ -198,7 +205,7 @@ func (m *Member) read(ls []subscription.Leased) []Delivery {
 		if l.UntilMS <= now {
 			continue // it waited too long, and is somebody else's
 		}
-		d, err := m.b.readLying(m.x, l.Lies)
+		d, err := near.read(ls, i)
 		switch {
 		case err == nil:
 			out = append(out, m.b.delivery(m.x, l, d))
@@ -209,11 +216,17 @@ func (m *Member) read(ls []subscription.Leased) []Delivery {
 			later = append(later, l.Handle)
 		}
 	}
+	if len(ls) >= nearKeptMin { // more waits, most probably
+		m.near.Store(near)
+	}
 	if len(gone)+len(later) > 0 {
 		m.b.subs.chore(func() { m.b.giveUp(m.x, gone, later) })
 	}
 	return out
 }
+
+// nearKeptMin is how many deliveries a member must have been given at once for the last batch to be kept for the next ones.
+const nearKeptMin = 16
 
 const unreadableDelay = 5 * time.Second
 
