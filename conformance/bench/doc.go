@@ -22,7 +22,7 @@
 // holds Leat against what one would pick instead; report.go makes the table. yardstick is the empty HTTP server that HTTP rows are held against.
 // keep.go has the rows about keeping events, which are long and measured only when asked for (-only keep): keepwrite.go, keepread.go,
 // keephistory.go, keepsize.go, keeparchive.go; cold_linux.go empties the page cache. amqp.go has the rows of -only amqp, amqpwork.go what they
-// do, amqpclient.go the client. sqs.go has the life of a message by SQS.
+// do, amqpclient.go the client. sqs.go has the life of a message by SQS, webhook.go webhooks out.
 //
 // # How tested
 //
