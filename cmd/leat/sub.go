@@ -16,6 +16,7 @@ var (
 	subColumns   = []string{"name", "streams", "order", "dead_letters", "suspended", "created"}
 	subDescribed = []string{
 		"name", "namespace", "kind", "streams", "address", "where", "order", "dead_letters", "suspended", "lease_ms", "max_attempts", "backoff_ms", "backoff_max_ms", // settings
+		"push", "push_url", "push_format", "push_why", "push_until", "push_last_failure", "push_delivered", "push_attempts", "push_warnings", "new_secret",
 		"waiting", "waiting_bytes", "exact", "leased", "delayed", "oldest", "lag_ms", "acked", "skipped", "dead", "gaps", "receivers", "created", "revision",
 	}
 )
@@ -46,6 +47,7 @@ type subFlags struct {
 
 func (a *app) subCreate() *cobra.Command {
 	var f subFlags
+	var push pushFlags
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a subscription, or change one that is there", Args: exactly(1),
 		Long: "Make a subscription, or change one that is there (what is not mentioned stays; streams can be added, not taken away). It sees what is appended from\n" +
@@ -53,7 +55,8 @@ func (a *app) subCreate() *cobra.Command {
 			"PATTERN is a text as it is; item-* is what begins so; order.*.eu and order.# are words between dots (* is one, # any number), a/+/b and a/#\n" +
 			"levels between slashes (+ is one, # at the end any number).",
 		Example: "  leat sub create mails --stream orders --attempts 5 --backoff 1s --dead-letters mails.dead\n" +
-			"  leat sub create big --stream orders --where 'data.total > 1000' --order key --from earliest",
+			"  leat sub create big --stream orders --where 'data.total > 1000' --order key --from earliest\n" +
+			"  leat sub create shop --stream orders --push https://shop.example.com/hook --push-secret",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -61,6 +64,9 @@ func (a *app) subCreate() *cobra.Command {
 			}
 			body, err := f.body(cmd)
 			if err != nil {
+				return err
+			}
+			if err := push.body(cmd, body); err != nil {
 				return err
 			}
 			var got map[string]any
@@ -86,6 +92,7 @@ func (a *app) subCreate() *cobra.Command {
 	fl.DurationVar(&f.ttl, "ttl", 0, "and has failed so long after it was appended")
 	fl.StringVar(&f.from, "from", "", "where to begin: earliest, latest, a time (RFC 3339), -1h, offset:N or a position (default latest)")
 	fl.StringArrayVar(&f.set, "set", nil, "NAME=JSON: any other member of the subscription's document; may be repeated")
+	push.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("order", cobra.FixedCompletions([]string{"none", "key", "total"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"earliest", "latest"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("stream", a.completeStreams)
@@ -242,6 +249,9 @@ func (a *app) describeSub(got map[string]any) error {
 		switch inner, ok := v.(map[string]any); {
 		case ok && k == "config":
 			for name, v := range inner {
+				if name == "push" {
+					continue // tellPush has it
+				}
 				if text := cell(v); text != "" && text != "0" && text != "false" && text != "[]" && text != "{}" {
 					row[name] = v
 				}
@@ -253,10 +263,11 @@ func (a *app) describeSub(got map[string]any) error {
 				}
 				row[name] = v
 			}
-		default:
+		case k != "push":
 			row[k] = v
 		}
 	}
+	tellPush(row, got)
 	return a.describe(row, subDescribed)
 }
 
