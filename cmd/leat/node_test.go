@@ -14,8 +14,22 @@ import (
 // realNode is a node in memory, or on a data directory.
 func realNode(t *testing.T, data string) (url string, stop func()) {
 	t.Helper()
+	return openNode(t, node.Options{Data: data, Protocols: protocols()})
+}
+
+// configuredNode is a node in memory with some settings changed.
+func configuredNode(t *testing.T, change func(*node.Config)) (url string, stop func()) {
+	t.Helper()
+	ps := protocols()
+	cfg := node.DefaultConfig(ps)
+	change(cfg)
+	return openNode(t, node.Options{Config: cfg, Protocols: ps})
+}
+
+func openNode(t *testing.T, o node.Options) (url string, stop func()) {
+	t.Helper()
 	n, err := node.Open(node.Options{
-		Data: data, Protocols: protocols(), Listen: map[string]string{"http": "127.0.0.1:0"}, Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Data: o.Data, Config: o.Config, Protocols: o.Protocols, Listen: map[string]string{"http": "127.0.0.1:0"}, Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -81,13 +80,6 @@ func (a *app) groupCommand() *cobra.Command {
 	return cmd
 }
 
-// remark says something to people that is no row of the table.
-func (a *app) remark(text string) {
-	if a.output != "json" {
-		fmt.Fprintln(a.err, text)
-	}
-}
-
 func inner(m map[string]any, name string) map[string]any {
 	v, _ := m[name].(map[string]any)
 	return v
@@ -129,7 +121,7 @@ func (a *app) described(cmd *cobra.Command, prefix string) ([]map[string]any, er
 				var got map[string]any
 				if err := c.call(ctx, "GET", subPath(name), nil, &got); err == nil {
 					found[i] = got
-				} else if p, ok := err.(*problem); !ok || p.Kind != "not_found" { //nolint:errorlint // call returns it as it is
+				} else if p, ok := err.(*problem); !ok || p.Kind != "not-found" { //nolint:errorlint // call returns it as it is
 					errs[w] = err
 					cancel()
 					return
