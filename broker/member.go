@@ -10,7 +10,6 @@ import (
 	"leat/broker/fault"
 	"leat/broker/shard"
 	"leat/broker/subscription"
-	"leat/internal/clock"
 )
 
 // Limits of members.
@@ -52,12 +51,14 @@ type Member struct {
 	x  *subscribed
 	id subscription.MemberID
 
-	mu     sync.Mutex
-	list   []subscription.Leased
-	closed error
-	ready  chan struct{}
-
-	near atomic.Pointer[nearReader] // taken out by whoever reads
+	near    atomic.Pointer[nearReader] // taken out by whoever reads
+	mu      sync.Mutex
+	list    []subscription.Leased
+	closed  error
+	ready   chan struct{}
+	rested  uint64        // the last rest that came: what was there when it was asked for has been handed over
+	spare   uint64        // the last of them when credit was left: there was nothing more
+	resting chan struct{} // closed when one comes; nil: nobody waits for that
 }
 
 type memberKey struct {
@@ -112,6 +113,50 @@ func (m *Member) Grant(ctx context.Context, n int) error {
 	}
 	_, err := m.b.shards[m.x.shard].Do(ctx, &shard.Grant{Sub: m.x.id, Member: m.id, N: int64(n)})
 	return err
+}
+
+// askRest asks for a rest, and returns its number.
+func (m *Member) askRest(ctx context.Context) (uint64, error) {
+	g := &shard.Grant{Sub: m.x.id, Member: m.id, Tell: true}
+	_, err := m.b.shards[m.x.shard].Do(ctx, g)
+	return g.Rest, err
+}
+
+// rest is how a rest stands that was asked for.
+type rest struct {
+	number uint64
+	came   bool
+	left   bool            // with credit left: there was nothing more
+	next   <-chan struct{} // closed when another one comes; nil: it has come
+}
+
+func (m *Member) restedBy(number uint64) rest {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.rested >= number || m.closed != nil {
+		return rest{number, true, m.spare >= number || m.closed != nil, nil}
+	}
+	if m.resting == nil {
+		m.resting = make(chan struct{})
+	}
+	return rest{number, false, false, m.resting}
+}
+
+func (m *Member) noteRest(r *subscription.Rest) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.rested = max(m.rested, r.Number); r.Left {
+		m.spare = max(m.spare, r.Number)
+	}
+	m.tellRested()
+}
+
+// tellRested wakes who waits for a rest. mu is held.
+func (m *Member) tellRested() {
+	if m.resting != nil {
+		close(m.resting)
+		m.resting = nil
+	}
 }
 
 // Detach takes the member out. What it has and did not settle is handed to others; with counts as an attempt that failed.
@@ -186,6 +231,7 @@ func (m *Member) close(err error) {
 	m.mu.Lock()
 	if m.closed == nil {
 		m.closed, m.list = err, nil
+		m.tellRested()
 	}
 	m.mu.Unlock()
 	m.signal()
@@ -283,6 +329,11 @@ func (b *Broker) follow(sh int, f *shard.Follow) {
 	for _, g := range f.Gaps {
 		b.tellGap(sh, g)
 	}
+	for _, r := range f.Rests {
+		if m, ok := b.subs.members.Load(memberKey{sh, r.Member}); ok {
+			m.(*Member).noteRest(&r)
+		}
+	}
 }
 
 // resetMembers ends all members of a shard: its head was made anew and knows none of them.
@@ -302,171 +353,3 @@ func (b *Broker) dropMembers(which func(*Member) bool, why error) {
 
 // choreContext is for what the broker does by itself, for nobody's request. It ends by the shard's closing.
 func (b *Broker) choreContext() context.Context { return context.Background() }
-
-// puller is the member through which those receive who come and go, one at a time.
-type puller struct {
-	m *Member
-
-	// turn is the token of who may receive. What is handed over to the member is his alone: he gets as much as he asks for where there is so
-	// much, and of a key, of which a member may have several at once (RunMax), all that is held is with him. Without it
-	//
-	//	A asks for 1, B for 10 │ a1…a10 are handed to the member │ A takes a1 │ B takes a2…a10
-	//
-	// and B is done with a2 before A has begun with a1.
-	turn chan struct{}
-}
-
-// ReceiveRequest asks for deliveries.
-type ReceiveRequest struct {
-	Max   int           // at most ReceiveMax; 0 is 1
-	Wait  time.Duration // for the first one
-	Lease time.Duration // 0: the subscription's
-}
-
-// Receive takes up to Max deliveries, and waits for the first. Each stays the caller's for the lease, and is handed over again after that
-// unless it was settled.
-func (b *Broker) Receive(ctx context.Context, c *Caller, name string, q ReceiveRequest) ([]Delivery, error) {
-	if q.Max = max(q.Max, 1); q.Max > ReceiveMax || q.Wait < 0 || q.Wait > ReceiveWaitMax || q.Lease < 0 {
-		return nil, fault.New(fault.Invalid, "receive", name, "at most %d at once, and a wait of at most %s", ReceiveMax, ReceiveWaitMax)
-	}
-	x, err := b.findSubscription(c, "receive", ActionRead, name)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	timer := clock.NewTimer(q.Wait)
-	defer timer.Stop()
-	for over := false; ; {
-		p, err := b.pullerOf(ctx, x)
-		if err != nil {
-			return nil, err
-		}
-		ls, err := p.receive(ctx, q.Max, timer.C, &over)
-		if len(ls) == 0 && fault.Is(err, fault.Unavailable) && p.gone() && b.Ready() == nil && ctx.Err() == nil {
-			continue // the shard has recovered: through a new member
-		}
-		ds := p.m.read(ls) //nolint:contextcheck // what is given back or counted is no part of the request
-		if len(ds) > 0 && q.Lease > 0 {
-			b.relet(ctx, ds, q.Lease)
-		}
-		if len(ds) > 0 {
-			return ds, nil
-		}
-		if err != nil || over || ctx.Err() != nil {
-			return nil, err
-		}
-		// All that came has gone meanwhile: there may be more.
-	}
-}
-
-func (p *puller) gone() bool {
-	p.m.mu.Lock()
-	defer p.m.mu.Unlock()
-	return p.m.closed != nil
-}
-
-// pullerOf returns the subscription's puller, attaching one where there is none.
-func (b *Broker) pullerOf(ctx context.Context, x *subscribed) (*puller, error) {
-	s, k := &b.subs, subKey{x.shard, x.id}
-	s.pullMu.Lock()
-	p := s.pullers[k]
-	s.pullMu.Unlock()
-	if p != nil && !p.gone() {
-		return p, nil
-	}
-	m, err := b.attach(ctx, x, MemberOptions{})
-	if err != nil {
-		return nil, err
-	}
-	fresh := &puller{m: m, turn: make(chan struct{}, 1)}
-	s.pullMu.Lock()
-	if was := s.pullers[k]; was != nil && was != p {
-		s.pullMu.Unlock()
-		return was, m.Detach(ctx, false) // somebody was faster
-	}
-	s.pullers[k] = fresh
-	s.pullMu.Unlock()
-	return fresh, nil
-}
-
-// receive grants credit for what is asked, waits for something, and takes the rest of the credit back: nothing is to be handed to somebody
-// who has gone. over is set when nothing is to be waited for any more.
-func (p *puller) receive(ctx context.Context, asked int, timer <-chan time.Time, over *bool) ([]subscription.Leased, error) {
-	if !p.takeTurn(ctx, timer, over) {
-		return nil, nil
-	}
-	defer func() { <-p.turn }()
-	// Also when ctx ends now: it would not be known whether the credit is there, and nobody would take it back.
-	if err := p.m.Grant(context.WithoutCancel(ctx), asked); err != nil {
-		return nil, err
-	}
-	ls, err := p.m.take(asked)
-	for len(ls) == 0 && err == nil && !*over {
-		select {
-		case <-p.m.ready:
-			ls, err = p.m.take(asked)
-		case <-timer:
-			*over = true
-		case <-ctx.Done():
-			*over = true
-		}
-	}
-	if left := asked - len(ls); left > 0 && err == nil {
-		// Also when ctx has ended: credit that stays would have records handed to nobody.
-		if err = p.m.Grant(context.WithoutCancel(ctx), -left); err == nil {
-			var more []subscription.Leased
-			more, err = p.m.take(left) // which came meanwhile
-			ls = append(ls, more...)
-		}
-	}
-	if len(ls) > 0 {
-		err = nil
-	}
-	return ls, err
-}
-
-// turnGrace is how long somebody who does not want to wait waits for those before him, who may be about to leave something for him.
-const turnGrace = 20 * time.Millisecond
-
-// takeTurn waits for the turn, no longer than for a delivery: while somebody else waits for one, there is none.
-func (p *puller) takeTurn(ctx context.Context, timer <-chan time.Time, over *bool) bool {
-	select {
-	case p.turn <- struct{}{}:
-		return true
-	default:
-	}
-	select {
-	case p.turn <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	case <-timer:
-		*over = true
-	}
-	grace := clock.NewTimer(turnGrace)
-	defer grace.Stop()
-	select {
-	case p.turn <- struct{}{}:
-		return true
-	case <-ctx.Done():
-	case <-grace.C:
-	}
-	return false
-}
-
-// relet gives deliveries another lease than the subscription's.
-func (b *Broker) relet(ctx context.Context, ds []Delivery, lease time.Duration) {
-	hs := make([]Handle, len(ds))
-	for i := range ds {
-		hs[i] = ds[i].Handle
-	}
-	if out, err := b.settle(ctx, shard.Settle{Verb: shard.SettleRenew, AfterMS: lease.Milliseconds()}, hs); err == nil {
-		until := b.opt.Clock.Now().Add(lease)
-		for i := range ds {
-			if out[i] == OutcomeDone {
-				ds[i].Until = until
-			}
-		}
-	}
-}

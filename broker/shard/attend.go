@@ -57,8 +57,9 @@ func (c *Core) take(out *subscription.Output) {
 			c.follow.Deliveries = append(c.follow.Deliveries, *l)
 		}
 	}
-	if len(out.Burials)+len(out.Gaps) > 0 {
+	if len(out.Burials)+len(out.Gaps)+len(out.Rests) > 0 { // a rest comes behind deliveries that wait for frames
 		c.needFrame()
+		c.open.Follow.Rests = append(c.open.Follow.Rests, out.Rests...)
 		c.open.Follow.Burials = append(c.open.Follow.Burials, out.Burials...)
 		c.open.Follow.Gaps = append(c.open.Follow.Gaps, out.Gaps...)
 	}

@@ -57,13 +57,14 @@ type Follow struct {
 	Deliveries []subscription.Leased
 	Burials    []subscription.Burial
 	Gaps       []subscription.Gap
+	Rests      []subscription.Rest // behind deliveries
 }
 
 // Empty reports whether nothing follows.
-func (f *Follow) Empty() bool { return len(f.Deliveries)+len(f.Burials)+len(f.Gaps) == 0 }
+func (f *Follow) Empty() bool { return len(f.Deliveries)+len(f.Burials)+len(f.Gaps)+len(f.Rests) == 0 }
 
 func (f *Follow) reset() {
-	f.Deliveries, f.Burials, f.Gaps = emptied(f.Deliveries), emptied(f.Burials), emptied(f.Gaps)
+	f.Deliveries, f.Burials, f.Gaps, f.Rests = emptied(f.Deliveries), emptied(f.Burials), emptied(f.Gaps), emptied(f.Rests)
 }
 
 // followMax is how many elements a slice that is used again may have room for: a peak is not kept.

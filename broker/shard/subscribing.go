@@ -123,23 +123,33 @@ type Attach struct {
 func (x *Attach) kind() string               { return "attach" }
 func (x *Attach) decide(c *Core, r *Request) { r.Fault = c.subs.Attach(x.Sub, x.Member) }
 
-// Detach takes a member out, and gives back what it has. Counts: those attempts count.
+// Detach takes a member out, and gives back what it has. Counts: those attempts count. Keeps: nothing is given back, its leases go on.
 type Detach struct {
 	Sub    subscription.ID
 	Member subscription.MemberID
 	Counts bool
+	Keeps  bool
 }
 
-func (x *Detach) kind() string               { return "detach" }
-func (x *Detach) decide(c *Core, _ *Request) { c.subs.Detach(x.Sub, x.Member, x.Counts) }
+func (x *Detach) kind() string { return "detach" }
+
+func (x *Detach) decide(c *Core, _ *Request) {
+	if x.Keeps {
+		c.subs.Depart(x.Sub, x.Member)
+		return
+	}
+	c.subs.Detach(x.Sub, x.Member, x.Counts)
+}
 
 // Grant gives a member more credit, or takes some away where N is less than 0.
 type Grant struct {
 	Sub    subscription.ID
 	Member subscription.MemberID
 	N      int64
+	Tell   bool // by Follow.Rests when nothing is left to be handed over
 
 	Credit int64 // result
+	Rest   uint64
 }
 
 func (x *Grant) kind() string { return "grant" }
@@ -147,6 +157,9 @@ func (x *Grant) kind() string { return "grant" }
 func (x *Grant) decide(c *Core, _ *Request) {
 	if x.N >= 0 {
 		x.Credit = c.subs.Grant(x.Sub, x.Member, x.N)
+		if x.Tell {
+			x.Rest = c.subs.AskRest(x.Sub, x.Member)
+		}
 		return
 	}
 	left := max(c.subs.Grant(x.Sub, x.Member, 0)+x.N, 0)

@@ -22,6 +22,7 @@ type desk struct {
 	members []*member // by entry.member; nil: left
 	order   []*member // by rank
 	next    int       // whose turn it is among the first rank that can take something
+	rests   []rest    // whom it is told when nothing more can be handed over; the first ones at once
 	able    int       // members that can take something
 
 	ready, leased, waiting, dying, coming      int   // entries by state; ready: available ones
@@ -215,9 +216,12 @@ func (h *Head) clear(d *desk) {
 	clear(d.turns)
 	clear(d.lanes)
 	d.gated = nil
-	for _, m := range d.members {
-		if m != nil {
-			m.has = list{}
+	for k, m := range d.members {
+		if m == nil {
+			continue
+		}
+		if m.has = (list{}); m.left {
+			d.members[k] = nil
 		}
 	}
 	d.ready, d.leased, d.waiting, d.dying, d.coming, d.inTurn, d.heldBytes = 0, 0, 0, 0, 0, 0, 0
@@ -246,6 +250,7 @@ func (h *Head) close(d *desk) {
 	h.dirty = slices.DeleteFunc(h.dirty, func(x *desk) bool { return x == d })
 	h.starved = slices.DeleteFunc(h.starved, func(x *desk) bool { return x == d })
 	h.unfinished = slices.DeleteFunc(h.unfinished, func(x *desk) bool { return x == d })
+	h.resting = slices.DeleteFunc(h.resting, func(x *desk) bool { return x == d })
 }
 
 // enter takes a record in. It is in no state yet.
@@ -356,6 +361,9 @@ func (h *Head) letGo(d *desk, i slot) {
 	h.uncount(d, e)
 	e.state = coming
 	h.slab.remove(&m.has, inTurn, i)
+	if m.left && m.has.n == 0 {
+		d.vacate(m)
+	}
 	h.measure(d, m)
 	if d.lanes != nil {
 		d.lanes[d.laneOf(e)].held--

@@ -9,6 +9,7 @@ func (h *Head) settleDown(d *desk) {
 	h.evict(d)
 	h.handOver(d)
 	h.askFor(d)
+	h.tellRests(d)
 }
 
 func (h *Head) handOver(d *desk) {

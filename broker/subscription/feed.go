@@ -145,6 +145,7 @@ func (h *Head) Published(seq uint64) {
 		return
 	}
 	h.ends = slices.Delete(h.ends, 0, n)
+	h.wake = append(h.wake, h.resting...) // what came before it may have reached others
 	for i, d := range h.wake {
 		if i == 0 || h.wake[i-1] != d {
 			h.settleDown(d)

@@ -55,6 +55,8 @@ type Head struct {
 	hungry     []*desk
 	dirty      []*desk
 	unfinished []*desk // with more to hand over
+	resting    []*desk // with rests to tell
+	restsAsked uint64
 	starved    []*desk // that were shown nothing more because too much is known altogether
 	trackedMax int
 	must       bool              // something has to be recorded with this frame

@@ -27,6 +27,7 @@ type member struct {
 	index int32
 	has   list
 	able  bool
+	left  bool // and what it has is still its own
 }
 
 // Attach brings a member in.
@@ -99,12 +100,37 @@ func (h *Head) Detach(id ID, who MemberID, counts bool) {
 	}
 	h.measure(d, m)
 	d.order = slices.DeleteFunc(d.order, func(o *member) bool { return o == m })
-	d.members[m.index] = nil
-	if len(d.order) == 0 {
-		d.members = d.members[:0]
+	d.vacate(m)
+	h.settleDown(d)
+	h.closeIfIdle(d)
+}
+
+// Depart takes a member out and leaves it what it has, until that is settled or its leases run out: for one that comes and goes.
+func (h *Head) Depart(id ID, who MemberID) {
+	d := h.desks[id]
+	if d == nil {
+		return
+	}
+	m := d.find(who)
+	if m == nil {
+		return
+	}
+	m.Credit, m.Prefetch, m.left = 0, 0, true
+	h.measure(d, m)
+	d.order = slices.DeleteFunc(d.order, func(o *member) bool { return o == m })
+	if m.has.n == 0 {
+		d.vacate(m)
 	}
 	h.settleDown(d)
 	h.closeIfIdle(d)
+}
+
+// vacate gives a member's place to the next who comes.
+func (d *desk) vacate(m *member) {
+	d.members[m.index] = nil
+	for n := len(d.members); n > 0 && d.members[n-1] == nil; n-- {
+		d.members = d.members[:n-1]
+	}
 }
 
 // Grant gives a member more credit, or, when n is less than 0, takes all it has. It answers what credit it has then.

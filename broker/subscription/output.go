@@ -12,6 +12,15 @@ type Output struct {
 	Burials    []Burial
 	Gaps       []Gap
 	Lost       []Leased // leases that ran out
+	Rests      []Rest
+}
+
+// Rest answers AskRest: what there was when it was asked has been handed over, to this member or another.
+type Rest struct {
+	Sub    ID
+	Member MemberID
+	Number uint64
+	Left   bool // the member has credit left: there was nothing more
 }
 
 // Leased is a record that a member now has.
@@ -58,12 +67,12 @@ func (h *Head) Drain() *Output {
 
 // Empty reports whether nothing has collected.
 func (o *Output) Empty() bool {
-	return len(o.Deliveries)+len(o.Burials)+len(o.Gaps)+len(o.Lost) == 0
+	return len(o.Deliveries)+len(o.Burials)+len(o.Gaps)+len(o.Lost)+len(o.Rests) == 0
 }
 
 // Drained forgets what Drain handed out.
 func (h *Head) Drained() {
-	h.Out = Output{Deliveries: emptied(h.Out.Deliveries), Burials: emptied(h.Out.Burials), Gaps: emptied(h.Out.Gaps), Lost: emptied(h.Out.Lost)}
+	h.Out = Output{Deliveries: emptied(h.Out.Deliveries), Burials: emptied(h.Out.Burials), Gaps: emptied(h.Out.Gaps), Lost: emptied(h.Out.Lost), Rests: emptied(h.Out.Rests)}
 }
 
 // emptiedMax is how many elements a slice that is used again may have room for: a peak is not kept.

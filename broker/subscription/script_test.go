@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "rewrite the scripts with what happens n
 //	> begin 1 1/0 all from=0                                  it reads partition 0 of stream 1; without all: what is said to match
 //	> append 1/0 a b:key c!9 d+5s e~5s f>1,2                   records by name: with a key, a priority, a delay, a time to live, matching 1 and 2
 //	> join 1 ann prefetch=2 credit=5 rank=1 lease=10s         somebody receives
-//	> grant 1 ann 3 | leave 1 ann [free] | delete 1
+//	> grant 1 ann 3 | leave 1 ann [free] | depart 1 ann | rest 1 ann | delete 1
 //	> ack a b | skip a | release a [5s | policy] [free] | reject a | renew a 10s    what was handed over last under that name; a#1: the first time
 //	> bury a exhausted | cancel 1 d
 //	> rewind 1 1/0 0 | revive 1 a b | aside 1 a | trim 1/0 3 [2=1: of 2 one more that was not shown] | count 1 1/0 5 | move 1 1/0 7 text
@@ -123,6 +123,13 @@ func (s *script) tellOf(o *Output) {
 		}
 		s.say("%s gets %s from %d: attempt %d, until %d%s%s", s.who[l.Member], n, l.Sub, l.Attempt, l.UntilMS, again, lies)
 	}
+	for _, r := range o.Rests {
+		left := ""
+		if r.Left {
+			left = ", and could take more"
+		}
+		s.say("%s rests%s", s.who[r.Member], left)
+	}
 	for _, b := range o.Burials {
 		s.dying[s.name(b.At)] = b.Reason
 		s.say("to bury: %s of %d, %s after %d attempts", s.name(b.At), b.Sub, b.Reason, b.Attempts)
@@ -180,6 +187,10 @@ func (s *script) run(w []string) {
 		s.join(w)
 	case "leave":
 		s.head.Detach(id(w[1]), s.members[w[2]], len(w) < 4)
+	case "depart":
+		s.head.Depart(id(w[1]), s.members[w[2]])
+	case "rest":
+		s.head.AskRest(id(w[1]), s.members[w[2]])
 	case "grant":
 		s.say("credit %d", s.head.Grant(id(w[1]), s.members[w[2]], num(w[3])))
 	case "delete":

@@ -15,7 +15,7 @@ import (
 // POST /v1/subscriptions/{name}/receive {"max":10,"wait":20000,"lease":"30s"}
 //
 // 200 {"deliveries":[{"handle","id","attempt","again","until","ref","position","event":{…}},…]}, an empty list when nothing came within
-// the wait. It ends with the client: what was handed to somebody who has gone is given back at once, and counts as no attempt.
+// the wait, and nothing was there that nobody has. It ends with the client: what was handed to somebody who has gone is given back at once, and counts as no attempt.
 
 // span is a time as it is said in a body: a number of milliseconds, or text with a unit, "20s".
 type span struct {
@@ -62,9 +62,6 @@ func (s *span) of(op, member string, unsaid, least, most time.Duration) (time.Du
 	return s.d, nil
 }
 
-// receiveWaitLeast is what a receiver waits at least: events that are there may have to be looked at before they can be handed over.
-const receiveWaitLeast = 100 * time.Millisecond
-
 // leaseLeast and leaseMost bound a lease that is asked for.
 const (
 	leaseLeast = time.Millisecond
@@ -90,7 +87,6 @@ func receive(x *call) error {
 	if q.Wait, err = doc.Wait.of("receive", "wait", 0, 0, broker.ReceiveWaitMax); err != nil {
 		return err
 	}
-	q.Wait = max(q.Wait, receiveWaitLeast)
 	if q.Lease, err = doc.Lease.of("receive", "lease", 0, leaseLeast, leaseMost); err != nil {
 		return err
 	}

@@ -138,6 +138,21 @@ func TestSubscription_LongPoll(t *testing.T) {
 	}
 }
 
+// Without a wait the answer is what there is, and not empty for being quick.
+func TestSubscription_WithoutWaiting(t *testing.T) {
+	s := start(t, nil)
+	s.work(`,"members":"exclusive"`)
+	for i := range 10 {
+		s.send("orders", i, i+1)
+		if a := s.want(200, "POST", "/v1/subscriptions/work/receive", `{"max":10}`); a.len("deliveries") != 1 || a.str("deliveries.0.event.data") != fmt.Sprint(i) {
+			t.Fatalf("right after %d was appended: %s", i, a.body)
+		}
+	}
+	if a := s.want(200, "POST", "/v1/subscriptions/work/receive", `{"max":10}`); a.len("deliveries") != 0 {
+		t.Fatalf("%s", a.body)
+	}
+}
+
 // Whoever leaves while waiting is handed nothing, and a gateway that stops ends the wait.
 func TestSubscription_LongPollEndsWithTheClientAndTheGateway(t *testing.T) {
 	s := start(t, nil)
