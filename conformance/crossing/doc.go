@@ -2,20 +2,21 @@
 //
 // # What
 //
-// Tests, with a real Kafka client on one side and plain HTTP on the other, against the real binary (leat serve --dev).
+// Tests with real clients of Kafka, AMQP 0-9-1 and SQS, and plain HTTP, against the real binary (leat serve --dev): what each sends the others
+// get, as docs/words.md says. Webhooks in and out are among them.
 //
 // # Promises
 //
 // Everything is compared byte by byte, with values that the tests spell out: nothing of Leat's own code says what is right. The bindings
-// are the CloudEvents 1.0.2 HTTP, JSON and Kafka ones.
+// are the CloudEvents 1.0.2 HTTP, JSON, Kafka and AMQP ones.
 //
 // # Imports
 //
-// franz-go and the standard library.
+// franz-go, amqp091-go, aws-sdk-go-v2 and the standard library.
 //
 // # Where to start
 //
-// http_to_kafka_test.go; node_test.go is the binary and the two clients.
+// http_to_kafka_test.go, amqp_test.go, sqs_test.go; node_test.go is the binary and the clients of Kafka and HTTP.
 //
 // # How tested
 //

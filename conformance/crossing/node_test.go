@@ -23,7 +23,9 @@ import (
 const waitMost = 20 * time.Second
 
 // node is the binary that all tests talk to, each to streams of its own.
-var node struct{ HTTP, Kafka string }
+var node struct{ HTTP, Kafka, AMQP, AWS string }
+
+var leat string // the binary
 
 func TestMain(m *testing.M) {
 	code, err := serve(m.Run)
@@ -41,13 +43,17 @@ func serve(run func() int) (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	leat := filepath.Join(dir, "leat")
+	leat = filepath.Join(dir, "leat")
 	build := exec.Command("go", "build", "-o", leat, "./cmd/leat")
 	build.Dir, build.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	cmd := exec.Command(leat, "serve", "--dev", "--log", "error")
+	config := filepath.Join(dir, "leat.yaml")
+	if err := os.WriteFile(config, []byte("outbound: {allow: [127.0.0.1]}\n"), 0o600); err != nil {
+		return 0, err
+	}
+	cmd := exec.Command(leat, "serve", "--dev", "--log", "error", "--config", config)
 	cmd.Stderr = os.Stderr
 	ports, err := cmd.StdoutPipe()
 	if err != nil {
