@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -71,4 +72,43 @@ func (b *Broker) OwnSecret(name string, make func() ([]byte, error)) ([]byte, er
 		return e.Document, nil
 	}
 	return nil, fault.New(fault.Unavailable, "make", name, "a secret is being made; try again")
+}
+
+// SubscriptionWith is the subscription of a name that has a document under a key; false when there is none. As with OwnStream, nobody is asked.
+func (b *Broker) SubscriptionWith(namespace, name, key string) (SubscriptionSummary, bool) {
+	x := b.subs.get(cmp.Or(namespace, DefaultNamespace), name)
+	if x == nil || x.doc.Documents[key] == "" {
+		return SubscriptionSummary{}, false
+	}
+	return x.summary(), true
+}
+
+// SubscriptionsWith are the subscriptions of a namespace that have a document under a key, by name.
+func (b *Broker) SubscriptionsWith(namespace, key string) []SubscriptionSummary {
+	namespace = cmp.Or(namespace, DefaultNamespace)
+	var out []SubscriptionSummary
+	b.subs.mu.RLock()
+	for k, x := range b.subs.byName {
+		if k.namespace == namespace && x.doc.Documents[key] != "" {
+			out = append(out, x.summary())
+		}
+	}
+	b.subs.mu.RUnlock()
+	slices.SortFunc(out, func(x, y SubscriptionSummary) int { return cmp.Compare(x.Name, y.Name) })
+	return out
+}
+
+func (x *subscribed) summary() SubscriptionSummary {
+	return SubscriptionSummary{x.name, uint32(x.id), x.config(), x.created(), x.revision}
+}
+
+// OwnNamespaces are the namespaces in which there are subscriptions.
+func (b *Broker) OwnNamespaces() []string {
+	b.subs.mu.RLock()
+	seen := map[string]struct{}{}
+	for k := range b.subs.byName {
+		seen[k.namespace] = struct{}{}
+	}
+	b.subs.mu.RUnlock()
+	return slices.Sorted(maps.Keys(seen))
 }

@@ -34,7 +34,7 @@ func protocols() []node.Protocol {
 			return amqp091.New(b, cfg), cfg.Validate()
 		}},
 		{Name: "aws", Config: &awsConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
-			return aws.New(b, *env.Config.(*aws.Config), env.Log)
+			return aws.New(b, *env.Config.(*aws.Config), env.Outbound, env.Log)
 		}},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"leat/broker"
@@ -27,18 +28,19 @@ type call struct {
 	wire    wire.Call
 	body    []byte
 	release func() // of the body's memory
+	visit   bool   // by somebody who was sent a URL; who he is is not known
 	out     []byte
 }
 
 // verb is an action that is offered.
 type verb struct {
-	name string
-	do   func(x *call) error
+	wire.Key
+	do func(x *call) error
 }
 
 // offer makes a verb: decode, do, write the answer.
 func offer[In, Out any](a *wire.Action[In, Out], do func(x *call, in *In, out *Out) error) verb {
-	return verb{a.Action, func(x *call) error {
+	return verb{a.Key, func(x *call) error {
 		var in In
 		var out Out
 		if err := a.Decode(&x.wire, &in); err != nil {
@@ -63,21 +65,34 @@ var verbs = []verb{
 	offer(wire.AddPermission, addPermission), offer(wire.RemovePermission, removePermission),
 	offer(wire.StartMessageMoveTask, startMove), offer(wire.CancelMessageMoveTask, cancelMove), offer(wire.ListMessageMoveTasks, listMoves),
 	offer(wire.ChangeMessageVisibility, changeVisibility), offer(wire.ChangeMessageVisibilityBatch, changeVisibilityBatch),
+
+	offer(wire.CreateTopic, createTopic), offer(wire.DeleteTopic, deleteTopic), offer(wire.ListTopics, listTopics),
+	offer(wire.GetTopicAttributes, getTopicAttributes), offer(wire.SetTopicAttributes, setTopicAttributes),
+	offer(wire.TagResource, tagTopic), offer(wire.UntagResource, untagTopic), offer(wire.ListTagsForResource, listTopicTags),
+	offer(wire.AddTopicPermission, addTopicPermission), offer(wire.RemoveTopicPermission, removeTopicPermission),
+	offer(wire.Subscribe, subscribe), offer(wire.ConfirmSubscription, confirmSubscription), offer(wire.Unsubscribe, unsubscribe),
+	offer(wire.ListSubscriptions, listSubscriptions), offer(wire.ListSubscriptionsByTopic, listSubscriptionsByTopic),
+	offer(wire.GetSubscriptionAttributes, getSubscriptionAttributes), offer(wire.SetSubscriptionAttributes, setSubscriptionAttributes),
+	offer(wire.Publish, publish), offer(wire.PublishBatch, publishBatch),
 }
 
-// verbOf is verbs by name.
-var verbOf = func() map[string]func(*call) error {
-	m := map[string]func(*call) error{}
+// verbOf is verbs by service and name: two names are both services'.
+var verbOf = func() map[wire.Key]func(*call) error {
+	m := map[wire.Key]func(*call) error{}
 	for i := range verbs {
-		m[verbs[i].name] = verbs[i].do
+		m[verbs[i].Key] = verbs[i].do
 	}
 	return m
 }()
 
 // ServeHTTP answers one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == healthPath && r.Method == http.MethodGet {
+	switch {
+	case r.URL.Path == healthPath && r.Method == http.MethodGet:
 		s.health(w, r)
+		return
+	case strings.HasSuffix(r.URL.Path, ".pem"):
+		s.certificate(w, r)
 		return
 	}
 	began := clock.Now()
@@ -133,7 +148,9 @@ func (x *call) serve() error {
 	if err := x.readBody(); err != nil {
 		return err
 	}
-	if err := x.login(&h); err != nil { // before the body is taken apart: what is parsed is not what was signed any more
+	if x.visit = visits(x.r); x.visit {
+		h.Signed = wire.SNS.String()
+	} else if err := x.login(&h); err != nil { // before the body is taken apart: what is parsed is not what was signed any more
 		return err
 	}
 	if x.who.Principal != "" {
@@ -147,8 +164,11 @@ func (x *call) serve() error {
 	if !wire.Known(wire.Key{Service: c.Service, Action: c.Action}) {
 		return wire.UnknownAction(&c)
 	}
-	do := verbOf[c.Action]
-	if do == nil || c.Service != wire.SQS {
+	do := verbOf[wire.Key{Service: c.Service, Action: c.Action}]
+	switch {
+	case do == nil && c.Service == wire.SNS:
+		return notHere(c.Action)
+	case do == nil:
 		return wire.Refuse(wire.UnsupportedOperation, "The action "+c.Action+" of "+c.Service.String()+" is not offered here.")
 	}
 	return do(x)

@@ -14,7 +14,10 @@ func (x *call) refusal(err error) *wire.Error {
 		return e
 	}
 	f := fault.As(err)
-	if e = translateFault(f); !e.SenderFault() {
+	if e = translateFault(f); x.wire.Service == wire.SNS {
+		e = translateTopicFault(f)
+	}
+	if !e.SenderFault() {
 		if held, ok := x.g.failures[f.Kind].Pass(); ok {
 			x.g.log.Warn("a request failed", "request", x.id, "action", x.wire.Action, "error", err, "held_back", held)
 		}

@@ -15,6 +15,7 @@ import (
 	"leat/gateway/aws/wire"
 	"leat/gateway/gatewaytest"
 	"leat/internal/clock"
+	"leat/internal/outbound"
 )
 
 func newBroker(t testing.TB) *broker.Broker {
@@ -35,16 +36,24 @@ func newBroker(t testing.TB) *broker.Broker {
 
 // served is a gateway on a listener.
 type served struct {
-	t      testing.TB
-	broker *broker.Broker
-	url    string
+	t       testing.TB
+	broker  *broker.Broker
+	gateway *Gateway
+	url     string
 }
 
 func start(t testing.TB) *served {
 	t.Helper()
 	b := newBroker(t)
 	log := slog.New(slog.DiscardHandler)
-	g, err := New(b, Default(), log)
+	sends := outbound.Default()
+	sends.Allow = []string{"127.0.0.1"}
+	client, err := outbound.New(sends)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	g, err := New(b, Default(), client, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +74,7 @@ func start(t testing.TB) *served {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return &served{t, b, "http://" + l.Addr().String()}
+	return &served{t, b, g, "http://" + l.Addr().String()}
 }
 
 // post sends a request and returns the status, the refusal's header and the body.

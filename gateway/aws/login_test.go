@@ -91,10 +91,11 @@ func TestCaptures_AreAnswered(t *testing.T) {
 		t.Run(filepath.Base(f), func(t *testing.T) {
 			s := start(t)
 			answered := 0
-			for action, raw := range captured(t, f) {
-				if verbOf[action] == nil {
+			for key, raw := range captured(t, f) {
+				if verbOf[key] == nil {
 					continue
 				}
+				action := key.Service.String() + " " + key.Action
 				req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
 				if err != nil {
 					t.Fatalf("%s: %v", action, err)
@@ -120,27 +121,27 @@ func TestCaptures_AreAnswered(t *testing.T) {
 				answered++
 			}
 			if answered < 9 { // of each client we have that many and more
-				t.Errorf("%d requests to SQS in the capture", answered)
+				t.Errorf("%d requests in the capture", answered)
 			}
 		})
 	}
 }
 
-// captured is the requests to SQS of a file, by action.
-func captured(t *testing.T, file string) map[string][]byte {
+// captured is the requests of a file, by action.
+func captured(t *testing.T, file string) map[wire.Key][]byte {
 	t.Helper()
 	p, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, action := map[string][]byte{}, ""
+	out, action := map[wire.Key][]byte{}, wire.Key{}
 	for line := range strings.SplitSeq(string(p), "\n") {
 		if name, ok := strings.CutPrefix(line, "# sqs "); ok {
-			action = name
-		} else if strings.HasPrefix(line, "# sns ") {
-			action = ""
+			action = wire.Key{Service: wire.SQS, Action: name}
+		} else if name, ok := strings.CutPrefix(line, "# sns "); ok {
+			action = wire.Key{Service: wire.SNS, Action: name}
 		}
-		if hexed, ok := strings.CutPrefix(line, "> "); ok && action != "" {
+		if hexed, ok := strings.CutPrefix(line, "> "); ok && action.Action != "" {
 			raw, err := hex.DecodeString(strings.TrimSpace(hexed))
 			if err != nil {
 				t.Fatal(err)

@@ -208,7 +208,13 @@ func (x *call) subscribe(q *queue, from broker.Start) error {
 		if _, ours := c.Documents[documentName]; len(c.Streams) > 0 && !ours {
 			return wire.Refuse(wire.QueueNameExists, "A subscription of that name exists and is no queue's.")
 		}
-		c.Streams, c.Documents = []string{q.name}, map[string]string{documentName: "{}"} // which marks it as ours
+		if len(c.Streams) == 0 { // else it may read topics beside
+			c.Streams = []string{q.name}
+		}
+		if c.Documents = maps.Clone(c.Documents); c.Documents == nil {
+			c.Documents = map[string]string{}
+		}
+		c.Documents[documentName] = "{}" // which marks it as ours
 		applyPolicy(c, q, &policy)
 		return nil
 	}, from, 0)
@@ -279,10 +285,16 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 		Partitions: 1, Documents: map[string]string{documentName: q.document()}, Keep: broker.Keep{RetentionMS: retentionMade.Milliseconds()},
 	})
 	if err == nil {
-		return x.subscribe(q, broker.Start{Kind: broker.StartEarliest})
+		if err := x.subscribe(q, broker.Start{Kind: broker.StartEarliest}); err != nil {
+			return err
+		}
+		return x.linkParked(name)
 	}
 	if !fault.Is(err, fault.Exists) {
 		return err
+	}
+	if _, topic := x.g.broker.OwnStream(x.who.Namespace, name, topicName); topic {
+		return wire.Refuse(wire.QueueNameExists, "A topic of that name has the stream "+name+": make the queue before the topic, or give it another name.")
 	}
 	is, err := x.queueNamed(name)
 	switch {
@@ -333,6 +345,9 @@ func getQueueURL(x *call, in *wire.GetQueueURLInput, out *wire.QueueURLOutput) e
 func deleteQueue(x *call, in *wire.QueueInput, _ *wire.None) error {
 	q, err := x.queueAt(in.QueueURL)
 	if err != nil {
+		return err
+	}
+	if err := x.park(q.name); err != nil {
 		return err
 	}
 	if err := x.g.broker.DeleteSubscription(x.ctx, &x.who, q.name); err != nil && !fault.Is(err, fault.NotFound) {

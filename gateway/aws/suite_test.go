@@ -38,7 +38,7 @@ func TestGateway(t *testing.T) {
 			if _, err := b.CreateStream(context.Background(), &broker.Caller{Principal: "root"}, "warm", broker.StreamConfig{Partitions: 1}); err != nil {
 				t.Fatal(err)
 			}
-			g, err := New(b, Default(), slog.New(slog.DiscardHandler))
+			g, err := New(b, Default(), nil, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,7 +14,7 @@ import (
 	"leat/gateway/aws/wire"
 )
 
-// This file alone knows both vocabularies. A message is a record:
+// This file and sns_notice.go alone know both vocabularies. A message is a record:
 //
 //	body                      value
 //	MessageGroupId            key
@@ -112,6 +112,15 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 		return m, err
 	}
 	m.Body = string(d.Record.Value)
+	asked := in.MessageAttributes
+	if n, source := x.noticeFor(q, d); n != nil {
+		if m.Body = n.Message; !source.raw() { // what is in the envelope is not beside it
+			if m.Body, err = x.enveloped(n, &source); err != nil {
+				return m, err
+			}
+			asked = nil
+		}
+	}
 	if !wire.ValidText(m.Body) { // of another protocol: the digest must be that of what is sent
 		m.Body = strings.ToValidUTF8(m.Body, "\uFFFD")
 		m.Body = strings.Map(func(u rune) rune {
@@ -151,8 +160,8 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 			tell("MessageDeduplicationId", value)
 		case h.Key == headerTrace:
 			tell(traceAttribute, value)
-		case h.Key == broker.HeaderDeadOrigin:
-			tell("DeadLetterQueueSourceArn", x.arn(streamOfRef(value)))
+		case h.Key == broker.HeaderDeadSubscription:
+			tell("DeadLetterQueueSourceArn", x.arn(value))
 		case strings.HasPrefix(h.Key, headerAttribute):
 			attributes = append(attributes, attributeOf(d.Record, h))
 		}
@@ -163,7 +172,7 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 		sum := sha256.Sum256([]byte(d.ID))
 		m.MessageID = uuid([16]byte(sum[:]), 8)
 	}
-	if m.Attributes = wire.Pick(attributes, in.MessageAttributes); len(m.Attributes) > 0 {
+	if m.Attributes = wire.Pick(attributes, asked); len(m.Attributes) > 0 {
 		m.MD5OfAttributes = wire.MD5OfAttributes(m.Attributes)
 	}
 	return m, nil

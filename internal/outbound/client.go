@@ -159,3 +159,29 @@ func (c *conn) Close() error {
 	}
 	return err
 }
+
+// Check looks up where a URL leads, and connects to nothing: a *BlockedError when every address that its host has may not be reached, another
+// error when it has none. What it leads to later is checked when it is connected to; this is for telling a user early.
+func (c *Client) Check(ctx context.Context, rawURL string) error {
+	u, _, err := c.target(EndpointConfig{URL: rawURL}) // which checks an address that stands in the URL itself
+	if err != nil {
+		return err
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return nil
+	}
+	resolver := c.config.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	found, err := resolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return err
+	}
+	for _, a := range found {
+		if err = c.rules.check(u.Hostname(), netip.AddrPortFrom(a, portOf(u))); err == nil {
+			return nil
+		}
+	}
+	return err
+}

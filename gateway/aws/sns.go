@@ -1,0 +1,237 @@
+package aws
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"strconv"
+	"strings"
+	"sync"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/gateway/aws/wire"
+)
+
+// SNS: what a topic is, where it is kept, and how it is found. The actions are in the files beside this one:
+//
+//	sns_topic.go         topics, their attributes, tags and permissions
+//	sns_publish.go       Publish, PublishBatch
+//	sns_subscription.go  subscriptions as they are kept and listed
+//	sns_subscribe.go     Subscribe, ConfirmSubscription, Unsubscribe, attributes
+//	sns_queue.go         the queue's side: which topics it reads
+//	sns_notice.go        a record as a notice: envelope, raw, signed
+//	sns_push.go          delivery by HTTP; sns_retry.go says when it is tried again
+
+const (
+	// topicName is the document of a stream that makes a topic of it, topicEnded of one that was: its name is to be had again, and what queues have not
+	// received of it they still do.
+	topicName  = "sns.topic"
+	topicEnded = "sns.ended"
+	// topicSuffix is behind the name of the stream of a topic whose own name is a queue's stream. No topic and no queue can be called so.
+	topicSuffix = ".topic"
+)
+
+// topicDocument is what the document says. Attributes are as they were set.
+type topicDocument struct {
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	CreatedMS  int64             `json:"created_ms"`
+	Made       bool              `json:"made,omitempty"`    // the stream too was made by CreateTopic
+	Deleted    int               `json:"deleted,omitempty"` // subscriptions that were
+	// Parked are subscriptions of queues that are not there: subscribed before they were made, or deleted since.
+	Parked []subDocument `json:"parked,omitempty"`
+}
+
+// topic is one as a call finds it. It is shared by calls and never changed.
+type topic struct {
+	name   string
+	stream string
+	fifo   bool
+	topicDocument
+
+	text    string // of the document
+	rules   wire.TopicRules
+	perKey  bool  // a deduplication id counts within its group
+	version int64 // of signatures
+}
+
+func noTopic() *wire.Error { return wire.Refuse(wire.TopicNotFound, "Topic does not exist") }
+
+func badTopic(text string) *wire.Error {
+	return wire.Refuse(wire.TopicInvalidParameter, "Invalid parameter: "+text)
+}
+
+// topicsKeptMax is how many topics are kept as they were read last.
+const topicsKeptMax = 10_000
+
+// topics are those that were read, by stream. What is kept of one counts as long as its document has the same text.
+type topics struct {
+	mu       sync.RWMutex
+	byStream map[string]*topic
+}
+
+// read is the topic of a document.
+func (k *topics) read(stream, text string) (*topic, error) {
+	k.mu.RLock()
+	t := k.byStream[stream]
+	k.mu.RUnlock()
+	if t != nil && t.text == text {
+		return t, nil
+	}
+	t, err := topicOf(strings.Clone(stream), text)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byStream == nil || len(k.byStream) >= topicsKeptMax {
+		k.byStream = map[string]*topic{}
+	}
+	k.byStream[t.stream] = t
+	return t, nil
+}
+
+func topicOf(stream, text string) (*topic, error) {
+	t := &topic{name: strings.TrimSuffix(stream, topicSuffix), stream: stream, text: text}
+	t.fifo = strings.HasSuffix(t.name, ".fifo")
+	if err := json.Unmarshal([]byte(text), &t.topicDocument); err != nil {
+		return nil, fault.New(fault.Corrupt, "describe", stream, "the settings of the topic cannot be read").From(err)
+	}
+	t.rules = wire.TopicRules{FIFO: t.fifo, ContentDedup: strings.EqualFold(t.Attributes["ContentBasedDeduplication"], "true"), BytesMax: wire.PublishBytesMax}
+	if n, err := strconv.ParseInt(t.Attributes["MaximumMessageSize"], 10, 64); err == nil {
+		t.rules.BytesMax = n
+	}
+	t.perKey = strings.EqualFold(t.Attributes["FifoThroughputScope"], "MessageGroup")
+	if t.version = 1; t.Attributes["SignatureVersion"] == "2" {
+		t.version = 2
+	}
+	return t, nil
+}
+
+func (d *topicDocument) document() string {
+	p, err := json.Marshal(d)
+	if err != nil {
+		panic(err) // a struct of numbers and strings
+	}
+	return string(p)
+}
+
+func (d *topicDocument) set(name, value string) {
+	d.Attributes = maps.Clone(d.Attributes)
+	if d.Attributes == nil {
+		d.Attributes = map[string]string{}
+	}
+	if d.Attributes[name] = value; value == "" {
+		delete(d.Attributes, name)
+	}
+}
+
+// topicNamed finds a topic: its stream has its name, or that and topicSuffix.
+func (g *Gateway) topicNamed(namespace, name string) (*topic, error) {
+	for _, stream := range [...]string{name, name + topicSuffix} {
+		if s, ok := g.broker.OwnStream(namespace, stream, topicName); ok {
+			return g.topics.read(stream, s.Document)
+		}
+	}
+	return nil, noTopic()
+}
+
+// topicAt finds the topic of an ARN, which was checked to be one of SNS.
+func (x *call) topicAt(arn string) (*topic, error) {
+	a, _, _ := wire.ParseARN(arn)
+	if strings.Contains(a.Resource, ":") || strings.Contains(a.Resource, "/") {
+		return nil, noTopic()
+	}
+	return x.g.topicNamed(x.who.Namespace, a.Resource)
+}
+
+// topicSeen is topicAt for who wants to know something of it, which takes the right to describe the stream.
+func (x *call) topicSeen(arn string) (*topic, error) {
+	t, err := x.topicAt(arn)
+	if err != nil {
+		return nil, err
+	}
+	_, err = x.g.broker.DescribeStream(x.ctx, &x.who, t.stream)
+	return t, err
+}
+
+// allTopics are the topics of a namespace, by the names of their streams.
+func (g *Gateway) allTopics(namespace string) []*topic {
+	all := g.broker.OwnStreams(namespace, topicName)
+	out := make([]*topic, 0, len(all))
+	for i := range all {
+		t, err := g.topics.read(all[i].Name, all[i].Document)
+		if err != nil {
+			g.log.Warn("a topic cannot be read", "stream", all[i].Name, "error", err)
+			continue
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// alterTopic changes the document of a topic and returns the topic as it is then.
+func (x *call) alterTopic(t *topic, change func(d *topicDocument) error) (*topic, error) {
+	out := t
+	_, err := x.g.broker.AlterStream(x.ctx, &x.who, t.stream, func(c *broker.StreamConfig) error {
+		text, ok := c.Documents[topicName]
+		if !ok {
+			return noTopic()
+		}
+		now, err := topicOf(t.stream, text)
+		if err != nil {
+			return err
+		}
+		if err := change(&now.topicDocument); err != nil {
+			return err
+		}
+		c.Documents = maps.Clone(c.Documents)
+		c.Documents[topicName] = now.document()
+		out, err = topicOf(t.stream, c.Documents[topicName])
+		return err
+	}, 0)
+	return out, err
+}
+
+// topicARN is a topic's, and what subscriptions' begin with.
+func (g *Gateway) topicARN(name string) string {
+	return wire.ARN{Partition: "aws", Service: "sns", Region: g.config.Region, Account: g.config.Account, Resource: name}.String()
+}
+
+// base is our own address as the client has reached us.
+func (x *call) base() string {
+	if x.r.TLS != nil {
+		return "https://" + x.r.Host
+	}
+	return "http://" + x.r.Host
+}
+
+// token says behind which element of a list the next page begins; afterToken reads it.
+func token(last string) string { return base64.RawURLEncoding.EncodeToString([]byte(last)) }
+
+func afterToken(text string) (string, error) {
+	p, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return "", badTopic("NextToken Reason: it is none that was given out")
+	}
+	return string(p), nil
+}
+
+// pageOf is the elements of a sorted list that a page has, and the token of the next one.
+func pageOf[T any](all []T, key func(*T) string, text string) (page []T, next string, err error) {
+	after, err := afterToken(text)
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range all {
+		if text != "" && key(&all[i]) <= after {
+			continue
+		}
+		if len(page) == wire.TopicPageMax {
+			return page, token(key(&page[len(page)-1])), nil
+		}
+		page = append(page, all[i])
+	}
+	return page, "", nil
+}
