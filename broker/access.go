@@ -52,6 +52,20 @@ type User struct {
 	Namespace string  `json:"namespace,omitempty"`
 	Grants    []Grant `json:"grants"`
 	Quota     *Quota  `json:"quota,omitempty"` // nil: the node's default for principals
+
+	AccessKeys   []string `json:"access_keys,omitempty"` // ids; on the way in those that stay, nil for all
+	NewAccessKey bool     `json:"new_access_key,omitempty"`
+	AccessKey    string   `json:"access_key,omitempty"` // only in the answer to NewAccessKey, once, with its secret
+	SecretKey    string   `json:"secret_key,omitempty"`
+}
+
+// described is a user without secrets.
+func (d *userDocument) described(name string) User {
+	u := User{Name: name, Namespace: d.Namespace, Grants: d.Grants, Quota: d.Quota}
+	for i := range d.Secrets.AccessKeys {
+		u.AccessKeys = append(u.AccessKeys, d.Secrets.AccessKeys[i].ID)
+	}
+	return u
 }
 
 type userDocument struct {
@@ -69,6 +83,7 @@ type users struct {
 	mu     sync.RWMutex
 	byName map[string]*userDocument
 	tokens map[[32]byte]string // kept token → user
+	keys   map[string]string   // id of an access key → user
 	count  atomic.Int64
 	logins loginCache
 	nobody meter // what is appended by those who did not log in, together
@@ -80,7 +95,7 @@ type users struct {
 const hashingMax = 2 // passwords hashed at once
 
 func (u *users) init() {
-	u.byName, u.tokens = map[string]*userDocument{}, map[[32]byte]string{}
+	u.byName, u.tokens, u.keys = map[string]*userDocument{}, map[[32]byte]string{}, map[string]string{}
 	u.hashing, u.changing = make(chan struct{}, hashingMax), make(chan struct{}, 1)
 	rand.Read(u.logins.salt[:])
 	u.logins.good = map[[32]byte]string{}
@@ -106,6 +121,9 @@ func (u *users) take(e *catalog.Entry) error {
 			u.tokens[[32]byte(t)] = e.Name.Name
 		}
 	}
+	for i := range d.Secrets.AccessKeys {
+		u.keys[d.Secrets.AccessKeys[i].ID] = e.Name.Name
+	}
 	u.count.Store(int64(len(u.byName)))
 	return nil
 }
@@ -123,6 +141,9 @@ func (u *users) forget(name string) {
 			if len(t) == 32 {
 				delete(u.tokens, [32]byte(t))
 			}
+		}
+		for i := range old.Secrets.AccessKeys {
+			delete(u.keys, old.Secrets.AccessKeys[i].ID)
 		}
 		delete(u.byName, name)
 	}
@@ -235,6 +256,20 @@ func (b *Broker) CheckToken(_ context.Context, c *Caller, token string) (princip
 		return "", fault.New(fault.Denied, "login", "", "the token is not known").Because(fault.ReasonLogin)
 	}
 	return name, nil
+}
+
+// SigningSecret returns whose access key it is and the secret that signatures with it are made of; false when nobody's. It is for gateways
+// that check signatures, and told to nobody.
+func (b *Broker) SigningSecret(accessKey string) (principal, secret string, ok bool) {
+	b.users.mu.RLock()
+	defer b.users.mu.RUnlock()
+	name, ok := b.users.keys[accessKey]
+	if !ok {
+		return "", "", false
+	}
+	keys := b.users.byName[name].Secrets.AccessKeys
+	i := slices.IndexFunc(keys, func(k access.AccessKey) bool { return k.ID == accessKey })
+	return name, keys[i].Secret, true
 }
 
 // ScramSecret returns what is needed to run a SCRAM login ("SCRAM-SHA-256" or "SCRAM-SHA-512"); false when there is none.
@@ -376,7 +411,11 @@ func (b *Broker) PutUser(ctx context.Context, c *Caller, u User) (User, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = User{Name: u.Name, Namespace: d.Namespace, Grants: d.Grants, Quota: d.Quota, Token: token}
+		if out = d.described(u.Name); u.NewAccessKey {
+			made := d.Secrets.AccessKeys[len(d.Secrets.AccessKeys)-1]
+			out.AccessKey, out.SecretKey = made.ID, made.Secret
+		}
+		out.Token = token
 		x.Document, err = json.Marshal(d)
 		return x, err
 	})
@@ -412,10 +451,36 @@ func (b *Broker) putUser(u *User, old *userDocument, password *access.Secrets) (
 		token, kept = access.NewToken()
 		d.Secrets.Tokens = append(slices.Clone(d.Secrets.Tokens), kept)
 	}
-	if d.Secrets.SHA256 == nil && len(d.Secrets.Tokens) == 0 {
-		return nil, "", fault.New(fault.Invalid, "put", "password", "a new user needs a password or new_token: true")
+	if err := d.keepAccessKeys(u); err != nil {
+		return nil, "", err
+	}
+	if d.Secrets.SHA256 == nil && len(d.Secrets.Tokens)+len(d.Secrets.AccessKeys) == 0 {
+		return nil, "", fault.New(fault.Invalid, "put", "password", "a new user needs a password, new_token: true or new_access_key: true")
 	}
 	return d, token, nil
+}
+
+const accessKeysMax = 4 // of one user
+
+// keepAccessKeys drops the access keys that u does not name any more, and makes the one that it asks for.
+func (d *userDocument) keepAccessKeys(u *User) error {
+	keys := d.Secrets.AccessKeys
+	for _, id := range u.AccessKeys {
+		if !slices.ContainsFunc(keys, func(k access.AccessKey) bool { return k.ID == id }) {
+			return fault.New(fault.Invalid, "put", "access_keys", "the user has no access key %q; new_access_key: true makes one", id)
+		}
+	}
+	if u.AccessKeys != nil {
+		keys = slices.DeleteFunc(slices.Clone(keys), func(k access.AccessKey) bool { return !slices.Contains(u.AccessKeys, k.ID) })
+	}
+	if u.NewAccessKey {
+		if len(keys) >= accessKeysMax {
+			return fault.New(fault.QuotaSpent, "put", "new_access_key", "a user can have %d access keys", accessKeysMax)
+		}
+		keys = append(slices.Clone(keys), access.NewAccessKey())
+	}
+	d.Secrets.AccessKeys = keys
+	return nil
 }
 
 const tokensMax = 16 // of one user
@@ -509,7 +574,7 @@ func (b *Broker) GetUser(_ context.Context, c *Caller, name string) (User, error
 	if d == nil {
 		return User{}, fault.New(fault.NotFound, "describe", name, "there is no user %q", name)
 	}
-	return User{Name: name, Namespace: d.Namespace, Grants: d.Grants, Quota: d.Quota}, nil
+	return d.described(name), nil
 }
 
 // ListUsers lists the users that c may describe, by name, without secrets.
@@ -520,7 +585,7 @@ func (b *Broker) ListUsers(_ context.Context, c *Caller) ([]User, error) {
 	out := []User{}
 	for name, d := range b.users.byName {
 		if may(name) {
-			out = append(out, User{Name: name, Namespace: d.Namespace, Grants: d.Grants, Quota: d.Quota})
+			out = append(out, d.described(name))
 		}
 	}
 	slices.SortFunc(out, func(a, b User) int { return strings.Compare(a.Name, b.Name) })

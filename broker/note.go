@@ -161,6 +161,7 @@ func account(doc []byte) (m map[string]json.RawMessage, password []byte) {
 	}
 	delete(m, "secrets")
 	m["tokens"] = strconv.AppendInt(nil, int64(len(d.Secrets.Tokens)), 10)
+	m["access_keys"] = strconv.AppendInt(nil, int64(len(d.Secrets.AccessKeys)), 10)
 	if d.Secrets.SHA256 != nil {
 		password = d.Secrets.SHA256.StoredKey
 	}

@@ -35,6 +35,15 @@ type Secrets struct {
 	SHA256 *Scram   `json:"scram_sha_256,omitempty"`
 	SHA512 *Scram   `json:"scram_sha_512,omitempty"`
 	Tokens [][]byte `json:"tokens,omitempty"` // SHA-256 of each
+
+	AccessKeys []AccessKey `json:"access_keys,omitempty"`
+}
+
+// AccessKey is a pair with which requests are signed. The secret itself is kept, unlike passwords and tokens: whoever checks a signature has to
+// make it again.
+type AccessKey struct {
+	ID     string `json:"id"`
+	Secret string `json:"secret"`
 }
 
 // HashPassword makes the secrets of a password.
@@ -87,6 +96,20 @@ func NewToken() (token string, kept []byte) {
 	rand.Read(raw)
 	token = "leat_" + base64.RawURLEncoding.EncodeToString(raw)
 	return token, HashToken(token)
+}
+
+// Prefix and length of the id of an access key, and random bytes of its secret: they look like those that clients have.
+const (
+	accessKeyPrefix      = "LKIA"
+	accessKeyBytes       = 20
+	accessKeySecretBytes = 30
+)
+
+// NewAccessKey makes a random pair.
+func NewAccessKey() AccessKey {
+	raw := make([]byte, accessKeySecretBytes)
+	rand.Read(raw)
+	return AccessKey{ID: accessKeyPrefix + rand.Text()[:accessKeyBytes-len(accessKeyPrefix)], Secret: base64.RawURLEncoding.EncodeToString(raw)}
 }
 
 // HashToken is what is kept of a token. Tokens are random and long, so one round is enough.

@@ -109,7 +109,7 @@ func (f *fake) mux() http.Handler {
 		switch {
 		case r.Method == "PUT":
 			var doc map[string]any
-			if json.NewDecoder(r.Body).Decode(&doc) != nil || !ok && doc["password"] == nil && doc["new_token"] == nil {
+			if json.NewDecoder(r.Body).Decode(&doc) != nil || !ok && doc["password"] == nil && doc["new_token"] == nil && doc["new_access_key"] == nil {
 				refuse(w, 400, "The request is wrong", "a new user needs a password", "password")
 				return
 			}
@@ -121,6 +121,9 @@ func (f *fake) mux() http.Handler {
 			if doc["new_token"] == true {
 				row["token"] = "t0ken"
 			}
+			if doc["new_access_key"] == true {
+				row["access_key"], row["secret_key"], doc["access_keys"] = "LKIA1", "s3cret", []any{"LKIA1"}
+			}
 			answer(w, 200, row)
 		case !ok:
 			refuse(w, 404, "Not there", "no user "+name, "name")
@@ -128,7 +131,7 @@ func (f *fake) mux() http.Handler {
 			delete(f.users, name)
 			w.WriteHeader(204)
 		default:
-			answer(w, 200, map[string]any{"name": name, "grants": u["grants"], "quota": u["quota"]})
+			answer(w, 200, map[string]any{"name": name, "grants": u["grants"], "quota": u["quota"], "access_keys": u["access_keys"]})
 		}
 	}))
 	return m

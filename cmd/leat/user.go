@@ -28,6 +28,9 @@ type userDocument struct {
 	Namespace string  `json:"namespace,omitempty"`
 	Grants    []grant `json:"grants"`
 	Quota     *quota  `json:"quota,omitempty"` // without: the node's default
+
+	AccessKeys   []string `json:"access_keys,omitzero"` // ids; sent, those that stay
+	NewAccessKey bool     `json:"new_access_key,omitempty"`
 }
 
 // quota is what a user may append a second; 0 is no limit.
@@ -56,7 +59,8 @@ func (a *app) userCommand() *cobra.Command {
 }
 
 func (a *app) userCreate() *cobra.Command {
-	var fromStdin, generate, token bool
+	var fromStdin, generate, token, accessKey bool
+	var drop string
 	var grants []string
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a user, or give one a new password", Args: exactly(1),
@@ -81,13 +85,27 @@ func (a *app) userCreate() *cobra.Command {
 				}
 			}
 			shown := false
-			if doc.NewToken = token; !token || fromStdin || generate {
+			if drop != "" {
+				old, err := c.user(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				at := slices.Index(old.AccessKeys, drop)
+				if at < 0 {
+					return advised{fmt.Errorf("%s has no access key %q", args[0], drop), "leat user describe -o json " + args[0]}
+				}
+				doc.AccessKeys = slices.Delete(old.AccessKeys, at, at+1)
+			}
+			doc.NewToken, doc.NewAccessKey = token, accessKey
+			if !token && !accessKey && drop == "" || fromStdin || generate {
 				if doc.Password, shown, err = a.newPassword(args[0], fromStdin, generate); err != nil {
 					return err
 				}
 			}
 			var made struct {
-				Token string `json:"token"`
+				Token     string `json:"token"`
+				AccessKey string `json:"access_key"`
+				SecretKey string `json:"secret_key"`
 			}
 			if err := c.call(cmd.Context(), "PUT", userPath(args[0]), doc, &made); err != nil {
 				return err
@@ -96,15 +114,20 @@ func (a *app) userCreate() *cobra.Command {
 			if made.Token != "" {
 				row["token"] = made.Token
 			}
+			if made.AccessKey != "" {
+				row["access_key"], row["secret_key"] = made.AccessKey, made.SecretKey
+			}
 			if shown {
 				row["password"] = doc.Password
 			}
-			return a.describe(row, []string{"name", "password", "token", "grants"})
+			return a.describe(row, []string{"name", "password", "token", "access_key", "secret_key", "grants"})
 		},
 	}
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from the first line of standard input")
 	cmd.Flags().BoolVar(&generate, "generate", false, "make a password and print it, once")
 	cmd.Flags().BoolVar(&token, "new-token", false, "make a bearer token and print it, once; it stands in for a password")
+	cmd.Flags().BoolVar(&accessKey, "new-access-key", false, "make an access key and its secret for AWS clients and print them, once; they stand in for a password")
+	cmd.Flags().StringVar(&drop, "drop-access-key", "", "`ID` of an access key that is good no longer")
 	cmd.Flags().StringArrayVar(&grants, "grant", nil, "'ACTION KIND PATTERN'; may be repeated")
 	return cmd
 }
@@ -204,7 +227,7 @@ func (a *app) userDescribe() *cobra.Command {
 				return err
 			}
 			if a.output == "json" {
-				return a.json(map[string]any{"name": args[0], "grants": doc.Grants, "quota": doc.Quota})
+				return a.json(map[string]any{"name": args[0], "grants": doc.Grants, "quota": doc.Quota, "access_keys": doc.AccessKeys})
 			}
 			var rows []map[string]any
 			for _, g := range doc.Grants {

@@ -48,22 +48,38 @@ func (x *call) login(h *wire.Head) error {
 	if !users {
 		return nil
 	}
-	if s.Token == "" || len(s.Token) > credentialBytesMax {
-		return wire.Refuse(wire.InvalidClientTokenID,
-			"Give the user's name as access key, and a token of the user both as secret key and as session token.")
+	principal, secret, known := x.g.broker.SigningSecret(s.AccessKey)
+	if !known {
+		var err error
+		if principal, err = x.tokenOf(&s); err != nil {
+			return err
+		}
+		secret = s.Token
 	}
-	principal, bad := x.g.broker.CheckToken(x.ctx, &x.who, s.Token)
-	if bad != nil {
+	if bad := x.g.keys.Verify(&s, req, secret, clock.Now(), sigv4.Rules{UnsignedPayload: x.r.TLS != nil}); bad != nil {
+		if known {
+			x.g.broker.LoginRefused(&x.who, principal)
+		}
 		return bad
-	}
-	if principal != s.AccessKey {
-		return wire.Refuse(wire.InvalidClientTokenID, "The security token included in the request is invalid.")
-	}
-	if err := x.g.keys.Verify(&s, req, s.Token, clock.Now(), sigv4.Rules{UnsignedPayload: x.r.TLS != nil}); err != nil {
-		return err
 	}
 	x.who.Principal = principal
 	return nil
+}
+
+// tokenOf is whose token signed a request where no access key did: then the user's name is the access key, and the token both secret key and
+// session token.
+func (x *call) tokenOf(s *sigv4.Signature) (principal string, err error) {
+	if s.Token == "" || len(s.Token) > credentialBytesMax {
+		x.g.broker.LoginRefused(&x.who, "")
+		return "", wire.Refuse(wire.InvalidClientTokenID, "The security token included in the request is invalid: there is no such access key; `leat user create NAME --new-access-key` makes one.")
+	}
+	if principal, err = x.g.broker.CheckToken(x.ctx, &x.who, s.Token); err != nil {
+		return "", err
+	}
+	if principal != s.AccessKey {
+		return "", wire.Refuse(wire.InvalidClientTokenID, "The security token included in the request is invalid.")
+	}
+	return principal, nil
 }
 
 func (x *call) basic(text string) error {

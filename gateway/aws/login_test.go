@@ -29,8 +29,11 @@ func (s *served) signed(user, secret, token, target, body string) map[string]str
 	}
 	sum := func(p string) string { h := sha256.Sum256([]byte(p)); return hex.EncodeToString(h[:]) }
 	at := time.Now().UTC().Format("20060102T150405Z")
-	names := "host;x-amz-date;x-amz-security-token;x-amz-target"
-	canonical := "POST\n/\n\nhost:" + strings.TrimPrefix(s.url, "http://") + "\nx-amz-date:" + at + "\nx-amz-security-token:" + token +
+	names, line := "host;x-amz-date;x-amz-security-token;x-amz-target", "\nx-amz-security-token:"+token
+	if token == "" {
+		names, line = "host;x-amz-date;x-amz-target", ""
+	}
+	canonical := "POST\n/\n\nhost:" + strings.TrimPrefix(s.url, "http://") + "\nx-amz-date:" + at + line +
 		"\nx-amz-target:" + target + "\n\n" + names + "\n" + sum(body)
 	scope := at[:8] + "/us-east-1/sqs/aws4_request"
 	key := []byte("AWS4" + secret)
@@ -38,9 +41,53 @@ func (s *served) signed(user, secret, token, target, body string) map[string]str
 		key = mac(key, part)
 	}
 	signature := hex.EncodeToString(mac(key, "AWS4-HMAC-SHA256\n"+at+"\n"+scope+"\n"+sum(canonical)))
-	return map[string]string{
-		"X-Amz-Date": at, "X-Amz-Security-Token": token, "X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0",
+	header := map[string]string{
+		"X-Amz-Date": at, "X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0",
 		"Authorization": fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", user, scope, names, signature),
+	}
+	if token != "" {
+		header["X-Amz-Security-Token"] = token
+	}
+	return header
+}
+
+// A user with an access key signs as at Amazon. The key of another, or one that was dropped, is none.
+func TestLogin_AccessKeys(t *testing.T) {
+	s := start(t)
+	put := func(u broker.User) broker.User {
+		t.Helper()
+		u.Grants = []broker.Grant{{Action: "admin", Kind: "*", Pattern: "*"}}
+		made, err := s.broker.PutUser(context.Background(), &broker.Caller{Principal: "root"}, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	root := put(broker.User{Name: "root", NewAccessKey: true})
+	shop := put(broker.User{Name: "shop", NewAccessKey: true, Namespace: "shop"})
+	const target, body = "AmazonSQS.CreateQueue", `{"QueueName":"orders"}`
+	check := func(what, id, secret string, want int, code string) {
+		t.Helper()
+		got, h, b := s.post(s.signed(id, secret, "", target, body), "/", []byte(body))
+		if got != want || h.Get("X-Amzn-Query-Error") != code {
+			t.Errorf("%s: %d %q %s; want %d %s", what, got, h.Get("X-Amzn-Query-Error"), b, want, code)
+		}
+	}
+	check("a key", shop.AccessKey, shop.SecretKey, 200, "")
+	if _, err := s.broker.DescribeStream(context.Background(), &broker.Caller{Principal: "root", Namespace: "shop"}, "orders"); err != nil {
+		t.Errorf("the queue is not in the user's namespace: %v", err)
+	}
+	check("another's secret", shop.AccessKey, root.SecretKey, 403, "SignatureDoesNotMatch;Sender")
+	check("no such key", "LKIA0000000000000000", shop.SecretKey, 403, "InvalidClientTokenId;Sender")
+	second := put(broker.User{Name: "shop", NewAccessKey: true, AccessKeys: []string{}, Namespace: "shop"})
+	if len(second.AccessKeys) != 1 || second.AccessKeys[0] != second.AccessKey {
+		t.Errorf("keys after a change: %+v", second)
+	}
+	check("a key that was dropped", shop.AccessKey, shop.SecretKey, 403, "InvalidClientTokenId;Sender")
+	check("the new key", second.AccessKey, second.SecretKey, 200, "")
+	told, err := s.broker.GetUser(context.Background(), &broker.Caller{Principal: "root"}, "shop")
+	if err != nil || told.SecretKey != "" || len(told.AccessKeys) != 1 {
+		t.Errorf("described %+v, %v", told, err)
 	}
 }
 

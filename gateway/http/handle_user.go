@@ -10,7 +10,7 @@ import (
 )
 
 // Users: GET /v1/users, GET, PUT and DELETE /v1/users/{name}. Secrets go in and never come out, but for a new token, once, in the
-// answer to the PUT that asked for it.
+// answer to the PUT that asked for it, and a new access key likewise.
 
 // userJSON is what a PUT takes: it replaces namespace, grants and quota; a password that is left out stays.
 type userJSON struct {
@@ -20,6 +20,9 @@ type userJSON struct {
 	Namespace string         `json:"namespace"`
 	Grants    []broker.Grant `json:"grants"`
 	Quota     *broker.Quota  `json:"quota"`
+
+	AccessKeys   []string `json:"access_keys"`
+	NewAccessKey bool     `json:"new_access_key"`
 }
 
 func listUsers(x *call) error {
@@ -84,11 +87,12 @@ func putUser(x *call) error {
 	}
 	u, err := x.g.broker.PutUser(ctx, x.caller(), broker.User{
 		Name: name, Password: doc.Password, NewToken: doc.NewToken, Namespace: doc.Namespace, Grants: doc.Grants, Quota: doc.Quota,
+		AccessKeys: doc.AccessKeys, NewAccessKey: doc.NewAccessKey,
 	})
 	if err != nil {
 		return bodyField(err)
 	}
-	if u.Token != "" {
+	if u.Token != "" || u.SecretKey != "" {
 		x.w.Header()["Cache-Control"] = headerNoStore
 	}
 	return x.answerJSON(code, u)
