@@ -304,7 +304,7 @@ func (b *Broker) Allowed(c *Caller, a Action, k Kind, name string) bool {
 	if k == KindStream && strings.HasPrefix(name, platformPrefix) {
 		return b.allowedOwn(c, a, name)
 	}
-	if !b.UsersExist() {
+	if !b.UsersExist() || c.platform {
 		return true
 	}
 	d := b.users.get(c.Principal)
@@ -320,7 +320,7 @@ func (b *Broker) allowedOwn(c *Caller, a Action, name string) bool {
 	if a == ActionWrite || a == ActionCreate || a == ActionDelete {
 		return false
 	}
-	if !b.UsersExist() {
+	if !b.UsersExist() || c.platform {
 		return true
 	}
 	d := b.users.get(c.Principal)

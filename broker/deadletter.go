@@ -72,8 +72,12 @@ func (c *buryCommand) refusal() error {
 func (b *Broker) burial(x *subscribed, v subscription.Burial) (*buryCommand, error) {
 	cmd := &buryCommand{&shard.Bury{Burial: v}}
 	cmd.Atomic = true
+	u, there := b.undertaker(x)
+	if !there {
+		return nil, fault.New(fault.Unavailable, "bury", x.name, "%s is not running, which is to say what becomes of it", x.doc.Undertaker)
+	}
 	to := b.names.get(x.namespace, x.doc.DeadLetters)
-	if to == nil {
+	if to == nil && u == nil {
 		return cmd, nil
 	}
 	cmd.Origin = platformIn(x.namespace).origin()
@@ -85,6 +89,9 @@ func (b *Broker) burial(x *subscribed, v subscription.Burial) (*buryCommand, err
 	if err != nil {
 		return nil, err
 	}
+	if u != nil {
+		return cmd, b.undertake(x, &cmd.Append, u(b.death(x, v, d)))
+	}
 	e, err := b.deadEntry(x, to, v, d)
 	if err != nil {
 		return nil, err
@@ -94,6 +101,28 @@ func (b *Broker) burial(x *subscribed, v subscription.Burial) (*buryCommand, err
 	}
 	cmd.Entries = []stream.Entry{e}
 	return cmd, b.reach(x.shard, &cmd.Append)
+}
+
+// undertake adds what an undertaker made to the command. Events for streams that are not there are dropped.
+func (b *Broker) undertake(x *subscribed, cmd *shard.Append, events []EventEntry) error {
+	for i := range events {
+		to := b.names.get(x.namespace, events[i].Stream)
+		if to == nil {
+			continue
+		}
+		e, err := b.entryTo(to, &events[i].Record)
+		if err != nil {
+			return err
+		}
+		if err := b.resolveKeys(cmd, &e, to); err != nil {
+			return err
+		}
+		cmd.Entries = append(cmd.Entries, e)
+	}
+	if len(cmd.Entries) == 0 {
+		return nil
+	}
+	return b.reach(x.shard, cmd)
 }
 
 // deadEntry makes the batch of a dead letter.
@@ -119,7 +148,12 @@ func (b *Broker) deadEntry(x *subscribed, to *named, v subscription.Burial, d *D
 		r.Headers = append(r.Headers, record.Header{Key: h[0], Value: []byte(h[1])})
 	}
 	r.Headers = append(r.Headers, b.subs.causes.cause(causeKey{x.shard, x.id, v.At})...)
-	batch, err := record.BuildBatch([]record.Record{r})
+	return b.entryTo(to, &r)
+}
+
+// entryTo makes a batch of a record for a stream.
+func (b *Broker) entryTo(to *named, r *record.Record) (e stream.Entry, err error) {
+	batch, err := record.BuildBatch([]record.Record{*r})
 	if err != nil {
 		return e, err
 	}

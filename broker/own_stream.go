@@ -102,10 +102,15 @@ func (x *subscribed) summary() SubscriptionSummary {
 	return SubscriptionSummary{x.name, uint32(x.id), x.config(), x.created(), x.revision}
 }
 
-// OwnNamespaces are the namespaces in which there are subscriptions.
+// OwnNamespaces are the namespaces in which there are streams or subscriptions.
 func (b *Broker) OwnNamespaces() []string {
-	b.subs.mu.RLock()
 	seen := map[string]struct{}{}
+	b.names.mu.RLock()
+	for k := range b.names.streams {
+		seen[k.namespace] = struct{}{}
+	}
+	b.names.mu.RUnlock()
+	b.subs.mu.RLock()
 	for k := range b.subs.byName {
 		seen[k.namespace] = struct{}{}
 	}

@@ -190,7 +190,7 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 	if len(d.Address) > 0 && old == nil {
 		d.Routed = true
 	}
-	d.Policy.Bury = d.DeadLetters != ""
+	d.Policy.Bury = d.DeadLetters != "" || d.Undertaker != ""
 	switch {
 	case old != nil && d.Routed != old.doc.Routed:
 		return nil, fault.New(fault.Conflict, "subscribe", "routed", "whether records reach a subscription by their address stays as it was made")
@@ -321,6 +321,7 @@ type SubscriptionInfo struct {
 	Exact        bool  // else what was there before the subscription began is still being counted
 	Leased       int   // of Waiting, with members
 	Delayed      int   // of Waiting, for their time
+	Dying        int   // of Waiting, about to become dead letters
 	Acked        int64
 	Skipped      int64 // content did not match
 	Dead         int64 // rejected, out of attempts, expired, over a limit
@@ -349,7 +350,7 @@ func (b *Broker) describeSubscription(ctx context.Context, x *subscribed, name s
 	d := &q.Depth
 	info := SubscriptionInfo{
 		Name: x.name, Namespace: x.namespace, ID: uint32(x.id), Config: x.config(), Created: x.created(), Revision: x.revision,
-		Waiting: d.Total.Count, WaitingBytes: d.Total.Bytes, Exact: d.Exact, Leased: d.Leased, Delayed: d.Waiting, Gaps: d.Gaps, Members: d.Members,
+		Waiting: d.Total.Count, WaitingBytes: d.Total.Bytes, Exact: d.Exact, Leased: d.Leased, Delayed: d.Waiting, Dying: d.Dying, Gaps: d.Gaps, Members: d.Members,
 		Acked: d.By(subscription.Acked), Skipped: d.By(subscription.Skipped),
 		Dead: d.By(subscription.Rejected) + d.By(subscription.Exhausted) + d.By(subscription.Expired) + d.By(subscription.Overflown),
 	}

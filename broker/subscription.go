@@ -74,6 +74,7 @@ type SubscriptionConfig struct {
 	Where       string            `json:"where,omitempty"`        // CEL, of the content: what does not match is passed over
 	Policies    []StreamPolicy    `json:"policies,omitempty"`     // of the content too, one for each of some streams
 	DeadLetters string            `json:"dead_letters,omitempty"` // stream for what fails; "": it is dropped. Sets Policy.Bury
+	Undertaker  string            `json:"undertaker,omitempty"`   // who says instead what becomes of what fails; see SetUndertaker. Sets Policy.Bury
 	Policy      Policy            `json:"policy"`
 	Documents   map[string]string `json:"documents,omitempty"` // settings that gateways own, kept verbatim
 }
@@ -134,19 +135,20 @@ type subscriptions struct {
 	alike   map[likeKey]uint32                        // the class of some address filters
 	routing []atomic.Pointer[routing]                 // of each shard
 
-	members  sync.Map // memberKey → *Member
-	next     atomic.Uint64
-	pullMu   sync.Mutex
-	pullers  map[subKey]*puller
-	sealMu   sync.Mutex
-	sealer   atomic.Pointer[subscription.Sealer]
-	chores   chan func()
-	opened   chan struct{} // closed when all shards are there
-	stop     chan struct{}
-	stopped  sync.WaitGroup
-	matchers sync.Pool
-	watches  []*SubscriptionWatch
-	causes   causes
+	members     sync.Map // memberKey → *Member
+	undertakers sync.Map // name → Undertaker
+	next        atomic.Uint64
+	pullMu      sync.Mutex
+	pullers     map[subKey]*puller
+	sealMu      sync.Mutex
+	sealer      atomic.Pointer[subscription.Sealer]
+	chores      chan func()
+	opened      chan struct{} // closed when all shards are there
+	stop        chan struct{}
+	stopped     sync.WaitGroup
+	matchers    sync.Pool
+	watches     []*SubscriptionWatch
+	causes      causes
 }
 
 type classKey struct {

@@ -80,7 +80,7 @@ func newConn(g *Gateway, c *gateway.Conn, ops map[wire.ID]*gateway.Operation) *c
 }
 
 // notOffered are capabilities of the session that this gateway has no methods for.
-var notOffered = []string{"exchange_exchange_bindings", "consumer_priorities", "direct_reply_to"}
+var notOffered = []string{"consumer_priorities", "direct_reply_to"}
 
 func serverProperties(node string) wire.Table {
 	t := session.ServerProperties(node, "1")

@@ -2,7 +2,9 @@ package amqp091
 
 import (
 	"context"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"leat/broker"
 	"leat/gateway"
@@ -20,19 +22,31 @@ type Gateway struct {
 
 	exclusive map[queueKey]*consumer // who has a queue for himself
 	repliers  map[string]replier     // who waits for replies, by token
+	idles     map[queueKey]idle      // queues that go when they are not used
+
+	topology sync.RWMutex  // see topology
+	changed  atomic.Uint64 // changes of exchanges and what binds them to one another
+	leads    sync.Map      // queueKey of an exchange → *lead
+	once     sync.Once
+	log      *slog.Logger
 }
 
 type queueKey struct{ namespace, name string }
 
 // New makes the gateway. It does no I/O and starts nothing; cfg has been validated.
 func New(b *broker.Broker, cfg Config) *Gateway {
-	return &Gateway{b: b, cfg: cfg, owners: map[queueKey]*conn{}, users: map[queueKey]int{}, exclusive: map[queueKey]*consumer{}, repliers: map[string]replier{}}
+	g := &Gateway{
+		b: b, cfg: cfg, owners: map[queueKey]*conn{}, users: map[queueKey]int{}, exclusive: map[queueKey]*consumer{}, repliers: map[string]replier{},
+		idles: map[queueKey]idle{}, log: slog.Default(),
+	}
+	b.SetUndertaker(undertakerID, g.undertake)
+	return g
 }
 
 // operations are what requests are counted as.
 var operations = map[wire.ID]string{
 	wire.IDConnectionStartOK: "login", wire.IDConnectionOpen: "connection.open", wire.IDChannelOpen: "channel.open", wire.IDChannelClose: "channel.close",
-	wire.IDExchangeDeclare: "exchange.declare", wire.IDExchangeDelete: "exchange.delete",
+	wire.IDExchangeDeclare: "exchange.declare", wire.IDExchangeDelete: "exchange.delete", wire.IDExchangeBind: "exchange.bind", wire.IDExchangeUnbind: "exchange.unbind",
 	wire.IDQueueDeclare: "queue.declare", wire.IDQueueBind: "queue.bind", wire.IDQueueUnbind: "queue.unbind", wire.IDQueuePurge: "queue.purge",
 	wire.IDQueueDelete: "queue.delete", wire.IDBasicPublish: "basic.publish", wire.IDBasicGet: "basic.get", wire.IDBasicConsume: "basic.consume",
 	wire.IDBasicCancel: "basic.cancel", wire.IDBasicAck: "basic.ack", wire.IDBasicNack: "basic.nack", wire.IDBasicReject: "basic.reject",
@@ -54,6 +68,14 @@ func (g *Gateway) Serve(ctx context.Context, l *gateway.Listener) error {
 	for id, name := range operations {
 		ops[id] = l.Operation(name)
 	}
+	g.once.Do(func() { g.begin(ctx) })
+	ctx, stop := context.WithCancel(ctx)
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { g.sweep(ctx) })
+	defer func() {
+		stop()
+		sweeping.Wait()
+	}()
 	return l.ServeConns(ctx, func(ctx context.Context, c *gateway.Conn) { newConn(g, c, ops).serve(ctx) })
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +31,7 @@ type consumer struct {
 	stream   string // whose name is in deliver.Exchange
 	acks     []broker.Handle
 	excluded bool // exclusive
+	counts   bool // deliveries say how many there were before
 
 	// Guarded by mu.
 	cancelled bool
@@ -56,10 +56,7 @@ func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) e
 	if string(m.Queue) == replyQueue {
 		return k.consumeReplies(ch, m)
 	}
-	queue, err := ch.queueName(m.Queue, m.ID())
-	if err == nil {
-		err = k.mayUse(queue, m.ID())
-	}
+	queue, own, err := k.there(ch, m.Queue, m.ID())
 	if err != nil {
 		return err
 	}
@@ -71,7 +68,7 @@ func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) e
 	if err != nil {
 		return err
 	}
-	u := &consumer{ch: ch, tag: tag, queue: queue, noAck: m.NoAck, excluded: m.Exclusive}
+	u := &consumer{ch: ch, tag: tag, queue: queue, noAck: m.NoAck, excluded: m.Exclusive, counts: queueOf(&own.Config).Type == typeQuorum}
 	u.deliver.ConsumerTag = []byte(tag)
 	u.options = broker.MemberOptions{Rank: rank, Prefetch: k.prefetchOf(ch, m.NoAck)}
 	if err := k.mayConsume(ch, u, m); err != nil {
@@ -83,7 +80,7 @@ func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) e
 		u.options.Credit = max(u.credit, 1) // without any it would be endless
 	}
 	k.mu.Unlock()
-	if u.member, err = k.g.b.Attach(ctx, k.caller, queue, u.options); err != nil {
+	if u.member, err = k.g.b.Attach(ctx, k.caller, ourName(queue), u.options); err != nil {
 		k.g.releaseQueue(k.key(queue), u)
 		return k.refusedConsumer(err, queue)
 	}
@@ -158,7 +155,7 @@ func (k *conn) refusedConsumer(err error, queue string) error {
 	if fault.Is(err, fault.NotFound) {
 		return &wire.Error{Code: wire.NotFound, Method: wire.IDBasicConsume, Text: fmt.Sprintf("no queue '%s' in vhost '%s'", clip(queue), k.host)}
 	}
-	return refusal(err, wire.IDBasicConsume)
+	return k.denied(err, "queue", queue, wire.IDBasicConsume)
 }
 
 // attachPause is how long a consumer waits before it looks for its queue again when the node has recovered from a failed write.
@@ -176,7 +173,7 @@ func (k *conn) feed(ctx context.Context, u *consumer) {
 				return
 			}
 			var again *broker.Member
-			if again, err = k.g.b.Attach(ctx, k.caller, u.queue, u.options); err == nil {
+			if again, err = k.g.b.Attach(ctx, k.caller, ourName(u.queue), u.options); err == nil {
 				k.mu.Lock()
 				u.member, u.credit = again, u.options.Credit
 				k.mu.Unlock()
@@ -250,8 +247,15 @@ func (k *conn) addDelivery(u *consumer, d *broker.Delivery) error {
 	u.named(d.Ref.Stream)
 	m := &u.deliver
 	var properties, body []byte
-	m.RoutingKey, properties, body = message(d.Delivered)
+	var exchange []byte
+	exchange, m.RoutingKey, properties, body = message(d.Delivered)
+	if exchange != nil {
+		u.stream, m.Exchange = "", exchange // the next one's is its stream's again
+	}
 	m.Redelivered = d.Again
+	if u.counts && d.Attempt > 1 {
+		properties = withCount(properties, d.Attempt-1)
+	}
 	if u.noAck {
 		m.DeliveryTag = u.ch.unacked.Skip()
 		u.acks = append(u.acks, d.Handle)
@@ -330,9 +334,9 @@ func (k *conn) uncount(ctx context.Context, u *consumer) {
 	if !k.g.releaseQueue(k.key(u.queue), u) {
 		return
 	}
-	info, err := k.g.b.DescribeSubscription(ctx, k.caller, u.queue)
-	if err == nil && strings.Contains(info.Config.Documents[documentQueue], "a") {
-		if err := k.g.b.DeleteSubscription(ctx, k.caller, u.queue); err != nil && !fault.Is(err, fault.NotFound) {
+	k.g.touch(k.key(u.queue))
+	if own, there := k.ownQueue(u.queue); there && queueOf(&own.Config).AutoDelete {
+		if err := k.g.dropQueue(ctx, k.key(u.queue)); err != nil {
 			k.c.Log().Warn("a queue that deletes itself could not be deleted", "queue", u.queue, "error", err)
 		}
 	}
@@ -343,29 +347,36 @@ const getWait = 200 * time.Millisecond
 
 // basic.get
 func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
-	queue, err := ch.queueName(m.Queue, m.ID())
-	if err == nil {
-		err = k.mayUse(queue, m.ID())
-	}
+	queue, own, err := k.there(ch, m.Queue, m.ID())
 	if err != nil {
 		return err
 	}
-	info, err := k.g.b.DescribeSubscription(ctx, k.caller, queue)
+	k.g.touch(k.key(queue))
+	info, err := k.g.b.DescribeSubscription(ctx, k.g.b.OwnCaller(k.namespace()), own.Name)
 	if err != nil {
 		return refusal(err, m.ID())
 	}
+	if queueOf(&info.Config).Type == typeStream {
+		return &wire.Error{Code: wire.NotImplemented, Method: m.ID(), Text: fmt.Sprintf("basic.get not supported by stream queues queue '%s' in vhost '%s'", queue, k.vhost())}
+	}
 	var ds []broker.Delivery
 	if ready(&info) > 0 { // it may have to be looked for
-		if ds, err = k.g.b.Receive(ctx, k.caller, queue, broker.ReceiveRequest{Max: 1, Wait: getWait}); err != nil {
-			return refusal(err, m.ID())
+		if ds, err = k.g.b.Receive(ctx, k.caller, own.Name, broker.ReceiveRequest{Max: 1, Wait: getWait}); err != nil {
+			return k.denied(err, "queue", queue, m.ID())
 		}
 	}
 	if len(ds) == 0 {
 		return k.answer(ch.number, &wire.BasicGetEmpty{})
 	}
 	d := &ds[0]
-	key, properties, body := message(d.Delivered)
-	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: []byte(exchangeOf(d.Ref.Stream)), RoutingKey: key, MessageCount: ready(&info) - 1}
+	exchange, key, properties, body := message(d.Delivered)
+	if exchange == nil {
+		exchange = []byte(exchangeOf(d.Ref.Stream))
+	}
+	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: exchange, RoutingKey: key, MessageCount: ready(&info) - 1}
+	if d.Attempt > 1 && queueOf(&own.Config).Type == typeQuorum {
+		properties = withCount(properties, d.Attempt-1)
+	}
 	k.mu.Lock()
 	if m.NoAck {
 		ok.DeliveryTag = ch.unacked.Skip()

@@ -47,6 +47,7 @@ type target struct {
 	partitions int32
 	spread     uint32
 	looked     time.Time
+	lead       *lead
 	draft      record.Draft
 	entry      int32
 }
@@ -103,6 +104,16 @@ func (k *conn) publish(ctx context.Context, ch *channel, m *session.Content) err
 	*r = record.Record{Headers: p.headers[:0]}
 	recordOf(r, m)
 	r.Timestamp = p.now.UnixMilli()
+	if m.Properties.Flags&(wire.HasExpiration|wire.HasPriority) != 0 {
+		if err := limit(r, m, p.now); err != nil {
+			return err
+		}
+	}
+	if t.lead.special() {
+		if t, err = k.divert(ctx, t, r, m); err != nil {
+			return err
+		}
+	}
 	p.headers = r.Headers
 	if m.Mandatory {
 		if err := k.mandatory(ch, t, m, r); err != nil {
@@ -207,7 +218,7 @@ func (k *conn) giveBackMessage(ch *channel, m *session.Content) error {
 func (k *conn) target(ctx context.Context, exchange []byte) (*target, error) {
 	p := &k.pub
 	t := p.targets[string(exchange)]
-	if t != nil && p.now.Sub(t.looked) < targetAge {
+	if t != nil && p.now.Sub(t.looked) < targetAge && t.lead.changed == k.g.changed.Load() {
 		return t, nil
 	}
 	name := string(exchange)
@@ -217,6 +228,21 @@ func (k *conn) target(ctx context.Context, exchange []byte) (*target, error) {
 			Text: fmt.Sprintf("access to exchange '%s' in vhost '%s' refused for user '%s'", clip(exchangeName(name)), k.host, k.caller.Principal),
 		}
 	}
+	l := k.g.leadOf(k.namespace(), name)
+	switch {
+	case l == nil:
+		return nil, k.noExchange(name, wire.IDBasicPublish)
+	case l.internal:
+		return nil, &wire.Error{
+			Code: wire.AccessRefused, Method: wire.IDBasicPublish, Text: fmt.Sprintf("cannot publish to internal exchange '%s' in vhost '%s'", name, k.vhost()),
+		}
+	}
+	return k.lookAt(ctx, t, name, l)
+}
+
+// lookAt notes what an exchange leads to.
+func (k *conn) lookAt(ctx context.Context, t *target, name string, l *lead) (*target, error) {
+	p := &k.pub
 	info, err := k.exchangeStream(ctx, name)
 	if err != nil {
 		return nil, noExchange(err, k.host, name)
@@ -228,8 +254,40 @@ func (k *conn) target(ctx context.Context, exchange []byte) (*target, error) {
 		t = &target{exchange: name}
 		p.targets[name] = t
 	}
-	t.stream, t.partitions, t.looked = streamOf(name), int32(info.Config.Partitions), p.now
+	t.stream, t.partitions, t.looked, t.lead = streamOf(name), info.Config.Partitions, p.now, l
 	return t, nil
+}
+
+// divert gives a message what it needs to find its way, and goes on by alternates while it would reach nobody. Where none does it stays with
+// the first.
+func (k *conn) divert(ctx context.Context, t *target, r *record.Record, m *session.Content) (*target, error) {
+	t.lead.dress(r, m.Properties.Headers)
+	first := t
+	for range pathMax {
+		reached, err := k.g.b.Reaches(k.g.b.OwnCaller(k.namespace()), t.stream, r)
+		if err != nil || reached {
+			return t, err
+		}
+		if !t.lead.another {
+			break
+		}
+		name := t.lead.alternate
+		l := k.g.leadOf(k.namespace(), name)
+		if l == nil {
+			break
+		}
+		next := k.pub.targets[name]
+		if next == nil || next.lead.changed != l.changed {
+			if next, err = k.lookAt(ctx, next, name, l); err != nil {
+				return nil, err
+			}
+		}
+		if t == first {
+			r.Headers = append(r.Headers, record.Header{Key: headerExchange, Value: m.Exchange})
+		}
+		t = next
+	}
+	return first, nil
 }
 
 func noExchange(err error, host, name string) error {

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -33,93 +35,181 @@ func (k *conn) mayUse(queue string, by wire.ID) error {
 	owner := k.g.owners[k.key(queue)]
 	k.g.mu.Unlock()
 	if owner != nil && owner != k {
-		return &wire.Error{Code: wire.ResourceLocked, Method: by, Text: "cannot obtain exclusive access to locked queue '" + clip(queue) + "'"}
+		return k.locked(queue, by)
 	}
 	return nil
 }
 
+func (k *conn) locked(queue string, by wire.ID) error {
+	return &wire.Error{Code: wire.ResourceLocked, Method: by, Text: fmt.Sprintf(
+		"cannot obtain exclusive access to locked queue '%s' in vhost '%s'. It could be originally declared on another connection or the exclusive "+
+			"property value does not match that of the original declaration.", queue, k.vhost())}
+}
+
 // exchangeStream has the stream of a predeclared exchange made when it is first needed.
 func (k *conn) exchangeStream(ctx context.Context, exchange string) (broker.StreamInfo, error) {
-	info, err := k.g.b.DescribeStream(ctx, k.caller, streamOf(exchange))
-	if kind, is := predeclared[exchange]; is && fault.Is(err, fault.NotFound) {
-		if _, err := k.g.b.CreateStream(ctx, k.caller, streamOf(exchange), newStream(kind)); err != nil && !fault.Is(err, fault.Exists) {
-			return info, err
-		}
-		return k.g.b.DescribeStream(ctx, k.caller, streamOf(exchange))
+	x := k.g.exchangeOf(k.namespace(), exchange)
+	if x == nil {
+		return broker.StreamInfo{}, fault.New(fault.NotFound, "publish", exchange, "there is no exchange %q", exchange)
 	}
-	return info, err
+	if err := k.g.makeStream(ctx, k.namespace(), exchange, x); err != nil {
+		return broker.StreamInfo{}, err
+	}
+	return k.g.b.DescribeStream(ctx, k.g.b.OwnCaller(k.namespace()), streamOf(exchange))
 }
 
 // queue.declare: a queue is a subscription of its name. One that others made is taken as a durable queue.
 func (k *conn) declareQueue(ctx context.Context, ch *channel, m *wire.QueueDeclare) error {
 	name := string(m.Queue)
-	if name == "" && m.Passive {
-		return &wire.Error{Code: wire.NotFound, Method: m.ID(), Text: "a passive declaration needs a name"}
-	}
-	if name == "" {
-		name = "amq.gen-" + rand.Text()
-	} else if strings.HasPrefix(name, "amq.") && !m.Passive {
-		return &wire.Error{Code: wire.AccessRefused, Method: m.ID(), Text: "queue name '" + clip(name) + "' contains reserved prefix 'amq.*'"}
+	own, there := k.ownQueue(name)
+	switch {
+	case strings.HasPrefix(name, replyPrefix) && k.g.replyAlive(name): // a replier asks whether the requester is still there
+		return k.unless(m.NoWait, ch, &wire.QueueDeclareOK{Queue: m.Queue, ConsumerCount: 1})
+	case m.Passive && !there:
+		return k.noQueue(name, m.ID())
+	case m.Passive:
+		if err := k.mayUse(name, m.ID()); err != nil {
+			return err
+		}
+		return k.declared(ctx, ch, name, m)
+	case name == "":
+	case !there && strings.HasPrefix(name, "amq."):
+		return &wire.Error{Code: wire.AccessRefused, Method: m.ID(), Text: fmt.Sprintf("queue name '%s' contains reserved prefix 'amq.*'", name)}
+	case !utf8.ValidString(name):
+		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: "the name of a queue is UTF-8"}
 	}
 	if err := k.mayUse(name, m.ID()); err != nil {
 		return err
 	}
-	info, err := k.g.b.DescribeSubscription(ctx, k.caller, name)
-	switch {
-	case err == nil && m.Passive:
-	case err == nil:
-		if err := sameQueue(&info.Config, m); err != nil {
+	if there {
+		if err := k.sameQueue(name, queueOf(&own.Config), m); err != nil {
 			return err
 		}
-	case !fault.Is(err, fault.NotFound) || m.Passive:
-		return refusal(err, m.ID())
-	default:
-		if info, err = k.makeQueue(ctx, name, m); err != nil {
-			return refusal(err, m.ID())
-		}
+		return k.declared(ctx, ch, name, m)
 	}
-	if m.Exclusive && !m.Passive {
+	if err := k.checkQueue(name, m); err != nil {
+		return err
+	}
+	if name == "" {
+		name = "amq.gen-" + rand.Text()
+	}
+	if m.Exclusive { // it is locked before anybody can see it
 		k.g.mu.Lock()
 		k.g.owners[k.key(name)] = k
 		k.g.mu.Unlock()
-		if !slices.Contains(k.own, name) {
-			k.own = append(k.own, name)
-		}
+		k.own = append(k.own, name)
 	}
-	ch.lastQueue = name
-	return k.unless(m.NoWait, ch, &wire.QueueDeclareOK{Queue: []byte(name), MessageCount: ready(&info), ConsumerCount: k.consumers(name)})
+	if err := k.makeQueue(ctx, name, m); err != nil {
+		if m.Exclusive {
+			k.disown(name)
+		}
+		if fault.Is(err, fault.Exists) { // somebody was faster
+			return k.declareQueue(ctx, ch, m)
+		}
+		return k.denied(err, "queue", name, m.ID())
+	}
+	return k.declared(ctx, ch, name, m)
 }
 
-func (k *conn) makeQueue(ctx context.Context, name string, m *wire.QueueDeclare) (broker.SubscriptionInfo, error) {
-	for argument, v := range m.Arguments.All() {
-		kind, _ := v.Text()
-		if string(argument) != "x-queue-type" || string(kind) != "classic" && string(kind) != "quorum" {
-			return broker.SubscriptionInfo{}, &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: "the argument " + clip(string(argument)) + " is not offered"}
+func (k *conn) disown(name string) {
+	k.g.mu.Lock()
+	delete(k.g.owners, k.key(name))
+	k.g.mu.Unlock()
+	k.own = slices.DeleteFunc(k.own, func(s string) bool { return s == name })
+}
+
+// declared answers with how many messages are ready.
+func (k *conn) declared(ctx context.Context, ch *channel, name string, m *wire.QueueDeclare) error {
+	info, err := k.g.b.DescribeSubscription(ctx, k.g.b.OwnCaller(k.namespace()), ourName(name))
+	if err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return k.noQueue(name, m.ID())
+		}
+		return refusal(err, m.ID())
+	}
+	q := queueOf(&info.Config)
+	k.g.used(k.key(name), &q)
+	ch.lastQueue = name
+	return k.unless(m.NoWait, ch, &wire.QueueDeclareOK{Queue: []byte(name), MessageCount: messages(&info, q.Type), ConsumerCount: k.consumers(name)})
+}
+
+// ownQueue is the subscription that a queue is. One without a document was made by others.
+func (k *conn) ownQueue(name string) (broker.OwnSubscription, bool) {
+	if name == "" {
+		return broker.OwnSubscription{}, false
+	}
+	return k.g.b.OwnSubscription(k.namespace(), ourName(name))
+}
+
+// makeQueue makes the subscription.
+func (k *conn) makeQueue(ctx context.Context, name string, m *wire.QueueDeclare) error {
+	if !k.may(broker.ActionCreate, broker.KindSubscription, ourName(name)) {
+		return fault.New(fault.Denied, "declare", name, "no grant")
+	}
+	if v, ok := m.Arguments.Get(argumentDeadExchange); ok {
+		dead, _ := v.Text()
+		if !k.may(broker.ActionWrite, broker.KindStream, streamOf(string(dead))) {
+			return k.denied(fault.New(fault.Denied, "declare", name, "no grant"), "exchange", string(dead), m.ID())
 		}
 	}
-	if _, err := k.exchangeStream(ctx, ""); err != nil {
-		return broker.SubscriptionInfo{}, err
+	if err := k.g.makeStream(ctx, k.namespace(), "", k.g.exchangeOf(k.namespace(), "")); err != nil {
+		return err
 	}
+	q := queue{
+		Type: queueType(m.Arguments), Durable: m.Durable, Exclusive: m.Exclusive, AutoDelete: m.AutoDelete,
+		Arguments: told(m.Arguments), Table: append(wire.Table(nil), m.Arguments...),
+	}
+	if ourName(name) != name {
+		q.Name = name
+	}
+	k.g.topology.RLock()
+	defer k.g.topology.RUnlock()
 	edit := func(c *broker.SubscriptionConfig) error {
-		newQueue(c, name, queueLetters(m))
-		return nil
+		c.Routed, c.Documents = true, map[string]string{documentQueue: document(&q)}
+		setPolicy(c, q.Type, q.Table)
+		return k.g.topologyOf(k.namespace()).put(c, name, nil)
 	}
-	return k.g.b.PutSubscription(ctx, k.caller, name, edit, broker.Start{Kind: broker.StartLatest}, broker.NewOnly)
+	_, err := k.g.b.PutSubscription(ctx, k.g.b.OwnCaller(k.namespace()), ourName(name), edit, broker.Start{Kind: broker.StartLatest}, broker.NewOnly)
+	return err
 }
 
 // sameQueue refuses a declaration that does not fit the queue that is there.
-func sameQueue(c *broker.SubscriptionConfig, m *wire.QueueDeclare) error {
-	was, is := lettersOf(c), queueLetters(m)
-	for _, x := range []struct{ letter, name string }{{"d", "durable"}, {"x", "exclusive"}, {"a", "auto_delete"}} {
-		if strings.Contains(was, x.letter) != strings.Contains(is, x.letter) {
-			return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: "inequivalent arg '" + x.name + "' for queue '" + clip(string(m.Queue)) + "'"}
+func (k *conn) sameQueue(name string, q queue, m *wire.QueueDeclare) error {
+	if q.Exclusive != m.Exclusive {
+		return k.locked(name, m.ID())
+	}
+	refuse := func(arg, how string) error {
+		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: fmt.Sprintf("inequivalent arg '%s' for queue '%s' in vhost '%s': %s", arg, name, k.vhost(), how)}
+	}
+	if q.Durable != m.Durable {
+		return refuse("durable", fmt.Sprintf("received '%v' but current is '%v'", m.Durable, q.Durable))
+	}
+	if q.AutoDelete != m.AutoDelete {
+		return refuse("auto_delete", fmt.Sprintf("received '%v' but current is '%v'", m.AutoDelete, q.AutoDelete))
+	}
+	if is, asked := q.Type, queueType(m.Arguments); is != asked {
+		return refuse(argumentType, otherwise(argumentType, q.Table, m.Arguments))
+	}
+	for _, name := range compared[q.Type] {
+		if how := otherwise(name, q.Table, m.Arguments); how != "" {
+			return refuse(name, how)
 		}
 	}
 	return nil
 }
 
-// ready is how many messages nobody has yet.
-func ready(i *broker.SubscriptionInfo) uint32 { return uint32(max(0, i.Waiting-int64(i.Leased))) }
+// ready is how many messages nobody has yet and that are due.
+func ready(i *broker.SubscriptionInfo) uint32 {
+	return uint32(max(0, i.Waiting-int64(i.Leased)-int64(i.Delayed)-int64(i.Dying)))
+}
+
+// messages is the count that is told of a queue. Of a stream RabbitMQ tells none.
+func messages(i *broker.SubscriptionInfo, kind string) uint32 {
+	if kind == typeStream {
+		return 0
+	}
+	return ready(i)
+}
 
 func (k *conn) consumers(queue string) uint32 {
 	k.g.mu.Lock()
@@ -127,52 +217,89 @@ func (k *conn) consumers(queue string) uint32 {
 	return uint32(k.g.users[k.key(queue)])
 }
 
-// queue.purge drops what is ready. What consumers have is theirs until they settle it, and gone then.
-func (k *conn) purge(ctx context.Context, ch *channel, m *wire.QueuePurge) error {
-	name, err := ch.queueName(m.Queue, m.ID())
-	if err == nil {
-		err = k.mayUse(name, m.ID())
+// there finds a queue that a method is about and that this connection may use.
+func (k *conn) there(ch *channel, queue []byte, by wire.ID) (name string, own broker.OwnSubscription, err error) {
+	if name, err = ch.queueName(queue, by); err != nil {
+		return name, own, err
 	}
+	own, there := k.ownQueue(name)
+	if !there {
+		return name, own, k.noQueue(name, by)
+	}
+	return name, own, k.mayUse(name, by)
+}
+
+// queue.purge drops what is ready. What consumers have is theirs until they settle it.
+func (k *conn) purge(ctx context.Context, ch *channel, m *wire.QueuePurge) error {
+	name, own, err := k.there(ch, m.Queue, m.ID())
 	if err != nil {
 		return err
 	}
-	info, err := k.g.b.DescribeSubscription(ctx, k.caller, name)
-	if err == nil {
-		err = k.g.b.Rewind(ctx, k.caller, name, broker.Start{Kind: broker.StartLatest})
+	if queueOf(&own.Config).Type == typeStream {
+		return &wire.Error{Code: wire.NotImplemented, Method: m.ID(), Text: fmt.Sprintf("queue.purge not supported by stream queues queue '%s' in vhost '%s'", name, k.vhost())}
 	}
+	if !k.may(broker.ActionRead, broker.KindSubscription, own.Name) {
+		return k.denied(fault.New(fault.Denied, "purge", name, "no grant"), "queue", name, m.ID())
+	}
+	n, err := k.g.b.Drain(ctx, k.g.b.OwnCaller(k.namespace()), own.Name)
 	if err != nil {
 		return refusal(err, m.ID())
 	}
-	return k.unless(m.NoWait, ch, &wire.QueuePurgeOK{MessageCount: ready(&info)})
+	return k.unless(m.NoWait, ch, &wire.QueuePurgeOK{MessageCount: uint32(n)})
 }
 
 // queue.delete. One that is not there is deleted with success, as RabbitMQ does.
 func (k *conn) deleteQueue(ctx context.Context, ch *channel, m *wire.QueueDelete) error {
 	name, err := ch.queueName(m.Queue, m.ID())
-	if err == nil {
-		err = k.mayUse(name, m.ID())
-	}
 	if err != nil {
 		return err
 	}
-	info, err := k.g.b.DescribeSubscription(ctx, k.caller, name)
-	switch {
-	case err != nil:
-	case m.IfUnused && k.consumers(name) > 0:
-		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: "queue '" + clip(name) + "' in use"}
-	case m.IfEmpty && info.Waiting > 0:
-		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: "queue '" + clip(name) + "' not empty"}
-	default:
-		err = k.g.b.DeleteSubscription(ctx, k.caller, name)
+	own, there := k.ownQueue(name)
+	if !there {
+		return k.unless(m.NoWait, ch, &wire.QueueDeleteOK{})
 	}
-	if err != nil && !fault.Is(err, fault.NotFound) {
+	if err := k.mayUse(name, m.ID()); err != nil {
+		return err
+	}
+	if !k.may(broker.ActionDelete, broker.KindSubscription, own.Name) {
+		return k.denied(fault.New(fault.Denied, "delete", name, "no grant"), "queue", name, m.ID())
+	}
+	info, err := k.g.b.DescribeSubscription(ctx, k.g.b.OwnCaller(k.namespace()), own.Name)
+	count := messages(&info, queueOf(&own.Config).Type)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return k.unless(m.NoWait, ch, &wire.QueueDeleteOK{})
+	case err != nil:
+		return refusal(err, m.ID())
+	case m.IfUnused && k.consumers(name) > 0:
+		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: fmt.Sprintf("queue '%s' in vhost '%s' in use", name, k.vhost())}
+	case m.IfEmpty && ready(&info) > 0:
+		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: fmt.Sprintf("queue '%s' in vhost '%s' not empty", name, k.vhost())}
+	}
+	if err := k.g.dropQueue(ctx, k.key(name)); err != nil {
 		return refusal(err, m.ID())
 	}
-	k.g.mu.Lock()
-	delete(k.g.owners, k.key(name))
-	k.g.mu.Unlock()
-	k.own = slices.DeleteFunc(k.own, func(s string) bool { return s == name })
-	return k.unless(m.NoWait, ch, &wire.QueueDeleteOK{MessageCount: ready(&info)})
+	k.disown(name)
+	return k.unless(m.NoWait, ch, &wire.QueueDeleteOK{MessageCount: count})
+}
+
+// dropQueue deletes a queue, and the exchanges that delete themselves when nothing leads from them any more.
+func (g *Gateway) dropQueue(ctx context.Context, key queueKey) error {
+	own, there := g.b.OwnSubscription(key.namespace, ourName(key.name))
+	if !there {
+		return nil
+	}
+	err := g.b.DeleteSubscription(ctx, g.b.OwnCaller(key.namespace), own.Name)
+	g.forget(key)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if names := g.selfDeleting(key.namespace, readBindings(own.Config.Documents[documentBindings])); len(names) > 0 {
+		g.topology.Lock()
+		defer g.topology.Unlock()
+		g.tidyUp(ctx, key.namespace, names)
+	}
+	return nil
 }
 
 // dropOwned deletes an exclusive queue whose connection ends.
@@ -183,7 +310,7 @@ func (g *Gateway) dropOwned(ctx context.Context, k *conn, name string) {
 	if !owned {
 		return
 	}
-	if err := g.b.DeleteSubscription(ctx, k.caller, name); err != nil && !fault.Is(err, fault.NotFound) {
+	if err := g.dropQueue(ctx, k.key(name)); err != nil {
 		k.c.Log().Warn("an exclusive queue could not be deleted", "queue", name, "error", err)
 	}
 	g.mu.Lock()
@@ -193,68 +320,114 @@ func (g *Gateway) dropOwned(ctx context.Context, k *conn, name string) {
 
 // queue.bind adds what reaches a queue, from now on.
 func (k *conn) bind(ctx context.Context, ch *channel, m *wire.QueueBind) error {
-	name, err := ch.queueName(m.Queue, m.ID())
-	if err == nil {
-		err = k.mayUse(name, m.ID())
-	}
-	switch {
-	case err != nil:
-		return err
-	case len(m.Exchange) == 0:
-		return &wire.Error{Code: wire.AccessRefused, Method: m.ID(), Text: "operation not permitted on the default exchange"}
-	case len(m.Arguments) > 0:
-		return notImplemented(m, "a binding with arguments")
-	}
-	err = k.rebind(ctx, name, string(m.Exchange), string(m.RoutingKey), true)
+	name, own, err := k.there(ch, m.Queue, m.ID())
 	if err != nil {
+		return err
+	}
+	key := m.RoutingKey
+	if len(m.Queue) == 0 && len(key) == 0 {
+		key = []byte(name)
+	}
+	if len(m.Exchange) == 0 {
+		return &wire.Error{Code: wire.AccessRefused, Method: m.ID(), Text: "operation not permitted on the default exchange"}
+	}
+	b := newBinding(m.Exchange, key, m.Arguments)
+	if err := k.mayBind("queue", name, broker.KindSubscription, b, m.ID()); err != nil {
+		return err
+	}
+	k.g.topology.RLock()
+	defer k.g.topology.RUnlock()
+	t := k.g.topologyOf(k.namespace())
+	x := t.exchange(b.Source)
+	if x == nil {
+		return k.noExchange(b.Source, m.ID())
+	}
+	if err := checkBinding(x.routing(), b, m.ID()); err != nil {
+		return err
+	}
+	if err := k.rebind(ctx, t, own, name, b, true); err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return k.noQueue(name, m.ID())
+		}
 		return refusal(err, m.ID())
 	}
 	return k.unless(m.NoWait, ch, &wire.QueueBindOK{})
 }
 
-// queue.unbind takes it back.
+// queue.unbind takes it back. What is not there is taken back with success.
 func (k *conn) unbind(ctx context.Context, ch *channel, m *wire.QueueUnbind) error {
 	name, err := ch.queueName(m.Queue, m.ID())
-	if err == nil {
-		err = k.mayUse(name, m.ID())
-	}
 	if err != nil {
 		return err
 	}
 	if len(m.Exchange) == 0 {
 		return &wire.Error{Code: wire.AccessRefused, Method: m.ID(), Text: "operation not permitted on the default exchange"}
 	}
-	if err := k.rebind(ctx, name, string(m.Exchange), string(m.RoutingKey), false); err != nil && !fault.Is(err, fault.NotFound) {
-		return refusal(err, m.ID())
+	own, there := k.ownQueue(name)
+	if there {
+		key := m.RoutingKey
+		if len(m.Queue) == 0 && len(key) == 0 {
+			key = []byte(name)
+		}
+		b := newBinding(m.Exchange, key, m.Arguments)
+		if err := k.mayUse(name, m.ID()); err != nil {
+			return err
+		}
+		if err := k.mayBind("queue", name, broker.KindSubscription, b, m.ID()); err != nil {
+			return err
+		}
+		if err := k.unbound(ctx, own, name, b); err != nil {
+			return refusal(err, m.ID())
+		}
 	}
 	return k.answer(ch.number, &wire.QueueUnbindOK{})
 }
 
-func (k *conn) rebind(ctx context.Context, queue, exchange, key string, add bool) error {
-	if _, err := k.g.b.DescribeSubscription(ctx, k.caller, queue); err != nil {
+func (k *conn) unbound(ctx context.Context, own broker.OwnSubscription, name string, b *binding) error {
+	k.g.topology.RLock()
+	err := k.rebind(ctx, k.g.topologyOf(k.namespace()), own, name, b, false)
+	k.g.topology.RUnlock()
+	if err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	info, err := k.exchangeStream(ctx, exchange)
-	if err != nil {
-		return err
+	if names := k.g.selfDeleting(k.namespace(), []binding{*b}); len(names) > 0 {
+		k.g.topology.Lock()
+		defer k.g.topology.Unlock()
+		k.g.tidyUp(ctx, k.namespace(), names)
 	}
-	stream := streamOf(exchange)
-	want := binding(typeOf(&info.Config), stream, key)
-	same := func(f broker.AddressFilter) bool {
-		return f.Stream == want.Stream && f.Subject == want.Subject && len(f.Headers) == 0 && f.Key == want.Key && f.Type == want.Type
+	return nil
+}
+
+// rebind adds or takes a binding of a queue. The topology is held for reading.
+func (k *conn) rebind(ctx context.Context, t *topology, own broker.OwnSubscription, queue string, b *binding, add bool) error {
+	if own.Config.Documents[documentQueue] == "" {
+		return fault.New(fault.Denied, "bind", queue, "the subscription was not declared as a queue: those who made it say what reaches it")
 	}
-	edit := func(c *broker.SubscriptionConfig) error {
-		switch {
-		case !add:
-			c.Address = slices.DeleteFunc(c.Address, same)
-		case !slices.ContainsFunc(c.Address, same):
-			if !slices.Contains(c.Streams, stream) {
-				c.Streams = append(c.Streams, stream)
-			}
-			c.Address = append(c.Address, want)
-		}
+	had := slices.ContainsFunc(readBindings(own.Config.Documents[documentBindings]), func(c binding) bool { return c.same(b) })
+	if had == add {
 		return nil
 	}
-	_, err = k.g.b.PutSubscription(ctx, k.caller, queue, edit, broker.Start{Kind: broker.StartLatest}, 0)
+	if add {
+		filters, err := t.resolve(queue, []binding{*b})
+		if err != nil {
+			return err
+		}
+		if err := t.streams(ctx, filters); err != nil {
+			return err
+		}
+	}
+	_, err := k.g.b.PutSubscription(ctx, k.g.b.OwnCaller(k.namespace()), own.Name, func(c *broker.SubscriptionConfig) error {
+		if len(c.Streams) == 0 {
+			return fault.New(fault.NotFound, "bind", queue, "the queue was deleted")
+		}
+		if c.Documents == nil {
+			c.Documents = map[string]string{}
+		}
+		bs := slices.DeleteFunc(readBindings(c.Documents[documentBindings]), func(c binding) bool { return c.same(b) })
+		if add {
+			bs = append(bs, *b)
+		}
+		return t.put(c, queue, bs)
+	}, broker.Start{Kind: broker.StartLatest}, 0)
 	return err
 }

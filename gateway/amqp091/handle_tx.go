@@ -8,6 +8,7 @@ import (
 	"leat/broker/record"
 	"leat/gateway/amqp091/session"
 	"leat/gateway/amqp091/wire"
+	"leat/internal/clock"
 )
 
 // tx.select, tx.commit, tx.rollback: what a channel publishes and settles waits for its commit. Publishes and acks of a commit are one append:
@@ -71,8 +72,16 @@ func (k *conn) commit(ctx context.Context, ch *channel) error {
 			return err
 		}
 		e := &events[i]
-		e.Stream, e.Partition = t.stream, record.NoPartition
 		recordOf(&e.Record, m)
+		if err := limit(&e.Record, m, clock.Now()); err != nil {
+			return err
+		}
+		if t.lead.special() {
+			if t, err = k.divert(ctx, t, &e.Record, m); err != nil {
+				return err
+			}
+		}
+		e.Stream, e.Partition = t.stream, record.NoPartition
 		if m.Mandatory {
 			if err := k.mandatory(ch, t, m, &e.Record); err != nil {
 				return err

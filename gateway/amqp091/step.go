@@ -132,6 +132,10 @@ func (k *conn) call(ctx context.Context, ch *channel, m wire.Method) error {
 		return k.declareExchange(ctx, ch, m)
 	case *wire.ExchangeDelete:
 		return k.deleteExchange(ctx, ch, m)
+	case *wire.ExchangeBind:
+		return k.bindExchange(ctx, ch, m)
+	case *wire.ExchangeUnbind:
+		return k.unbindExchange(ctx, ch, m)
 	case *wire.QueueDeclare:
 		return k.declareQueue(ctx, ch, m)
 	case *wire.QueueBind:

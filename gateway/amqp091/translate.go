@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"leat/broker"
-	"leat/broker/filter/address"
 	"leat/broker/record"
 	"leat/gateway/amqp091/session"
 	"leat/gateway/amqp091/wire"
@@ -15,11 +14,11 @@ import (
 // defaultStream holds what is published to the exchange without a name.
 const defaultStream = "amqp.default"
 
-// Headers of records, and documents of streams and subscriptions, that are this protocol's.
+// Headers of records that are this protocol's, besides headerPrefix.
 const (
 	headerProperties = "amqp.properties" // as they came: flags and values
-	documentExchange = "amqp.exchange"   // of a stream: its type
-	documentQueue    = "amqp.queue"      // of a subscription: its letters, see queueLetters
+	headerExchange   = "amqp.exchange"   // to which a message was published, where its stream is another's or does not tell
+	headerDeliverAt  = broker.HeaderDeliverAt
 )
 
 // streamOf is the stream in which an exchange keeps what is published to it.
@@ -27,7 +26,7 @@ func streamOf(exchange string) string {
 	if exchange == "" {
 		return defaultStream
 	}
-	return exchange
+	return ourName(exchange)
 }
 
 // exchangeOf is the exchange that a stream is.
@@ -35,81 +34,37 @@ func exchangeOf(stream string) string {
 	if stream == defaultStream {
 		return ""
 	}
-	return stream
+	name, _ := theirName(stream)
+	return name
 }
 
 // Types of exchanges.
 const (
-	typeDirect = "direct"
-	typeTopic  = "topic"
-	typeFanout = "fanout"
+	typeDirect  = "direct"
+	typeTopic   = "topic"
+	typeFanout  = "fanout"
+	typeHeaders = "headers"
+	typeDelayed = "x-delayed-message" // with x-delayed-type another one, and x-delay in a message
 )
 
-// predeclared are the exchanges that every virtual host has. amq.headers and amq.match are not offered.
-var predeclared = map[string]string{"": typeDirect, "amq.direct": typeDirect, "amq.topic": typeTopic, "amq.fanout": typeFanout}
+// traceExchange is there, and nothing comes by it.
+const traceExchange = "amq.rabbitmq.trace"
+
+// predeclared are the exchanges that every virtual host has.
+var predeclared = map[string]string{
+	"": typeDirect, "amq.direct": typeDirect, "amq.topic": typeTopic, "amq.fanout": typeFanout, "amq.headers": typeHeaders, "amq.match": typeHeaders,
+	traceExchange: typeTopic,
+}
 
 // newStream is the stream of an exchange: what its queues have is kept for them, and for a day.
-func newStream(kind string) broker.StreamConfig {
+func newStream(x *exchange) broker.StreamConfig {
 	return broker.StreamConfig{
-		Partitions: 1, Keys: broker.KeysOff, Documents: map[string]string{documentExchange: kind},
+		Partitions: 1, Keys: broker.KeysOff, Documents: map[string]string{documentExchange: document(x)},
 		Keep: broker.Keep{RetentionMS: retentionMS}, BatchBytesMax: broker.BatchBytesLimit,
 	}
 }
 
 const retentionMS = 24 * 60 * 60 * 1000
-
-// typeOf is the type of the exchange that a stream is; streams that others made are routed by patterns.
-func typeOf(c *broker.StreamConfig) string {
-	if kind := c.Documents[documentExchange]; kind != "" {
-		return kind
-	}
-	return typeTopic
-}
-
-// binding is what reaches a queue of an exchange by a binding key.
-func binding(kind, stream, key string) broker.AddressFilter {
-	f := broker.AddressFilter{Stream: stream}
-	switch kind {
-	case typeDirect:
-		f.Subject = address.Pattern{Syntax: address.Exact, Text: key}
-	case typeTopic:
-		f.Subject = address.Pattern{Syntax: address.Words, Text: key}
-	}
-	return f
-}
-
-// queueLetters is how a queue was declared: d durable, x exclusive, a auto-delete. A queue made by others is durable.
-func queueLetters(m *wire.QueueDeclare) string {
-	s := "q"
-	if m.Durable {
-		s += "d"
-	}
-	if m.Exclusive {
-		s += "x"
-	}
-	if m.AutoDelete {
-		s += "a"
-	}
-	return s
-}
-
-func lettersOf(c *broker.SubscriptionConfig) string {
-	if s := c.Documents[documentQueue]; s != "" {
-		return s
-	}
-	return "qd"
-}
-
-// newQueue is the subscription of a queue: what is published to the exchange without a name, with the queue's as routing key, reaches it.
-// Acknowledgements have no deadline in this protocol, so a lease is as long as there are.
-func newQueue(c *broker.SubscriptionConfig, name, letters string) {
-	c.Streams, c.Routed = []string{defaultStream}, true
-	c.Address = []broker.AddressFilter{binding(typeDirect, defaultStream, name)}
-	c.Documents = map[string]string{documentQueue: letters}
-	c.Policy.LeaseMS = leaseMS
-}
-
-const leaseMS = 12 * 60 * 60 * 1000
 
 // recordOf makes r of a message, whose memory it shares; r.Headers has the memory that headers go to. CloudEvents attributes of the AMQP
 // binding become those of the record; all properties go along as they came.
@@ -145,14 +100,16 @@ func cloudAttribute(name []byte) (string, bool) {
 }
 
 // message is a delivered record as clients of this protocol get it: as it was published, or made of the headers of a record that came in
-// another way.
-func message(d *broker.Delivered) (routingKey, properties, body []byte) {
+// another way. exchange is nil where the stream tells it.
+func message(d *broker.Delivered) (exchange, routingKey, properties, body []byte) {
 	for i := range d.Record.Headers {
 		switch h := &d.Record.Headers[i]; h.Key {
 		case headerProperties:
 			properties = h.Value
 		case "ce_subject":
 			routingKey = h.Value
+		case headerExchange:
+			exchange = h.Value
 		}
 	}
 	if routingKey == nil {
@@ -164,7 +121,7 @@ func message(d *broker.Delivered) (routingKey, properties, body []byte) {
 	if properties == nil {
 		properties = foreignProperties(d.Record)
 	}
-	return routingKey, properties, d.Record.Value
+	return exchange, routingKey, properties, d.Record.Value
 }
 
 // foreignProperties are those of a record that was no message of this protocol.
