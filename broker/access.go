@@ -205,6 +205,9 @@ func loginFault(user string) error {
 	return fault.New(fault.Denied, "login", user, "%s", errLogin).Because(fault.ReasonLogin)
 }
 
+// HasUser reports whether there is a user of that name.
+func (b *Broker) HasUser(name string) bool { return b.users.get(name) != nil }
+
 // CheckPassword says whether the password is the user's.
 func (b *Broker) CheckPassword(ctx context.Context, c *Caller, user, password string) error {
 	err := b.checkPassword(ctx, user, password)

@@ -43,10 +43,13 @@ type conn struct {
 
 	caller *broker.Caller // of the reader, and constant once it is running
 	host   string         // the virtual host, as the client calls it
-	pub    publisher
-	acks   settler
-	own    []string // exclusive queues
-	closed atomic.Bool
+	login  string         // the name it logged in by, also where there are no users
+
+	certified string // whom the client's certificate names
+	pub       publisher
+	acks      settler
+	own       []string // exclusive queues
+	closed    atomic.Bool
 
 	mu           sync.Mutex
 	room         sync.Cond // with mu: something was written
@@ -67,11 +70,16 @@ func newConn(g *Gateway, c *gateway.Conn, ops map[wire.ID]*gateway.Operation) *c
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		address = host
 	}
+	mechanisms, certified := session.MechanismPlain+" "+session.MechanismAMQPlain, certifiedName(c)
+	if certified != "" {
+		mechanisms += " " + session.MechanismExternal
+	}
 	k := &conn{
-		g: g, c: c, ops: ops, in: newInput(c), channels: map[uint16]*channel{},
+		certified: certified,
+		g:         g, c: c, ops: ops, in: newInput(c), channels: map[uint16]*channel{},
 		caller: &broker.Caller{Listener: c.Listener().Name(), Protocol: "amqp091", Address: address},
 		s: session.New(session.Config{
-			Offer: offer, Properties: serverProperties(g.b.ClusterID()), Mechanisms: session.MechanismPlain + " " + session.MechanismAMQPlain,
+			Offer: offer, Properties: session.ServerProperties(g.b.ClusterID(), "1"), Mechanisms: mechanisms,
 			ContentBytesMax: uint64(g.cfg.MessageBytesMax), HeldBytesMax: g.cfg.HeldBytesMax,
 		}),
 	}
@@ -79,18 +87,13 @@ func newConn(g *Gateway, c *gateway.Conn, ops map[wire.ID]*gateway.Operation) *c
 	return k
 }
 
-// notOffered are capabilities of the session that this gateway has no methods for.
-var notOffered = []string{"consumer_priorities", "direct_reply_to"}
-
-func serverProperties(node string) wire.Table {
-	t := session.ServerProperties(node, "1")
-	v, _ := t.Get("capabilities")
-	able, _ := v.Table()
-	out, err := t.Without("capabilities").Add("capabilities", wire.TableValue(able.Without(notOffered...)))
-	if err != nil {
-		return t
+// certifiedName is the common name of a client certificate that was verified.
+func certifiedName(c *gateway.Conn) string {
+	t := c.TLSState()
+	if t == nil || len(t.VerifiedChains) == 0 || len(t.PeerCertificates) == 0 {
+		return ""
 	}
-	return out
+	return t.PeerCertificates[0].Subject.CommonName
 }
 
 // serve runs until the peer has left or broken the protocol, or the listener drains. What its channels held goes back to their queues.

@@ -177,12 +177,12 @@ func (p *publisher) note(ch *channel, entry int32, number uint64) {
 
 // mayPublish refuses what a message must not say of its sender.
 func (k *conn) mayPublish(m *session.Content) error {
-	if m.Properties.Flags&wire.HasUserID == 0 || k.caller.Principal == "" || string(m.Properties.UserID) == k.caller.Principal {
+	if m.Properties.Flags&wire.HasUserID == 0 || string(m.Properties.UserID) == k.login {
 		return nil
 	}
 	return &wire.Error{
 		Code: wire.PreconditionFailed, Method: wire.IDBasicPublish,
-		Text: fmt.Sprintf("user_id property set to '%s' but authenticated user was '%s'", clip(string(m.Properties.UserID)), k.caller.Principal),
+		Text: fmt.Sprintf("user_id property set to '%s' but authenticated user was '%s'", clip(string(m.Properties.UserID)), k.login),
 	}
 }
 

@@ -91,14 +91,20 @@ func (k *conn) commit(ctx context.Context, ch *channel) error {
 	if err := k.appendTx(ctx, events, lists[session.Acked]); err != nil {
 		return refusal(err, wire.IDTxCommit)
 	}
-	k.settle(ctx, session.Requeued, lists[session.Requeued]...)
-	k.settle(ctx, session.Rejected, lists[session.Rejected]...)
-	k.acks.wait()
 	k.mu.Lock()
+	k.acks.mu.Lock()
+	for i := range ch.tx.Settlements {
+		k.acks.let(ch, ch.tx.Settlements[i].Handle)
+	}
+	k.wake(ctx)
+	k.acks.mu.Unlock()
 	ch.tx.Done()
 	k.mu.Unlock()
 	ch.freeTx()
-	return k.answer(ch.number, &wire.TxCommitOK{})
+	err := k.answer(ch.number, &wire.TxCommitOK{}) // before anything comes back
+	k.settle(ctx, session.Requeued, lists[session.Requeued]...)
+	k.settle(ctx, session.Rejected, lists[session.Rejected]...)
+	return err
 }
 
 // txTriesMax is how often a commit is tried when some of its acks turn out to come too late.

@@ -35,8 +35,13 @@ func (k *conn) settle(ctx context.Context, how session.Settled, hs ...broker.Han
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lists[how] = append(a.lists[how], hs...)
-	if !a.busy {
-		a.busy = true
+	k.wake(ctx)
+}
+
+// wake has the settler begin, where it has not. Its lock is held.
+func (k *conn) wake(ctx context.Context) {
+	if !k.acks.busy {
+		k.acks.busy = true
 		go k.settleAll(context.WithoutCancel(ctx))
 	}
 }
@@ -140,9 +145,8 @@ func (k *conn) acknowledge(ctx context.Context, ch *channel, m wire.Method) erro
 		a.lists[how] = append(a.lists[how], d.handle)
 		a.let(ch, d)
 	})
-	if err == nil && !a.busy {
-		a.busy = true
-		go k.settleAll(context.WithoutCancel(ctx))
+	if err == nil {
+		k.wake(ctx)
 	}
 	return err
 }

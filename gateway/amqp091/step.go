@@ -38,11 +38,11 @@ func (k *conn) step(ctx context.Context, s session.Step, ch *channel) error {
 func (k *conn) do(ctx context.Context, s session.Step, ch *channel) error {
 	switch s.Do {
 	case session.Login:
-		return k.login(ctx, s.Method)
+		return k.logIn(ctx, s.Method)
 	case session.Open:
 		return k.open(s.Method.(*wire.ConnectionOpen))
 	case session.Secret:
-		return &wire.Error{Code: wire.NotImplemented, Method: wire.IDConnectionUpdateSecret, Text: "update-secret"}
+		return k.answer(0, &wire.ConnectionUpdateSecretOK{}) // a login lasts as long as its connection, whatever becomes of the password
 	case session.ChannelOpen:
 		k.sm.Lock()
 		k.channels[s.Channel] = &channel{number: s.Channel, consumers: map[string]*consumer{}}
@@ -61,19 +61,21 @@ func (k *conn) do(ctx context.Context, s session.Step, ch *channel) error {
 	return nil
 }
 
-// login checks who it is. While there are no users everybody is nobody, whatever name a client's defaults say.
-func (k *conn) login(ctx context.Context, m wire.Method) error {
+// logIn checks who it is. While there are no users everybody is nobody, whatever name a client's defaults say.
+func (k *conn) logIn(ctx context.Context, m wire.Method) error {
 	ok, is := m.(*wire.ConnectionStartOK)
 	if !is {
 		return &wire.Error{Code: wire.CommandInvalid, Method: m.ID(), Text: "no challenge was sent"}
 	}
 	name, password, err := session.Credentials(ok.Mechanism, ok.Response)
-	if err == nil && string(ok.Mechanism) == session.MechanismExternal {
-		err = &wire.Error{Code: wire.AccessRefused, Method: m.ID(), Text: "EXTERNAL is not offered"}
-	}
 	if err != nil {
 		return err
 	}
+	external := string(ok.Mechanism) == session.MechanismExternal
+	if external {
+		name = []byte(k.certified)
+	}
+	k.login = clip(string(name))
 	if v, ok := ok.ClientProperties.Get("connection_name"); ok {
 		if text, ok := v.Text(); ok {
 			k.caller.Client = string(text[:min(len(text), clientBytesMax)])
@@ -81,7 +83,7 @@ func (k *conn) login(ctx context.Context, m wire.Method) error {
 	}
 	if k.g.b.UsersExist() {
 		user := string(name)
-		if err := k.g.b.CheckPassword(ctx, k.caller, user, string(password)); err != nil {
+		if err := k.prove(ctx, user, string(password), external); err != nil {
 			if !fault.Is(err, fault.Denied) {
 				return err
 			}
@@ -98,6 +100,18 @@ func (k *conn) login(ctx context.Context, m wire.Method) error {
 		k.caller = &c
 	}
 	return k.write(k.s.LoggedIn)
+}
+
+// prove checks who a client says it is: by its password, or by its certificate, whose common name is a user's.
+func (k *conn) prove(ctx context.Context, user, password string, external bool) error {
+	if !external {
+		return k.g.b.CheckPassword(ctx, k.caller, user, password)
+	}
+	if user != "" && k.g.b.HasUser(user) {
+		return nil
+	}
+	k.g.b.LoginRefused(k.caller, user)
+	return fault.New(fault.Denied, "login", user, "the client's certificate names no user")
 }
 
 const clientBytesMax = 256

@@ -55,6 +55,8 @@ type client struct {
 	br  *bufio.Reader
 	w   wire.Writer
 	dec wire.Decoder
+
+	seen uint64 // confirmations
 }
 
 func (c *client) send(channel uint16, m wire.Method) error {
