@@ -237,10 +237,11 @@ func (x *call) moveSome(ds []broker.Delivery, to string) (int, error) {
 			if name == "" {
 				return 0, wire.Refuse(wire.InvalidParameterValue, "CouldNotDetermineMessageSource")
 			}
-			if _, err := x.queueNamed(name); err != nil {
+			q, err := x.queueNamed(name)
+			if err != nil {
 				return 0, err
 			}
-			a.Events = append(a.Events, movedEntry(name, ds[i].Record))
+			a.Events = append(a.Events, movedEntry(q.stream, ds[i].Record))
 		}
 		_, err := x.g.broker.AppendEvents(x.ctx, &x.who, a)
 		if err == nil {
@@ -265,13 +266,13 @@ func (x *call) moveSome(ds []broker.Delivery, to string) (int, error) {
 
 // originOf is the queue that a dead letter came from, "" where it is none.
 func originOf(r *record.Record) string {
-	v, _ := r.Header(broker.HeaderDeadOrigin)
-	return streamOfRef(string(v))
+	v, _ := r.Header(broker.HeaderDeadSubscription) // which has the queue's name
+	return string(v)
 }
 
 // movedEntry makes a message anew, as Amazon does: with another id, sent now, and a duplicate of nothing.
-func movedEntry(name string, r *record.Record) broker.EventEntry {
-	e := broker.EventEntry{Stream: name, Partition: record.NoPartition}
+func movedEntry(stream string, r *record.Record) broker.EventEntry {
+	e := broker.EventEntry{Stream: stream, Partition: record.NoPartition}
 	e.Record.Key, e.Record.Value = r.Key, r.Value
 	e.Record.Headers = append(e.Record.Headers, record.Header{Key: headerMessageID, Value: []byte(newID())})
 	for _, h := range r.Headers {
@@ -298,8 +299,8 @@ func cancelMove(x *call, in *wire.CancelMoveInput, out *wire.CancelMoveOutput) e
 	if m == nil || m.record.ID != id {
 		return none
 	}
-	if !x.g.broker.Allowed(&x.who, broker.ActionAlter, broker.KindStream, q.name) {
-		return wire.Refuse(wire.AccessDenied, "It takes the right to alter the stream "+q.name+".")
+	if !x.g.broker.Allowed(&x.who, broker.ActionAlter, broker.KindStream, q.stream) {
+		return wire.Refuse(wire.AccessDenied, "It takes the right to alter the stream "+q.stream+".")
 	}
 	m.cancelled.Store(true)
 	m.cancel()

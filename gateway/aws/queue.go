@@ -11,13 +11,15 @@ import (
 
 	"leat/broker"
 	"leat/broker/fault"
-	"leat/broker/record"
 	"leat/gateway/aws/wire"
 	"leat/internal/clock"
 )
 
 // documentName is the document of a stream that makes a queue of it.
 const documentName = "sqs.queue"
+
+// queueSuffix is behind the name of the stream of a queue whose own name is a topic's stream. No queue and no topic can be called so.
+const queueSuffix = ".queue"
 
 // queueDocument is what it says. Attributes are as they were set; what was not has its default.
 type queueDocument struct {
@@ -32,8 +34,9 @@ type queueDocument struct {
 
 // queue is one as a call finds it. It is shared by calls and never changed.
 type queue struct {
-	name string
-	fifo bool
+	name   string
+	stream string
+	fifo   bool
 	queueDocument
 
 	text  string // of the document
@@ -118,10 +121,30 @@ func (x *call) queueAt(url string) (*queue, error) {
 // queuesKeptMax is how many queues are kept as they were read last.
 const queuesKeptMax = 10_000
 
-// queueNamed finds a queue. A stream that is none is as if it were not there.
+// queueNamed finds a queue: its stream has its name, or that and queueSuffix. A stream that is none is as if it were not there.
 func (x *call) queueNamed(name string) (*queue, error) {
-	name = strings.Clone(name) // the body's
-	info, err := x.g.broker.DescribeStream(x.ctx, &x.who, name)
+	q, err := x.queueOn(strings.Clone(name)) // the body's
+	if err != nil && x.refusal(err).Code == wire.QueueDoesNotExist {
+		if other, e := x.queueOn(name + queueSuffix); e == nil {
+			return other, nil
+		}
+	}
+	return q, err
+}
+
+// queueStream is the stream of a queue, for who need not be allowed to see it; false where there is no such queue.
+func (g *Gateway) queueStream(namespace, name string) (string, bool) {
+	for _, stream := range [...]string{name, name + queueSuffix} {
+		if _, ok := g.broker.OwnStream(namespace, stream, documentName); ok {
+			return stream, true
+		}
+	}
+	return name, false
+}
+
+// queueOn is the queue of a stream.
+func (x *call) queueOn(stream string) (*queue, error) {
+	info, err := x.g.broker.DescribeStream(x.ctx, &x.who, stream)
 	if err != nil {
 		return nil, err
 	}
@@ -129,10 +152,10 @@ func (x *call) queueNamed(name string) (*queue, error) {
 	if !ok {
 		return nil, noQueue()
 	}
-	if q, ok := x.g.queues.get(name, text); ok {
+	if q, ok := x.g.queues.get(stream, text); ok {
 		return q, nil
 	}
-	q, err := queueOf(name, text)
+	q, err := queueOf(stream, text)
 	if err == nil {
 		x.g.queues.put(q)
 	}
@@ -140,26 +163,27 @@ func (x *call) queueNamed(name string) (*queue, error) {
 }
 
 // queueOf reads the document of a queue.
-func queueOf(name, text string) (*queue, error) {
-	q := &queue{name: name, fifo: strings.HasSuffix(name, ".fifo"), text: text}
+func queueOf(stream, text string) (*queue, error) {
+	q := &queue{name: strings.TrimSuffix(stream, queueSuffix), stream: stream, text: text}
+	q.fifo = strings.HasSuffix(q.name, ".fifo")
 	if err := json.Unmarshal([]byte(text), &q.queueDocument); err != nil {
-		return nil, fault.New(fault.Corrupt, "describe", name, "the settings of the queue cannot be read").From(err)
+		return nil, fault.New(fault.Corrupt, "describe", stream, "the settings of the queue cannot be read").From(err)
 	}
 	q.rules = wire.QueueRules{FIFO: q.fifo, ContentDedup: strings.EqualFold(q.attribute("ContentBasedDeduplication"), "true"), BytesMax: q.number("MaximumMessageSize")}
 	q.delay, q.lease, q.wait = q.number("DelaySeconds"), q.seconds("VisibilityTimeout"), q.seconds("ReceiveMessageWaitTimeSeconds")
 	return q, nil
 }
 
-// queues are those that were read, by name. What is kept of one counts as long as its document has the same text; two namespaces may have
+// queues are those that were read, by stream. What is kept of one counts as long as its document has the same text; two namespaces may have
 // queues of one name, which then take turns.
 type queues struct {
-	mu     sync.RWMutex
-	byName map[string]*queue
+	mu       sync.RWMutex
+	byStream map[string]*queue
 }
 
-func (k *queues) get(name, text string) (*queue, bool) {
+func (k *queues) get(stream, text string) (*queue, bool) {
 	k.mu.RLock()
-	q := k.byName[name]
+	q := k.byStream[stream]
 	k.mu.RUnlock()
 	return q, q != nil && q.text == text
 }
@@ -167,20 +191,20 @@ func (k *queues) get(name, text string) (*queue, bool) {
 func (k *queues) put(q *queue) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.byName == nil || len(k.byName) >= queuesKeptMax {
-		k.byName = map[string]*queue{}
+	if k.byStream == nil || len(k.byStream) >= queuesKeptMax {
+		k.byStream = map[string]*queue{}
 	}
-	k.byName[q.name] = q
+	k.byStream[q.stream] = q
 }
 
 // alter changes the document of a queue and returns the queue as it is then.
 func (x *call) alter(q *queue, change func(d *queueDocument) error) (*queue, error) {
-	_, err := x.g.broker.AlterStream(x.ctx, &x.who, q.name, func(c *broker.StreamConfig) error {
+	_, err := x.g.broker.AlterStream(x.ctx, &x.who, q.stream, func(c *broker.StreamConfig) error {
 		text, ok := c.Documents[documentName]
 		if !ok {
 			return noQueue()
 		}
-		now, err := queueOf(q.name, text)
+		now, err := queueOf(q.stream, text)
 		if err != nil {
 			return err
 		}
@@ -189,7 +213,7 @@ func (x *call) alter(q *queue, change func(d *queueDocument) error) (*queue, err
 		}
 		c.Documents = maps.Clone(c.Documents)
 		c.Documents[documentName] = now.document()
-		q, err = queueOf(q.name, c.Documents[documentName])
+		q, err = queueOf(q.stream, c.Documents[documentName])
 		return err
 	}, 0)
 	return q, err
@@ -209,13 +233,16 @@ func (x *call) subscribe(q *queue, from broker.Start) error {
 			return wire.Refuse(wire.QueueNameExists, "A subscription of that name exists and is no queue's.")
 		}
 		if len(c.Streams) == 0 { // else it may read topics beside
-			c.Streams = []string{q.name}
+			c.Streams = []string{q.stream}
 		}
 		if c.Documents = maps.Clone(c.Documents); c.Documents == nil {
 			c.Documents = map[string]string{}
 		}
 		c.Documents[documentName] = "{}" // which marks it as ours
 		applyPolicy(c, q, &policy)
+		if c.DeadLetters != "" {
+			c.DeadLetters, _ = x.g.queueStream(x.who.Namespace, c.DeadLetters)
+		}
 		return nil
 	}, from, 0)
 	return err
@@ -276,12 +303,15 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 	}
 	out.QueueURL = x.url(name)
 	now := clock.Now().UnixMilli()
-	q := &queue{name: name, fifo: fifo, queueDocument: queueDocument{CreatedMS: now, ChangedMS: now, Made: true, Tags: tagsOf(nil, in.Tags)}}
+	q := &queue{name: name, stream: name, fifo: fifo, queueDocument: queueDocument{CreatedMS: now, ChangedMS: now, Made: true, Tags: tagsOf(nil, in.Tags)}}
 	q.set(in.Attributes)
 	if err := x.checkRedrive(q, &attributes); err != nil {
 		return err
 	}
-	_, err := x.g.broker.CreateStream(x.ctx, &x.who, name, broker.StreamConfig{
+	if _, topic := x.g.broker.OwnStream(x.who.Namespace, name, topicName); topic {
+		q.stream += queueSuffix
+	}
+	_, err := x.g.broker.CreateStream(x.ctx, &x.who, q.stream, broker.StreamConfig{
 		Partitions: 1, Documents: map[string]string{documentName: q.document()}, Keep: broker.Keep{RetentionMS: retentionMade.Milliseconds()},
 	})
 	if err == nil {
@@ -292,9 +322,6 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 	}
 	if !fault.Is(err, fault.Exists) {
 		return err
-	}
-	if _, topic := x.g.broker.OwnStream(x.who.Namespace, name, topicName); topic {
-		return wire.Refuse(wire.QueueNameExists, "A topic of that name has the stream "+name+": make the queue before the topic, or give it another name.")
 	}
 	is, err := x.queueNamed(name)
 	switch {
@@ -311,7 +338,7 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 	if err := x.subscribe(q, broker.Start{Kind: broker.StartLatest}); err != nil {
 		return err
 	}
-	_, err = x.g.broker.AlterStream(x.ctx, &x.who, name, func(c *broker.StreamConfig) error {
+	_, err = x.g.broker.AlterStream(x.ctx, &x.who, q.stream, func(c *broker.StreamConfig) error {
 		if c.Documents = maps.Clone(c.Documents); c.Documents == nil {
 			c.Documents = map[string]string{}
 		}
@@ -357,11 +384,11 @@ func deleteQueue(x *call, in *wire.QueueInput, _ *wire.None) error {
 	if err != nil {
 		return err
 	}
-	read := slices.ContainsFunc(all, func(s broker.SubscriptionSummary) bool { return slices.Contains(s.Config.Streams, q.name) })
+	read := slices.ContainsFunc(all, func(s broker.SubscriptionSummary) bool { return slices.Contains(s.Config.Streams, q.stream) })
 	if q.Made && !read {
-		return x.g.broker.DeleteStream(x.ctx, &x.who, q.name)
+		return x.g.broker.DeleteStream(x.ctx, &x.who, q.stream)
 	}
-	_, err = x.g.broker.AlterStream(x.ctx, &x.who, q.name, func(c *broker.StreamConfig) error {
+	_, err = x.g.broker.AlterStream(x.ctx, &x.who, q.stream, func(c *broker.StreamConfig) error {
 		c.Documents = maps.Clone(c.Documents)
 		delete(c.Documents, documentName)
 		return nil
@@ -399,11 +426,11 @@ func (x *call) page(token string, most int64, want func(q *queue) bool) (out wir
 	}
 	last := ""
 	for i := range all {
-		name := all[i].Name
-		if _, bad := wire.CheckQueueName(name); bad != nil || name <= token {
+		stream := all[i].Name
+		if _, bad := wire.CheckQueueName(strings.TrimSuffix(stream, queueSuffix)); bad != nil || stream <= token {
 			continue
 		}
-		q, err := x.queueNamed(name)
+		q, err := x.queueOn(stream)
 		if err != nil || !want(q) {
 			continue // gone meanwhile, or no queue
 		}
@@ -411,7 +438,7 @@ func (x *call) page(token string, most int64, want func(q *queue) bool) (out wir
 			out.NextToken = last
 			break
 		}
-		out.QueueURLs, last = append(out.QueueURLs, x.url(name)), name
+		out.QueueURLs, last = append(out.QueueURLs, x.url(q.name)), stream
 	}
 	return out, nil
 }
@@ -431,13 +458,4 @@ func listSources(x *call, in *wire.ListSourcesInput, out *wire.ListQueuesOutput)
 	}
 	*out, err = x.page(in.NextToken, in.MaxResults.Or(wire.ListMax), deadLettersOf(dead.name))
 	return err
-}
-
-// streamOfRef is the stream of a ref in text, "" where it is none.
-func streamOfRef(text string) string {
-	r, err := record.ParseRef(text)
-	if err != nil {
-		return ""
-	}
-	return r.Stream
 }

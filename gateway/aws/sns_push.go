@@ -284,7 +284,8 @@ func (u *pusher) giveUp(ctx context.Context, t *pushed, res *outbound.Result) er
 		_, err := u.broker.Reject(ctx, &u.who, hs)
 		return err
 	}
-	if _, ok := u.broker.OwnStream(u.namespace, queue, documentName); !ok {
+	to, ok := u.queueStream(u.namespace, queue)
+	if !ok {
 		u.log.Warn("a notice is lost: its dead-letter queue is not there", "subscription", u.name, "queue", queue)
 		_, err := u.broker.Reject(ctx, &u.who, hs)
 		return err
@@ -296,7 +297,7 @@ func (u *pusher) giveUp(ctx context.Context, t *pushed, res *outbound.Result) er
 	if res.Err != nil {
 		why = res.Err.Error()
 	}
-	e, err := u.deadNotice(t.n, &t.st.subDocument, t.st.topic.version, queue, t.st.Base, code, why)
+	e, err := u.deadNotice(t.n, &t.st.subDocument, t.st.topic.version, to, t.st.Base, code, why)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -178,7 +179,7 @@ func (x *call) topicOn(stream string) (*topic, error) {
 func (x *call) noticeFor(q *queue, d *broker.Delivery) (n *notice, source subDocument) {
 	ref, queue := d.Ref, q.name
 	_, published := d.Record.Header(headerNoticeID)
-	if ref.Stream == q.name {
+	if ref.Stream == q.stream {
 		origin, dead := d.Record.Header(broker.HeaderDeadOrigin)
 		if !published && !dead {
 			return nil, source
@@ -192,16 +193,22 @@ func (x *call) noticeFor(q *queue, d *broker.Delivery) (n *notice, source subDoc
 			}
 		}
 	}
+	of, _ := d.Record.Header(headerTopic)
+	name := string(of)
 	if s, ok := x.g.broker.SubscriptionWith(x.who.Namespace, queue, sourcesName); ok {
-		source = x.g.sourcesOf(&s)[ref.Stream]
+		list := x.g.sourcesOf(&s)
+		if source = list[ref.Stream]; source.ID == "" { // it was moved here from the dead letters
+			for _, other := range list {
+				if other.Topic == name {
+					source = other
+				}
+			}
+		}
 	}
 	if source.ID == "" && !published {
 		return nil, source
 	}
-	name := source.Topic
-	if of, ok := d.Record.Header(headerTopic); ok {
-		name = string(of)
-	}
+	name = cmp.Or(name, source.Topic)
 	return x.g.noticeOf(name, protocolQueue, ref, d.Record, d.AppendTime), source
 }
 
@@ -213,7 +220,8 @@ func (x *call) orphaned(t *topic, entries []broker.EventEntry) (out []broker.Eve
 		if to == "" {
 			continue
 		}
-		if _, ok := x.g.broker.OwnStream(x.who.Namespace, to, documentName); !ok {
+		to, ok := x.g.queueStream(x.who.Namespace, to)
+		if !ok {
 			continue // nor is that one
 		}
 		for k := range entries {
@@ -264,9 +272,9 @@ func (d *subDocument) wants(e *broker.EventEntry, stream string) bool {
 	return ok
 }
 
-// deadNotice is the message of a dead-letter queue for a notice that was not taken: what would have been delivered, and why it was not.
-func (g *Gateway) deadNotice(n *notice, d *subDocument, version int64, queue, base, code, why string) (e broker.EventEntry, err error) {
-	e = broker.EventEntry{Stream: queue, Partition: record.NoPartition}
+// deadNotice is the message of a dead-letter queue, of which the stream is given, for a notice that was not taken: what would have been delivered, and why it was not.
+func (g *Gateway) deadNotice(n *notice, d *subDocument, version int64, stream, base, code, why string) (e broker.EventEntry, err error) {
+	e = broker.EventEntry{Stream: stream, Partition: record.NoPartition}
 	r := &e.Record
 	add := func(key, value string) { r.Headers = append(r.Headers, record.Header{Key: key, Value: []byte(value)}) }
 	id := newID()
@@ -285,7 +293,7 @@ func (g *Gateway) deadNotice(n *notice, d *subDocument, version int64, queue, ba
 		add(headerAttribute+a[0], a[1])
 		add(headerType+a[0], "String")
 	}
-	if strings.HasSuffix(queue, ".fifo") {
+	if strings.HasSuffix(strings.TrimSuffix(stream, queueSuffix), ".fifo") {
 		r.Key = []byte(n.group)
 		e.ID, e.Source, e.Within = n.MessageID, "sns-dead:"+d.ID, dedupWindow
 		add(headerDedup, n.dedup)

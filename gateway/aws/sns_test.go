@@ -362,6 +362,39 @@ func TestQueue_OfTheTopicsName(t *testing.T) {
 	}
 }
 
+func TestTopic_OfTheQueuesName(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	orders := s.topic("orders")
+	url := s.queue("orders")
+	if again := s.queue("orders"); again != url {
+		t.Error(again)
+	}
+	s.publish(orders, "nobody is subscribed")
+	s.none(url)
+	s.subscribe(orders, "orders", "RawMessageDelivery", "true")
+	s.publish(orders, "1")
+	s.send(url, "2")
+	got := s.bodies(url, 2)
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"1", "2"}) {
+		t.Error(got)
+	}
+	if got := ok(s, wire.ListQueues, wire.ListQueuesInput{Prefix: "ord"}); fmt.Sprint(got["QueueUrls"]) != "["+url+"]" {
+		t.Errorf("%v", got)
+	}
+	jobs := s.queue("jobs", "VisibilityTimeout", "0", "RedrivePolicy", `{"deadLetterTargetArn":"`+queueARN("orders")+`","maxReceiveCount":"1"}`)
+	s.send(jobs, "poison")
+	s.receive(jobs, wait(3))
+	s.receive(jobs, wait(1))
+	if got := s.bodies(url, 1); got[0] != "poison" {
+		t.Error(got)
+	}
+	ok(s, wire.DeleteQueue, wire.QueueInput{QueueURL: url})
+	refuses(s, "AWS.SimpleQueueService.NonExistentQueue", wire.GetQueueURL, wire.GetQueueURLInput{Name: "orders"})
+	s.publish(orders, "the topic is still there")
+}
+
 // A queue may be subscribed before it is there, and stays so when it is made again; what it does not get meanwhile goes where the subscription says.
 func TestQueue_ThatIsNotThere(t *testing.T) {
 	t.Parallel()

@@ -65,7 +65,7 @@ func applyPolicy(c *broker.SubscriptionConfig, q *queue, redrive *wire.RedrivePo
 
 // entryOf makes a record of a message.
 func entryOf(q *queue, m *wire.Message, id, sender string, now time.Time) broker.EventEntry {
-	e := broker.EventEntry{Stream: q.name, Partition: record.NoPartition}
+	e := broker.EventEntry{Stream: q.stream, Partition: record.NoPartition}
 	r := &e.Record
 	r.Value = []byte(m.Body)
 	r.Headers = make([]record.Header, 0, 4+2*len(m.Attributes))
