@@ -29,7 +29,7 @@ import (
 const blockOffsets = 16_384
 
 // pageBytes is from when on a page takes no further route.
-const pageBytes = 4096
+const pageBytes = 1024
 
 const (
 	reachedLog  byte = 0

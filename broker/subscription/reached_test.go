@@ -202,11 +202,11 @@ func TestReached_LeavesNothingBehind(t *testing.T) {
 	for w.end[at] < 2*blockOffsets {
 		w.frame([]fact.Fact{w.append(at, 100, 1000)}, nil)
 	}
-	if logs, pages := rows(); logs > 1 || pages < 10 || pages > 60 {
+	if logs, pages := rows(); logs > 1 || pages < 30 || pages > 400 {
 		t.Fatalf("%d rows of the log, %d pages", logs, pages)
 	}
 	w.frame(nil, func(rows state.Batch) { TrimReached(rows, at, blockOffsets+5) })
-	if _, pages := rows(); pages < 5 || pages > 30 {
+	if _, pages := rows(); pages < 15 || pages > 200 {
 		t.Fatalf("%d pages after a trim", pages)
 	}
 	w.frame([]fact.Fact{{Kind: fact.SubscriptionDeleted, Version: 1, Body: []byte{1}}}, nil)
