@@ -91,8 +91,7 @@ func (b *Broker) eachHit(x *subscribed, at subscription.Place, ways *subscriptio
 	defer b.freeMatching(k)
 	r := hitReader{b: b, pub: pub, src: src, n: b.streamOf(x, at.Stream), k: k}
 	through, err := pub.EachHit(at, ways, max(from, min(src.Part.Start(), to)), to, func(h *subscription.Hit) bool {
-		f := x.filterAt(h.Seq)
-		if h.Plain && !x.judged(f, at.Stream, h.Seq) {
+		if h.Plain && !x.judged(at.Stream, h.Seq) {
 			return fn(&subscription.Meta{Offset: h.Offset, Size: h.Size, Seq: h.Seq, AppendedMS: h.AppendedMS}, true)
 		}
 		d, s := r.read(h.Offset)
@@ -100,7 +99,7 @@ func (b *Broker) eachHit(x *subscribed, at subscription.Place, ways *subscriptio
 			return r.err == nil // it is not there any more
 		}
 		m := meta(d, s)
-		return fn(&m, k.matches(x, f, r.n, d, h.Seq)) && r.bytes < bytesMax
+		return fn(&m, k.matches(x, r.n, d, h.Seq)) && r.bytes < bytesMax
 	})
 	if r.err != nil {
 		return through - 1, r.err
@@ -207,7 +206,6 @@ func (b *Broker) eachMatch(x *subscribed, at subscription.Place, from, to record
 			if err != nil {
 				return from, err
 			}
-			f := x.filterAt(s.Seq)
 			for i := range events {
 				d := &events[i]
 				o := d.Ref.Offset
@@ -217,7 +215,7 @@ func (b *Broker) eachMatch(x *subscribed, at subscription.Place, from, to record
 				if o >= to {
 					return to, nil
 				}
-				reaches, matches := k.judge(x, f, n, d, s.Seq)
+				reaches, matches := k.judge(x, n, d, s.Seq)
 				if from = o; !reaches {
 					continue
 				}
@@ -241,40 +239,57 @@ func (b *Broker) freeMatching(k *matching) {
 
 // judge says whether a record reaches a subscription, and whether its content matches. An error of the condition is no match; the
 // condition counts it.
-func (k *matching) judge(x *subscribed, f *compiledFilter, n *named, d *Delivered, seq uint64) (reaches, matches bool) {
+func (k *matching) judge(x *subscribed, n *named, d *Delivered, seq uint64) (reaches, matches bool) {
 	if x.doc.Routed {
 		typ := DefaultEventType
 		if n.config.DefaultType != "" {
 			typ = n.config.DefaultType
 		}
 		k.rec.Of(n.id, d.Record, typ, &k.scratch)
-		if !k.m.Match(f.index, &k.rec) {
+		if !k.reaches(x, seq) {
 			return false, false
 		}
 	}
-	return true, k.matches(x, f, n, d, seq)
+	return true, k.matches(x, n, d, seq)
+}
+
+// reached is judge for a record of which the route may be known.
+func (b *Broker) reached(k *matching, x *subscribed, at subscription.Place, d *Delivered) (reaches, matches bool) {
+	n, seq := b.streamOf(x, at.Stream), d.Position.Seq
+	pub := b.shards[x.shard].Published()
+	ways, ok := pub.Ways(x.id, at)
+	if !x.doc.Routed || !ok || d.Ref.Offset < ways.From {
+		return k.judge(x, n, d, seq)
+	}
+	_, err := pub.EachHit(at, &ways, d.Ref.Offset, d.Ref.Offset+1, func(*subscription.Hit) bool { reaches = true; return false })
+	if err != nil {
+		b.opt.Log.Warn("the routes of a record cannot be read", "subscription", x.name, "error", err)
+		return k.judge(x, n, d, seq)
+	}
+	return reaches, reaches && k.matches(x, n, d, seq)
 }
 
 // judged reports whether the content of a stream's records is looked at on delivery.
-func (x *subscribed) judged(f *compiledFilter, id record.StreamID, seq uint64) bool {
+func (x *subscribed) judged(id record.StreamID, seq uint64) bool {
 	_, some := x.policyAt(id, seq)
-	return some || f.where != nil
+	return some || x.whereAt(seq) != nil
 }
 
 // matches says whether a record's content does.
-func (k *matching) matches(x *subscribed, f *compiledFilter, n *named, d *Delivered, seq uint64) bool {
+func (k *matching) matches(x *subscribed, n *named, d *Delivered, seq uint64) bool {
+	where := x.whereAt(seq)
 	policy, some := x.policyAt(n.id, seq)
 	switch {
-	case some && policy == nil:
+	case some && policy == nil || where != nil && where.none:
 		return false
-	case !some && f.where == nil:
+	case !some && where == nil:
 		return true
 	}
 	k.event = d.Event()
 	k.input.Reset(&k.event, n.name, d.Ref.Partition, d.Ref.Offset)
 	ok := true
-	if f.where != nil {
-		ok, _ = f.where.Match(&k.input)
+	if where != nil {
+		ok, _ = where.where.Match(&k.input)
 	}
 	if some && ok {
 		k.extract.Reset(&k.input)

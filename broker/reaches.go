@@ -15,8 +15,8 @@ func (b *Broker) Reaches(c *Caller, stream string, rec *record.Record) (bool, er
 	if err != nil {
 		return false, err
 	}
-	r := b.subs.routing[n.shard].Load()
-	if r == nil || r.streams[n.id] == 0 {
+	index := b.subs.routing[n.shard].Load()
+	if !index.Reads(n.id) {
 		return false, nil
 	}
 	typ := DefaultEventType
@@ -25,7 +25,7 @@ func (b *Broker) Reaches(c *Caller, stream string, rec *record.Record) (bool, er
 	}
 	x := b.subs.matchers.Get().(*matching)
 	x.rec.Of(n.id, rec, typ, &x.scratch)
-	reached := x.m.Match(r.index, &x.rec)
+	reached := x.m.Match(index, &x.rec)
 	x.rec = address.Record{} // it refers to the caller's memory
 	b.subs.matchers.Put(x)
 	return reached, nil

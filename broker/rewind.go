@@ -97,6 +97,6 @@ func (b *Broker) Explain(ctx context.Context, c *Caller, name string, ref record
 	}
 	k := b.subs.matchers.Get().(*matching)
 	defer b.subs.matchers.Put(k)
-	v.Reaches, v.Matches = k.judge(x, x.filterAt(d.Position.Seq), b.streamOf(x, src.Stream), d, d.Position.Seq)
+	v.Reaches, v.Matches = b.reached(k, x, at.Place, d)
 	return v, nil
 }

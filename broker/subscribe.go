@@ -83,28 +83,24 @@ func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, ed
 		}
 		put.Begin = append(put.Begin, begin...)
 	}
-	if old != nil && (len(doc.Filters) >= FilterVersionsMax || len(doc.PoliciesOf) > 0) {
-		if err := b.forgetFilters(ctx, old, &doc); err != nil {
+	if old != nil {
+		changed := doc.follow(&old.doc, old.doc.Streams)
+		if err := b.forgetFilters(ctx, old, &doc, b.classOf(put, old, &doc, changed)); err != nil {
 			return err
 		}
+	} else {
+		b.classOf(put, nil, &doc, true)
 	}
 	if n := len(doc.PoliciesOf); n > PolicyWaitsMax {
 		return fault.New(fault.QuotaSpent, "subscribe", name, "events wait since before the last %d changes of policies: ack them, or rewind past them, before the next", n-1)
 	}
-	if err := doc.addFilters(name); err != nil {
+	if err := doc.checkPast(name); err != nil {
 		return err
 	}
-	b.subs.mu.RLock()
-	if doc.Routed {
-		put.Class = subscription.ClassID(b.subs.alike[likeKey{b.shardOf(c.namespace()), doc.like()}])
-	}
-	b.subs.mu.RUnlock()
 	put.Document = func(seq uint64, class subscription.ClassID) []byte {
 		doc.Class = uint32(class)
 		doc.datePolicies(seq)
-		if last := &doc.Filters[len(doc.Filters)-1]; last.From == fromNow {
-			last.From = seq
-		}
+		doc.date(seq)
 		p, err := json.Marshal(&doc)
 		if err != nil {
 			panic(err) // a struct of numbers and strings
@@ -120,32 +116,66 @@ func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, ed
 
 const fromNow = ^uint64(0) // the frame that is to be
 
-// forgetFilters leaves out the versions of the filters that no waiting record is held against any more. Whoever rewinds to before them finds records
-// held against the oldest version that is left.
+// classOf says which class a subscription that is put is to be in, and whether that is its own and becomes another.
 //
-//	versions   from 3      from 90      from 200
-//	                 oldest waiting: frame 150          the first is forgotten; with none waiting, the second as well
-func (b *Broker) forgetFilters(ctx context.Context, x *subscribed, d *subscriptionDocument) error {
+// Whoever shares one leaves it when its filters change, for that of others who look for the same, or a new one. Then what waits for it has routes
+// that say nothing of it any more, and is held against filters. So one that nobody shares stays when the filters change, and is private from then on: nobody
+// joins it, it is never left, and the routes of all that has reached the subscription stay true.
+func (b *Broker) classOf(put *shard.PutSubscription, old *subscribed, d *subscriptionDocument, changed bool) (private bool) {
+	if !d.Routed {
+		return false
+	}
+	sh := b.shardOf(put.Name.Namespace)
+	put.ResolvedAt = b.shards[sh].Published().Seq() // before it is looked up who has which class
+	b.subs.mu.RLock()
+	defer b.subs.mu.RUnlock()
+	if old != nil && (old.doc.Private || !changed) {
+		put.Class, put.Own = subscription.ClassID(old.doc.Class), old.doc.Private && changed
+		return old.doc.Private
+	}
+	if class, some := b.subs.alike[likeKey{sh, d.like()}]; some {
+		put.Class = subscription.ClassID(class)
+		return false
+	}
+	if old != nil && b.subs.classes[classKey{sh, old.doc.Class}] == 1 {
+		put.Class, put.Own = subscription.ClassID(old.doc.Class), true
+		d.Private = true
+	}
+	return d.Private
+}
+
+// forgetFilters leaves out filters and policies of before that no waiting record is held against any more. Records whose routes are known are not held against
+// address filters, if those of a private class; see classOf.
+func (b *Broker) forgetFilters(ctx context.Context, x *subscribed, d *subscriptionDocument, private bool) error {
+	if len(d.Past) < pastLooked && len(d.Wheres) < FilterVersionsMax && len(d.PoliciesOf) == 0 {
+		return nil
+	}
 	q := &shard.Examine{Sub: x.id}
 	if _, err := b.shards[x.shard].Do(ctx, q); err != nil {
 		return err
 	}
-	oldest := fromNow
+	oldest, unrouted := fromNow, fromNow
 	for i := range q.Sources {
-		run, found, err := b.oldestRun(x, &q.Sources[i])
+		s := &q.Sources[i]
+		run, found, err := b.oldestRun(x, s)
 		if err != nil {
 			return err
 		}
-		if found {
-			oldest = min(oldest, run.Seq)
+		if !found {
+			continue
+		}
+		oldest = min(oldest, run.Seq)
+		if ways, ok := b.shards[x.shard].Published().Ways(x.id, s.Place); !private || !ok || s.Oldest < ways.From {
+			unrouted = min(unrouted, run.Seq)
 		}
 	}
-	for len(d.Filters) > 1 && d.Filters[1].From < oldest {
-		d.Filters = d.Filters[1:]
-	}
+	d.forgetPast(unrouted)
+	d.forgetWheres(oldest)
 	d.forgetPolicies(oldest)
 	return nil
 }
+
+const pastLooked = 64 // address filters of before, from when on it is looked whether they are needed
 
 // oldestRun is the run of the oldest unsettled record of a partition, if there is one.
 func (b *Broker) oldestRun(x *subscribed, s *shard.SourceDepth) (run stream.Run, found bool, err error) {
@@ -163,26 +193,6 @@ func (b *Broker) oldestRun(x *subscribed, s *shard.SourceDepth) (run stream.Run,
 		return run, false, nil
 	}
 	return pub.Seek(src, func(r *stream.Run) bool { return r.Next > at })
-}
-
-// addFilters makes what is set the newest version of the filters, if it is another one than before.
-func (d *subscriptionDocument) addFilters(name string) error {
-	v := filterVersion{From: fromNow, Address: d.Address, Where: d.Where}
-	d.Filters = slices.Clone(d.Filters)
-	if n := len(d.Filters); n > 0 {
-		was, _ := json.Marshal(filterVersion{Address: d.Filters[n-1].Address, Where: d.Filters[n-1].Where})
-		is, _ := json.Marshal(filterVersion{Address: v.Address, Where: v.Where})
-		if string(was) == string(is) {
-			return nil
-		}
-		if n >= FilterVersionsMax {
-			return fault.New(fault.QuotaSpent, "subscribe", name, "events wait since before the last %d changes of the filters: ack them, or rewind past them, before the next", n)
-		}
-	} else {
-		v.From = 0
-	}
-	d.Filters = append(d.Filters, v)
-	return nil
 }
 
 // checkSubscription refuses what cannot be, and returns the streams that the subscription does not read yet.
@@ -238,12 +248,7 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 		added = append(added, n)
 		d.StreamIDs = append(d.StreamIDs, n.id)
 	}
-	for i := range d.Address {
-		if s := d.Address[i].Stream; s != "" && !slices.Contains(d.Streams, s) {
-			return nil, fault.New(fault.Invalid, "subscribe", "address", "the subscription does not read stream %q", s)
-		}
-	}
-	if _, err = d.compile(&filterVersion{Address: d.Address, Where: d.Where}); err != nil {
+	if err := d.checkFilters(old); err != nil {
 		return nil, err
 	}
 	var policies []StreamPolicy

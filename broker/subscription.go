@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
@@ -51,8 +50,8 @@ const NewOnly = catalog.NoRevision
 
 // Limits of what a subscription's document says.
 const (
-	AddressFiltersMax = 1000 // of one subscription
-	FilterVersionsMax = 32   // changes of filters that records still wait from
+	AddressFiltersMax = 2000 // of one subscription
+	FilterVersionsMax = 32   // conditions on content that records still wait from
 	WhereBytesMax     = 16 << 10
 )
 
@@ -79,19 +78,17 @@ type SubscriptionConfig struct {
 	Documents   map[string]string `json:"documents,omitempty"` // settings that gateways own, kept verbatim
 }
 
-// filterVersion is the filters that hold for records of frames after From, up to the next version.
-type filterVersion struct {
-	From    uint64          `json:"from"`
-	Address []AddressFilter `json:"address,omitempty"`
-	Where   string          `json:"where,omitempty"`
-}
-
 type subscriptionDocument struct {
 	SubscriptionConfig
 	StreamIDs []record.StreamID `json:"stream_ids"`
 	CreatedMS int64             `json:"created_ms"`
-	Class     uint32            `json:"class,omitempty"` // the same for those with the same address filters
-	Filters   []filterVersion   `json:"filters"`         // oldest first; the last one is the configuration's
+	// Class is the same for those with the same address filters. One that is private has no others, and stays when they change.
+	Class   uint32          `json:"class,omitempty"`
+	Private bool            `json:"private,omitempty"`
+	Since   []uint64        `json:"since,omitempty"`   // of each of Address; none: they always held
+	Past    []pastAddress   `json:"past,omitempty"`    // while records may wait from then
+	Wheres  []pastWhere     `json:"wheres,omitempty"`  // likewise, oldest first
+	Filters []filterVersion `json:"filters,omitempty"` // instead, in documents of before
 
 	PoliciesOf []policyVersion `json:"policies_of,omitempty"` // of before, while records wait from then
 }
@@ -104,26 +101,9 @@ type subscribed struct {
 	revision  uint64
 	shard     int
 	doc       subscriptionDocument
-	filters   []compiledFilter // as doc.Filters
+	wheres    []compiledWhere // oldest first
+	lazy      atomic.Pointer[clauseIndex]
 	policies  map[record.StreamID][]compiledPolicy
-}
-
-type compiledFilter struct {
-	from    uint64
-	clauses []address.Clause
-	index   *address.Index // of clauses; nil: none
-	where   *filter.Filter // nil: everything
-}
-
-// filterAt is what holds for a record of a frame.
-func (x *subscribed) filterAt(seq uint64) *compiledFilter {
-	at := &x.filters[0]
-	for i := range x.filters {
-		if x.filters[i].from < seq {
-			at = &x.filters[i]
-		}
-	}
-	return at
 }
 
 // subscriptions is the index of subscriptions by name and by number, kept in step with what is published.
@@ -131,9 +111,9 @@ type subscriptions struct {
 	mu      sync.RWMutex
 	byName  map[nameKey]*subscribed
 	byID    map[subKey]*subscribed
-	classes map[classKey]map[subscription.ID]struct{} // who is in a class
-	alike   map[likeKey]uint32                        // the class of some address filters
-	routing []atomic.Pointer[routing]                 // of each shard
+	classes map[classKey]int32              // how many are in a class
+	alike   map[likeKey]uint32              // the class of some address filters, that is not private
+	routing []atomic.Pointer[address.Index] // all address filters of each shard
 
 	members     sync.Map // memberKey → *Member
 	undertakers sync.Map // name → Undertaker
@@ -156,21 +136,14 @@ type classKey struct {
 	class uint32
 }
 
-// likeKey is address filters as text.
 type likeKey struct {
-	shard   int
-	clauses string
+	shard int
+	like  likeness
 }
 
 type subKey struct {
 	shard int
 	id    subscription.ID
-}
-
-// routing is all address filters of a shard. It is replaced, never changed.
-type routing struct {
-	index   *address.Index
-	streams map[record.StreamID]int // clauses of each
 }
 
 const (
@@ -180,8 +153,11 @@ const (
 
 func (s *subscriptions) init(shards int) {
 	s.byName, s.byID, s.pullers = map[nameKey]*subscribed{}, map[subKey]*subscribed{}, map[subKey]*puller{}
-	s.classes, s.alike = map[classKey]map[subscription.ID]struct{}{}, map[likeKey]uint32{}
-	s.routing = make([]atomic.Pointer[routing], shards)
+	s.classes, s.alike = map[classKey]int32{}, map[likeKey]uint32{}
+	s.routing = make([]atomic.Pointer[address.Index], shards)
+	for i := range s.routing {
+		s.routing[i].Store(address.New())
+	}
 	s.opened = make(chan struct{})
 	s.chores, s.stop = make(chan func(), choresMax), make(chan struct{})
 	s.matchers.New = func() any { return &matching{m: address.NewMatcher(), extract: filter.NewExtract()} }
@@ -235,33 +211,32 @@ func (s *subscriptions) of(sh int, id subscription.ID) *subscribed {
 
 // takeSubscription notes a subscription, or what has changed of it.
 func (b *Broker) takeSubscription(sh int, e *catalog.Entry) {
+	s := &b.subs
+	if was := s.of(sh, subscription.ID(e.ID)); was != nil && was.revision == e.Revision {
+		return
+	}
 	x := &subscribed{name: e.Name.Name, namespace: e.Name.Namespace, id: subscription.ID(e.ID), revision: e.Revision, shard: sh}
-	if err := json.Unmarshal(e.Document, &x.doc); err != nil {
+	var err error
+	if x.doc, err = readDocument(e.Document); err != nil {
 		b.opt.Log.Error("a subscription's document cannot be read", "subscription", e.Name.Name, "error", err)
 		return
 	}
-	for i := range x.doc.Filters {
-		f, err := x.doc.compile(&x.doc.Filters[i])
-		if err != nil { // checked when it was put; an older program may know less
-			b.opt.Log.Error("a filter of a subscription cannot be read: nothing matches it", "subscription", e.Name.Name, "error", err)
-			f = compiledFilter{from: x.doc.Filters[i].From, index: address.New()}
-		}
-		x.filters = append(x.filters, f)
+	if x.wheres, err = x.doc.compileWheres(); err != nil { // checked when it was put; an older program may know less
+		b.opt.Log.Error("a filter of a subscription cannot be read: nothing matches it", "subscription", e.Name.Name, "error", err)
 	}
-	var err error
 	if x.policies, err = x.doc.compilePolicies(); err != nil {
 		b.opt.Log.Error("a policy of a subscription cannot be read: nothing matches it", "subscription", e.Name.Name, "error", err)
 	}
-	k := nameKey{x.namespace, x.name}
-	s := &b.subs
 	s.mu.Lock()
 	old := s.byID[subKey{sh, x.id}]
 	if old == nil || old.revision <= x.revision {
-		s.byName[k], s.byID[subKey{sh, x.id}] = x, x
-		s.route(sh, old, x)
-		s.tellWatches(subKey{sh, x.id}, x)
+		s.byName[nameKey{x.namespace, x.name}], s.byID[subKey{sh, x.id}] = x, x
+		err = s.route(sh, old, x)
 	}
 	s.mu.Unlock()
+	if err != nil {
+		b.opt.Log.Error("an address filter of a subscription cannot be read: nothing matches it", "subscription", e.Name.Name, "error", err)
+	}
 }
 
 func (b *Broker) dropSubscription(sh int, n catalog.Name) {
@@ -272,7 +247,7 @@ func (b *Broker) dropSubscription(sh int, n catalog.Name) {
 	if old != nil && old.shard == sh {
 		delete(s.byName, k)
 		delete(s.byID, subKey{sh, old.id})
-		s.route(sh, old, nil)
+		_ = s.route(sh, old, nil) // what is taken away had been read
 		s.tellWatches(subKey{sh, old.id}, nil)
 	}
 	s.mu.Unlock()
@@ -281,106 +256,118 @@ func (b *Broker) dropSubscription(sh int, n catalog.Name) {
 	}
 }
 
-// route moves a subscription from the class it was in to the one it is in. A class has its clauses in the index as long as it has
+// route moves a subscription from the class it was in to the one it is in. A class has its address filters in the index as long as it has
 // anybody. mu is held.
-func (s *subscriptions) route(sh int, old, x *subscribed) {
-	if old != nil && x != nil && old.doc.Class == x.doc.Class {
+func (s *subscriptions) route(sh int, old, x *subscribed) error {
+	if old != nil && !old.doc.Routed {
+		old = nil
+	}
+	if x != nil && !x.doc.Routed {
+		x = nil
+	}
+	switch {
+	case old != nil && x != nil && old.doc.Class == x.doc.Class:
+		s.likeIsGone(sh, old)
+		s.likeIs(sh, x)
+		return s.reindex(sh, x.doc.Class, &old.doc, &x.doc)
+	case x != nil:
+		if err := s.join(sh, x); err != nil {
+			return err
+		}
+	}
+	if old != nil {
+		s.leave(sh, old)
+	}
+	return nil
+}
+
+func (s *subscriptions) join(sh int, x *subscribed) error {
+	k := classKey{sh, x.doc.Class}
+	s.classes[k]++
+	if s.classes[k] > 1 {
+		return nil
+	}
+	s.likeIs(sh, x)
+	return s.reindex(sh, k.class, nil, &x.doc)
+}
+
+func (s *subscriptions) leave(sh int, x *subscribed) {
+	k := classKey{sh, x.doc.Class}
+	if s.classes[k]--; s.classes[k] > 0 {
 		return
 	}
-	if x != nil && x.doc.Routed {
-		k := classKey{sh, x.doc.Class}
-		if s.classes[k] == nil {
-			s.classes[k] = map[subscription.ID]struct{}{}
-			s.alike[likeKey{sh, x.like()}] = x.doc.Class
-			s.index(sh, k.class, x.clauses(), true)
-		}
-		s.classes[k][x.id] = struct{}{}
+	delete(s.classes, k)
+	s.likeIsGone(sh, x)
+	_ = s.reindex(sh, k.class, &x.doc, nil) // what is taken away had been read
+}
+
+// likeIs has others with the same address filters join x's class.
+func (s *subscriptions) likeIs(sh int, x *subscribed) {
+	if x.doc.Private {
+		return
 	}
-	if old != nil && old.doc.Routed {
-		k := classKey{sh, old.doc.Class}
-		if delete(s.classes[k], old.id); len(s.classes[k]) == 0 {
-			delete(s.classes, k)
-			if l := (likeKey{sh, old.like()}); s.alike[l] == k.class {
-				delete(s.alike, l)
-			}
-			s.index(sh, k.class, old.clauses(), false)
-		}
+	k := likeKey{sh, x.doc.like()}
+	if _, some := s.alike[k]; !some {
+		s.alike[k] = x.doc.Class
 	}
 }
 
-func (x *subscribed) clauses() []address.Clause { return x.filters[len(x.filters)-1].clauses }
-
-func (x *subscribed) like() string { return x.doc.like() }
-
-// like is what subscriptions of one class have in common.
-func (d *subscriptionDocument) like() string {
-	streams := map[string]record.StreamID{}
-	for i, s := range d.Streams {
-		streams[s] = d.StreamIDs[i]
+func (s *subscriptions) likeIsGone(sh int, x *subscribed) {
+	if x.doc.Private {
+		return
 	}
-	p, err := json.Marshal(struct {
-		Streams map[string]record.StreamID
-		Address []AddressFilter
-	}{streams, d.Address})
-	if err != nil {
-		panic(err) // a struct of numbers and strings
+	if k := (likeKey{sh, x.doc.like()}); s.alike[k] == x.doc.Class {
+		delete(s.alike, k)
 	}
-	return string(p)
 }
 
-// index adds or removes the clauses of a class.
-func (s *subscriptions) index(sh int, class uint32, clauses []address.Clause, add bool) {
-	r := &routing{index: address.New(), streams: map[record.StreamID]int{}}
-	if now := s.routing[sh].Load(); now != nil {
-		r.index, r.streams = now.index, maps.Clone(now.streams)
+// reindex has the address filters of a class be others: it costs what is different. nil is none.
+func (s *subscriptions) reindex(sh int, class uint32, was, is *subscriptionDocument) (failed error) {
+	none := &subscriptionDocument{}
+	if was == nil {
+		was = none
 	}
-	for _, c := range clauses {
-		change, by := r.index.Add, 1
-		if !add {
-			change, by = r.index.Remove, -1
-		}
-		next, err := change(address.ID(class), c)
-		if err != nil {
-			continue // it is there already, or not any more
-		}
-		r.index = next
-		if r.streams[c.Stream] += by; r.streams[c.Stream] == 0 {
-			delete(r.streams, c.Stream)
-		}
+	if is == nil {
+		is = none
 	}
-	s.routing[sh].Store(r)
-}
-
-// compile makes filters of what a document says.
-func (d *subscriptionDocument) compile(v *filterVersion) (f compiledFilter, err error) {
-	f.from = v.From
-	if v.Where != "" {
-		if f.where, err = filter.Compile(v.Where); err != nil {
-			return f, err
+	index, id := s.routing[sh].Load(), address.ID(class)
+	add := func(c address.Clause) error {
+		next, err := index.Add(id, c)
+		switch {
+		case err == nil:
+			index = next
+		case !fault.Is(err, fault.Exists):
+			failed = err
 		}
+		return nil
 	}
-	if !d.Routed {
-		return f, nil
+	remove := func(c address.Clause) error {
+		if next, err := index.Remove(id, c); err == nil {
+			index = next
+		}
+		return nil
 	}
-	f.index = address.New()
-	for i := range v.Address {
-		a := &v.Address[i]
-		for k, id := range d.StreamIDs {
-			if a.Stream != "" && a.Stream != d.Streams[k] {
-				continue
-			}
-			c := address.Clause{Stream: id, Subject: a.Subject, Key: a.Key, Type: a.Type, Headers: a.Headers, Any: a.Any}
-			next, err := f.index.Add(1, c)
-			if fault.Is(err, fault.Exists) {
-				continue
-			}
-			if err != nil {
-				return f, err
-			}
-			f.index, f.clauses = next, append(f.clauses, c)
+	if !slices.Equal(was.StreamIDs, is.StreamIDs) || !slices.Equal(was.Streams, is.Streams) {
+		// The same filter may be for other streams.
+		for i := range was.Address {
+			_ = was.clausesOf(&was.Address[i], remove)
+		}
+		was = none
+	}
+	before, now, again := placesOf(was.Address), placesOf(is.Address), false
+	for i := range was.Address {
+		if f := &was.Address[i]; now(f) < 0 {
+			_ = was.clausesOf(f, remove)
+			again = true // two filters may say the same in other words
 		}
 	}
-	return f, nil
+	for i := range is.Address {
+		if f := &is.Address[i]; again || before(f) < 0 {
+			_ = is.clausesOf(f, add)
+		}
+	}
+	s.routing[sh].Store(index)
+	return failed
 }
 
 // matching is what matching needs; for one goroutine at a time.
@@ -397,14 +384,14 @@ type matching struct {
 // reach finds out whom the records of a command's entries reach by their address. It is called after ResolvedAt was read and when the
 // entries are complete.
 func (b *Broker) reach(sh int, cmd *shard.Append) error {
-	r := b.subs.routing[sh].Load()
+	index := b.subs.routing[sh].Load()
 	cmd.Reach = nil
-	if r == nil || len(r.streams) == 0 {
+	if index.Len() == 0 {
 		return nil
 	}
 	for i := range cmd.Entries {
 		e := &cmd.Entries[i]
-		if r.streams[e.Stream] == 0 {
+		if !index.Reads(e.Stream) {
 			continue
 		}
 		if cmd.Reach == nil {
@@ -419,7 +406,7 @@ func (b *Broker) reach(sh int, cmd *shard.Append) error {
 		err := record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(k int, rec *record.Record) error {
 			x.rec.Of(e.Stream, rec, typ, &x.scratch)
 			var ids []address.ID
-			if x.m.Match(r.index, &x.rec) {
+			if x.m.Match(index, &x.rec) {
 				ids = x.m.IDs()
 			}
 			n := subscription.Amount{Count: 1, Bytes: share(len(e.Batch), int64(e.Header.Count), int64(k))}

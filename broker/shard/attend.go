@@ -126,7 +126,8 @@ func (c *Core) flushLazily() {
 // appendReaching is an append of which subscriptions have to know, or that settles something in its frame.
 func (c *Core) appendReaching(a *Append, r *Request) {
 	for i := range a.Entries {
-		// What the addresses match was found out on what was published at ResolvedAt: filters of a later frame may say otherwise.
+		// Whom the addresses reach was found out on what was published at ResolvedAt. Who has left a class since is not reached by it any more, and
+		// was not looked for in the other. Any other change of filters may as well be later than the append: nobody has heard of it yet.
 		if since, some := c.filtered[a.Entries[i].Stream]; some && a.ResolvedAt < since {
 			a.Stale, a.Outcomes = stream.StaleNow, a.Outcomes[:0]
 			return

@@ -23,13 +23,16 @@ type Core struct {
 
 	subs     *subscription.Head
 	classes  subscription.ClassID       // the last one that was given
-	filtered map[record.StreamID]uint64 // of streams that are read by address: the frame that changed whose address matches last
-	settled  int64                      // about how many bytes what was settled will take in the open frame
-	nowMS    int64
-	lazyMS   int64 // when what is merely lazy is to be recorded; 0: there is nothing
-	flushAll bool  // with the open frame
-	wants    []subscription.Want
-	follow   Follow // that need not wait for a frame
+	filtered map[record.StreamID]uint64 // of streams that are read by address: the frame in which a subscription left its class last
+
+	reshaped    map[subscription.ClassID]uint64 // the frame that changed what a class looks for
+	reshapedAll uint64                          // that of any may have been changed in a frame up to this
+	settled     int64                           // about how many bytes what was settled will take in the open frame
+	nowMS       int64
+	lazyMS      int64 // when what is merely lazy is to be recorded; 0: there is nothing
+	flushAll    bool  // with the open frame
+	wants       []subscription.Want
+	follow      Follow // that need not wait for a frame
 }
 
 // Limits of one frame and of what is remembered of published ones.
@@ -85,7 +88,7 @@ func NewCore(id uint16, lineage uint32, format int, lim Limits, s *stream.State,
 	head := stream.NewHead(s.Clone(), published)
 	head.Format = format
 	subs.Format = format
-	core := &Core{id: id, lineage: lineage, limits: lim, head: head, catalog: c.Clone(), subs: subs, next: next, filtered: map[record.StreamID]uint64{}}
+	core := &Core{id: id, lineage: lineage, limits: lim, head: head, catalog: c.Clone(), subs: subs, next: next, filtered: map[record.StreamID]uint64{}, reshaped: map[subscription.ClassID]uint64{}, reshapedAll: published}
 	for _, x := range subs.Subs {
 		for _, src := range x.Sources {
 			if !src.All {

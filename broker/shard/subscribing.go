@@ -22,10 +22,13 @@ type PutSubscription struct {
 	Revision uint64 // catalog.NoRevision makes one
 	Policy   subscription.Policy
 	Routed   bool // its records reach it by their address, not all of them
-	// Class is that of a subscription with the same address filters, 0 when there is none: then it gets a new one.
-	Class    subscription.ClassID
-	Begin    []Beginning // places that it reads already are left out
-	Document func(seq uint64, class subscription.ClassID) []byte
+	// Class is that of a subscription with the same address filters as of ResolvedAt, 0 when there is none: then it gets a new one. Own: it is the
+	// subscription's and nobody else's, and what it looks for changes.
+	Class      subscription.ClassID
+	Own        bool
+	ResolvedAt uint64
+	Begin      []Beginning // places that it reads already are left out
+	Document   func(seq uint64, class subscription.ClassID) []byte
 
 	Entry *catalog.Entry // result
 	Begun []subscription.Start
@@ -37,18 +40,21 @@ func (x *PutSubscription) decide(c *Core, r *Request) {
 	if r.Fault = c.head.Needs(fact.Format3, "subscribe"); r.Fault != nil {
 		return
 	}
-	if x.Routed && c.subs.Classes[x.Class] == nil { // none, or gone since
-		c.classes++
-		x.Class = c.classes
+	id := subscription.ID(0)
+	if e := c.catalog.Entries[x.Name]; e != nil {
+		id = subscription.ID(e.ID)
+	}
+	was := c.subs.Subs[id]
+	if x.Routed {
+		if r.Fault = c.settleClass(x, was); r.Fault != nil {
+			return
+		}
 	}
 	doc := x.Document(c.open.Seq, x.Class)
 	if r.Fault = c.catalog.Check(x.Name, doc, x.Revision); r.Fault != nil {
 		return
 	}
-	id := subscription.ID(0)
-	if e := c.catalog.Entries[x.Name]; e != nil {
-		id = subscription.ID(e.ID)
-	}
+	left := was != nil && was.Class != x.Class
 	starts, err := c.starts(c.subs.Subs[id], x.Begin, x.Routed)
 	if err != nil {
 		r.Fault = err
@@ -61,12 +67,42 @@ func (x *PutSubscription) decide(c *Core, r *Request) {
 		return // starts has seen to it that this does not happen
 	}
 	x.Begun = starts
-	if x.Routed {
+	if x.Routed && x.Own {
+		c.reshape(x.Class)
+	}
+	if x.Routed && left {
 		for _, src := range c.subs.Subs[id].Sources {
 			c.filtered[src.Stream] = c.open.Seq
 		}
 	}
 	x.Entry, r.Fault = c.catalog.Put(x.Name, uint32(id), doc, x.Revision, &c.open.Frame)
+}
+
+// settleClass sees to it that what the broker looked up of classes still holds.
+//
+//	b is put, its filters are those of class 7 ── a, alone in 7, is changed ── b is decided: class 7 looks for something else now
+func (c *Core) settleClass(x *PutSubscription, was *subscription.Sub) *fault.Error {
+	k, mine := c.subs.Classes[x.Class], was != nil && was.Class == x.Class
+	switch {
+	case x.Own && (k == nil || !mine || len(k.Members) != 1):
+		return fault.New(fault.Conflict, "subscribe", x.Name.Name, "somebody else has the same filters since just now; try again").Because(fault.ReasonRevision)
+	case x.Own || mine:
+	case k == nil || x.ResolvedAt < c.reshapedAll || x.ResolvedAt < c.reshaped[x.Class]:
+		c.classes++
+		x.Class = c.classes
+	}
+	return nil
+}
+
+const reshapedMax = 4096 // classes of which it is known since which frame they look for something else
+
+// reshape notes that a class looks for something else from the open frame on.
+func (c *Core) reshape(class subscription.ClassID) {
+	if len(c.reshaped) >= reshapedMax {
+		clear(c.reshaped)
+		c.reshapedAll = c.open.Seq
+	}
+	c.reshaped[class] = c.open.Seq
 }
 
 // starts turns beginnings into starts, which Begin takes for certain.

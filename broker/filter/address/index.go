@@ -116,6 +116,12 @@ func (k *cond) hash() uint64 {
 
 func streamHash(id record.StreamID) uint64 { return mix(uint64(id) + 1) }
 
+// Reads reports whether any clause is for records of a stream.
+func (x *Index) Reads(id record.StreamID) bool {
+	_, s := x.stream(id)
+	return s != nil
+}
+
 func (x *Index) stream(id record.StreamID) (*leaf[streamIndex], *streamIndex) {
 	if l := x.streams.find(streamHash(id)); l != nil { // mix is a bijection: equal hashes are equal streams
 		return l, &l.v
