@@ -39,6 +39,7 @@ func NewFolder(s *State, st state.Store) *Folder {
 // Begin starts a frame of that number and time whose rows go to rows.
 func (f *Folder) Begin(seq uint64, timeMS int64, rows state.Batch) {
 	f.seq, f.timeMS, f.rows = seq, timeMS, rows
+	clear(f.reached) // of a frame that failed
 	f.Changed, f.Moved = f.Changed[:0], f.Moved[:0]
 }
 
