@@ -44,27 +44,25 @@ func (b *Broker) Reached(namespace, stream string, rec *record.Record) []string 
 	if n == nil {
 		return nil
 	}
-	r := b.subs.routing[n.shard].Load()
-	if r == nil || r.streams[n.id] == 0 {
+	index := b.subs.routing[n.shard].Load()
+	if !index.Reads(n.id) {
 		return nil
 	}
 	typ := cmp.Or(n.config.DefaultType, DefaultEventType)
 	x := b.subs.matchers.Get().(*matching)
 	defer b.subs.matchers.Put(x)
 	x.rec.Of(n.id, rec, typ, &x.scratch)
-	if !x.m.Match(r.index, &x.rec) {
+	if !x.m.Match(index, &x.rec) {
 		return nil
 	}
 	var out []string
-	b.subs.mu.RLock()
 	for _, class := range x.m.IDs() {
-		for id := range b.subs.classes[classKey{n.shard, uint32(class)}] {
-			if s := b.subs.byID[subKey{n.shard, id}]; s != nil {
+		for _, id := range b.shards[n.shard].Published().Members(subscription.ClassID(class)) {
+			if s := b.subs.of(n.shard, id); s != nil {
 				out = append(out, s.name)
 			}
 		}
 	}
-	b.subs.mu.RUnlock()
 	slices.Sort(out)
 	return out
 }

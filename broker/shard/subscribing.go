@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"slices"
+
 	"leat/broker/catalog"
 	"leat/broker/fact"
 	"leat/broker/fault"
@@ -401,6 +403,16 @@ func (p *Published) Needed() (map[subscription.Place]record.Offset, error) {
 		}
 	}
 	return needed, err
+}
+
+// Members are the subscriptions of a class.
+func (p *Published) Members(class subscription.ClassID) []subscription.ID {
+	p.subsMu.RLock()
+	defer p.subsMu.RUnlock()
+	if k := p.subs.Classes[class]; k != nil {
+		return slices.Clone(k.Members)
+	}
+	return nil
 }
 
 // Ways tells by which routes records of a partition reach a subscription; see subscription.State.
