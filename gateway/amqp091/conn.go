@@ -109,7 +109,7 @@ func (k *conn) serve(ctx context.Context) {
 	err := k.read(ctx, func(seconds uint16) { beats.Go(func() { k.beat(ctx, seconds) }) })
 	switch {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, gateway.ErrIdle), k.closed.Load():
-	case errors.Is(err, gateway.ErrDraining):
+	case errors.Is(err, gateway.ErrDraining) && !k.paused.Load():
 		if err := k.finish(ctx); err != nil {
 			return
 		}
@@ -265,19 +265,30 @@ func (k *conn) reserve(ctx context.Context, n int) (release func(), err error) {
 		if f.Retry != fault.Later || ctx.Err() != nil {
 			return nil, err
 		}
-		if err := k.block("low on memory"); err != nil {
-			return nil, err
-		}
-		if err := clock.Sleep(ctx, min(max(time.Duration(f.AfterMS)*time.Millisecond, reservePauseMin), reservePauseMax)); err != nil {
+		if err := k.pause(ctx, "low on memory", min(max(time.Duration(f.AfterMS)*time.Millisecond, reservePauseMin), reservePauseMax)); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// block says that nothing is read for now.
-func (k *conn) block(why string) error {
+// pause waits, and says once that nothing is read meanwhile. A peer that has gone is found out by what cannot be written to it: heartbeats.
+func (k *conn) pause(ctx context.Context, why string, d time.Duration) error {
 	k.paused.Store(true)
-	return k.write(func(w *wire.Writer) error { return k.s.Block(w, why) })
+	if err := k.write(func(w *wire.Writer) error { return k.s.Block(w, why) }); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	broke := k.broke
+	k.mu.Unlock()
+	if broke != nil {
+		return broke
+	}
+	select {
+	case <-k.c.Draining():
+		return gateway.ErrDraining
+	default:
+	}
+	return clock.Sleep(ctx, d)
 }
 
 // unblock takes it back.

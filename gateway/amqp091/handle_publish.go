@@ -350,10 +350,7 @@ const diskPause = 250 * time.Millisecond
 // awaitDisk waits while the disk is full: nothing is read meanwhile, and nothing that was sent is lost.
 func (k *conn) awaitDisk(ctx context.Context) error {
 	for k.g.b.DiskFull() != nil {
-		if err := k.block("low on disk"); err != nil {
-			return err
-		}
-		if err := clock.Sleep(ctx, diskPause); err != nil {
+		if err := k.pause(ctx, "low on disk", diskPause); err != nil {
 			return err
 		}
 	}

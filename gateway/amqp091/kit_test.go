@@ -117,3 +117,27 @@ func (c *client) prefetch(t *testing.T, n uint16, global bool) {
 	t.Helper()
 	must[*wire.BasicQoSOK](t, c, &wire.BasicQoS{PrefetchCount: n, Global: global})
 }
+
+// done waits until what was sent is done, whatever is delivered meanwhile.
+func (c *client) done(t *testing.T) {
+	t.Helper()
+	if err := c.send(1, &wire.ChannelFlow{Active: true}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		f, err := c.frame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Type != wire.FrameMethod {
+			continue
+		}
+		m, err := c.dec.DecodeMethod(f.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, is := m.(*wire.ChannelFlowOK); is {
+			return
+		}
+	}
+}

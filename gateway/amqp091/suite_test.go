@@ -29,9 +29,14 @@ var testUser = broker.User{
 }
 
 func newBroker(t testing.TB, users ...broker.User) *broker.Broker {
+	return newBrokerWith(t, func(*broker.Options) {}, users...)
+}
+
+func newBrokerWith(t testing.TB, set func(*broker.Options), users ...broker.User) *broker.Broker {
 	t.Helper()
 	opt := broker.Options{Config: broker.Default(), Lineage: 1, Cluster: "test", Node: 1, Clock: clock.Real, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	opt.Shards = gatewaytest.MemoryShards(t, 1)
+	set(&opt)
 	b, err := broker.Open(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -131,6 +136,7 @@ func startBeating(conn net.Conn, user, password string, heartbeat uint16) (*clie
 	var able, properties wire.Table
 	able, _ = able.Add("authentication_failure_close", wire.Bool(true))
 	able, _ = able.Add("consumer_cancel_notify", wire.Bool(true))
+	able, _ = able.Add("connection.blocked", wire.Bool(true))
 	properties, _ = properties.Add("capabilities", wire.TableValue(able))
 	if err := c.send(0, &wire.ConnectionStartOK{ClientProperties: properties, Mechanism: []byte("PLAIN"), Response: []byte("\x00" + user + "\x00" + password), Locale: []byte("en_US")}); err != nil {
 		return nil, err
