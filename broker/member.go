@@ -254,7 +254,7 @@ func (m *Member) read(ls []subscription.Leased) []Delivery {
 		d, err := near.read(ls, i)
 		switch {
 		case err == nil:
-			out = append(out, m.b.delivery(m.x, l, d))
+			out = append(out, m.b.delivery(m.x, l, m.b.asOf(m.x, l.At, l.Lies, d)))
 		case fault.Is(err, fault.NotFound), fault.Is(err, fault.Trimmed):
 			gone = append(gone, l.Handle)
 		default:

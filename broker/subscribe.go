@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"leat/broker/catalog"
 	"leat/broker/fact"
@@ -50,6 +51,10 @@ func again(err error) bool {
 }
 
 func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, edit func(*SubscriptionConfig) error, from Start, revision uint64) error {
+	return b.putSubscribed(ctx, c, name, func(d *subscriptionDocument) error { return edit(&d.SubscriptionConfig) }, from, revision)
+}
+
+func (b *Broker) putSubscribed(ctx context.Context, c *Caller, name string, edit func(*subscriptionDocument) error, from Start, revision uint64) error {
 	old := b.subs.get(c.namespace(), name)
 	action, at := ActionCreate, catalog.NoRevision
 	doc := subscriptionDocument{CreatedMS: b.nowMS()}
@@ -68,7 +73,7 @@ func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, ed
 		}
 		return fault.New(fault.Conflict, "subscribe", name, "the subscription is not at revision %d", revision).Because(fault.ReasonRevision)
 	}
-	if err := edit(&doc.SubscriptionConfig); err != nil {
+	if err := edit(&doc); err != nil {
 		return err
 	}
 	added, err := b.checkSubscription(c, &doc, old)
@@ -212,6 +217,12 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 		return nil, fault.New(fault.TooLarge, "subscribe", "address", "%d address filters; the limit is %d", len(d.Address), AddressFiltersMax)
 	case len(d.Where) > WhereBytesMax:
 		return nil, fault.New(fault.TooLarge, "subscribe", "where", "the condition has %d bytes; the limit is %d", len(d.Where), WhereBytesMax)
+	case d.DeadLetters == "" && (d.DeadSubject != nil || d.DeadKey != nil):
+		return nil, fault.New(fault.Invalid, "subscribe", "dead_letters", "say in which stream dead letters are to have that subject or key")
+	case d.DeadSubject != nil && len(*d.DeadSubject) > DeadSubjectBytesMax || d.DeadKey != nil && len(*d.DeadKey) > DeadSubjectBytesMax:
+		return nil, fault.New(fault.TooLarge, "subscribe", "dead_subject", "the subject and the key of dead letters have at most %d bytes", DeadSubjectBytesMax)
+	case d.DeadSubject != nil && !utf8.ValidString(*d.DeadSubject):
+		return nil, fault.New(fault.Invalid, "subscribe", "dead_subject", "a subject is text")
 	case d.Policy.Kind == subscription.Cursor:
 		return nil, fault.New(fault.Unsupported, "subscribe", "kind", "subscriptions that keep a position are not offered here")
 	}
@@ -329,6 +340,7 @@ type SubscriptionInfo struct {
 	Dying        int   // of Waiting, about to become dead letters
 	Acked        int64
 	Skipped      int64 // content did not match
+	Cancelled    int64 // before anybody had them
 	Dead         int64 // rejected, out of attempts, expired, over a limit
 	Gaps         int64 // events that went before the subscription had them
 	Members      int
@@ -357,7 +369,8 @@ func (b *Broker) describeSubscription(ctx context.Context, x *subscribed, name s
 		Name: x.name, Namespace: x.namespace, ID: uint32(x.id), Config: x.config(), Created: x.created(), Revision: x.revision,
 		Waiting: d.Total.Count, WaitingBytes: d.Total.Bytes, Exact: d.Exact, Leased: d.Leased, Delayed: d.Waiting, Dying: d.Dying, Gaps: d.Gaps, Members: d.Members,
 		Acked: d.By(subscription.Acked), Skipped: d.By(subscription.Skipped),
-		Dead: d.By(subscription.Rejected) + d.By(subscription.Exhausted) + d.By(subscription.Expired) + d.By(subscription.Overflown),
+		Cancelled: d.By(subscription.Cancelled),
+		Dead:      d.By(subscription.Rejected) + d.By(subscription.Exhausted) + d.By(subscription.Expired) + d.By(subscription.Overflown),
 	}
 	for i := range q.Sources {
 		if at := b.oldest(x, &q.Sources[i]); at > 0 && (info.Oldest.IsZero() || at < info.Oldest.UnixMilli()) {

@@ -74,6 +74,8 @@ type SubscriptionConfig struct {
 	Policies    []StreamPolicy    `json:"policies,omitempty"`     // of the content too, one for each of some streams
 	DeadLetters string            `json:"dead_letters,omitempty"` // stream for what fails; "": it is dropped. Sets Policy.Bury
 	Undertaker  string            `json:"undertaker,omitempty"`   // who says instead what becomes of what fails; see SetUndertaker. Sets Policy.Bury
+	DeadSubject *string           `json:"dead_subject,omitempty"` // of dead letters instead of the event's; nil: as it is
+	DeadKey     *string           `json:"dead_key,omitempty"`     // likewise
 	Policy      Policy            `json:"policy"`
 	Documents   map[string]string `json:"documents,omitempty"` // settings that gateways own, kept verbatim
 }
@@ -89,6 +91,8 @@ type subscriptionDocument struct {
 	Past    []pastAddress   `json:"past,omitempty"`    // while records may wait from then
 	Wheres  []pastWhere     `json:"wheres,omitempty"`  // likewise, oldest first
 	Filters []filterVersion `json:"filters,omitempty"` // instead, in documents of before
+
+	Dropped []droppedLetters `json:"dropped,omitempty"`
 
 	PoliciesOf []policyVersion `json:"policies_of,omitempty"` // of before, while records wait from then
 }

@@ -160,7 +160,7 @@ func TestSubscription_AttemptsSurviveAndThePoisonedIsBuried(t *testing.T) {
 		if l := ls[0]; l.Reason != "exhausted" || l.Attempts != 3 || l.Origin != (record.Ref{Stream: "s"}) || string(l.Record.Value) != "poison" {
 			t.Fatalf("%+v", l)
 		}
-		if n, err := h.b.Replay(context.Background(), h.c, "w", []record.Ref{ls[0].Ref}); n != 1 || err != nil {
+		if n, err := h.b.Replay(context.Background(), h.c, "w", []record.Ref{ls[0].Ref}, 0); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 		h.ack(h.receive("w", 1)...)

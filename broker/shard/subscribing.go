@@ -282,6 +282,32 @@ func (x *Revive) decide(c *Core, r *Request) {
 	x.Revived, r.Fault = c.subs.Revive(x.Sub, x.At, x.Revivals, &c.open.Frame)
 }
 
+// Cancelled is a record that is to be cancelled. Stream 0: none that the subscription could have.
+type Cancelled struct {
+	At    subscription.At
+	Size  int32
+	There bool // it was seen, and it matches
+}
+
+// Cancel settles records that nobody has.
+type Cancel struct {
+	Sub     subscription.ID
+	Records []Cancelled
+
+	Outcomes []subscription.Outcome // result
+}
+
+func (x *Cancel) kind() string { return "cancel" }
+
+func (x *Cancel) decide(c *Core, _ *Request) {
+	c.settled += settledBytes * int64(len(x.Records))
+	x.Outcomes = x.Outcomes[:0]
+	for i := range x.Records {
+		v := &x.Records[i]
+		x.Outcomes = append(x.Outcomes, c.subs.Cancel(x.Sub, v.At, v.Size, v.There))
+	}
+}
+
 // Bury copies a record to where dead letters go, and settles it, in one frame. Without entries it is settled only.
 type Bury struct {
 	Append

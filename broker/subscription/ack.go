@@ -1,6 +1,10 @@
 package subscription
 
-import "leat/broker/record"
+import (
+	"slices"
+
+	"leat/broker/record"
+)
 
 // Outcome is what became of one handle.
 type Outcome uint8
@@ -120,6 +124,45 @@ func (h *Head) Bury(id ID, at At, why Reason) bool {
 	h.settle(d, i, why)
 	h.settleDown(d)
 	return true
+}
+
+// Cancel settles a record that no member has, as Cancelled. there: the caller has seen that it is there and reaches the subscription, so that it counts also when
+// nobody has shown it yet.
+func (h *Head) Cancel(id ID, at At, size int32, there bool) Outcome {
+	x := h.Subs[id]
+	if x == nil || x.Policy.Kind != Delivery || x.source(at.Place) == nil || at.Offset < 0 {
+		return Unknown
+	}
+	if h.desks[id] == nil && x.source(at.Place).done(at.Offset) {
+		return Already
+	}
+	d := h.desk(x)
+	ds := d.source(at.Place)
+	switch i := ds.entries[at.Offset]; {
+	case i != 0 && h.slab.at(i).state == leased:
+		return Lost
+	case i != 0:
+		h.unready(i)
+		h.settle(d, i, Cancelled)
+	case at.Offset < ds.next || ds.done(at.Offset) || x.Policy.Volatile:
+		return Already
+	case !there || at.Offset >= h.Arrivals[at.Place].End:
+		return Unknown
+	default:
+		h.settleAt(d, ds, at.Offset, int64(size), Cancelled, false)
+	}
+	h.settleDown(d)
+	return Done
+}
+
+// unready sees to it that an entry which is to be handed over when its frame is published is not.
+func (h *Head) unready(i slot) {
+	if h.slab.at(i).state != coming {
+		return
+	}
+	for k := range h.ends {
+		h.ends[k].ready = slices.DeleteFunc(h.ends[k].ready, func(r slot) bool { return r == i })
+	}
 }
 
 // Reject ends records that members have: they are dead letters now, or dropped where the policy asks for none.

@@ -70,15 +70,17 @@ type Policy struct {
 
 // Limits of a policy. Each is tested at both ends.
 const (
-	LeaseDefaultMS    int64 = 30_000
-	LeaseMaxMS        int64 = 12 * 60 * 60 * 1000
-	AttemptsLimit           = 60_000
-	DelayLimitMS      int64 = 366 * 24 * 60 * 60 * 1000
-	PrioritiesMax           = 32
-	UnackedDefault          = 100_000
-	UnackedLimit            = 2_000_000
-	RunLimit                = 1_000
-	PolicyNumberLimit int64 = 1 << 50
+	LeaseDefaultMS int64 = 30_000
+	LeaseMaxMS     int64 = 12 * 60 * 60 * 1000
+	// BackoffMaxDefaultMS is how long a record waits at most between two attempts where nothing else is said.
+	BackoffMaxDefaultMS int64 = 5 * 60 * 1000
+	AttemptsLimit             = 60_000
+	DelayLimitMS        int64 = 366 * 24 * 60 * 60 * 1000
+	PrioritiesMax             = 32
+	UnackedDefault            = 100_000
+	UnackedLimit              = 2_000_000
+	RunLimit                  = 1_000
+	PolicyNumberLimit   int64 = 1 << 50
 )
 
 // Check reports what is out of range and puts in defaults.
@@ -91,7 +93,7 @@ func (p *Policy) Check() *fault.Error {
 	}
 	p.RunMax, p.Priorities = max(p.RunMax, 1), max(p.Priorities, 1)
 	if p.BackoffMS > 0 && p.BackoffMaxMS == 0 {
-		p.BackoffMaxMS = max(p.BackoffMS, LeaseMaxMS)
+		p.BackoffMaxMS = max(p.BackoffMS, BackoffMaxDefaultMS)
 	}
 	if p.Kind != Cursor && p.Kind != Delivery {
 		return fault.New(fault.Invalid, "subscribe", "kind", "a subscription is a cursor or a delivery")

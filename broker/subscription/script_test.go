@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the scripts with what happens n
 //	> join 1 ann prefetch=2 credit=5 rank=1 lease=10s         somebody receives
 //	> grant 1 ann 3 | leave 1 ann [free] | depart 1 ann | rest 1 ann | delete 1
 //	> ack a b | skip a | release a [5s | policy] [free] | reject a | renew a 10s    what was handed over last under that name; a#1: the first time
-//	> bury a exhausted | cancel 1 d
+//	> bury a exhausted | cancel 1 d | drop 1 a b
 //	> rewind 1 1/0 0 | revive 1 a b | aside 1 a | trim 1/0 3 [2=1: of 2 one more that was not shown] | count 1 1/0 5 | move 1 1/0 7 text
 //	> after 5s                                                time passes, timers ring
 //	> gone 1                                                 the stream is deleted
@@ -396,6 +396,10 @@ func (s *script) records(w []string, f *fact.Frame) bool {
 		out = s.head.Renew(nil, hs, ms(last))
 	case "bury":
 		s.say("%v", s.head.Bury(id(w[1]), s.places[w[2]], s.dying[w[2]]))
+	case "drop":
+		for _, n := range w[2:] {
+			s.say("%s", s.head.Cancel(id(w[1]), s.places[n], 1, true))
+		}
 	case "cancel":
 		s.say("%v", s.head.Bury(id(w[1]), s.places[w[2]], Cancelled))
 	case "rewind":

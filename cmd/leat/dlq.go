@@ -10,8 +10,11 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"leat/internal/clock"
 )
 
 var (
@@ -31,7 +34,7 @@ func (a *app) dlqCommand() *cobra.Command {
 		Long: "Dead letters are copies of the events that a subscription has given up: rejected, out of attempts, expired, over a limit. They lie in the stream\n" +
 			"that it was made with (leat sub create --dead-letters) and can be read there too. replay hands them to that subscription again, and to no other.",
 	}
-	cmd.AddCommand(a.dlqList(), a.dlqShow(), a.dlqReplay())
+	cmd.AddCommand(a.dlqList(), a.dlqShow(), a.dlqReplay(), a.dlqDrop())
 	return cmd
 }
 
@@ -194,6 +197,7 @@ func (a *app) dlqShow() *cobra.Command {
 func (a *app) dlqReplay() *cobra.Command {
 	var all bool
 	var from string
+	var rate int
 	cmd := &cobra.Command{
 		Use: "replay SUBSCRIPTION [REF... | -]", Short: "Hand dead letters to their subscription again", Args: between(1, replayBatch+1), ValidArgsFunction: a.completeSubscriptions,
 		Long: "Hand dead letters to their subscription again, and to no other. REF is the first column of dlq list; - reads refs from standard input, one a line or\n" +
@@ -208,11 +212,14 @@ func (a *app) dlqReplay() *cobra.Command {
 			if from != "" && !all {
 				return usageError("--from goes with --all")
 			}
+			if rate < 0 {
+				return usageError("--per-second %d: it is 0 (all at once) or more", rate)
+			}
 			c, err := a.client()
 			if err != nil {
 				return err
 			}
-			r := replayer{ctx: cmd.Context(), c: c, name: name}
+			r := replayer{ctx: cmd.Context(), c: c, name: name, rate: rate}
 			switch {
 			case all:
 				// All are found before the first is replayed: one that dies again would be found again, for ever.
@@ -224,22 +231,8 @@ func (a *app) dlqReplay() *cobra.Command {
 				for i := 0; i < len(refs) && err == nil; i++ {
 					err = r.add(refs[i])
 				}
-			case len(refs) == 1 && refs[0] == "-":
-				s := bufio.NewScanner(a.in)
-				s.Buffer(make([]byte, 64<<10), handleLineMax)
-				for n := 1; err == nil && s.Scan(); n++ {
-					var ref string
-					if ref, err = refOf(s.Bytes()); err != nil {
-						err = fmt.Errorf("line %d: %w", n, err)
-					} else if ref != "" {
-						err = r.add(ref)
-					}
-				}
-				err = errors.Join(err, s.Err())
 			default:
-				for i := 0; i < len(refs) && err == nil; i++ {
-					err = r.add(refs[i])
-				}
+				err = a.eachDeadRef(refs, r.add)
 			}
 			if err == nil {
 				err = r.flush()
@@ -252,7 +245,101 @@ func (a *app) dlqReplay() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "all dead letters there are")
 	cmd.Flags().StringVar(&from, "from", "", "with --all: only those that died since: a time (RFC 3339), -1h, or a position")
+	cmd.Flags().IntVar(&rate, "per-second", 0, "no faster than so many a second; 0: all at once")
 	return cmd
+}
+
+// eachDeadRef calls fn for refs that were given, or that standard input has.
+func (a *app) eachDeadRef(refs []string, fn func(string) error) (err error) {
+	if len(refs) != 1 || refs[0] != "-" {
+		for i := 0; i < len(refs) && err == nil; i++ {
+			err = fn(refs[i])
+		}
+		return err
+	}
+	s := bufio.NewScanner(a.in)
+	s.Buffer(make([]byte, 64<<10), handleLineMax)
+	for n := 1; err == nil && s.Scan(); n++ {
+		var ref string
+		if ref, err = refOf(s.Bytes()); err != nil {
+			err = fmt.Errorf("line %d: %w", n, err)
+		} else if ref != "" {
+			err = fn(ref)
+		}
+	}
+	return errors.Join(err, s.Err())
+}
+
+func (a *app) dlqDrop() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use: "drop SUBSCRIPTION [REF... | -]", Short: "Show dead letters no more", Args: between(1, replayBatch+1), ValidArgsFunction: a.completeSubscriptions,
+		Long: "Show dead letters no more: they are neither listed nor handed over again. REF is the first column of dlq list; - reads refs from standard input, one a\n" +
+			"line or as JSON objects with a \"ref\". The events stay in the stream of dead letters until its retention takes them.",
+		Example: "  leat dlq drop mails mails.dead/0/17\n  leat dlq drop mails --all\n  leat dlq list mails -o json | jq -c '.[] | select(.reason == \"expired\")' | leat dlq drop mails -",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, refs := args[0], args[1:]
+			if all == (len(refs) > 0) {
+				return usageError("say which dead letters: REF..., - for standard input, or --all")
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			d := dropper{ctx: cmd.Context(), c: c, name: name}
+			if all {
+				if err := d.call(map[string]any{"all": true}); err != nil {
+					return err
+				}
+				a.remark("all dead letters of %s are dropped", name)
+				return nil
+			}
+			if err = a.eachDeadRef(refs, d.add); err == nil {
+				err = d.flush()
+			}
+			if err != nil {
+				return err
+			}
+			return a.list([]map[string]any{{"subscription": name, "dropped": d.dropped}}, []string{"subscription", "dropped"})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "all dead letters there are")
+	return cmd
+}
+
+// dropper drops refs in batches.
+type dropper struct {
+	ctx     context.Context
+	c       *client
+	name    string
+	refs    []string
+	dropped int
+}
+
+func (d *dropper) call(body map[string]any) error {
+	return d.c.call(d.ctx, "POST", deadPath(d.name, nil)+"/drop", body, nil)
+}
+
+func (d *dropper) add(ref string) error {
+	if strings.Count(ref, "/") != 2 {
+		return usageError("%q is no ref: it looks like mails.dead/0/17", ref)
+	}
+	if d.refs = append(d.refs, ref); len(d.refs) < replayBatch {
+		return nil
+	}
+	return d.flush()
+}
+
+func (d *dropper) flush() error {
+	if len(d.refs) == 0 {
+		return nil
+	}
+	if err := d.call(map[string]any{"refs": d.refs}); err != nil {
+		return fmt.Errorf("%d are dropped: %w", d.dropped, err)
+	}
+	d.dropped += len(d.refs)
+	d.refs = d.refs[:0]
+	return nil
 }
 
 // refOf reads a line of refs; empty lines are none.
@@ -275,6 +362,7 @@ type replayer struct {
 	ctx            context.Context
 	c              *client
 	name           string
+	rate           int // a second; 0: at once
 	refs           []string
 	asked, revived int
 }
@@ -296,7 +384,16 @@ func (r *replayer) flush() error {
 	var got struct {
 		Replayed int `json:"replayed"`
 	}
-	err := r.c.call(r.ctx, "POST", deadPath(r.name, nil)+"/replay", map[string]any{"refs": r.refs}, &got)
+	body := map[string]any{"refs": r.refs}
+	if r.rate > 0 {
+		body["per_second"] = r.rate
+		if r.asked > 0 { // the batch before is still on its way
+			if err := clock.Sleep(r.ctx, time.Duration(replayBatch)*time.Second/time.Duration(r.rate)); err != nil {
+				return err
+			}
+		}
+	}
+	err := r.c.call(r.ctx, "POST", deadPath(r.name, nil)+"/replay", body, &got)
 	if err != nil {
 		return fmt.Errorf("%d are replayed: %w", r.revived, err)
 	}

@@ -56,6 +56,16 @@ func TestDlq(t *testing.T) {
 	if out := c.must(t, "", "dlq replay mails --all"); !strings.HasSuffix(out, "mails\t2\t3\n") { // one waits already
 		t.Errorf("%s", out)
 	}
+	if out := c.must(t, "", "dlq drop mails dead/0/1"); !strings.HasSuffix(out, "mails\t1\n") {
+		t.Errorf("%s", out)
+	}
+	if out := c.must(t, "", "dlq list mails"); strings.Count(out, "\n") != 3 || strings.Contains(out, "dead/0/1") {
+		t.Errorf("%s", out)
+	}
+	c.must(t, "", "dlq drop mails --all")
+	if out := c.must(t, "", "dlq list mails"); strings.Count(out, "\n") != 1 {
+		t.Errorf("%s", out)
+	}
 	if got := readDelivered(t, c.must(t, "", "sub receive mails --max 10")); len(got) != 3 {
 		t.Errorf("replayed: %+v", got)
 	}

@@ -77,6 +77,8 @@ func makeRoutes() []route {
 		{pattern: "/v1/subscriptions/{name}/explain", methods: []method{{"GET", "explain", explain, false}}},
 		{pattern: "/v1/subscriptions/{name}/dead-letters", methods: []method{{"GET", "dead-letters", deadLetters, false}}},
 		{pattern: "/v1/subscriptions/{name}/dead-letters/replay", methods: []method{{"POST", "replay", replay, false}}},
+		{pattern: "/v1/subscriptions/{name}/dead-letters/drop", methods: []method{{"POST", "drop", dropDead, false}}},
+		{pattern: "/v1/subscriptions/{name}/cancel", methods: []method{{"POST", "cancel", cancel, false}}},
 		{pattern: "/v1/audit", methods: []method{{"GET", "audit", audit, false}}},
 		{pattern: "/v1/doctor", methods: []method{{"GET", "doctor", doctor, false}}},
 		{pattern: "/v1/archive", methods: []method{{"GET", "archive", archiveState, false}}},

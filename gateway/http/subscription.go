@@ -50,6 +50,7 @@ type subscriptionStateJSON struct {
 	Delayed      int    `json:"delayed"`
 	Acked        int64  `json:"acked"`
 	Skipped      int64  `json:"skipped"`
+	Cancelled    int64  `json:"cancelled"`
 	Dead         int64  `json:"dead"`
 	Gaps         int64  `json:"gaps"`
 	Members      int    `json:"members"`
@@ -128,7 +129,7 @@ func (x *call) answerSubscription(code int, info *broker.SubscriptionInfo, secre
 		Created: info.Created.UTC().Format(time.RFC3339Nano), Revision: info.Revision,
 		State: subscriptionStateJSON{
 			Waiting: info.Waiting, WaitingBytes: info.WaitingBytes, Exact: info.Exact, Leased: info.Leased, Delayed: info.Delayed,
-			Acked: info.Acked, Skipped: info.Skipped, Dead: info.Dead, Gaps: info.Gaps, Members: info.Members,
+			Acked: info.Acked, Skipped: info.Skipped, Cancelled: info.Cancelled, Dead: info.Dead, Gaps: info.Gaps, Members: info.Members,
 		},
 	}
 	if !info.Oldest.IsZero() {
@@ -211,7 +212,7 @@ func deleteSubscription(x *call) error {
 // subscriptionMembers are members of the body by what the broker calls them in a refusal.
 var subscriptionMembers = map[string]string{
 	"name": "name", "from": "from", "streams": "streams", "routed": "routed", "address": "address", "where": "where",
-	"filter": "where", "priorities": "priorities", "max_unacked": "max_unacked", "max_run": "max_run", "max_length": "max_length",
+	"filter": "where", "priorities": "priorities", "dead_subject": "dead_subject", "dead_letters": "dead_letters", "max_unacked": "max_unacked", "max_run": "max_run", "max_length": "max_length",
 	"max_bytes": "max_bytes", "backlog_limit": "backlog_limit", "max_attempts": "max_attempts", "policy": "order", "lease": "lease_ms",
 	"backoff": "backoff_ms", "backoff_max": "backoff_max_ms", "jitter": "jitter_percent", "delay": "delay_ms", "ttl": "ttl_ms",
 }

@@ -18,6 +18,8 @@ type subscriptionConfigJSON struct {
 	Address     *[]addressJSON     `json:"address,omitempty"`
 	Where       *string            `json:"where,omitempty"`
 	DeadLetters *string            `json:"dead_letters,omitempty"`
+	DeadSubject optional           `json:"dead_subject,omitzero"` // of dead letters; null: that of the event
+	DeadKey     optional           `json:"dead_key,omitzero"`
 	Suspended   *bool              `json:"suspended,omitempty"`
 	Volatile    *bool              `json:"volatile,omitempty"`
 	Expires     *bool              `json:"event_ttl,omitempty"` // events have times to live of their own
@@ -100,6 +102,27 @@ func setWord[T ~uint8](to *T, said *string, member string, words []word) error {
 	return wrong("subscribe", member, "%s is %q; it is one of %s", member, clip(*said), strings.Join(known, ", ")).at("/" + member)
 }
 
+// optional is text, or null for none; or nothing was said.
+type optional struct {
+	given bool
+	text  *string
+}
+
+func (o *optional) UnmarshalJSON(p []byte) error {
+	o.given = true
+	return json.Unmarshal(p, &o.text)
+}
+
+func (o optional) MarshalJSON() ([]byte, error) { return json.Marshal(o.text) }
+
+func (o optional) IsZero() bool { return !o.given }
+
+func (o *optional) set(to **string) {
+	if o.given {
+		*to = o.text
+	}
+}
+
 func set[T any](to, said *T) {
 	if said != nil {
 		*to = *said
@@ -121,6 +144,8 @@ func (j *subscriptionConfigJSON) change(c *broker.SubscriptionConfig) error {
 	set(&c.Routed, j.Routed)
 	set(&c.Where, j.Where)
 	set(&c.DeadLetters, j.DeadLetters)
+	j.DeadSubject.set(&c.DeadSubject)
+	j.DeadKey.set(&c.DeadKey)
 	if j.Documents != nil {
 		c.Documents = keepPush(*j.Documents, c.Documents)
 	}
@@ -196,6 +221,7 @@ func subscriptionConfig(c *broker.SubscriptionConfig) subscriptionConfigJSON {
 	members, overflow := wordOf(memberWords, uint8(p.Members)), wordOf(overflowWords, uint8(p.Overflow))
 	j := subscriptionConfigJSON{
 		Streams: &c.Streams, Order: &order, Members: &members, Routed: &c.Routed, Where: &c.Where, DeadLetters: &c.DeadLetters,
+		DeadSubject: optional{c.DeadSubject != nil, c.DeadSubject}, DeadKey: optional{c.DeadKey != nil, c.DeadKey},
 		Suspended: &p.Suspended, Volatile: &p.Volatile, Expires: &p.Expires, Overflow: &overflow,
 		LeaseMS: &p.LeaseMS, AttemptsMax: &p.AttemptsMax, BackoffMS: &p.BackoffMS, BackoffMaxMS: &p.BackoffMaxMS, JitterPercent: &p.JitterPercent,
 		DelayMS: &p.DelayMS, TTLMS: &p.TTLMS, Priorities: &p.Priorities, UnackedMax: &p.UnackedMax, RunMax: &p.RunMax,

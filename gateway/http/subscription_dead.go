@@ -10,7 +10,8 @@ import (
 )
 
 // Dead letters of a subscription: GET /v1/subscriptions/{name}/dead-letters is a page of them, with ?group=cause of how many died of what;
-// POST /v1/subscriptions/{name}/dead-letters/replay {"refs":[…]} hands some to the subscription again.
+// POST /v1/subscriptions/{name}/dead-letters/replay {"refs":[…],"per_second":10} hands some to the subscription again, and …/drop {"refs":[…]} or {"all":true} has
+// them shown no more.
 
 const (
 	// deadScanMax is how many events of the stream of dead letters one request for groups looks at.
@@ -158,33 +159,91 @@ func (g *deadGroup) append(b []byte) []byte {
 
 func replay(x *call) error {
 	var doc struct {
-		Refs []string `json:"refs"`
+		Refs      []string `json:"refs"`
+		PerSecond *int     `json:"per_second"`
 	}
 	if err := x.smallBody("replay", &doc); err != nil {
 		return err
 	}
-	if len(doc.Refs) == 0 || len(doc.Refs) > replayMax {
-		return wrong("replay", "refs", "there are %d refs; from 1 to %d can be given", len(doc.Refs), replayMax).at("/refs")
-	}
-	refs := make([]record.Ref, len(doc.Refs))
-	place := map[string]int{}
-	for i, text := range doc.Refs {
-		var err error
-		if refs[i], err = record.ParseRef(text); err != nil {
-			return asProblem(fieldOf(err, "refs")).at("/refs/" + strconv.Itoa(i))
-		}
-		place[refs[i].String()] = i
-	}
-	n, err := x.g.broker.Replay(x.r.Context(), x.caller(), x.params[0], refs)
+	rate, err := perSecond("replay", doc.PerSecond)
 	if err != nil {
-		p := asProblem(err)
-		if i, ok := place[p.fault.Subject]; ok {
-			p.field = "refs"
-			p.pointer = "/refs/" + strconv.Itoa(i)
-		}
-		return p
+		return err
+	}
+	refs, err := refsOf("replay", doc.Refs)
+	if err != nil {
+		return err
+	}
+	n, err := x.g.broker.Replay(x.r.Context(), x.caller(), x.params[0], refs, rate)
+	if err != nil {
+		return refField(err, refs)
 	}
 	return x.answerJSON(nethttp.StatusOK, struct {
 		Replayed int `json:"replayed"`
 	}{n})
+}
+
+// perSecond is a rate that is asked for; 0, when none is: all at once.
+func perSecond(op string, said *int) (int, error) {
+	if said == nil {
+		return 0, nil
+	}
+	if *said < 1 || *said > broker.ReplayRateMax {
+		return 0, wrong(op, "per_second", "%d a second; from 1 to %d can be asked for", *said, broker.ReplayRateMax).at("/per_second")
+	}
+	return *said, nil
+}
+
+// refsOf reads the refs of a body.
+func refsOf(op string, texts []string) ([]record.Ref, error) {
+	if len(texts) == 0 || len(texts) > replayMax {
+		return nil, wrong(op, "refs", "there are %d refs; from 1 to %d can be given", len(texts), replayMax).at("/refs")
+	}
+	refs := make([]record.Ref, len(texts))
+	for i, text := range texts {
+		var err error
+		if refs[i], err = record.ParseRef(text); err != nil {
+			return nil, asProblem(fieldOf(err, "refs")).at("/refs/" + strconv.Itoa(i))
+		}
+	}
+	return refs, nil
+}
+
+// refField names the ref that a refusal of the broker is about.
+func refField(err error, refs []record.Ref) error {
+	p := asProblem(err)
+	for i, r := range refs {
+		if r.String() == p.fault.Subject {
+			p.field = "refs"
+			p.pointer = "/refs/" + strconv.Itoa(i)
+		}
+	}
+	return p
+}
+
+func dropDead(x *call) error {
+	var doc struct {
+		Refs []string `json:"refs"`
+		All  bool     `json:"all"`
+	}
+	if err := x.smallBody("drop", &doc); err != nil {
+		return err
+	}
+	if doc.All {
+		if len(doc.Refs) > 0 {
+			return wrong("drop", "all", "say which, or all").at("/all")
+		}
+		if err := x.g.broker.DropAllDead(x.r.Context(), x.caller(), x.params[0]); err != nil {
+			return err
+		}
+	} else {
+		refs, err := refsOf("drop", doc.Refs)
+		if err != nil {
+			return err
+		}
+		if err := x.g.broker.DropDead(x.r.Context(), x.caller(), x.params[0], refs); err != nil {
+			return refField(err, refs)
+		}
+	}
+	x.w.WriteHeader(nethttp.StatusNoContent)
+	return nil
 }

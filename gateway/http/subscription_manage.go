@@ -58,6 +58,35 @@ func resume(x *call) error {
 	return x.describeSubscription()
 }
 
+// cancel settles events that nobody has, such as wait for their time: {"refs":[…]}.
+func cancel(x *call) error {
+	var doc struct {
+		Refs []string `json:"refs"`
+	}
+	if err := x.smallBody("cancel", &doc); err != nil {
+		return err
+	}
+	refs, err := refsOf("cancel", doc.Refs)
+	if err != nil {
+		return err
+	}
+	outcomes, err := x.g.broker.Cancel(x.r.Context(), x.caller(), x.params[0], refs)
+	if err != nil {
+		return refField(err, refs)
+	}
+	type one struct {
+		Ref     string `json:"ref"`
+		Outcome string `json:"outcome"`
+	}
+	answer := struct {
+		Outcomes []one `json:"outcomes"`
+	}{make([]one, len(refs))}
+	for i := range refs {
+		answer.Outcomes[i] = one{refs[i].String(), outcomes[i].String()}
+	}
+	return x.answerJSON(nethttp.StatusOK, answer)
+}
+
 type explanationJSON struct {
 	Ref      string `json:"ref"`
 	Reads    bool   `json:"reads"`

@@ -272,7 +272,52 @@ func TestSubscription_DeadLettersAreGroupedAndReplayed(t *testing.T) {
 		t.Fatal(got)
 	}
 	s.settled("ack", body, "done")
-	if a := s.want(400, "POST", path+"/replay", `{"refs":["dead/0/0","orders/0/0"]}`); a.str("pointer") != "/refs/1" {
+	for _, verb := range []string{"/replay", "/drop"} {
+		if a := s.want(400, "POST", path+verb, `{"refs":["dead/0/0","orders/0/0"]}`); a.str("pointer") != "/refs/1" {
+			t.Fatalf("%s", a.body)
+		}
+	}
+	for body, pointer := range map[string]string{`{"refs":[]}`: "/refs", `{"refs":["x"]}`: "/refs/0", `{"all":true,"refs":["dead/0/0"]}`: "/all"} {
+		if a := s.want(400, "POST", path+"/drop", body); a.str("pointer") != pointer {
+			t.Fatalf("%s: %s", body, a.body)
+		}
+	}
+	if a := s.want(400, "POST", path+"/replay", `{"refs":["dead/0/0"],"per_second":0}`); a.str("pointer") != "/per_second" {
+		t.Fatalf("%s", a.body)
+	}
+	s.want(204, "POST", path+"/drop", `{"refs":["dead/0/1"]}`)
+	if l := s.want(200, "GET", path, ""); l.len("dead_letters") != 2 || strings.Contains(string(l.body), `"ref":"dead/0/1"`) {
+		t.Fatalf("%s", l.body)
+	}
+	s.want(204, "POST", path+"/drop", `{"all":true}`)
+	if l := s.want(200, "GET", path, ""); l.len("dead_letters") != 0 {
+		t.Fatalf("%s", l.body)
+	}
+}
+
+// What is said of dead letters stays as it was said, and null takes it back. Delayed events are cancelled one by one.
+func TestSubscription_DeadSubjectAndCancel(t *testing.T) {
+	s := start(t, nil)
+	s.work(`,"dead_letters":"dead","dead_subject":"failed","dead_key":"","delay_ms":60000`)
+	const path = "/v1/subscriptions/work"
+	if a := s.want(200, "GET", path, ""); a.str("config.dead_subject") != "failed" || !strings.Contains(string(a.body), `"dead_key":""`) {
+		t.Fatalf("%s", a.body)
+	}
+	if a := s.want(200, "PUT", path, `{"dead_key":null}`); a.str("config.dead_subject") != "failed" || strings.Contains(string(a.body), `"dead_key"`) {
+		t.Fatalf("%s", a.body)
+	}
+	if a := s.want(400, "PUT", path, `{"dead_letters":""}`); a.str("pointer") != "/dead_letters" {
+		t.Fatalf("%s", a.body)
+	}
+	s.send("orders", 0, 2)
+	a := s.want(200, "POST", path+"/cancel", `{"refs":["orders/0/1","orders/0/1","orders/0/9"]}`)
+	if a.str("outcomes.0.outcome") != "done" || a.str("outcomes.1.outcome") != "already" || a.str("outcomes.2.outcome") != "unknown" || a.str("outcomes.0.ref") != "orders/0/1" {
+		t.Fatalf("%s", a.body)
+	}
+	if a := s.want(200, "GET", path, ""); a.str("state.cancelled") != "1" || a.str("state.waiting") != "1" {
+		t.Fatalf("%s", a.body)
+	}
+	if a := s.want(400, "POST", path+"/cancel", `{"refs":["orders"]}`); a.str("pointer") != "/refs/0" {
 		t.Fatalf("%s", a.body)
 	}
 }
