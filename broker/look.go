@@ -63,7 +63,7 @@ func (b *Broker) eachReaching(x *subscribed, at subscription.Place, from, to rec
 	}
 	pub := b.shards[x.shard].Published()
 	ways, ok := pub.Ways(x.id, at)
-	if !ok || to <= ways.From || to-from <= matchedAnew {
+	if !ok || to <= ways.From {
 		return b.eachMatch(x, at, from, to, bytesMax, fn)
 	}
 	if from < ways.From {
@@ -167,10 +167,6 @@ func (r *hitReader) fetch(o record.Offset) bool {
 	}
 	return r.err == nil && len(r.k.batches) > 0
 }
-
-// matchedAnew is how few records are matched again rather than looked up: they are mostly those of the last frame, and in memory, while the rows
-// of the last block are a log that would be read from its start for each frame.
-const matchedAnew = 64
 
 const hitsNear = 16 // offsets between records from when on they are not read together
 

@@ -61,7 +61,7 @@ func EachHit(st state.Store, at Place, w *Ways, from, to record.Offset, fn func(
 	defer it.Close()
 	l := lookup{it: it, at: at, ways: w}
 	for range lookupBlocks {
-		block, some, err := l.block(blockOf(from))
+		block, some, err := l.block(from, to)
 		if err != nil || !some || record.Offset(block*blockOffsets) >= to {
 			if err != nil {
 				return from, err
@@ -102,34 +102,47 @@ type lookup struct {
 	found []posting // in the block, in the order of their offsets
 }
 
-// block looks at the first block from one on that has any rows, and finds what of it took one of the routes.
-func (l *lookup) block(from int64) (block int64, some bool, err error) {
+// block looks at the block of an offset, or else the next one that has any rows, and finds what of it took one of the routes.
+func (l *lookup) block(from, to record.Offset) (block int64, some bool, err error) {
 	l.found = l.found[:0]
+	block = blockOf(from)
+	// The last block is mostly not full, and whoever is up to date wants the last frame of it; any other has pages.
+	if logged := blockOf(to) == block && l.it.SeekLT(logKey(l.at, block, from+1)) && bytes.HasPrefix(l.it.Key(), append(blockKey(l.at, block), reachedLog)); logged {
+		return block, true, l.rows(block)
+	}
+	if err := l.it.Err(); err != nil {
+		return 0, false, err
+	}
 	if len(l.ways.Routes) <= routesLookedUp {
-		// Mostly the block is full, and has something of the route: then one look-up does.
-		if full, err := l.pages(from); full || err != nil {
-			return from, true, err
+		if full, err := l.pages(block); full || err != nil {
+			return block, true, err
 		}
 	}
-	if !l.it.SeekGE(blockKey(l.at, from)) {
+	if !l.it.SeekGE(blockKey(l.at, block)) {
 		return 0, false, l.it.Err()
 	}
 	key := l.it.Key()
 	if len(key) <= blockKeyBytes {
 		return 0, false, l.damaged(fmt.Errorf("a key of %d bytes", len(key)))
 	}
-	block = int64(be64(key[blockKeyBytes-8:]))
-	if block > from && len(l.ways.Routes) <= routesLookedUp && key[blockKeyBytes] == reachedPage {
-		_, err := l.pages(block)
-		return block, true, err
+	next := int64(be64(key[blockKeyBytes-8:]))
+	if next > block && len(l.ways.Routes) <= routesLookedUp && key[blockKeyBytes] == reachedPage {
+		_, err := l.pages(next)
+		return next, true, err
 	}
-	for ok := true; ok && bytes.HasPrefix(l.it.Key(), blockKey(l.at, block)); ok = l.it.Next() {
+	return next, true, l.rows(next)
+}
+
+// rows takes what is wanted of the rows of a block, from the one on that it stands on.
+func (l *lookup) rows(block int64) error {
+	prefix := blockKey(l.at, block)
+	for ok := true; ok && bytes.HasPrefix(l.it.Key(), prefix); ok = l.it.Next() {
 		if err := l.row(block); err != nil {
-			return block, true, err
+			return err
 		}
 	}
 	l.sort()
-	return block, true, l.it.Err()
+	return l.it.Err()
 }
 
 // row takes what is wanted of the row that it stands on.
