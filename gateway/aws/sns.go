@@ -213,7 +213,7 @@ func token(last string) string { return base64.RawURLEncoding.EncodeToString([]b
 func afterToken(text string) (string, error) {
 	p, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
-		return "", badTopic("NextToken Reason: it is none that was given out")
+		return "", wire.Refuse(wire.TopicInvalidParameter, "Invalid token")
 	}
 	return string(p), nil
 }

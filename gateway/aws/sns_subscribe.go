@@ -71,18 +71,15 @@ func (x *call) checkSubscribe(t *topic, d *subDocument, attributes wire.Pairs) e
 // endpointLookTime is how long is waited for the name of an endpoint to be looked up.
 const endpointLookTime = 2 * time.Second
 
-// checkEndpoint refuses an endpoint that may not be reached, or whose name leads nowhere. Where it leads later is looked at when it is sent to.
+// checkEndpoint refuses an endpoint that may not be reached, as far as that is known. Where it leads later is looked at when it is sent to.
 func (x *call) checkEndpoint(url string) error {
 	ctx, cancel := context.WithTimeout(x.ctx, endpointLookTime)
 	defer cancel()
 	err := x.g.outbound.Check(ctx, url)
 	if blocked, is := errors.AsType[*outbound.BlockedError](err); is {
-		return badTopic("Endpoint Reason: " + blocked.Error())
+		return badTopic("Unreachable Endpoint: " + blocked.Error())
 	}
-	if err != nil {
-		return badTopic("Unreachable Endpoint: " + err.Error())
-	}
-	return nil
+	return nil // a name that leads nowhere now may do so later
 }
 
 // checkAttributes judges attributes that were set, in Amazon's words; d has them already.
@@ -102,6 +99,9 @@ func checkAttributes(d *subDocument, set wire.Pairs, create bool) error {
 			return badTopic(in + "DeliveryPolicy: " + bad)
 		}
 	}
+	if dead := d.deadLetters(); dead != "" && d.Protocol == protocolQueue && strings.HasSuffix(d.Topic, ".fifo") && strings.HasSuffix(d.Endpoint, ".fifo") && !strings.HasSuffix(dead, ".fifo") {
+		return badTopic(in + "RedrivePolicy: must use a FIFO queue as DLQ for a FIFO Subscription to a FIFO Topic.")
+	}
 	_, policy := set.Get("FilterPolicy")
 	_, scope := set.Get("FilterPolicyScope")
 	if p, some := d.policyOf("s"); some && (policy || scope) {
@@ -114,8 +114,12 @@ func checkAttributes(d *subDocument, set wire.Pairs, create bool) error {
 }
 
 func badPolicy(in, text string) error {
-	if strings.HasPrefix(text, "Filter policy scope") {
-		return badTopic(in + text)
+	const complex = "Filter policy is too complex"
+	switch {
+	case strings.HasPrefix(text, "Filter policy scope"):
+		return badTopic(text)
+	case strings.HasPrefix(text, complex): // without the numbers, which Amazon does not say
+		text = complex
 	}
 	return badTopic(in + "FilterPolicy: " + text)
 }
@@ -160,8 +164,11 @@ func (x *call) subscribeEndpoint(t *topic, d *subDocument) error {
 	return err
 }
 
+// tokenChars is the length of a token.
+const tokenChars = 256
+
 func newToken() string {
-	var p [128]byte
+	var p [tokenChars / 2]byte
 	_, _ = rand.Read(p[:]) // never fails
 	return hex.EncodeToString(p[:])
 }
@@ -281,6 +288,9 @@ func confirmSubscription(x *call, in *wire.ConfirmInput, out *wire.SubscriptionO
 		}
 		all := x.g.subscriptionsOf(x.who.Namespace, t)
 		i := slices.IndexFunc(all, func(s sub) bool { return s.Token != "" && s.Token == in.Token && !s.expired() })
+		if i < 0 && len(in.Token) != tokenChars {
+			return wire.Refuse(wire.TopicInvalidParameter, "Invalid token")
+		}
 		if i < 0 {
 			return badTopic("Token")
 		}

@@ -121,7 +121,7 @@ func TestTopics_ListedInPages(t *testing.T) {
 	if next != "" || !slices.Equal(got, want) {
 		t.Errorf("%q %v", next, got)
 	}
-	fails(s, "InvalidParameter", "NextToken", wire.ListTopics, wire.PageInput{NextToken: "?"})
+	fails(s, "InvalidParameter", "Invalid token", wire.ListTopics, wire.PageInput{NextToken: "?"})
 }
 
 func TestQueue_GetsWhatIsPublished(t *testing.T) {
@@ -252,7 +252,10 @@ func TestQueue_FilterPolicies(t *testing.T) {
 		`{"a":[1],"b":[1],"c":[1],"d":[1],"e":[1],"f":[1]}`: "FilterPolicy: Filter policy can not have more than 5 keys",
 	} {
 		fails(s, "InvalidParameter", why, wire.SetSubscriptionAttributes, wire.SetAttributeInput{ARN: sub, Name: "FilterPolicy", Value: policy})
-		fails(s, "InvalidParameter", "Invalid parameter: Attributes Reason: "+why, wire.Subscribe,
+		if !strings.HasPrefix(why, "Filter policy scope") {
+			why = "Attributes Reason: " + why
+		}
+		fails(s, "InvalidParameter", "Invalid parameter: "+why, wire.Subscribe,
 			wire.SubscribeInput{TopicARN: orders, Protocol: "sqs", Endpoint: queueARN("new"), Attributes: pairs("FilterPolicy", policy)})
 	}
 }
@@ -574,7 +577,8 @@ func TestEndpoint_ConfirmedAndServed(t *testing.T) {
 		t.Error(got)
 	}
 	s.publish(orders, "before it was confirmed")
-	fails(s, "InvalidParameter", "Token", wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: "made up"})
+	fails(s, "InvalidParameter", "Invalid token", wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: "made up"})
+	fails(s, "InvalidParameter", "Invalid parameter: Token", wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: newToken()})
 	sub := does(s, wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: d["Token"]}).text("SubscriptionArn")
 	if again := does(s, wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: d["Token"]}).text("SubscriptionArn"); again != sub || !strings.HasPrefix(sub, orders+":") {
 		t.Errorf("%s %s", sub, again)
@@ -665,7 +669,6 @@ func TestEndpoint_ThatMayNotBeReached(t *testing.T) {
 	s := start(t)
 	orders := s.topic("orders")
 	fails(s, "InvalidParameter", "outbound.allow", wire.Subscribe, wire.SubscribeInput{TopicARN: orders, Protocol: "http", Endpoint: "http://10.0.0.1/"})
-	fails(s, "InvalidParameter", "Unreachable Endpoint", wire.Subscribe, wire.SubscribeInput{TopicARN: orders, Protocol: "https", Endpoint: "https://no-such-host.invalid/"})
 	fails(s, "InvalidParameter", "Endpoint must match the specified protocol", wire.Subscribe, wire.SubscribeInput{TopicARN: orders, Protocol: "https", Endpoint: "http://127.0.0.1/"})
 	if got := does(s, wire.ListSubscriptions, wire.PageInput{}).list("Endpoint", "Subscriptions"); len(got) != 0 {
 		t.Error(got)

@@ -31,7 +31,9 @@ func createTopic(x *call, in *wire.CreateTopicInput, out *wire.TopicOutput) erro
 	}
 	d := topicDocument{CreatedMS: clock.Now().UnixMilli(), Made: true, Tags: tagsOf(nil, in.Tags)}
 	for _, a := range in.Attributes {
-		d.set(a.Name, a.Value)
+		if a.Name != "FifoTopic" { // which its name says
+			d.set(strings.Clone(a.Name), strings.Clone(a.Value))
+		}
 	}
 	return x.makeTopic(name, &d)
 }
