@@ -479,3 +479,51 @@ func TestLogin_Mechanisms(t *testing.T) {
 	}
 	next[*wire.ConnectionUpdateSecretOK](t, c)
 }
+
+func TestPublish_FurtherKeys(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t)))
+	for _, q := range []string{"a", "b", "c"} {
+		c.queue(t, q)
+	}
+	must[*wire.ConfirmSelectOK](t, c, &wire.ConfirmSelect{})
+	headers, err := wire.Table(nil).Add("CC", wire.ArrayValue(wire.Array(nil).Add(wire.String("b")).Add(wire.String("nobody"))))
+	if err == nil {
+		headers, err = headers.Add("BCC", wire.ArrayValue(wire.Array(nil).Add(wire.String("c"))))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.message(t, 1, &wire.BasicPublish{RoutingKey: []byte("a"), Mandatory: true}, wire.Properties{Flags: wire.HasHeaders, Headers: headers}, "for three")
+	c.confirmed(t, 1)
+	for _, q := range []string{"a", "b", "c"} {
+		m := must[*wire.BasicGetOK](t, c, &wire.BasicGet{Queue: []byte(q), NoAck: true})
+		if string(m.RoutingKey) != "a" || m.MessageCount != 0 {
+			t.Errorf("%s: %s", q, wire.Text(m))
+		}
+		f, err := c.frame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := wire.DecodeContentHeader(f.Payload)
+		var p wire.Properties
+		if err == nil {
+			err = p.Decode(h.Properties)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, cc := p.Headers.Get("CC")
+		if _, bcc := p.Headers.Get("BCC"); bcc || !cc {
+			t.Errorf("%s: %s", q, p.String())
+		}
+		if f, err = c.frame(); err != nil || string(f.Payload) != "for three" {
+			t.Errorf("%s: %q, %v", q, f.Payload, err)
+		}
+	}
+	wrong, err := wire.Table(nil).Add("CC", wire.String("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.message(t, 1, &wire.BasicPublish{RoutingKey: []byte("a")}, wire.Properties{Flags: wire.HasHeaders, Headers: wrong}, "for nobody")
+	c.closed(t, wire.PreconditionFailed, "CC")
+}

@@ -100,27 +100,49 @@ func (k *conn) publish(ctx context.Context, ch *channel, m *session.Content) err
 	if ch.tx != nil {
 		return k.publishLater(ctx, ch, m)
 	}
+	keys, err := furtherKeys(m)
+	if err != nil {
+		return err
+	}
 	r := &p.rec
 	*r = record.Record{Headers: p.headers[:0]}
-	recordOf(r, m)
-	r.Timestamp = p.now.UnixMilli()
-	if m.Properties.Flags&(wire.HasExpiration|wire.HasPriority) != 0 {
-		if err := limit(r, m, p.now); err != nil {
-			return err
-		}
-	}
-	if t.lead.special() {
-		if t, err = k.divert(ctx, t, r, m); err != nil {
-			return err
-		}
+	if t, err = k.recordFor(ctx, t, m, p.now, r); err != nil {
+		return err
 	}
 	p.headers = r.Headers
+	if len(keys) > 0 {
+		return k.publishMany(ctx, ch, t, m, keys)
+	}
 	if m.Mandatory {
 		if err := k.mandatory(ch, t, m, r); err != nil {
 			return err
 		}
 	}
-	size := len(m.Body) + len(m.RawProperties) + len(m.RoutingKey) + recordOverhead
+	return k.store(ctx, ch, t, r, ch.nextNumber())
+}
+
+// recordFor makes r the record of a message, and finds the target that it goes to in the end.
+func (k *conn) recordFor(ctx context.Context, t *target, m *session.Content, now time.Time, r *record.Record) (*target, error) {
+	recordOf(r, m)
+	r.Timestamp = now.UnixMilli()
+	if m.Properties.Flags&(wire.HasExpiration|wire.HasPriority) != 0 {
+		if err := limit(r, m, now); err != nil {
+			return nil, err
+		}
+	}
+	if t.lead.special() {
+		return k.divert(ctx, t, r, m)
+	}
+	return t, nil
+}
+
+// store adds a record to the batch of its target.
+func (k *conn) store(ctx context.Context, ch *channel, t *target, r *record.Record, number uint64) error {
+	p := &k.pub
+	size := len(r.Value) + recordOverhead
+	for i := range r.Headers {
+		size += len(r.Headers[i].Value)
+	}
 	if t.draft.Len() > 0 && t.draft.Bytes()+size > requestBytesMax || len(p.used) >= targetsMax {
 		if err := k.submit(ctx); err != nil {
 			return err
@@ -133,7 +155,7 @@ func (k *conn) publish(ctx context.Context, ch *channel, m *session.Content) err
 		}
 	}
 	t.draft.Add(r)
-	p.note(ch, t.entry, ch.nextNumber())
+	p.note(ch, t.entry, number)
 	return nil
 }
 

@@ -64,28 +64,13 @@ func (k *conn) commit(ctx context.Context, ch *channel) error {
 		s := &ch.tx.Settlements[i]
 		lists[s.How] = append(lists[s.How], s.Handle.handle)
 	}
-	events := make([]broker.EventEntry, len(ch.tx.Publishes))
+	events := make([]broker.EventEntry, 0, len(ch.tx.Publishes))
+	add := func(t *target, r *record.Record) {
+		events = append(events, broker.EventEntry{Stream: t.stream, Partition: record.NoPartition, Record: *r})
+	}
 	for i := range ch.tx.Publishes {
-		m := &ch.tx.Publishes[i]
-		t, err := k.target(ctx, m.Exchange)
-		if err != nil {
+		if err := k.commitPublish(ctx, ch, &ch.tx.Publishes[i], add); err != nil {
 			return err
-		}
-		e := &events[i]
-		recordOf(&e.Record, m)
-		if err := limit(&e.Record, m, clock.Now()); err != nil {
-			return err
-		}
-		if t.lead.special() {
-			if t, err = k.divert(ctx, t, &e.Record, m); err != nil {
-				return err
-			}
-		}
-		e.Stream, e.Partition = t.stream, record.NoPartition
-		if m.Mandatory {
-			if err := k.mandatory(ch, t, m, &e.Record); err != nil {
-				return err
-			}
 		}
 	}
 	if err := k.appendTx(ctx, events, lists[session.Acked]); err != nil {
@@ -105,6 +90,33 @@ func (k *conn) commit(ctx context.Context, ch *channel) error {
 	k.settle(ctx, session.Requeued, lists[session.Requeued]...)
 	k.settle(ctx, session.Rejected, lists[session.Rejected]...)
 	return err
+}
+
+// commitPublish gives add the records of a message.
+func (k *conn) commitPublish(ctx context.Context, ch *channel, m *session.Content, add func(*target, *record.Record)) error {
+	t, err := k.target(ctx, m.Exchange)
+	if err != nil {
+		return err
+	}
+	keys, err := furtherKeys(m)
+	if err != nil {
+		return err
+	}
+	var r record.Record
+	if t, err = k.recordFor(ctx, t, m, clock.Now(), &r); err != nil {
+		return err
+	}
+	copied, err := k.copies(ctx, t, m, keys, func(t *target, r *record.Record) error { add(t, r); return nil })
+	if err != nil {
+		return err
+	}
+	if m.Mandatory && !copied {
+		if err := k.mandatory(ch, t, m, &r); err != nil {
+			return err
+		}
+	}
+	add(t, &r)
+	return nil
 }
 
 // txTriesMax is how often a commit is tried when some of its acks turn out to come too late.

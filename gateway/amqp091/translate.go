@@ -17,6 +17,7 @@ const defaultStream = "amqp.default"
 // Headers of records that are this protocol's, besides headerPrefix.
 const (
 	headerProperties = "amqp.properties" // as they came: flags and values
+	headerKey        = "amqp.key"        // with which a message was published that is stored under a further key
 	headerExchange   = "amqp.exchange"   // to which a message was published, where its stream is another's or does not tell
 	headerDeliverAt  = broker.HeaderDeliverAt
 )
@@ -102,6 +103,7 @@ func cloudAttribute(name []byte) (string, bool) {
 // message is a delivered record as clients of this protocol get it: as it was published, or made of the headers of a record that came in
 // another way. exchange is nil where the stream tells it.
 func message(d *broker.Delivered) (exchange, routingKey, properties, body []byte) {
+	var own []byte
 	for i := range d.Record.Headers {
 		switch h := &d.Record.Headers[i]; h.Key {
 		case headerProperties:
@@ -110,9 +112,14 @@ func message(d *broker.Delivered) (exchange, routingKey, properties, body []byte
 			routingKey = h.Value
 		case headerExchange:
 			exchange = h.Value
+		case headerKey:
+			own = h.Value
 		}
 	}
-	if routingKey == nil {
+	switch {
+	case own != nil:
+		routingKey = own
+	case routingKey == nil:
 		routingKey = []byte(record.SubjectOfKey(d.Record.Key))
 	}
 	if len(routingKey) > wire.ShortBytesMax {
