@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -113,6 +114,27 @@ func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
 // TLS reports whether peers must speak TLS.
 func (l *Listener) TLS() bool { return l.opts.TLS != nil }
+
+// CertificateEnds is until when the certificate that peers are shown now is valid; false without TLS.
+func (l *Listener) CertificateEnds() (until time.Time, ok bool) {
+	c := l.opts.TLS
+	if c == nil {
+		return until, false
+	}
+	if c.GetConfigForClient != nil { // files that were read anew
+		if now, err := c.GetConfigForClient(&tls.ClientHelloInfo{}); err == nil && now != nil {
+			c = now
+		}
+	}
+	if len(c.Certificates) == 0 || len(c.Certificates[0].Certificate) == 0 {
+		return until, false
+	}
+	leaf, err := x509.ParseCertificate(c.Certificates[0].Certificate[0])
+	if err != nil {
+		return until, false
+	}
+	return leaf.NotAfter, true
+}
 
 // Limits are those that it was opened with.
 func (l *Listener) Limits() Config { return l.opts.Limits }

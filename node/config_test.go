@@ -43,7 +43,7 @@ func TestDecodeConfig_SaysWhatIsWrong(t *testing.T) {
 	for _, x := range []struct{ text, want string }{
 		{"journal:\n  ring_byte: 1GiB\n", "journal.ring_byte is not a setting; did you mean ring_bytes?"},
 		{"jornal: {}\n", "did you mean journal?"},
-		{"gateways:\n  mqtt: {}\n", "gateways.mqtt is not a setting; here are: amqp, aws, http, kafka"},
+		{"gateways:\n  mqtt: {}\n", "gateways.mqtt is not a setting; here are: amqp, aws, http, kafka, rabbitmq-management"},
 		{"broker:\n  reserve_wait: 5\n", "write a duration such as"},
 		{"broker:\n  memory_bytes: lots\n", "write a number of bytes such as"},
 		{"broker: 7\n", "broker must be a section"},

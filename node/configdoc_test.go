@@ -17,6 +17,7 @@ import (
 	"leat/gateway/aws"
 	"leat/gateway/http"
 	"leat/gateway/kafka"
+	"leat/gateway/rabbitmq"
 	"leat/node"
 )
 
@@ -30,13 +31,14 @@ var rooms = []struct{ section, file string }{
 	{"segments", "../storage/segment/config.go"}, {"keys", "../storage/keys/config.go"},
 	{"listeners", "../gateway/config.go"}, {"tls", "config.go"},
 	{"archive", "archive.go"}, {"archive.keys", "archive.go"}, {"archive.packs", "../storage/archive/config.go"}, {"outbound", "../internal/outbound/config.go"}, {"gateways.amqp", "../gateway/amqp091/config.go"}, {"gateways.aws", "../gateway/aws/config.go"},
+	{"gateways.rabbitmq-management", "../gateway/rabbitmq/config.go"},
 	{"gateways.http", "../gateway/http/config.go"}, {"gateways.kafka", "../gateway/kafka/config.go"},
 }
 
 func protocols() []node.Protocol {
-	k, h, a, s := kafka.Default(), http.Default(), amqp091.Default(), aws.Default()
+	k, h, a, s, r := kafka.Default(), http.Default(), amqp091.Default(), aws.Default(), rabbitmq.Default()
 	none := func(*broker.Broker, node.Env) (gateway.Gateway, error) { return nil, nil }
-	return []node.Protocol{{Name: "kafka", Config: &k, New: none}, {Name: "http", Config: &h, New: none}, {Name: "amqp", Config: &a, New: none}, {Name: "aws", Config: &s, New: none}}
+	return []node.Protocol{{Name: "kafka", Config: &k, New: none}, {Name: "http", Config: &h, New: none}, {Name: "amqp", Config: &a, New: none}, {Name: "aws", Config: &s, New: none}, {Name: "rabbitmq-management", Config: &r, New: none}}
 }
 
 // The reference is made of the structs: names and defaults from what `leat config` prints, sentences from the comments at the fields.

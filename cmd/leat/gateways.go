@@ -7,12 +7,22 @@ import (
 	"leat/gateway/aws"
 	"leat/gateway/http"
 	"leat/gateway/kafka"
+	"leat/gateway/rabbitmq"
 	"leat/node"
 )
 
 // protocols lists the gateways in this binary. A new one is added here, and nowhere else.
 func protocols() []node.Protocol {
 	kafkaConfig, httpConfig, amqpConfig, awsConfig := kafka.Default(), http.Default(), amqp091.Default(), aws.Default()
+	rabbitConfig := rabbitmq.Default()
+	var amqp *amqp091.Gateway // the one of both listeners that are made of it, whichever is opened
+	var of *broker.Broker
+	amqpOf := func(b *broker.Broker) *amqp091.Gateway {
+		if of != b {
+			amqp, of = amqp091.New(b, amqpConfig), b
+		}
+		return amqp
+	}
 	return []node.Protocol{
 		{Name: "kafka", Config: &kafkaConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			cfg := *env.Config.(*kafka.Config)
@@ -30,8 +40,11 @@ func protocols() []node.Protocol {
 			return g, nil
 		}},
 		{Name: "amqp", Config: &amqpConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
-			cfg := *env.Config.(*amqp091.Config)
-			return amqp091.New(b, cfg), cfg.Validate()
+			return amqpOf(b), env.Config.(*amqp091.Config).Validate()
+		}},
+		{Name: "rabbitmq-management", Config: &rabbitConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
+			cfg := *env.Config.(*rabbitmq.Config)
+			return rabbitmq.New(b, amqpOf(b), cfg), cfg.Validate()
 		}},
 		{Name: "aws", Config: &awsConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			return aws.New(b, *env.Config.(*aws.Config), env.Outbound, env.Log)

@@ -117,7 +117,9 @@ func (k *conn) endChannel(ctx context.Context, number uint16) {
 // qos is basic.qos: of a channel at once, of consumers from the next one on.
 func (k *conn) qos(ctx context.Context, ch *channel, m *wire.BasicQoS) error {
 	if !m.Global {
+		k.mu.Lock() // for those who look at the channel
 		ch.prefetch = int(m.PrefetchCount)
+		k.mu.Unlock()
 		return k.answer(ch.number, &wire.BasicQoSOK{})
 	}
 	k.mu.Lock()

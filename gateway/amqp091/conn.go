@@ -50,6 +50,9 @@ type conn struct {
 	acks      settler
 	own       []string // exclusive queues
 	closed    atomic.Bool
+	said      wire.Table // what the client says of itself
+
+	mechanism string // of the login
 
 	mu           sync.Mutex
 	room         sync.Cond // with mu: something was written
@@ -101,6 +104,7 @@ func (k *conn) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var beats sync.WaitGroup
 	defer func() {
+		k.leave()
 		k.end(context.WithoutCancel(ctx))
 		k.written()
 		cancel()

@@ -20,6 +20,9 @@ type Gateway struct {
 	owners map[queueKey]*conn // of exclusive queues: the connection that declared them, for as long as it lives
 	users  map[queueKey]int   // consumers of each queue, through this gateway
 
+	conns     map[*conn]ConnectionInfo // that are open, see watch.go
+	listening []*gateway.Listener
+
 	exclusive map[queueKey]*consumer // who has a queue for himself
 	repliers  map[string]replier     // who waits for replies, by token
 	idles     map[queueKey]idle      // queues that go when they are not used
@@ -64,6 +67,7 @@ func (g *Gateway) Descriptor() gateway.Descriptor {
 
 // Serve speaks AMQP with all who connect to l.
 func (g *Gateway) Serve(ctx context.Context, l *gateway.Listener) error {
+	defer g.listens(l)()
 	ops := make(map[wire.ID]*gateway.Operation, len(operations))
 	for id, name := range operations {
 		ops[id] = l.Operation(name)

@@ -2,6 +2,7 @@ package amqp091
 
 import (
 	"context"
+	"slices"
 
 	"leat/broker/fault"
 	"leat/gateway/amqp091/session"
@@ -76,6 +77,7 @@ func (k *conn) logIn(ctx context.Context, m wire.Method) error {
 		name = []byte(k.certified)
 	}
 	k.login = clip(string(name))
+	k.said, k.mechanism = slices.Clone(ok.ClientProperties), string(ok.Mechanism)
 	if v, ok := ok.ClientProperties.Get("connection_name"); ok {
 		if text, ok := v.Text(); ok {
 			k.caller.Client = string(text[:min(len(text), clientBytesMax)])
@@ -123,12 +125,16 @@ func (k *conn) open(m *wire.ConnectionOpen) error {
 	if host != "/" && host != k.namespace() {
 		return &wire.Error{Code: wire.NotAllowed, Method: m.ID(), Text: "vhost " + clip(host) + " not found"}
 	}
-	return k.write(func(w *wire.Writer) error {
+	err := k.write(func(w *wire.Writer) error {
 		k.cancelNotify = k.s.Abilities().ConsumerCancelNotify
 		k.w.SetFrameMax(int(k.s.Limits().FrameMax))
 		k.spare.SetFrameMax(int(k.s.Limits().FrameMax))
 		return k.s.Opened(w)
 	})
+	if err == nil {
+		k.enter()
+	}
+	return err
 }
 
 func clip(s string) string { return s[:min(len(s), 64)] }
@@ -140,7 +146,9 @@ func (k *conn) call(ctx context.Context, ch *channel, m wire.Method) error {
 	case *wire.ChannelFlow:
 		return k.answer(ch.number, &wire.ChannelFlowOK{Active: true})
 	case *wire.ConfirmSelect:
+		k.mu.Lock() // for those who look at the channel
 		ch.confirms = true
+		k.mu.Unlock()
 		return k.unless(m.NoWait, ch, &wire.ConfirmSelectOK{})
 	case *wire.ExchangeDeclare:
 		return k.declareExchange(ctx, ch, m)

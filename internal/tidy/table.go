@@ -81,6 +81,8 @@ var Table = []Room{
 		May: append([]string{"gateway"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/http", What: "HTTP: CloudEvents, subscriptions, webhooks in; what can be set about webhooks out",
 		May: append([]string{"gateway", "push"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
+	{Path: "gateway/rabbitmq", What: "RabbitMQ's management API, about what AMQP clients have made: another door to the rooms of amqp091",
+		May: append([]string{"gateway", "gateway/amqp091", "gateway/amqp091/wire"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/*/**", What: "its codec (`wire`: bytes ↔ values, no I/O) and other parts that only it uses", Test: append([]string{"gateway/gatewaytest"}, core...)},
 
 	{Path: "internal/*", What: "small tools: clock, assert, outbound (HTTP to others), hooks (signatures of webhooks), tally, tidy (this law, as tests)", May: tools},

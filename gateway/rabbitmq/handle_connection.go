@@ -1,0 +1,149 @@
+package rabbitmq
+
+import (
+	"context"
+	"net/http"
+
+	"leat/gateway/amqp091"
+)
+
+func (x *call) connection(c *amqp091.ConnectionInfo) object {
+	o := object{
+		"name": c.Name, "node": x.g.node(), "user": c.User, "user_who_performed_action": c.User, "vhost": vhostRoot, "state": c.State(), "type": "network",
+		"protocol": "AMQP 0-9-1", "auth_mechanism": c.Mechanism, "channels": len(c.Channels), "channel_max": c.Limits.ChannelMax, "frame_max": c.Limits.FrameMax,
+		"timeout": c.Limits.Heartbeat, "connected_at": c.Since.UnixMilli(), "client_properties": jsonOf(c.ClientProperties), "host": c.Host, "port": c.Port,
+		"peer_host": c.PeerHost, "peer_port": c.PeerPort, "ssl": c.TLS,
+	}
+	if v, ok := c.ClientProperties.Get("connection_name"); ok {
+		if text, ok := v.Text(); ok {
+			o["user_provided_name"] = string(text)
+		}
+	}
+	return o
+}
+
+// GET connections, vhosts/{vhost}/connections
+func getConnections(_ context.Context, x *call) error {
+	var all []named
+	for _, c := range x.g.amqp.Connections(&x.caller) {
+		all = append(all, named{c.Name, func() (object, error) { return x.connection(c), nil }})
+	}
+	return x.list(all)
+}
+
+func (x *call) findConnection(name string) (*amqp091.ConnectionInfo, error) {
+	for _, c := range x.g.amqp.Connections(&x.caller) {
+		if c.Name == name {
+			return c, nil
+		}
+	}
+	return nil, errNotFound
+}
+
+// GET connections/{name}
+func getConnection(_ context.Context, x *call) error {
+	c, err := x.findConnection(x.vars[0])
+	if err != nil {
+		return err
+	}
+	return x.item(x.connection(c))
+}
+
+// DELETE connections/{name}, with the reason in the header X-Reason
+func deleteConnection(ctx context.Context, x *call) error {
+	reason := x.r.Header.Get("X-Reason")
+	if reason == "" {
+		reason = "Closed via management plugin"
+	}
+	if !x.g.amqp.CloseConnection(ctx, &x.caller, x.vars[0], clip(reason)) {
+		return errNotFound
+	}
+	return x.done(http.StatusNoContent)
+}
+
+func (x *call) channel(c *amqp091.ChannelInfo) object {
+	return object{
+		"name": c.Name(), "number": c.Number, "node": x.g.node(), "user": c.Connection.User, "user_who_performed_action": c.Connection.User, "vhost": vhostRoot,
+		"state": "running", "confirm": c.Confirms, "transactional": c.Transactional, "prefetch_count": c.Prefetch, "global_prefetch_count": c.Window,
+		"messages_unacknowledged": c.Unacked, "messages_unconfirmed": 0, "messages_uncommitted": 0, "acks_uncommitted": 0, "consumer_count": len(c.Consumers),
+		"connection_details": connectionDetails(c.Connection),
+	}
+}
+
+func connectionDetails(c *amqp091.ConnectionInfo) object {
+	return object{"name": c.Name, "peer_host": c.PeerHost, "peer_port": c.PeerPort}
+}
+
+func (x *call) listChannels(cs []*amqp091.ConnectionInfo) error {
+	var all []named
+	for _, conn := range cs {
+		for i := range conn.Channels {
+			c := &conn.Channels[i]
+			all = append(all, named{c.Name(), func() (object, error) { return x.channel(c), nil }})
+		}
+	}
+	return x.list(all)
+}
+
+// GET channels, vhosts/{vhost}/channels
+func getChannels(_ context.Context, x *call) error {
+	return x.listChannels(x.g.amqp.Connections(&x.caller))
+}
+
+// GET connections/{name}/channels
+func getConnectionChannels(_ context.Context, x *call) error {
+	c, err := x.findConnection(x.vars[0])
+	if err != nil {
+		return err
+	}
+	return x.listChannels([]*amqp091.ConnectionInfo{c})
+}
+
+// GET channels/{name}
+func getChannel(_ context.Context, x *call) error {
+	for _, conn := range x.g.amqp.Connections(&x.caller) {
+		for i := range conn.Channels {
+			if c := &conn.Channels[i]; c.Name() == x.vars[0] {
+				o := x.channel(c)
+				o["consumer_details"] = x.consumers(func(u *amqp091.ConsumerInfo) bool { return u.Channel.Name() == c.Name() })
+				return x.item(o)
+			}
+		}
+	}
+	return errNotFound
+}
+
+// consumers are those that fit.
+func (x *call) consumers(fits func(*amqp091.ConsumerInfo) bool) []object {
+	out := []object{}
+	for _, conn := range x.g.amqp.Connections(&x.caller) {
+		for i := range conn.Channels {
+			for j := range conn.Channels[i].Consumers {
+				if u := &conn.Channels[i].Consumers[j]; fits(u) {
+					out = append(out, x.consumer(u))
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (x *call) consumer(u *amqp091.ConsumerInfo) object {
+	c := u.Channel.Connection
+	return object{
+		"consumer_tag": u.Tag, "queue": object{"name": u.Queue, "vhost": vhostRoot}, "ack_required": !u.NoAck, "exclusive": u.Exclusive, "prefetch_count": u.Prefetch,
+		"active": true, "activity_status": "up", "arguments": object{},
+		"channel_details": object{
+			"name": u.Channel.Name(), "number": u.Channel.Number, "connection_name": c.Name, "node": x.g.node(), "peer_host": c.PeerHost, "peer_port": c.PeerPort, "user": c.User,
+		},
+	}
+}
+
+// GET consumers, consumers/{vhost}
+func getConsumers(_ context.Context, x *call) error {
+	all := []named{}
+	for _, o := range x.consumers(func(*amqp091.ConsumerInfo) bool { return true }) {
+		all = append(all, named{o["consumer_tag"].(string), func() (object, error) { return o, nil }})
+	}
+	return x.list(all)
+}

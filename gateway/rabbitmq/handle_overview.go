@@ -1,0 +1,226 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/internal/clock"
+)
+
+// Versions that tools branch on. That it is Leat is said in product_name and node.
+const (
+	rabbitVersion = "3.10.8"
+	productName   = "Leat"
+)
+
+// node is what this node is called where RabbitMQ says rabbit@host.
+func (g *Gateway) node() string { return fmt.Sprintf("leat@node-%d", g.b.NodeID()) }
+
+var exchangeTypes = []object{
+	{"name": "direct", "description": "by routing key", "enabled": true},
+	{"name": "fanout", "description": "everything", "enabled": true},
+	{"name": "headers", "description": "by headers", "enabled": true},
+	{"name": "topic", "description": "by patterns of routing keys", "enabled": true},
+}
+
+// totals are what there is in the caller's namespace.
+type totals struct {
+	queues, exchanges, consumers, connections, channels int
+	counts                                              [countsMax]int64
+}
+
+func (x *call) totals(ctx context.Context) (t totals, err error) {
+	qs, err := x.g.amqp.Queues(ctx, &x.caller)
+	if err != nil {
+		return t, err
+	}
+	for i := range qs {
+		d, err := x.g.amqp.Depth(ctx, &x.caller, &qs[i])
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil {
+			return t, err
+		}
+		t.queues++
+		t.consumers += qs[i].Consumers
+		t.counts[countMessages] += d.Waiting
+		t.counts[countReady] += max(0, d.Waiting-int64(d.Leased))
+		t.counts[countUnacked] += int64(d.Leased)
+		t.counts[countDeliver] += d.Acked + d.Dead + int64(d.Leased)
+		t.counts[countAck] += d.Acked
+	}
+	xs, err := x.g.amqp.Exchanges(ctx, &x.caller)
+	if err != nil {
+		return t, err
+	}
+	t.exchanges = len(xs)
+	for i := range xs {
+		n, err := x.g.amqp.Published(ctx, &x.caller, &xs[i])
+		if err != nil {
+			return t, err
+		}
+		t.counts[countPublish] += n
+	}
+	for _, c := range x.g.amqp.Connections(&x.caller) {
+		t.connections++
+		t.channels += len(c.Channels)
+	}
+	return t, nil
+}
+
+func (x *call) tellTotals(t *totals) (queues, stats object) {
+	per := x.g.rates.of("o "+x.caller.Namespace+" "+x.caller.Principal, clock.Now(), t.counts)
+	queues = object{}
+	details(queues, "messages", t.counts[countMessages], per[countMessages])
+	details(queues, "messages_ready", t.counts[countReady], per[countReady])
+	details(queues, "messages_unacknowledged", t.counts[countUnacked], per[countUnacked])
+	return queues, messageStats(&t.counts, &per)
+}
+
+// GET overview
+func getOverview(ctx context.Context, x *call) error {
+	t, err := x.totals(ctx)
+	if err != nil {
+		return err
+	}
+	queues, stats := x.tellTotals(&t)
+	return x.item(object{
+		"management_version": rabbitVersion, "rabbitmq_version": rabbitVersion, "product_name": productName, "product_version": rabbitVersion,
+		"cluster_name": x.g.b.ClusterID(), "node": x.g.node(), "rates_mode": "basic", "erlang_version": "", "erlang_full_version": "",
+		"exchange_types": exchangeTypes, "disable_stats": false, "enable_queue_totals": false, "statistics_db_event_queue": 0,
+		"message_stats": stats, "queue_totals": queues, "churn_rates": object{}, "listeners": x.listeners(), "contexts": []object{},
+		"sample_retention_policies": object{"global": []int{}, "basic": []int{}, "detailed": []int{}},
+		"object_totals": object{
+			"channels": t.channels, "connections": t.connections, "consumers": t.consumers, "exchanges": t.exchanges, "queues": t.queues,
+		},
+	})
+}
+
+// listeners are those of the AMQP gateway, and this one.
+func (x *call) listeners() []object {
+	out := []object{}
+	for _, a := range x.g.amqp.Listening() {
+		out = append(out, object{"node": x.g.node(), "protocol": a.Protocol, "ip_address": a.Host, "port": a.Port, "socket_opts": []object{}})
+	}
+	if host, port, ok := x.here(); ok {
+		out = append(out, object{"node": x.g.node(), "protocol": "http", "ip_address": host, "port": port, "socket_opts": []object{}})
+	}
+	return out
+}
+
+// GET whoami
+func getWhoAmI(_ context.Context, x *call) error {
+	return x.answer(http.StatusOK, object{"name": x.user, "tags": x.tags()})
+}
+
+// tags are RabbitMQ's word for what a user may do beside its permissions.
+func (x *call) tags() []string {
+	if !x.g.b.UsersExist() || x.g.b.Allowed(&x.caller, broker.ActionAdmin, broker.KindNode, "rabbitmq") {
+		return []string{"administrator"}
+	}
+	return []string{"management"}
+}
+
+// GET cluster-name
+func getClusterName(_ context.Context, x *call) error {
+	return x.answer(http.StatusOK, object{"name": x.g.b.ClusterID()})
+}
+
+// GET extensions, feature-flags and other lists that are empty here
+func getNothing(_ context.Context, x *call) error { return x.answer(http.StatusOK, []object{}) }
+
+// GET auth
+func getAuth(_ context.Context, x *call) error {
+	return x.answer(http.StatusOK, object{"enable_uaa": false, "uaa_client_id": "", "uaa_location": ""})
+}
+
+func (x *call) nodeObject() object {
+	return object{
+		"name": x.g.node(), "type": "disc", "running": true, "os_pid": strconv.Itoa(os.Getpid()), "partitions": []string{}, "uptime": clock.Since(x.g.born).Milliseconds(),
+		"mem_used": x.g.b.MemoryReserved(), "mem_alarm": false, "disk_free_alarm": x.g.b.DiskFull() != nil, "rates_mode": "basic", "exchange_types": exchangeTypes, "run_queue": 0,
+		"auth_mechanisms": []object{{"name": "PLAIN", "enabled": true}, {"name": "AMQPLAIN", "enabled": true}}, "applications": []object{}, "contexts": []object{},
+		"enabled_plugins": []string{"rabbitmq_management"}, "being_drained": false,
+	}
+}
+
+// GET nodes
+func getNodes(_ context.Context, x *call) error {
+	return x.list([]named{{x.g.node(), func() (object, error) { return x.nodeObject(), nil }}})
+}
+
+// GET nodes/{name}
+func getNode(_ context.Context, x *call) error {
+	if x.vars[0] != x.g.node() {
+		return errNotFound
+	}
+	return x.item(x.nodeObject())
+}
+
+func (x *call) vhost(ctx context.Context) (object, error) {
+	t, err := x.totals(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o, stats := x.tellTotals(&t)
+	o["name"], o["description"], o["tags"], o["tracing"], o["default_queue_type"] = vhostRoot, "the namespace of the user", []string{}, false, "undefined"
+	o["metadata"], o["cluster_state"] = object{"description": o["description"], "tags": []string{}}, object{x.g.node(): "running"}
+	o["message_stats"] = stats
+	return o, nil
+}
+
+// GET vhosts: each user has one
+func getVhosts(ctx context.Context, x *call) error {
+	return x.list([]named{{vhostRoot, func() (object, error) { return x.vhost(ctx) }}})
+}
+
+// GET vhosts/{vhost}
+func getVhost(ctx context.Context, x *call) error {
+	o, err := x.vhost(ctx)
+	if err != nil {
+		return err
+	}
+	return x.item(o)
+}
+
+// PUT vhosts/{vhost}: one that is there stays as it is, others are refused before
+func putVhost(_ context.Context, x *call) error { return x.done(http.StatusNoContent) }
+
+// GET users. Only the caller: users are Leat's, see `leat user`.
+func getUsers(_ context.Context, x *call) error {
+	return x.answer(http.StatusOK, []object{x.userObject()})
+}
+
+func (x *call) userObject() object {
+	return object{"name": x.user, "password_hash": "", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": x.tags(), "limits": object{}}
+}
+
+// GET users/{name}
+func getUser(_ context.Context, x *call) error {
+	if x.vars[0] != x.user {
+		return errNotFound
+	}
+	return x.item(x.userObject())
+}
+
+// GET permissions, users/{name}/permissions, vhosts/{vhost}/permissions: of the caller, as far as regular expressions can say what grants do.
+func getPermissions(_ context.Context, x *call) error {
+	if len(x.vars) == 1 && x.vars[0] != x.user && x.vars[0] != vhostRoot {
+		return errNotFound
+	}
+	all := func(a broker.Action, k broker.Kind) string {
+		if !x.g.b.UsersExist() || x.g.b.Allowed(&x.caller, a, k, "*") {
+			return ".*"
+		}
+		return ""
+	}
+	return x.answer(http.StatusOK, []object{{
+		"user": x.user, "vhost": vhostRoot, "configure": all(broker.ActionCreate, broker.KindSubscription),
+		"write": all(broker.ActionWrite, broker.KindStream), "read": all(broker.ActionRead, broker.KindSubscription),
+	}})
+}
