@@ -42,6 +42,16 @@ func (b *Broker) Drain(ctx context.Context, c *Caller, name string) (n int64, er
 	return ready, b.Rewind(ctx, c, name, Start{Kind: StartLatest})
 }
 
+// Skip drops the first n of what nobody has, as Drain does, and answers how many those were: fewer when there are fewer. It takes the right to alter
+// the subscription.
+func (b *Broker) Skip(ctx context.Context, c *Caller, name string, n int64) (int64, error) {
+	x, err := b.findSubscription(c, "drain", ActionAlter, name)
+	if err != nil || n <= 0 {
+		return 0, err
+	}
+	return b.drainMember(ctx, x, n)
+}
+
 // drainMember settles what a member is handed that comes before all others.
 func (b *Broker) drainMember(ctx context.Context, x *subscribed, most int64) (n int64, err error) {
 	m, err := b.attach(ctx, x, MemberOptions{Credit: int(min(most, drainCredit)), Rank: drainRank})

@@ -214,13 +214,13 @@ func circles(queue string, deaths []wire.Table) bool {
 	return false
 }
 
-// withCount are properties with the header that says how often a message was delivered before.
-func withCount(raw []byte, before int) []byte {
+// withNumber are properties with a header of the broker's own.
+func withNumber(raw []byte, name string, n int64) []byte {
 	var p wire.Properties
 	if p.Decode(raw) != nil {
 		return raw
 	}
-	p.Headers, _ = p.Headers.Without(headerDeliveries).Add(headerDeliveries, wire.Int64(int64(before))) // our names are short
+	p.Headers, _ = p.Headers.Without(name).Add(name, wire.Int64(n)) // our names are short
 	p.Flags |= wire.HasHeaders
 	out, err := p.Append(nil)
 	if err != nil {
@@ -229,4 +229,8 @@ func withCount(raw []byte, before int) []byte {
 	return out
 }
 
-const headerDeliveries = "x-delivery-count"
+// Headers of deliveries.
+const (
+	headerDeliveries = "x-delivery-count" // how often before
+	headerOffset     = "x-stream-offset"  // which message of a stream
+)

@@ -15,12 +15,14 @@ import (
 //	stream        amqp.bindings   a list of bindings of which the exchange is the destination
 //	subscription  amqp.queue      a queue
 //	subscription  amqp.bindings   a list of bindings of which the queue is the destination, but for the one to the exchange without a name
+//	subscription  amqp.reader     the name of the stream queue that a consumer reads by it
 //
 // "arguments" are for whoever reads them; "table" is the same as it stands on the wire, base64, and is what counts.
 const (
 	documentExchange = "amqp.exchange"
 	documentQueue    = "amqp.queue"
 	documentBindings = "amqp.bindings"
+	documentReader   = "amqp.reader"
 )
 
 type exchange struct {

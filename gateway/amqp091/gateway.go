@@ -26,6 +26,7 @@ type Gateway struct {
 	exclusive map[queueKey]*consumer // who has a queue for himself
 	repliers  map[string]replier     // who waits for replies, by token
 	idles     map[queueKey]idle      // queues that go when they are not used
+	readers   map[queueKey][]string  // of streams: the subscriptions of consumers
 
 	topology sync.RWMutex  // see topology
 	changed  atomic.Uint64 // changes of exchanges and what binds them to one another
@@ -40,7 +41,7 @@ type queueKey struct{ namespace, name string }
 func New(b *broker.Broker, cfg Config) *Gateway {
 	g := &Gateway{
 		b: b, cfg: cfg, owners: map[queueKey]*conn{}, users: map[queueKey]int{}, exclusive: map[queueKey]*consumer{}, repliers: map[string]replier{},
-		idles: map[queueKey]idle{}, log: slog.Default(),
+		idles: map[queueKey]idle{}, readers: map[queueKey][]string{}, log: slog.Default(),
 	}
 	b.SetUndertaker(undertakerID, g.undertake)
 	return g

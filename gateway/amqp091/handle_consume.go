@@ -30,8 +30,10 @@ type consumer struct {
 	deliver  wire.BasicDeliver
 	stream   string // whose name is in deliver.Exchange
 	acks     []broker.Handle
-	excluded bool // exclusive
-	counts   bool // deliveries say how many there were before
+	excluded bool   // exclusive
+	counts   bool   // deliveries say how many there were before
+	from     string // the subscription
+	reader   *reader
 
 	// Guarded by mu.
 	cancelled bool
@@ -71,8 +73,19 @@ func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) e
 	u := &consumer{ch: ch, tag: tag, queue: queue, noAck: m.NoAck, excluded: m.Exclusive, counts: queueOf(&own.Config).Type == typeQuorum}
 	u.deliver.ConsumerTag = []byte(tag)
 	u.options = broker.MemberOptions{Rank: rank, Prefetch: k.prefetchOf(ch, m.NoAck)}
+	if u.from = own.Name; queueOf(&own.Config).Type == typeStream {
+		if err := k.mayRead(ch, queue, m); err != nil {
+			return err
+		}
+	}
 	if err := k.mayConsume(ch, u, m); err != nil {
 		return err
+	}
+	if queueOf(&own.Config).Type == typeStream {
+		if err := k.readStream(ctx, u, m); err != nil {
+			k.g.releaseQueue(k.key(queue), u)
+			return err
+		}
 	}
 	k.mu.Lock()
 	if u.limited = !u.noAck && ch.window > 0; u.limited {
@@ -80,7 +93,8 @@ func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) e
 		u.options.Credit = max(u.credit, 1) // without any it would be endless
 	}
 	k.mu.Unlock()
-	if u.member, err = k.g.b.Attach(ctx, k.caller, ourName(queue), u.options); err != nil {
+	if u.member, err = k.g.b.Attach(ctx, k.caller, u.from, u.options); err != nil {
+		k.g.endReader(ctx, u)
 		k.g.releaseQueue(k.key(queue), u)
 		return k.refusedConsumer(err, queue)
 	}
@@ -168,12 +182,12 @@ func (k *conn) feed(ctx context.Context, u *consumer) {
 		if len(ds) > 0 && !k.hand(ctx, u, ds) {
 			return
 		}
-		for err != nil && ctx.Err() == nil && fault.Is(err, fault.Unavailable) {
+		for err != nil && ctx.Err() == nil && fault.Is(err, fault.Unavailable) && u.reader == nil {
 			if clock.Sleep(ctx, attachPause) != nil {
 				return
 			}
 			var again *broker.Member
-			if again, err = k.g.b.Attach(ctx, k.caller, ourName(u.queue), u.options); err == nil {
+			if again, err = k.g.b.Attach(ctx, k.caller, u.from, u.options); err == nil {
 				k.mu.Lock()
 				u.member, u.credit = again, u.options.Credit
 				k.mu.Unlock()
@@ -253,8 +267,11 @@ func (k *conn) addDelivery(u *consumer, d *broker.Delivery) error {
 		u.stream, m.Exchange = "", exchange // the next one's is its stream's again
 	}
 	m.Redelivered = d.Again
+	if u.reader != nil {
+		properties = withNumber(properties, headerOffset, u.reader.number())
+	}
 	if u.counts && d.Attempt > 1 {
-		properties = withCount(properties, d.Attempt-1)
+		properties = withNumber(properties, headerDeliveries, int64(d.Attempt-1))
 	}
 	if u.noAck {
 		m.DeliveryTag = u.ch.unacked.Skip()
@@ -331,6 +348,7 @@ func (k *conn) uncount(ctx context.Context, u *consumer) {
 		return
 	}
 	u.counted = false
+	k.g.endReader(ctx, u)
 	if !k.g.releaseQueue(k.key(u.queue), u) {
 		return
 	}
@@ -375,7 +393,7 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 	}
 	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: exchange, RoutingKey: key, MessageCount: ready(&info) - 1}
 	if d.Attempt > 1 && queueOf(&own.Config).Type == typeQuorum {
-		properties = withCount(properties, d.Attempt-1)
+		properties = withNumber(properties, headerDeliveries, int64(d.Attempt-1))
 	}
 	k.mu.Lock()
 	if m.NoAck {

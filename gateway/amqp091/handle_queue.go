@@ -130,7 +130,11 @@ func (k *conn) declared(ctx context.Context, ch *channel, name string, m *wire.Q
 	q := queueOf(&info.Config)
 	k.g.used(k.key(name), &q)
 	ch.lastQueue = name
-	return k.unless(m.NoWait, ch, &wire.QueueDeclareOK{Queue: []byte(name), MessageCount: messages(&info, q.Type), ConsumerCount: k.consumers(name)})
+	consumers := k.consumers(name)
+	if q.Type == typeStream {
+		consumers = 0 // RabbitMQ tells none of those either
+	}
+	return k.unless(m.NoWait, ch, &wire.QueueDeclareOK{Queue: []byte(name), MessageCount: ready(&info), ConsumerCount: consumers})
 }
 
 // ownQueue is the subscription that a queue is. One without a document was made by others.
@@ -203,14 +207,6 @@ func ready(i *broker.SubscriptionInfo) uint32 {
 	return uint32(max(0, i.Waiting-int64(i.Leased)-int64(i.Delayed)-int64(i.Dying)))
 }
 
-// messages is the count that is told of a queue. Of a stream RabbitMQ tells none.
-func messages(i *broker.SubscriptionInfo, kind string) uint32 {
-	if kind == typeStream {
-		return 0
-	}
-	return ready(i)
-}
-
 func (k *conn) consumers(queue string) uint32 {
 	k.g.mu.Lock()
 	defer k.g.mu.Unlock()
@@ -265,7 +261,10 @@ func (k *conn) deleteQueue(ctx context.Context, ch *channel, m *wire.QueueDelete
 		return k.denied(fault.New(fault.Denied, "delete", name, "no grant"), "queue", name, m.ID())
 	}
 	info, err := k.g.b.DescribeSubscription(ctx, k.g.b.OwnCaller(k.namespace()), own.Name)
-	count := messages(&info, queueOf(&own.Config).Type)
+	count := ready(&info)
+	if queueOf(&own.Config).Type == typeStream {
+		count = 0 // RabbitMQ does not count those
+	}
 	switch {
 	case fault.Is(err, fault.NotFound):
 		return k.unless(m.NoWait, ch, &wire.QueueDeleteOK{})
@@ -291,6 +290,7 @@ func (g *Gateway) dropQueue(ctx context.Context, key queueKey) error {
 	}
 	err := g.b.DeleteSubscription(ctx, g.b.OwnCaller(key.namespace), own.Name)
 	g.forget(key)
+	g.endReaders(ctx, key)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}
@@ -429,5 +429,8 @@ func (k *conn) rebind(ctx context.Context, t *topology, own broker.OwnSubscripti
 		}
 		return t.put(c, queue, bs)
 	}, broker.Start{Kind: broker.StartLatest}, 0)
+	if err == nil {
+		k.g.readersAgain(ctx, k.key(queue))
+	}
 	return err
 }

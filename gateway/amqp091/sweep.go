@@ -95,7 +95,11 @@ func (g *Gateway) begin(ctx context.Context) {
 }
 
 func (g *Gateway) beginQueues(ctx context.Context, ns string) {
-	all := g.b.OwnSubscriptions(ns, documentQueue)
+	all := g.b.OwnSubscriptions(ns, documentReader)
+	for _, s := range all {
+		g.dropReader(ctx, ns, s.Name)
+	}
+	all = g.b.OwnSubscriptions(ns, documentQueue)
 	var workers sync.WaitGroup
 	for w := range min(sweepers, len(all)) {
 		workers.Go(func() {

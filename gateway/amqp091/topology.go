@@ -213,6 +213,7 @@ func (g *Gateway) rebindQueue(ctx context.Context, t *topology, s broker.OwnSubs
 		}
 		return t.put(c, name, left)
 	}, broker.Start{Kind: broker.StartLatest}, 0)
+	g.readersAgain(ctx, queueKey{t.namespace, name})
 	if fault.Is(err, fault.NotFound) {
 		return nil
 	}
