@@ -339,8 +339,9 @@ func (x *subscribed) whereAt(seq uint64) *compiledWhere {
 	return nil
 }
 
-// checkFilters refuses filters that cannot be. Those that were there before are not looked at again.
-func (d *subscriptionDocument) checkFilters(old *subscribed) error {
+// checkFilters refuses filters that cannot be, and those that would make each append to their stream too costly. Those that were there before
+// are not looked at again. index is that of the shard.
+func (d *subscriptionDocument) checkFilters(old *subscribed, index *address.Index) error {
 	before := func(*AddressFilter) int { return -1 }
 	if old != nil {
 		before = placesOf(old.doc.Address)
@@ -353,8 +354,22 @@ func (d *subscriptionDocument) checkFilters(old *subscribed) error {
 		if f.Stream != "" && !slices.Contains(d.Streams, f.Stream) {
 			return fault.New(fault.Invalid, "subscribe", "address", "the subscription does not read stream %q", f.Stream)
 		}
-		c := address.Clause{Subject: f.Subject, Key: f.Key, Type: f.Type, Headers: f.Headers, Any: f.Any}
-		if _, err := address.New().Add(0, c); err != nil {
+		err := d.clausesOf(f, func(c address.Clause) error {
+			next, err := index.Add(0, c) // to see what would be
+			if fault.Is(err, fault.Exists) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if n := next.Wild(c.Stream); n > address.WildMax && n > index.Wild(c.Stream) {
+				return fault.New(fault.QuotaSpent, "subscribe", "address",
+					"the patterns for one stream have %d places where words follow a wildcard, which each append walks through; the limit is %d", n, address.WildMax)
+			}
+			index = next
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 	}

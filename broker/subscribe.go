@@ -259,7 +259,7 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 		added = append(added, n)
 		d.StreamIDs = append(d.StreamIDs, n.id)
 	}
-	if err := d.checkFilters(old); err != nil {
+	if err := d.checkFilters(old, b.subs.routing[b.shardOf(c.namespace())].Load()); err != nil {
 		return nil, err
 	}
 	var policies []StreamPolicy

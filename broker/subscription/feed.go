@@ -104,6 +104,9 @@ func (h *Head) reach(d *desk, ds *deskSource, n Amount, rs []Meta, e *end) {
 		ds.next = e.end
 	default:
 		d.catch(ds, false)
+		if !ds.All {
+			ds.next = max(ds.next, e.end-record.Offset(n.Count)) // what came since the last one is others'
+		}
 		ds.shown = h.openSeq - 1
 		d.shown = min(d.shown, ds.shown)
 	}

@@ -393,6 +393,79 @@ func TestIndex_AgainstNaiveModel(t *testing.T) {
 }
 
 // Subjects of more than SubjectWordsMax words.
+// naiveWild counts places behind a wildcard that are not the end, by the beginnings of patterns.
+func naiveWild(clauses []Clause) int {
+	places := map[string]bool{}
+	for _, c := range clauses {
+		for a, p := range []Pattern{c.Subject, c.Key, c.Type} {
+			op, text, err := p.canonical()
+			if err != nil || op != Words && op != Levels {
+				continue
+			}
+			sep, one := ".", "*"
+			if op == Levels {
+				sep, one = "/", "+"
+			}
+			words := strings.Split(text, sep)
+			for i := range words[:len(words)-1] {
+				if words[i] == one || words[i] == "#" {
+					places[fmt.Sprint(a, op, strings.Join(words[:i+1], sep))] = true
+				}
+			}
+		}
+	}
+	return len(places)
+}
+
+func TestIndex_Wild(t *testing.T) {
+	for seed := range uint64(20) {
+		w, x := world{rand.New(rand.NewPCG(seed, 4))}, New()
+		var all []Clause
+		for i := range 200 {
+			if len(all) > 0 && w.IntN(3) == 0 {
+				k := w.IntN(len(all))
+				y, err := x.Remove(1, all[k])
+				if err != nil {
+					t.Fatal(err)
+				}
+				x, all = y, slices.Delete(all, k, k+1)
+			} else {
+				c := Clause{Subject: w.pattern()}
+				if w.IntN(3) == 0 {
+					c = Clause{Key: w.pattern()}
+				}
+				if y, err := x.Add(1, c); err == nil {
+					x, all = y, append(all, c)
+				}
+			}
+			if got, want := x.Wild(0), naiveWild(all); got != want {
+				t.Fatalf("seed %d, change %d: %d, want %d of %+v", seed, i, got, want, all)
+			}
+		}
+	}
+}
+
+// One pattern against one text costs at most the words of the one times those of the other, and holds as the definition says.
+func TestMatch_OnePatternIsNotTriedAgainAndAgain(t *testing.T) {
+	long := strings.Repeat("a.", SubjectWordsMax-2) + "b"
+	for _, p := range []string{"#.a.#.a.#.a.#.a.c", "a.#.a.#.a.#.a.#.c", strings.Repeat("*.", 60) + "#." + strings.Repeat("a.", 60) + "c"} {
+		x := add(t, New(), 1, Clause{Subject: Pattern{Words, p}})
+		m, steps := NewMatcher(), 0
+		if m.Match(x, &Record{Subject: long}) {
+			t.Errorf("%s holds", p)
+		}
+		if steps = cap(m.now) + cap(m.loops); steps > 2*PatternWordsMax {
+			t.Errorf("%s: %d places were kept at once", p, steps)
+		}
+		if op, text, err := (Pattern{Words, p}).canonical(); err != nil || op.match(text, long) {
+			t.Errorf("%s holds, or %v", p, err)
+		}
+	}
+	if _, err := New().Add(1, Clause{Subject: Pattern{Words, strings.Repeat("#.a.", PatternRestsMax+1) + "b"}}); err == nil {
+		t.Error("a pattern with many # is taken")
+	}
+}
+
 func TestMatch_LongSubjects(t *testing.T) {
 	long := strings.Repeat("a.", SubjectWordsMax-1) + "a"
 	for _, c := range []struct {

@@ -73,7 +73,7 @@ func BenchmarkMatchRoute(b *testing.B) {
 	b.Run("everybody/100000", func(b *testing.B) { run(b, fan, other) })
 	hostile, w := New(), world{rand.New(rand.NewPCG(1, 2))}
 	for i := range many / 10 {
-		if y, err := hostile.Add(ID(i), Clause{Subject: Pattern{Words, w.joined(".", 12, "a", "*", "#", "a.a", "*.#.a")}}); err == nil {
+		if y, err := hostile.Add(ID(i), Clause{Subject: Pattern{Words, w.joined(".", 12, "a", "*", "#", "a.a", "*.#.a")}}); err == nil && y.Wild(0) <= WildMax {
 			hostile = y
 		}
 	}

@@ -116,6 +116,21 @@ func (k *cond) hash() uint64 {
 
 func streamHash(id record.StreamID) uint64 { return mix(uint64(id) + 1) }
 
+// WildMax is how many places in the patterns of a stream a walk may have to keep at once, before another pattern should be refused: so
+// a record of SubjectWordsMax words costs some tens of milliseconds at worst, whatever the patterns are.
+const WildMax = 4096
+
+// Wild is how many places behind a wildcard, from which words follow, the patterns of a stream have. Patterns that begin alike share theirs, a
+// # at the end has none, and neither have patterns without wildcards: "#.error", "#.warning" and "#.*.x" have two, "a.*" and "a.#" none.
+func (x *Index) Wild(id record.StreamID) (n int) {
+	if _, s := x.stream(id); s != nil {
+		for i := range s.attrs {
+			n += s.attrs[i].words.within(false) + s.attrs[i].levels.within(false)
+		}
+	}
+	return n
+}
+
 // Reads reports whether any clause is for records of a stream.
 func (x *Index) Reads(id record.StreamID) bool {
 	_, s := x.stream(id)

@@ -58,6 +58,7 @@ type Matcher struct {
 	ids  []ID
 
 	now, then, loops []*wordNode
+	ended            []*wordNode // after a # that ends a pattern
 	inLoops          map[*wordNode]struct{}
 	memo             memo
 	warmed           uint64

@@ -1,6 +1,9 @@
 package address
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // wordNode is a node in the tree of the patterns of one syntax: patterns that begin with the same words share their first nodes.
 //
@@ -13,6 +16,7 @@ type wordNode struct {
 	one  *wordNode      // after * or +
 	rest *wordNode      // after #
 	end  *posting       // of the patterns that end here
+	wild int            // places behind it that a walk may have to keep: see Index.Wild
 }
 
 type wordEdge struct {
@@ -24,6 +28,20 @@ func dupEdge(to, from *wordEdge) { *to = *from }
 
 func (n *wordNode) empty() bool {
 	return n.kids.n == 0 && n.one == nil && n.rest == nil && n.end == nil
+}
+
+// goesOn reports whether patterns have further words behind n.
+func (n *wordNode) goesOn() bool { return n.kids.n > 0 || n.one != nil || n.rest != nil }
+
+// within is how much of wild a node is for the one before it, from which a wildcard leads to it, or a word.
+func (n *wordNode) within(byWildcard bool) int {
+	switch {
+	case n == nil:
+		return 0
+	case byWildcard && n.goesOn():
+		return n.wild + 1
+	}
+	return n.wild
 }
 
 // kid finds the node after a word.
@@ -65,15 +83,21 @@ func (n *wordNode) with(pattern cursor, p *posting) *wordNode {
 		m.end = p
 	case w == pattern.one:
 		pattern.next()
-		m.one = m.one.with(pattern, p)
+		old := m.one
+		m.one = old.with(pattern, p)
+		m.wild += m.one.within(true) - old.within(true)
 	case w == "#":
 		pattern.next()
-		m.rest = m.rest.with(pattern, p)
+		old := m.rest
+		m.rest = old.with(pattern, p)
+		m.wild += m.rest.within(true) - old.within(true)
 	default:
 		hash := hashOf(w)
 		old, to := m.kid(w, hash)
+		was := to
 		pattern.next()
-		if to = to.with(pattern, p); to != nil {
+		to = to.with(pattern, p)
+		if m.wild += to.within(false) - was.within(false); to != nil {
 			m.kids = m.kids.with(hash, old, &leaf[wordEdge]{v: wordEdge{w, to}}, dupEdge)
 		} else if old != nil {
 			m.kids = m.kids.with(hash, old, nil, dupEdge)
@@ -116,7 +140,7 @@ func (m *Matcher) walk(root *wordNode, op Syntax, s string) {
 	}
 	sep := separator(op)
 	head, long := cutWords(s, sep)
-	m.now, m.loops = append(m.now[:0], root), m.loops[:0]
+	m.now, m.loops, m.ended = append(m.now[:0], root), m.loops[:0], m.ended[:0]
 	hidden := op == Levels && len(s) > 0 && s[0] == '$'
 	if !hidden {
 		m.loop(root.rest)
@@ -133,7 +157,7 @@ func (m *Matcher) walk(root *wordNode, op Syntax, s string) {
 		}
 		m.then, hidden = now, false
 		if len(m.now) == 0 && len(m.loops) == 0 {
-			return
+			break
 		}
 	}
 	if !long {
@@ -142,6 +166,14 @@ func (m *Matcher) walk(root *wordNode, op Syntax, s string) {
 		}
 	}
 	for _, n := range m.loops {
+		m.hit(n.end)
+	}
+	// A # at the end is come to as often as what is before it; patterns before another # may be so more than once.
+	if len(m.ended) > 1 {
+		slices.SortFunc(m.ended, func(a, b *wordNode) int { return cmp.Compare(a.end.serial, b.end.serial) })
+		m.ended = slices.Compact(m.ended)
+	}
+	for _, n := range m.ended {
 		m.hit(n.end)
 	}
 	if len(m.inLoops) > 0 {
@@ -162,9 +194,13 @@ func (m *Matcher) step(n *wordNode, word string, hash uint64, hidden bool) {
 	}
 }
 
-// loop enters a # node, once.
+// loop enters a # node, once. Where nothing follows the #, whatever comes holds, and there is nothing to keep.
 func (m *Matcher) loop(n *wordNode) {
 	if n == nil {
+		return
+	}
+	if !n.goesOn() {
+		m.ended = append(m.ended, n)
 		return
 	}
 	if len(m.loops) < loopsScanned {
