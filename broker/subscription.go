@@ -236,6 +236,7 @@ func (b *Broker) takeSubscription(sh int, e *catalog.Entry) {
 	if old == nil || old.revision <= x.revision {
 		s.byName[nameKey{x.namespace, x.name}], s.byID[subKey{sh, x.id}] = x, x
 		err = s.route(sh, old, x)
+		s.tellWatches(subKey{sh, x.id}, x)
 	}
 	s.mu.Unlock()
 	if err != nil {
