@@ -13,14 +13,14 @@ type Config struct {
 	HeldBytesMax    int           `yaml:"held_bytes_max" doc:"bodies of one connection that have come in part"`
 	Heartbeat       time.Duration `yaml:"heartbeat" doc:"heartbeat interval that is offered to clients"`
 	LoginDelay      time.Duration `yaml:"login_delay" doc:"wait before a refused login is answered"`
-	PrefetchMax     int           `yaml:"prefetch_max" doc:"unacknowledged deliveries of a consumer that sets no prefetch"`
+	AheadMax        int           `yaml:"ahead_max" doc:"deliveries that wait to be written to a consumer that sets no prefetch"`
 }
 
 // Default is what RabbitMQ's own defaults lead clients to expect.
 func Default() Config {
 	return Config{
 		FrameBytesMax: 128 << 10, ChannelsMax: 2047, MessageBytesMax: 16 << 20, HeldBytesMax: 64 << 20,
-		Heartbeat: time.Minute, LoginDelay: 100 * time.Millisecond, PrefetchMax: 2000,
+		Heartbeat: time.Minute, LoginDelay: 100 * time.Millisecond, AheadMax: 2000,
 	}
 }
 
@@ -34,7 +34,7 @@ func (c Config) Validate() error {
 		{"channels_max", c.ChannelsMax, 1, 65_535},
 		{"message_bytes_max", c.MessageBytesMax, 1 << 10, 512 << 20},
 		{"held_bytes_max", c.HeldBytesMax, c.MessageBytesMax, 1 << 30},
-		{"prefetch_max", c.PrefetchMax, 1, 65_535},
+		{"ahead_max", c.AheadMax, 1, 65_535},
 	} {
 		if n.value < n.least || n.value > n.most {
 			return fmt.Errorf("%s is %d; it must be from %d to %d", n.name, n.value, n.least, n.most)

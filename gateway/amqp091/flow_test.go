@@ -218,6 +218,30 @@ func TestQoS_ConsumersWindow(t *testing.T) {
 	c.nothing(t, "too many after two were acknowledged")
 }
 
+// Without a prefetch everything comes, however much of it is unacknowledged.
+func TestQoS_None(t *testing.T) {
+	addr := serve(t, newBroker(t))
+	c := dial(t, addr)
+	c.queue(t, "jobs")
+	c.consume(t, "jobs", "x", false)
+	const n = 7000
+	other := dial(t, addr)
+	bodies := make([]string, n)
+	for i := range bodies {
+		bodies[i] = fmt.Sprint(i)
+	}
+	other.fill(t, "jobs", bodies...)
+	for i := range n {
+		if d := c.delivery(t); d.body != bodies[i] {
+			t.Fatalf("%+v, want %d", d, i)
+		}
+	}
+	c.ack(t, 0, true)
+	if m := must[*wire.QueueDeclareOK](t, c, &wire.QueueDeclare{Queue: []byte("jobs"), Passive: true}); m.MessageCount != 0 {
+		t.Error(wire.Text(m))
+	}
+}
+
 func TestQoS_ChannelsWindow(t *testing.T) {
 	addr := serve(t, newBroker(t))
 	c, other := dial(t, addr), dial(t, addr)

@@ -38,6 +38,8 @@ type consumer struct {
 	// Guarded by mu.
 	cancelled bool
 	limited   bool // by the channel's window
+	ahead     bool // it sets no prefetch: what was written is granted again
+	written   int  // and not granted again yet
 	credit    int  // of one that is limited: what the member may still be handed
 	held      int  // unacknowledged
 
@@ -87,6 +89,9 @@ func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) e
 			return err
 		}
 	}
+	if u.options.Prefetch == 0 {
+		u.ahead, u.options.Credit = true, k.g.cfg.AheadMax
+	}
 	k.mu.Lock()
 	if u.limited = !u.noAck && ch.window > 0; u.limited {
 		u.credit = ch.room()
@@ -123,13 +128,10 @@ func (k *conn) consume(ctx context.Context, ch *channel, m *wire.BasicConsume) e
 }
 
 func (k *conn) prefetchOf(ch *channel, noAck bool) int {
-	switch {
-	case noAck:
+	if noAck {
 		return noAckPrefetch
-	case ch.prefetch > 0:
-		return ch.prefetch
 	}
-	return k.g.cfg.PrefetchMax
+	return ch.prefetch
 }
 
 // priorityOf is a consumer's rank. Arguments without meaning here are let pass, as RabbitMQ does.
@@ -253,7 +255,24 @@ func (k *conn) hand(ctx context.Context, u *consumer, ds []broker.Delivery) bool
 		return false
 	}
 	k.settle(ctx, session.Acked, u.acks...)
+	k.regrant(ctx, u, n)
 	return true
+}
+
+// regrant gives a consumer without prefetch credit for what was written to it. So what it has not acknowledged has no limit but the queue's, and
+// what waits for a peer that reads nothing has one.
+func (k *conn) regrant(ctx context.Context, u *consumer, n int) {
+	k.mu.Lock()
+	u.written += n
+	n = u.written
+	if !u.ahead || u.limited || n < k.g.cfg.AheadMax/2 {
+		k.mu.Unlock()
+		return
+	}
+	u.written = 0
+	member := u.member
+	k.mu.Unlock()
+	_ = member.Grant(ctx, n) // fails when the queue is gone
 }
 
 // addDelivery adds one delivery to what is written. mu is held. One that cannot be said to this client is rejected: it would come back for ever.
