@@ -42,7 +42,7 @@ func text(s string) *string { return &s }
 
 // A letter goes to another subject and key, says what it was, and is what it was when it comes back: also when it dies again.
 func TestDeadLetter_OfAnotherSubjectAndBackAgain(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.create("dead", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) {
@@ -130,7 +130,7 @@ func TestDeadLetter_DeathsAreBounded(t *testing.T) {
 
 // Replays come at the rate that was asked for, and what is not due yet can be cancelled.
 func TestDeadLetter_ReplayedNoFasterThanAsked(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.create("dead", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.DeadLetters = "dead" }, "s")
@@ -164,7 +164,7 @@ func TestDeadLetter_ReplayedNoFasterThanAsked(t *testing.T) {
 
 // What was dropped is shown no more, over restarts, and the newest of what comes then is.
 func TestDeadLetter_DroppedIsShownNoMore(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.create("dead", broker.StreamConfig{})
 		for _, name := range []string{"w", "other"} {
@@ -207,7 +207,7 @@ func TestDeadLetter_DroppedIsShownNoMore(t *testing.T) {
 
 // Single events are cancelled: such as wait for their time, such as nobody has looked at yet; not such as somebody has.
 func TestSubscription_Cancel(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.create("elsewhere", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.DelayMS, c.Where = 60_000, `data != "no"` }, "s")

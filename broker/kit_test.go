@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,12 +16,15 @@ import (
 	"leat/broker/record"
 	"leat/internal/clock"
 	"leat/storage/journal"
+	"leat/storage/journal/disk"
 	journalmem "leat/storage/journal/memory"
 	"leat/storage/keys"
 	"leat/storage/segment"
 	"leat/storage/state"
 	statemem "leat/storage/state/memory"
+	"leat/storage/state/pebble"
 	memfs "leat/storage/vfs/memory"
+	osfs "leat/storage/vfs/os"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -33,6 +38,7 @@ type house struct {
 	journals []*journalmem.Store
 	states   []*statemem.Store
 	disks    []*memfs.FS // segment files and key files
+	dir      string      // "": all is in memory; else journals and rows are files below it, as a node has them
 	free     func() (int64, int64)
 	system   bool // keep the system stream
 	format   int  // of the data directory; 0 is the newest
@@ -57,6 +63,42 @@ func each(t *testing.T, test func(t *testing.T, h *house)) {
 			test(t, h)
 		})
 	}
+}
+
+// eachStored is each, and once more with journal and rows on the disk of the machine.
+func eachStored(t *testing.T, test func(t *testing.T, h *house)) {
+	each(t, test)
+	t.Run("on disk", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir() // goes after the house has closed
+		h := newHouse(t, 1, "")
+		h.dir = dir
+		h.open()
+		test(t, h)
+	})
+}
+
+// onDisk are stores as a node has them.
+func (h *house) onDisk() (broker.ShardStore, error) {
+	pc := pebble.Default()
+	pc.CacheBytes, pc.Log = 1<<20, quiet
+	rows, err := pebble.Open(filepath.Join(h.dir, "state"), pc)
+	if err != nil {
+		return broker.ShardStore{}, err
+	}
+	jc := disk.Default()
+	jc.FileBytes, jc.RingBytes, jc.FrameBytesMax = 4<<20, 16<<20, 2<<20
+	fsys := osfs.New()
+	files, err := segment.Open(fsys, filepath.Join(h.dir, "segments"), segment.Default(), segment.Options{Log: quiet})
+	return broker.ShardStore{
+		State: rows, Segments: files,
+		OpenJournal: func() (journal.Journal, error) {
+			return disk.Open(fsys, filepath.Join(h.dir, "journal"), jc, disk.Options{Log: quiet})
+		},
+		OpenKeys: func(opt keys.Options) (*keys.Index, error) {
+			return keys.Open(fsys, filepath.Join(h.dir, "keys"), keys.Default(), opt)
+		},
+	}, err
 }
 
 func newHouse(t testing.TB, shards int, namespace string) *house {
@@ -86,7 +128,17 @@ func (h *house) open() {
 	o := broker.Options{
 		Config: h.cfg, Lineage: 7, Past: h.past, Format: h.format, Cluster: "test", Node: 1, Clock: h.clock, Log: quiet, FreeBytes: h.free, System: h.system,
 	}
+	if h.dir != "" {
+		st, err := h.onDisk()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		o.Shards = append(o.Shards, st)
+	}
 	for i := range h.journals {
+		if h.dir != "" {
+			break
+		}
 		files, err := segment.Open(h.disks[i], "/segments", segment.Default(), segment.Options{Log: quiet})
 		if err != nil {
 			h.t.Fatal(err)
@@ -123,6 +175,13 @@ func (h *house) forget() {
 	h.t.Helper()
 	if err := h.b.Close(); err != nil {
 		h.t.Fatal(err)
+	}
+	if h.dir != "" {
+		for _, folder := range []string{"state", "keys"} { // files of segments are not made again
+			if err := os.RemoveAll(filepath.Join(h.dir, folder)); err != nil {
+				h.t.Fatal(err)
+			}
+		}
 	}
 	for i := range h.states {
 		h.states[i], h.disks[i] = statemem.New(), memfs.New()

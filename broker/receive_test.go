@@ -24,7 +24,7 @@ func (h *house) poll(name string, most int) []broker.Delivery {
 
 // Whoever does not wait gets what is there all the same: right after the append, right after a restart, and behind many that do not match.
 func TestReceive_WithoutWaitingFindsWhatIsThere(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, nil, "s")
 		h.subscribe("last", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Where = `data.x == "y"` }, "s")
@@ -61,7 +61,7 @@ func TestReceive_WithoutWaitingFindsWhatIsThere(t *testing.T) {
 
 // Several who poll at once get everything between them, and an empty answer only when nothing is left.
 func TestReceive_PollersShareAndEmptyIsEmpty(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, nil, "s")
 		const all = 600
@@ -97,7 +97,7 @@ func TestReceive_PollersShareAndEmptyIsEmpty(t *testing.T) {
 
 // Of an exclusive subscription whoever receives is gone when the answer is there; what he has stays his.
 func TestReceive_NobodyStaysAttached(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		for name, how := range map[string]func(*broker.SubscriptionConfig){
 			"exclusive": func(c *broker.SubscriptionConfig) { c.Policy.Members = broker.MembersExclusive },

@@ -106,7 +106,7 @@ func (h *house) numbers(stream string, from, to int) {
 }
 
 func TestSubscription_AckedIsNeverHandedOverAgain(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.numbers("s", 0, 2) // before it began
 		h.subscribe("w", broker.StartLatest, nil, "s")
@@ -139,7 +139,7 @@ func TestSubscription_AckedIsNeverHandedOverAgain(t *testing.T) {
 }
 
 func TestSubscription_AttemptsSurviveAndThePoisonedIsBuried(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.create("dead", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.DeadLetters, c.Policy.AttemptsMax = "dead", 3 }, "s")
@@ -183,7 +183,7 @@ func wait(t *testing.T, ok func() bool) {
 }
 
 func TestSubscription_OrderByKeyHoldsUnderRetries(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{Partitions: 2})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.Order = broker.OrderKey }, "s")
 		var want []string
@@ -228,7 +228,7 @@ func TestSubscription_OrderByKeyHoldsUnderRetries(t *testing.T) {
 }
 
 func TestSubscription_Members(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		ctx := context.Background()
 		h.create("s", broker.StreamConfig{})
 		h.subscribe("one", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.Members = broker.MembersExclusive }, "s")
@@ -298,7 +298,7 @@ func TestSubscription_Members(t *testing.T) {
 }
 
 func TestSubscription_DelayAndTimeToLive(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.subscribe("late", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.DelayMS = 60_000 }, "s")
 		h.subscribe("brief", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.TTLMS = 30_000 }, "s")
@@ -317,7 +317,7 @@ func TestSubscription_DelayAndTimeToLive(t *testing.T) {
 }
 
 func TestSubscription_FiltersByAddressAndContent(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		to := func(pattern string) func(*broker.SubscriptionConfig) {
 			return func(c *broker.SubscriptionConfig) {
@@ -365,7 +365,7 @@ func TestSubscription_FiltersByAddressAndContent(t *testing.T) {
 }
 
 func TestSubscription_RewindsAndCounts(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.numbers("s", 0, 5)
 		h.subscribe("w", broker.StartEarliest, nil, "s")
@@ -397,7 +397,7 @@ func TestSubscription_RewindsAndCounts(t *testing.T) {
 }
 
 func TestSubscription_AppendWithAcksIsOne(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		ctx := context.Background()
 		h.create("in", broker.StreamConfig{})
 		h.create("out", broker.StreamConfig{})
@@ -445,7 +445,7 @@ func TestSubscription_AppendWithAcksIsOne(t *testing.T) {
 }
 
 func TestSubscription_RetentionWaitsUpToALimit(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{Keep: broker.Keep{RetentionMS: 1000}})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.BacklogMax = 5 }, "s")
 		h.numbers("s", 0, 4)
@@ -501,7 +501,7 @@ func TestSubscription_ADiskThatFailsGivesLeasesBack(t *testing.T) {
 }
 
 func TestSubscription_FullOnesRefuseAppends(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) {
 			c.Policy.LengthMax, c.Policy.Overflow = 2, broker.OverflowRejectAppend
@@ -520,7 +520,7 @@ func TestSubscription_FullOnesRefuseAppends(t *testing.T) {
 }
 
 func TestSubscription_StreamsThatGrowAndGo(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		ctx := context.Background()
 		h.cfg.UndeleteWindow = 0
 		h.restart()
@@ -556,7 +556,7 @@ func TestSubscription_StreamsThatGrowAndGo(t *testing.T) {
 }
 
 func TestSubscription_TakesRights(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		ctx := context.Background()
 		h.create("s", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, nil, "s")
@@ -599,7 +599,7 @@ func TestSubscription_TakesRights(t *testing.T) {
 
 // Whoever gives up at whatever moment leaves no credit behind, by which events would be handed to nobody.
 func TestSubscription_WhoGivesUpLeavesNoCredit(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, nil, "s")
 		for i := range 400 {
@@ -620,7 +620,7 @@ func TestSubscription_WhoGivesUpLeavesNoCredit(t *testing.T) {
 
 // A filter may be changed as often as one likes; only so many versions are kept that events wait for.
 func TestSubscription_FiltersAreForgotten(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		change := func(name string, i int) error {
 			_, err := h.b.PutSubscription(context.Background(), h.c, name, func(c *broker.SubscriptionConfig) error {
@@ -668,7 +668,7 @@ func TestSubscription_FiltersAreForgotten(t *testing.T) {
 
 // What is handed over of one key goes to one receiver at a time, however many wait and whatever each asks for.
 func TestReceive_OfAKeyIsOneReceivers(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
+	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{Partitions: 1})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.Order, c.Policy.RunMax = broker.OrderKey, 10 }, "s")
 		const keys, each = 3, 8
