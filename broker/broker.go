@@ -224,6 +224,7 @@ func (b *Broker) Close() error {
 		return nil
 	}
 	b.stopKeeping()
+	b.tellGaps(func(gapKey, *untoldGap) bool { return true })
 	b.closeSystem()
 	b.subs.close()
 	var errs []error

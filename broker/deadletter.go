@@ -398,14 +398,3 @@ func asItWas(r *record.Record) []byte {
 	}
 	return r.Key
 }
-
-// tellGap says that events went before a subscription had them.
-func (b *Broker) tellGap(sh int, g subscription.Gap) {
-	x := b.subs.of(sh, g.Sub)
-	if x == nil {
-		return
-	}
-	b.System(SystemEvent{Type: TypeSubscriptionGap, Subject: x.name, Caller: platformIn(x.namespace), Data: map[string]any{
-		"namespace": x.namespace, "stream": b.streamOf(x, g.At.Stream).name, "partition": g.At.Partition, "from": g.From, "to": g.To, "events": g.Lost.Count, "more": g.More,
-	}})
-}

@@ -51,6 +51,8 @@ type Member struct {
 	x  *subscribed
 	id subscription.MemberID
 
+	pulls atomic.Bool // it is that of those who come and go
+
 	near    atomic.Pointer[nearReader] // taken out by whoever reads
 	mu      sync.Mutex
 	list    []subscription.Leased
@@ -98,6 +100,7 @@ func (b *Broker) attach(ctx context.Context, x *subscribed, o MemberOptions) (*M
 		}
 		return nil, err
 	}
+	b.tellGapsTo(x)
 	return m, nil
 }
 
@@ -327,7 +330,7 @@ func (b *Broker) follow(sh int, f *shard.Follow) {
 		b.subs.chore(func() { b.bury(sh, v) })
 	}
 	for _, g := range f.Gaps {
-		b.tellGap(sh, g)
+		b.noteGap(sh, g)
 	}
 	for _, r := range f.Rests {
 		if m, ok := b.subs.members.Load(memberKey{sh, r.Member}); ok {

@@ -75,6 +75,7 @@ func (b *Broker) Receive(ctx context.Context, c *Caller, name string, q ReceiveR
 		if err != nil {
 			return nil, err
 		}
+		b.tellGapsTo(x)
 		ls, left, err := p.receive(ctx, q.Max, timer.C, most.C, &over)
 		if left {
 			<-p.out
@@ -116,6 +117,9 @@ func (b *Broker) pullerOf(ctx context.Context, x *subscribed) (*puller, error) {
 			s.pullMu.Unlock()
 			if p.m, p.err = b.attach(context.WithoutCancel(ctx), x, MemberOptions{}); p.err != nil {
 				s.forget(k, p)
+			}
+			if p.err == nil {
+				p.m.pulls.Store(true)
 			}
 			close(p.in)
 			return p, p.err

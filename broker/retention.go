@@ -189,6 +189,7 @@ func (b *Broker) KeepOnce(ctx context.Context) error {
 	}
 	b.keeping.pass.Lock()
 	defer b.keeping.pass.Unlock()
+	defer b.tellOldGaps()
 	err := b.purge(ctx)
 	if x := b.learnNeeds(); x != nil {
 		return errors.Join(err, x) // nothing goes that somebody may need

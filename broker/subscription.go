@@ -133,6 +133,7 @@ type subscriptions struct {
 	matchers    sync.Pool
 	watches     []*SubscriptionWatch
 	causes      causes
+	gaps        gaps
 }
 
 type classKey struct {

@@ -50,6 +50,7 @@ type Policy struct {
 	Overflow  Overflow
 	Volatile  bool // nothing is remembered over a restart and nothing held back: shadows, transient readers
 	Suspended bool // nothing is handed over
+	Yields    bool // retention waits for none of its records, and what goes is no gap: of a cursor whose client knows what to do then
 	Expires   bool // records have times to live of their own, which are kept also while nobody receives
 	Bury      bool // what fails is for the caller to copy to dead letters, and to settle in the same frame; otherwise it is dropped
 
@@ -123,6 +124,9 @@ func (p *Policy) Check() *fault.Error {
 			return fault.New(fault.Invalid, "subscribe", c.name, "%d is outside %d to %d", c.v, c.min, c.max)
 		}
 	}
+	if p.Yields && p.Kind != Cursor {
+		return fault.New(fault.Invalid, "subscribe", "yields", "only a subscription that keeps positions can do without what goes")
+	}
 	if p.Order != OrderNone && p.Priorities > 1 {
 		return fault.New(fault.Invalid, "subscribe", "priorities", "priorities and order exclude one another")
 	}
@@ -134,12 +138,13 @@ const (
 	flagSuspended
 	flagBury
 	flagExpires
+	flagYields
 )
 
 // append adds: kind, order, members, overflow, flags: u8 each; thirteen numbers: uvarint each.
 func (p *Policy) append(dst []byte) []byte {
 	var flags byte
-	for i, on := range []bool{p.Volatile, p.Suspended, p.Bury, p.Expires} {
+	for i, on := range []bool{p.Volatile, p.Suspended, p.Bury, p.Expires, p.Yields} {
 		if on {
 			flags |= 1 << i
 		}
@@ -158,7 +163,7 @@ func readPolicy(b *fact.Body) (p Policy) {
 	h := b.Fixed(5)
 	p.Kind, p.Order, p.Members, p.Overflow = Kind(h[0]), Order(h[1]), Membership(h[2]), Overflow(h[3])
 	p.Volatile, p.Suspended, p.Bury = h[4]&flagVolatile != 0, h[4]&flagSuspended != 0, h[4]&flagBury != 0
-	p.Expires = h[4]&flagExpires != 0
+	p.Expires, p.Yields = h[4]&flagExpires != 0, h[4]&flagYields != 0
 	n := func() int64 { return int64(b.Uvarint()) }
 	p.LeaseMS, p.AttemptsMax, p.BackoffMS, p.BackoffMaxMS, p.JitterPercent = n(), int32(n()), n(), n(), int32(n())
 	p.DelayMS, p.TTLMS, p.Priorities, p.UnackedMax, p.RunMax = n(), n(), int32(n()), int32(n()), int32(n())

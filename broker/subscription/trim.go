@@ -1,6 +1,9 @@
 package subscription
 
 import (
+	"slices"
+	"sort"
+
 	"leat/broker/fact"
 	"leat/broker/record"
 	"leat/internal/assert"
@@ -20,7 +23,7 @@ func (h *Head) Trimmed(at Place, start record.Offset, lost map[ID]Amount, f *fac
 		d := h.desks[id]
 		switch n, exact := h.Backlog(x, src); {
 		case x.Policy.Kind == Cursor:
-			if src.Floor < start && !x.Policy.Volatile {
+			if src.Floor < start && !x.Policy.Volatile && !x.Policy.Yields {
 				h.gap(&gapped{sub: id, at: at, to: start, lost: Amount{Count: int64(start - src.Floor)}}, src, f)
 			}
 			continue
@@ -123,7 +126,7 @@ func (h *Head) gap(v *gapped, src *Source, f *fact.Frame) {
 }
 
 // Needed says for every partition that somebody reads from where on records are needed: what lies before may go. A subscription
-// with more than its BacklogMax unsettled needs none: it gets a gap instead. Partitions that nobody needs anything of are not in the map.
+// with more than its BacklogMax unsettled needs the newest of them only, and gets a gap instead of the others; one by routes needs none. Partitions that nobody needs anything of are not in the map.
 //
 // It reads published state and rows, one pass over all sources, and belongs where a stall harms nobody. end says where a partition ends.
 func (s *State) Needed(st state.Store, end func(Place) record.Offset) (map[Place]record.Offset, error) {
@@ -153,8 +156,12 @@ func (s *State) neededBy(x *Sub, src *Source, st state.Store, end func(Place) re
 	if x.Policy.Kind == Cursor {
 		n, exact = Amount{Count: int64(end(src.Place) - src.Floor)}, true
 	}
-	if p := &x.Policy; exact && (n.Count <= 0 || p.BacklogMax > 0 && n.Count > p.BacklogMax) {
+	if x.Policy.Yields || exact && n.Count <= 0 {
 		return 0, false, nil
+	}
+	if most := x.Policy.BacklogMax; exact && most > 0 && n.Count > most {
+		from, err := s.newest(x, src, st, n.Count-most)
+		return from, err == nil && src.All, err
 	}
 	from := src.Floor
 	if src.Carried == 0 {
@@ -175,6 +182,36 @@ func (s *State) neededBy(x *Sub, src *Source, st state.Store, end func(Place) re
 		return 0, false, err
 	}
 	return from, true, nil
+}
+
+// newest is the offset before which so many records of a source are unsettled that gets all.
+//
+//	Floor  ■ □ ■ ■ □ □ ■ □ …     □ unsettled, ■ done; two too many: from the third □ on they are needed
+func (s *State) newest(x *Sub, src *Source, st state.Store, many int64) (record.Offset, error) {
+	if x.Policy.Kind == Cursor {
+		return src.Floor + record.Offset(many), nil
+	}
+	var carried []record.Offset
+	if src.Carried > 0 {
+		err := CarriedRows(st, x.ID, src.Place, func(c *Carried) error {
+			if carried = append(carried, c.Offset); int64(len(carried)) > many {
+				return errDone
+			}
+			return nil
+		})
+		if err != nil && !isDone(err) {
+			return 0, err
+		}
+	}
+	end := src.Floor
+	if a := s.Arrivals[src.Place]; a != nil {
+		end = max(end, a.End)
+	}
+	n := sort.Search(int(end), func(o int) bool {
+		c, _ := slices.BinarySearch(carried, record.Offset(o))
+		return src.undone(src.Floor, record.Offset(o))+int64(c) > many
+	})
+	return record.Offset(n - 1), nil // the first with more before it is one behind the last that has to go
 }
 
 // NeededCopies says of the partitions to which records were set aside from where on they are needed still. It reads the rows of all carried
