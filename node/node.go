@@ -39,8 +39,16 @@ type Env struct {
 	Advertise string
 	Registry  *prometheus.Registry
 	Log       *slog.Logger
-	Outbound  *outbound.Client // for HTTP to others; shared by all, closed after the gateways have ended
-	Push      *push.Sender     // hands subscriptions to endpoints; it runs from Start on
+	Outbound  *outbound.Client         // for HTTP to others; shared by all, closed after the gateways have ended
+	Push      *push.Sender             // hands subscriptions to endpoints; it runs from Start on
+	Opened    func() map[string]Opened // the listeners that are open now, for those who ask where to connect
+}
+
+// Opened is a listener that is open.
+type Opened struct {
+	Addr      string // as it was bound
+	Advertise string // what it was told to say instead; "" for nothing
+	TLS       bool
 }
 
 // Options are what a node is opened with.
@@ -66,6 +74,7 @@ type Node struct {
 	Broker    *broker.Broker
 	Registry  *prometheus.Registry
 	metrics   *metrics
+	listenMu  sync.Mutex // for who asks while others are being opened
 	listening []serving
 	tls       *tlsreload.Reloader
 	wg        sync.WaitGroup
@@ -287,7 +296,7 @@ func (n *Node) startProtocol(ctx context.Context, p *Protocol) error {
 	if len(n.opt.Listen) > 0 && !named {
 		return nil
 	}
-	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log, Outbound: n.outbound, Push: n.push})
+	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log, Outbound: n.outbound, Push: n.push, Opened: n.opened})
 	if err != nil {
 		return err
 	}
@@ -316,7 +325,9 @@ func (n *Node) startProtocol(ctx context.Context, p *Protocol) error {
 	if err != nil {
 		return err
 	}
+	n.listenMu.Lock()
 	n.listening = append(n.listening, serving{p.Name, l})
+	n.listenMu.Unlock()
 	n.wg.Go(func() {
 		if err := g.Serve(ctx, l); err != nil {
 			n.log.Error("a gateway stopped serving", "listener", p.Name, "error", err)
@@ -340,6 +351,17 @@ func (n *Node) Addrs() map[string]string {
 	out := map[string]string{}
 	for _, s := range n.listening {
 		out[s.name] = s.l.Addr().String()
+	}
+	return out
+}
+
+// opened tells of the open listeners. It is called by gateways, at any time.
+func (n *Node) opened() map[string]Opened {
+	n.listenMu.Lock()
+	defer n.listenMu.Unlock()
+	out := map[string]Opened{}
+	for _, s := range n.listening {
+		out[s.name] = Opened{Addr: s.l.Addr().String(), Advertise: n.opt.Advertise[s.name], TLS: n.tls != nil}
 	}
 	return out
 }

@@ -37,6 +37,13 @@ func protocols() []node.Protocol {
 				return nil, err
 			}
 			g.UsePush(env.Push)
+			g.UseListeners(func() map[string]http.OpenListener {
+				out := map[string]http.OpenListener{}
+				for name, l := range env.Opened() {
+					out[name] = http.OpenListener(l)
+				}
+				return out
+			})
 			return g, nil
 		}},
 		{Name: "amqp", Config: &amqpConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {

@@ -87,3 +87,21 @@ func until(t *testing.T, ok func() bool) {
 	}
 	t.Fatal("it does not come to that")
 }
+
+func TestConnect(t *testing.T) {
+	url, _ := realNode(t, "")
+	c := cli{url: url}
+	if out := c.must(t, "", "connect http --lang python --stream orders"); !strings.Contains(out, `"`+url+`/v1/streams/orders"`) {
+		t.Errorf("%s", out)
+	}
+	for args, want := range map[string]string{
+		"connect kafka":                   "does not listen for kafka; it does for http", // this node has no other listener
+		"connect mqtt":                    "none of kafka, amqp, aws, http",
+		"connect http --lang cobol":       "one of go, java, python, js",
+		"--namespace other connect kafka": "namespace of their user",
+	} {
+		if _, errs, code := c.run(context.Background(), "", strings.Fields(args)...); code == exitOK || !strings.Contains(errs, want) {
+			t.Errorf("%s: %d %s", args, code, errs)
+		}
+	}
+}

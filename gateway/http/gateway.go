@@ -29,8 +29,9 @@ type Gateway struct {
 	metrics    *metrics
 	exposition nethttp.Handler
 	routes     []route
-	prefix     string        // of generated ids: random, so that two processes never make the same
-	made       atomic.Uint64 // generated ids
+	prefix     string                         // of generated ids: random, so that two processes never make the same
+	made       atomic.Uint64                  // generated ids
+	opened     func() map[string]OpenListener // nil: not known
 	hooks      hookIndex
 	push       *push.Sender                          // nil: subscriptions cannot be pushed here
 	failures   [fault.Unsupported + 1]gateway.Sparse // lines about each kind
@@ -67,6 +68,9 @@ func New(b *broker.Broker, cfg Config, reg *prometheus.Registry, log *slog.Logge
 
 // UsePush gives the gateway what hands subscriptions to endpoints. It is called before Serve.
 func (g *Gateway) UsePush(s *push.Sender) { g.push = s }
+
+// UseListeners tells the gateway how to find out what listeners the node has. It is called before Serve.
+func (g *Gateway) UseListeners(opened func() map[string]OpenListener) { g.opened = opened }
 
 // Descriptor says what the gateway is.
 func (g *Gateway) Descriptor() gateway.Descriptor {

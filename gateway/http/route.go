@@ -84,6 +84,7 @@ func makeRoutes() []route {
 		{pattern: "/v1/archive", methods: []method{{"GET", "archive", archiveState, false}}},
 		{pattern: "/v1/archive/checkpoint", methods: []method{{"POST", "archive-checkpoint", archiveCheckpoint, false}}},
 		{pattern: "/v1/archive/prune", methods: []method{{"POST", "archive-prune", archivePrune, false}}},
+		{pattern: "/v1/listeners", methods: []method{{"GET", "list-listeners", listListeners, false}}},
 		{pattern: "/healthz", methods: []method{{"GET", "healthz", healthz, true}}},
 		{pattern: "/readyz", methods: []method{{"GET", "readyz", readyz, true}}},
 		{pattern: "/metrics", methods: []method{{"GET", "metrics", serveMetrics, false}}},
