@@ -75,9 +75,10 @@ sim: ## new seeds of the simulation for SIMTIME (default 10m)
 	go test ./sim -run TestSeeds -timeout 0 -for $(or $(SIMTIME),10m) -v
 
 .PHONY: crash
-crash: build ## kill -9 under load, 200 cycles, with a checker; in half of them events leave the journal all the time
+crash: build ## kill -9 under load, 250 cycles, with a checker: producers and readers, events that leave the journal all the time, queues
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 100 $(CRASH)
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 100 -keeping $(CRASH)
+	cd conformance && go run ./crash -leat ../bin/leat -cycles 50 -queues $(CRASH)
 
 .PHONY: bench
 bench: bench-programs ## the table of docs/benchmarks.md, measured here; CEILING= source folder of the Kafka yardstick

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Two runs that are short enough for every change: about twenty kills each. make crash is the long one. In the second one events leave the journal
-// all the time, and streams are truncated.
+// Three runs that are short enough for every change: about twenty kills each. make crash is the long one. In the second one events leave the journal
+// all the time, and streams are truncated; in the third one clients of SQS are at work.
 func TestKillLoop_NothingAcknowledgedIsLost(t *testing.T) {
 	dir := t.TempDir()
 	leat := filepath.Join(dir, "leat")
@@ -22,10 +22,11 @@ func TestKillLoop_NothingAcknowledgedIsLost(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	for _, config := range []string{smallFiles, smallWindows} {
+	for i, config := range []string{smallFiles, smallWindows, smallFiles} {
 		var said strings.Builder
 		o := options{
-			leat: leat, seed: uint64(time.Now().UnixNano() % 1_000_000), cycles: 25, within: 10 * time.Second, producers: 8, life: 600 * time.Millisecond,
+			queues: i == 2,
+			leat:   leat, seed: uint64(time.Now().UnixNano() % 1_000_000), cycles: 25, within: 10 * time.Second, producers: 8, life: 600 * time.Millisecond,
 			checkEvery: 6, config: config, keeping: config == smallWindows, out: &said,
 		}
 		if err := runIn(context.Background(), o); err != nil {

@@ -17,6 +17,11 @@
 //
 // Two followers read by server-sent events all the while, and come back after each kill with the last id they saw.
 //
+// With -queues clients of SQS do: senders to a standard queue, to a FIFO queue and of poisoned messages, receivers that delete most of what
+// they get, some that never do, and some of dead letters. Every message that was acknowledged is delivered; none comes back whose delete was
+// answered; a group goes on only when what is before was deleted; a message sent again within the window is the same one; a second and a third
+// attempt are each made once, then the message is a dead letter and nothing else.
+//
 // # Promises
 //
 // What the checker says of a run: every acknowledged event is there with the bytes that were sent, at the place that was answered;
@@ -33,7 +38,7 @@
 // # Where to start
 //
 // run.go is the loop; producer_kafka.go and producer_http.go write, trim.go truncates; ledger.go holds what was promised;
-// read.go and follow.go read; check.go compares.
+// read.go and follow.go read; check.go compares. queues.go is the loop of -queues, queuework.go its clients, queuebook.go judges.
 //
 // # How tested
 //

@@ -53,6 +53,7 @@ func main() {
 	flag.IntVar(&o.checkEvery, "check", 20, "check after so many kills, and at the end")
 	flag.StringVar(&o.config, "config", "", "configuration file's text")
 	flag.BoolVar(&o.keeping, "keeping", false, "move events to segment files all the time, truncate streams, read by key")
+	flag.BoolVar(&o.queues, "queues", false, "clients of SQS send, receive and delete, a third of the producers each with a standard queue, a FIFO queue and poisoned messages")
 	flag.Parse()
 	if o.config == "" {
 		o.config = smallFiles
@@ -87,7 +88,11 @@ func runIn(ctx context.Context, o options) (err error) {
 		return err
 	}
 	fmt.Fprintf(o.out, "seed %d, %d cycles, %d producers, data in %s\n", o.seed, o.cycles, o.producers, o.dir)
-	if err := run(ctx, o); err != nil {
+	what := run
+	if o.queues {
+		what = runQueues
+	}
+	if err := what(ctx, o); err != nil {
 		return err
 	}
 	return os.RemoveAll(o.dir)

@@ -39,6 +39,7 @@ type options struct {
 	life       time.Duration // the longest time a node lives
 	checkEvery int           // cycles
 	config     string
+	queues     bool // clients of SQS instead of producers and followers
 	keeping    bool // events leave the journal, streams are truncated, keys are read
 	out        io.Writer
 }
@@ -46,7 +47,8 @@ type options struct {
 // killer is one run.
 type killer struct {
 	options
-	kafka, http string // addresses, the same for the whole run
+	kafka, http string   // addresses, the same for the whole run
+	more        []string // of the node's arguments
 	client      *http.Client
 	ledger      *ledger
 	checker     *checker
@@ -304,7 +306,7 @@ func (k *killer) start() error {
 		return err
 	}
 	defer log.Close() // the process has its own
-	k.cmd = exec.Command(k.leat, "serve", "--config", k.file("leat.yaml"), "--data", k.file("data"), "--listen", "kafka="+k.kafka, "--listen", "http="+k.http)
+	k.cmd = exec.Command(k.leat, append([]string{"serve", "--config", k.file("leat.yaml"), "--data", k.file("data"), "--listen", "kafka=" + k.kafka, "--listen", "http=" + k.http}, k.more...)...)
 	k.cmd.Stdout, k.cmd.Stderr = log, log
 	if err := k.cmd.Start(); err != nil {
 		return err
