@@ -20,8 +20,8 @@ func (k *conn) declareExchange(ctx context.Context, ch *channel, m *wire.Exchang
 	if name == "" {
 		return refuse(wire.AccessRefused, "operation not permitted on the default exchange")
 	}
-	if !k.may(broker.ActionCreate, broker.KindStream, streamOf(name)) && !m.Passive {
-		return k.denied(fault.New(fault.Denied, "declare", name, "no grant"), "exchange", name, m.ID())
+	if !m.Passive && !k.may(broker.ActionCreate, broker.KindStream, streamOf(name)) {
+		return k.refusedTo("exchange", name, m.ID())
 	}
 	if m.Passive {
 		if k.g.exchangeOf(k.namespace(), name) == nil {
@@ -42,6 +42,15 @@ func (k *conn) declareExchange(ctx context.Context, ch *channel, m *wire.Exchang
 	}
 	if v, ok := m.Arguments.Get(argumentAlternate); ok && v.Kind() != wire.KindString {
 		return refuse(wire.PreconditionFailed, "invalid type '%s' for arg '%s' in exchange '%s' in vhost '%s'", typeNames[v.Kind()], argumentAlternate, name, k.vhost())
+	}
+	if v, ok := m.Arguments.Get(argumentAlternate); ok && x == nil {
+		alternate, _ := v.Text()
+		if !k.may(broker.ActionRead, broker.KindStream, streamOf(name)) {
+			return k.refusedTo("exchange", name, m.ID())
+		}
+		if !k.may(broker.ActionWrite, broker.KindStream, streamOf(string(alternate))) {
+			return k.refusedTo("exchange", string(alternate), m.ID())
+		}
 	}
 	asked := exchange{
 		Type: kind, Durable: m.Durable, AutoDelete: m.AutoDelete, Internal: m.Internal,
@@ -133,15 +142,16 @@ func (k *conn) deleteExchange(ctx context.Context, ch *channel, m *wire.Exchange
 	case strings.HasPrefix(name, "amq."):
 		return refuse(wire.AccessRefused, "deletion of system exchange '%s' in vhost '%s' not allowed", name, k.vhost())
 	}
+	if !k.may(broker.ActionDelete, broker.KindStream, streamOf(name)) {
+		return k.refusedTo("exchange", name, m.ID())
+	}
 	k.g.topology.Lock()
 	defer k.g.topology.Unlock()
 	x := k.g.exchangeOf(ns, name)
-	own, declared := k.g.b.OwnStream(ns, streamOf(name), documentExchange)
+	_, declared := k.g.b.OwnStream(ns, streamOf(name), documentExchange)
 	switch {
 	case x == nil:
 		return k.unless(m.NoWait, ch, &wire.ExchangeDeleteOK{})
-	case !k.may(broker.ActionDelete, broker.KindStream, own.Name):
-		return k.denied(fault.New(fault.Denied, "delete", name, "no grant"), "exchange", name, m.ID())
 	case !declared:
 		return refuse(wire.AccessRefused, "stream '%s' was not declared as an exchange", name)
 	case m.IfUnused && k.g.leaves(ns, name):
@@ -245,12 +255,11 @@ func (k *conn) rebindExchange(ctx context.Context, destination string, b *bindin
 
 // mayBind asks for the rights to both ends, and for text that can be kept.
 func (k *conn) mayBind(kind, destination string, of broker.Kind, b *binding, by wire.ID) error {
-	no := fault.New(fault.Denied, "bind", destination, "no grant")
 	switch {
 	case !k.may(broker.ActionAlter, of, ourName(destination)):
-		return k.denied(no, kind, destination, by)
+		return k.refusedTo(kind, destination, by)
 	case !k.may(broker.ActionRead, broker.KindStream, streamOf(b.Source)):
-		return k.denied(no, "exchange", b.Source, by)
+		return k.refusedTo("exchange", b.Source, by)
 	case !utf8.ValidString(b.Key) || !utf8.ValidString(b.Source) || !utf8.ValidString(destination):
 		return &wire.Error{Code: wire.PreconditionFailed, Method: by, Text: "names and keys of bindings are UTF-8"}
 	}

@@ -73,6 +73,8 @@ func (k *conn) declareQueue(ctx context.Context, ch *channel, m *wire.QueueDecla
 		}
 		return k.declared(ctx, ch, name, m)
 	case name == "":
+	case !k.may(broker.ActionCreate, broker.KindSubscription, ourName(name)):
+		return k.refusedTo("queue", name, m.ID())
 	case !there && strings.HasPrefix(name, "amq."):
 		return &wire.Error{Code: wire.AccessRefused, Method: m.ID(), Text: fmt.Sprintf("queue name '%s' contains reserved prefix 'amq.*'", name)}
 	case !utf8.ValidString(name):
@@ -148,12 +150,15 @@ func (k *conn) ownQueue(name string) (broker.OwnSubscription, bool) {
 // makeQueue makes the subscription.
 func (k *conn) makeQueue(ctx context.Context, name string, m *wire.QueueDeclare) error {
 	if !k.may(broker.ActionCreate, broker.KindSubscription, ourName(name)) {
-		return fault.New(fault.Denied, "declare", name, "no grant")
+		return k.refusedTo("queue", name, m.ID())
 	}
 	if v, ok := m.Arguments.Get(argumentDeadExchange); ok {
 		dead, _ := v.Text()
+		if !k.may(broker.ActionRead, broker.KindSubscription, ourName(name)) {
+			return k.refusedTo("queue", name, m.ID())
+		}
 		if !k.may(broker.ActionWrite, broker.KindStream, streamOf(string(dead))) {
-			return k.denied(fault.New(fault.Denied, "declare", name, "no grant"), "exchange", string(dead), m.ID())
+			return k.refusedTo("exchange", string(dead), m.ID())
 		}
 	}
 	if err := k.g.makeStream(ctx, k.namespace(), "", k.g.exchangeOf(k.namespace(), "")); err != nil {
@@ -235,7 +240,7 @@ func (k *conn) purge(ctx context.Context, ch *channel, m *wire.QueuePurge) error
 		return &wire.Error{Code: wire.NotImplemented, Method: m.ID(), Text: fmt.Sprintf("queue.purge not supported by stream queues queue '%s' in vhost '%s'", name, k.vhost())}
 	}
 	if !k.may(broker.ActionRead, broker.KindSubscription, own.Name) {
-		return k.denied(fault.New(fault.Denied, "purge", name, "no grant"), "queue", name, m.ID())
+		return k.refusedTo("queue", name, m.ID())
 	}
 	n, err := k.g.b.Drain(ctx, k.g.b.OwnCaller(k.namespace()), own.Name)
 	if err != nil {
@@ -250,15 +255,15 @@ func (k *conn) deleteQueue(ctx context.Context, ch *channel, m *wire.QueueDelete
 	if err != nil {
 		return err
 	}
+	if !k.may(broker.ActionDelete, broker.KindSubscription, ourName(name)) {
+		return k.refusedTo("queue", name, m.ID())
+	}
 	own, there := k.ownQueue(name)
 	if !there {
 		return k.unless(m.NoWait, ch, &wire.QueueDeleteOK{})
 	}
 	if err := k.mayUse(name, m.ID()); err != nil {
 		return err
-	}
-	if !k.may(broker.ActionDelete, broker.KindSubscription, own.Name) {
-		return k.denied(fault.New(fault.Denied, "delete", name, "no grant"), "queue", name, m.ID())
 	}
 	info, err := k.g.b.DescribeSubscription(ctx, k.g.b.OwnCaller(k.namespace()), own.Name)
 	count := ready(&info)

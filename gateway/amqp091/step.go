@@ -2,6 +2,7 @@ package amqp091
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"leat/broker/fault"
@@ -118,12 +119,24 @@ func (k *conn) prove(ctx context.Context, user, password string, external bool) 
 
 const clientBytesMax = 256
 
-// open takes the virtual host: "/" is the user's namespace, and so is its name.
+// open takes the virtual host: "/" is the user's namespace, or the default one; any other is the namespace of its name, when there is one and the
+// user is not bound to another.
 func (k *conn) open(m *wire.ConnectionOpen) error {
 	host := string(m.VirtualHost)
 	k.host = clip(host)
 	if host != "/" && host != k.namespace() {
-		return &wire.Error{Code: wire.NotAllowed, Method: m.ID(), Text: "vhost " + clip(host) + " not found"}
+		refuse := func(format string, args ...any) error {
+			return &wire.Error{Code: wire.NotAllowed, Method: m.ID(), Text: fmt.Sprintf(format, args...)}
+		}
+		switch bound := k.caller.Principal != "" && k.g.b.NamespaceOf(k.caller.Principal) != ""; {
+		case !slices.Contains(k.g.b.OwnNamespaces(), host):
+			return refuse("vhost %s not found", k.host)
+		case bound:
+			return refuse("access to vhost '%s' refused for user '%s'", k.host, k.caller.Principal)
+		}
+		c := *k.caller
+		c.Namespace = host
+		k.caller = &c
 	}
 	err := k.write(func(w *wire.Writer) error {
 		k.cancelNotify = k.s.Abilities().ConsumerCancelNotify

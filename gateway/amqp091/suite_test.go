@@ -125,7 +125,45 @@ func start(conn net.Conn, user, password string) (*client, error) {
 	return startBeating(conn, user, password, 60)
 }
 
+// startIn is start in a virtual host. refused is what it is answered where that may not be opened.
+func startIn(conn net.Conn, user, password, host string) (c *client, refused wire.Method, err error) {
+	if c, err = tuned(conn, user, password, 60); err != nil {
+		return nil, nil, err
+	}
+	if err := c.send(0, &wire.ConnectionOpen{VirtualHost: []byte(host)}); err != nil {
+		return nil, nil, err
+	}
+	m, err := c.method()
+	if _, is := m.(*wire.ConnectionOpenOK); err != nil || !is {
+		return nil, m, err
+	}
+	if err := c.send(1, &wire.ChannelOpen{}); err != nil {
+		return nil, nil, err
+	}
+	_, err = expect[*wire.ChannelOpenOK](c)
+	return c, nil, err
+}
+
 func startBeating(conn net.Conn, user, password string, heartbeat uint16) (*client, error) {
+	c, err := tuned(conn, user, password, heartbeat)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.send(0, &wire.ConnectionOpen{VirtualHost: []byte("/")}); err != nil {
+		return nil, err
+	}
+	if _, err := expect[*wire.ConnectionOpenOK](c); err != nil {
+		return nil, err
+	}
+	if err := c.send(1, &wire.ChannelOpen{}); err != nil {
+		return nil, err
+	}
+	_, err = expect[*wire.ChannelOpenOK](c)
+	return c, err
+}
+
+// tuned logs in and agrees on limits.
+func tuned(conn net.Conn, user, password string, heartbeat uint16) (*client, error) {
 	c := &client{c: conn, br: bufio.NewReader(conn)}
 	if _, err := io.WriteString(conn, wire.Header); err != nil {
 		return nil, err
@@ -155,20 +193,7 @@ func startBeating(conn net.Conn, user, password string, heartbeat uint16) (*clie
 	c.w.SetFrameMax(int(tune.FrameMax))
 	limits := tune.Limits
 	limits.Heartbeat = heartbeat
-	if err := c.send(0, &wire.ConnectionTuneOK{Limits: limits}); err != nil {
-		return nil, err
-	}
-	if err := c.send(0, &wire.ConnectionOpen{VirtualHost: []byte("/")}); err != nil {
-		return nil, err
-	}
-	if _, err := expect[*wire.ConnectionOpenOK](c); err != nil {
-		return nil, err
-	}
-	if err := c.send(1, &wire.ChannelOpen{}); err != nil {
-		return nil, err
-	}
-	_, err = expect[*wire.ChannelOpenOK](c)
-	return c, err
+	return c, c.send(0, &wire.ConnectionTuneOK{Limits: limits})
 }
 
 func call[M wire.Method](c *client, m wire.Method) (M, error) {

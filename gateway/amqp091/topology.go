@@ -376,6 +376,14 @@ func (k *conn) denied(err error, kind, name string, by wire.ID) error {
 	if !fault.Is(err, fault.Denied) {
 		return refusal(err, by)
 	}
+	return k.refusedTo(kind, name, by)
+}
+
+// refusedTo refuses a user an exchange or a queue.
+func (k *conn) refusedTo(kind, name string, by wire.ID) error {
+	if kind == "exchange" {
+		name = exchangeName(name)
+	}
 	return &wire.Error{
 		Code: wire.AccessRefused, Method: by,
 		Text: fmt.Sprintf("access to %s '%s' in vhost '%s' refused for user '%s'", kind, name, k.vhost(), k.caller.Principal),
