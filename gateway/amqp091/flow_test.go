@@ -22,7 +22,7 @@ func TestConfirms_AreInOrderAndOfEachMessage(t *testing.T) {
 	}
 	const n = 5000
 	for i := range n {
-		body := []byte(fmt.Sprint(i, strings.Repeat("x", i%300)))
+		body := fmt.Append(nil, i, strings.Repeat("x", i%300))
 		if err := c.w.Content(1, &wire.BasicPublish{RoutingKey: []byte("jobs")}, raw, body); err != nil {
 			t.Fatal(err)
 		}
