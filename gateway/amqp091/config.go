@@ -3,6 +3,8 @@ package amqp091
 import (
 	"fmt"
 	"time"
+
+	"leat/broker"
 )
 
 // Config bounds the gateway.
@@ -16,10 +18,13 @@ type Config struct {
 	AheadMax        int           `yaml:"ahead_max" doc:"deliveries that wait to be written to a consumer that sets no prefetch"`
 }
 
+// messageBytesLimit is how large a message may be at all: it has to fit into a batch with its properties.
+const messageBytesLimit = broker.BatchBytesLimit - 1<<20
+
 // Default is what RabbitMQ's own defaults lead clients to expect.
 func Default() Config {
 	return Config{
-		FrameBytesMax: 128 << 10, ChannelsMax: 2047, MessageBytesMax: 16 << 20, HeldBytesMax: 64 << 20,
+		FrameBytesMax: 128 << 10, ChannelsMax: 2047, MessageBytesMax: messageBytesLimit, HeldBytesMax: 64 << 20,
 		Heartbeat: time.Minute, LoginDelay: 100 * time.Millisecond, AheadMax: 2000,
 	}
 }
@@ -32,7 +37,7 @@ func (c Config) Validate() error {
 	}{
 		{"frame_bytes_max", c.FrameBytesMax, 4096, 16 << 20},
 		{"channels_max", c.ChannelsMax, 1, 65_535},
-		{"message_bytes_max", c.MessageBytesMax, 1 << 10, 512 << 20},
+		{"message_bytes_max", c.MessageBytesMax, 1 << 10, messageBytesLimit},
 		{"held_bytes_max", c.HeldBytesMax, c.MessageBytesMax, 1 << 30},
 		{"ahead_max", c.AheadMax, 1, 65_535},
 	} {
