@@ -110,6 +110,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e := x.refusal(err)
+	if e.Code == wire.QueueDoesNotExist && x.wire.Protocol == wire.Query {
+		e = wire.Refuse(e.Code, "The specified queue does not exist for this wsdl version.") // the text that programs know
+	}
 	x.out = wire.AppendError(nil, &x.wire, e, x.id)
 	if x.wire.Protocol == wire.JSON {
 		w.Header().Set("X-Amzn-Query-Error", e.QueryError())

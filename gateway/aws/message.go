@@ -6,6 +6,7 @@ import (
 
 	"leat/broker"
 	"leat/broker/fault"
+	"leat/broker/record"
 	"leat/gateway/aws/wire"
 	"leat/internal/clock"
 )
@@ -28,10 +29,13 @@ func sendMessage(x *call, in *wire.SendMessageInput, out *wire.SendMessageOutput
 
 // send appends messages, all or none.
 func (x *call) send(q *queue, ms []*wire.Message) ([]wire.SendMessageOutput, error) {
-	entries, ids, now := make([]broker.EventEntry, len(ms)), make([]string, len(ms)), clock.Now()
+	entries, ids, now, trace := make([]broker.EventEntry, len(ms)), make([]string, len(ms)), clock.Now(), x.trace()
 	for i, m := range ms {
 		ids[i] = newID()
 		entries[i] = entryOf(q, m, ids[i], x.who.Principal, now)
+		if r := &entries[i].Record; trace != nil && len(m.System) == 0 {
+			r.Headers = append(r.Headers, record.Header{Key: headerTrace, Value: trace})
+		}
 	}
 	results, err := x.g.broker.AppendEvents(x.ctx, &x.who, broker.EventsAppend{Events: entries})
 	if err != nil {
@@ -55,6 +59,18 @@ func (x *call) send(q *queue, ms []*wire.Message) ([]wire.SendMessageOutput, err
 		}
 	}
 	return out, nil
+}
+
+// headerTraceID is the header of a request whose value its messages have as AWSTraceHeader, unless they have one of their own.
+const headerTraceID = "X-Amzn-Trace-Id"
+
+const traceBytesMax = 1024
+
+func (x *call) trace() []byte {
+	if id := x.r.Header[headerTraceID]; len(id) > 0 && len(id[0]) <= traceBytesMax && wire.ValidText(id[0]) {
+		return []byte(id[0])
+	}
+	return nil
 }
 
 // firstID is the id under which a message was sent the first time; id where it cannot be had.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -77,7 +78,7 @@ func (ms *moves) begin(k [2]string, m *move) *wire.Error {
 	defer ms.mu.Unlock()
 	switch {
 	case ms.by[k] != nil:
-		return wire.Refuse(wire.UnsupportedOperation, "There is already a task running. Only one active task is allowed for a source queue arn at a given time.")
+		return wire.Refuse(wire.InvalidParameterValue, "There is already a task running. Only one active task is allowed for a source queue arn at a given time.")
 	case len(ms.by) >= movesRunningMax:
 		return wire.Refuse(wire.OverLimit, "Too many tasks that move messages are running.")
 	}
@@ -156,7 +157,7 @@ func startMove(x *call, in *wire.StartMoveInput, out *wire.StartMoveOutput) erro
 		task.move(q, m)
 		x.g.moves.end(k)
 	}()
-	out.TaskHandle = base64.StdEncoding.EncodeToString([]byte(m.record.ID + "|" + in.SourceARN))
+	out.TaskHandle = handleOfTask(m.record.ID, in.SourceARN)
 	return nil
 }
 
@@ -283,20 +284,33 @@ func movedEntry(stream string, r *record.Record) broker.EventEntry {
 	return e
 }
 
+// taskHandle is what a handle says, in base64, as at Amazon.
+type taskHandle struct {
+	TaskID    string `json:"taskId"`
+	SourceARN string `json:"sourceArn"`
+}
+
+func handleOfTask(id, source string) string {
+	b, err := json.Marshal(taskHandle{id, source})
+	if err != nil {
+		panic(err) // a struct of texts
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
 func cancelMove(x *call, in *wire.CancelMoveInput, out *wire.CancelMoveOutput) error {
 	none := wire.Refuse(wire.ResourceNotFound, "Task does not exist.")
 	raw, err := base64.StdEncoding.DecodeString(in.TaskHandle)
-	id, source, ok := strings.Cut(string(raw), "|")
-	arn, _, good := wire.ParseARN(source)
-	if err != nil || !ok || !good {
+	var h taskHandle
+	if err != nil || json.Unmarshal(raw, &h) != nil {
 		return wire.Refuse(wire.InvalidParameterValue, "Value for parameter TaskHandle is invalid.")
 	}
-	q, err := x.queueNamed(arn.Resource)
+	q, err := x.queueOfARN("SourceArn", h.SourceARN)
 	if err != nil {
-		return none
+		return err
 	}
 	m := x.g.moves.get([2]string{x.who.Namespace, q.name})
-	if m == nil || m.record.ID != id {
+	if m == nil || m.record.ID != h.TaskID {
 		return none
 	}
 	if !x.g.broker.Allowed(&x.who, broker.ActionAlter, broker.KindStream, q.stream) {
@@ -322,7 +336,7 @@ func listMoves(x *call, in *wire.ListMovesInput, out *wire.ListMovesOutput) erro
 		t := wire.MoveTask{Status: r.Status, SourceARN: in.SourceARN, Moved: r.Moved, ToMove: wire.Some(r.ToMove), FailureReason: r.Reason, StartedMillis: r.StartedMS}
 		switch {
 		case running != nil && running.record.ID == r.ID:
-			t.TaskHandle, t.Moved = base64.StdEncoding.EncodeToString([]byte(r.ID+"|"+in.SourceARN)), running.moved.Load()
+			t.TaskHandle, t.Moved = handleOfTask(r.ID, in.SourceARN), running.moved.Load()
 			if running.cancelled.Load() {
 				t.TaskHandle, t.Status = "", moveCancelling
 			}

@@ -96,7 +96,7 @@ func TestMove_SlowlyElsewhereCancelled(t *testing.T) {
 	s.dies(url, dead, 9)
 	in := wire.StartMoveInput{SourceARN: arnPrefix + "dead", DestinationARN: arnPrefix + "to", PerSecond: wire.Some(int64(2))}
 	handle := text(ok(s, wire.StartMessageMoveTask, in), "TaskHandle")
-	refuses(s, "AWS.SimpleQueueService.UnsupportedOperation", wire.StartMessageMoveTask, in)
+	refuses(s, "InvalidParameterValue", wire.StartMessageMoveTask, in)
 	if task := s.task("dead"); task["Status"] != moveRunning || text(task, "TaskHandle") != handle || text(task, "DestinationArn") != arnPrefix+"to" {
 		t.Errorf("while it runs: %v", task)
 	}

@@ -21,17 +21,28 @@ type statement struct {
 	Sid       string `json:"Sid"`
 	Effect    string `json:"Effect"`
 	Principal struct {
-		AWS []string `json:"AWS"`
+		AWS oneOrMore `json:"AWS"`
 	} `json:"Principal"`
-	Action   []string `json:"Action"`
+	Action   oneOrMore `json:"Action"`
 	Resource string   `json:"Resource"`
+}
+
+// oneOrMore is a text where it is one.
+type oneOrMore []string
+
+// MarshalJSON is for a list, or for the one text that is in it.
+func (o oneOrMore) MarshalJSON() ([]byte, error) {
+	if len(o) == 1 {
+		return json.Marshal(o[0])
+	}
+	return json.Marshal([]string(o))
 }
 
 // statementsMax is how many statements a policy has at most.
 const statementsMax = 20
 
 func (x *call) policyOf(q *queue, d *queueDocument) (p policyDocument, err error) {
-	p = policyDocument{Version: "2012-10-17", ID: x.arn(q.name) + "/SQSDefaultPolicy"}
+	p = policyDocument{Version: "2008-10-17", ID: x.arn(q.name) + "/SQSDefaultPolicy"}
 	if text := d.Attributes["Policy"]; text != "" && json.Unmarshal([]byte(text), &p) != nil {
 		return p, wire.Refuse(wire.InvalidParameterValue, "The policy of the queue has no list of statements; it cannot be added to.")
 	}
@@ -102,7 +113,7 @@ func removePermission(x *call, in *wire.RemovePermissionInput, _ *wire.None) err
 		}
 		n := len(p.Statement)
 		if p.Statement = slices.DeleteFunc(p.Statement, labelled(in.Label)); len(p.Statement) == n {
-			return wire.Refuse(wire.InvalidParameterValue, "Value "+in.Label+" for parameter Label is invalid. Reason: can't find label on existing policy.")
+			return wire.Refuse(wire.InvalidParameterValue, "Value "+in.Label+" for parameter Label is invalid. Reason: can't find label.")
 		}
 		return d.setPolicy(&p)
 	})

@@ -67,6 +67,9 @@ func (q *queue) attributes() map[string]string {
 			delete(all, k) // a policy that was taken away
 		}
 	}
+	if all["KmsMasterKeyId"] == "" {
+		delete(all, "KmsDataKeyReusePeriodSeconds") // as at Amazon, without a key
+	}
 	return all
 }
 

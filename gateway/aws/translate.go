@@ -3,7 +3,6 @@ package aws
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,7 +76,11 @@ func entryOf(q *queue, m *wire.Message, id, sender string, now time.Time) broker
 	if sender != "" {
 		add(headerSender, []byte(sender))
 	}
-	if delay := m.DelaySeconds.Or(q.delay); delay > 0 {
+	delay := m.DelaySeconds.Or(q.delay)
+	if q.fifo { // whose messages have no delay of their own
+		delay = q.delay
+	}
+	if delay > 0 {
 		at := now.Add(time.Duration(delay) * time.Second).UnixMilli()
 		add(broker.HeaderDeliverAt, strconv.AppendInt(nil, at, 10))
 	}
@@ -98,6 +101,9 @@ func entryOf(q *queue, m *wire.Message, id, sender string, now time.Time) broker
 			e.ID = hex.EncodeToString(sum[:])
 		}
 		e.Source, e.Within = "sqs:"+q.name, dedupWindow
+		if q.PurgedMS > 0 { // a purge forgets ids too
+			e.Source += "@" + strconv.FormatInt(q.PurgedMS, 10)
+		}
 		if strings.EqualFold(q.attribute("DeduplicationScope"), "messageGroup") {
 			e.Source += ":" + m.GroupID.V
 		}
@@ -137,9 +143,8 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 			m.System = append(m.System, wire.Pair{Name: name, Value: value})
 		}
 	}
-	tell("ApproximateReceiveCount", strconv.Itoa(d.Attempt))
 	tell("ApproximateFirstReceiveTimestamp", strconv.FormatInt(x.g.firsts.at(d.ID, d.Attempt, now.UnixMilli()), 10))
-	sent, sender := d.AppendTime, x.g.config.Account
+	sent, sender, count := d.AppendTime, x.g.config.Account, d.Attempt
 	if d.Record.Key != nil {
 		tell("MessageGroupId", string(d.Record.Key))
 	}
@@ -166,6 +171,7 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 			attributes = append(attributes, attributeOf(d.Record, h))
 		}
 	}
+	tell("ApproximateReceiveCount", strconv.Itoa(count))
 	tell("SentTimestamp", strconv.FormatInt(sent, 10))
 	tell("SenderId", sender)
 	if m.MessageID == "" {
@@ -191,5 +197,8 @@ func attributeOf(r *record.Record, h *record.Header) wire.Attribute {
 	return a
 }
 
-// sequence is the number of a message in a FIFO queue: its offset, for there is one partition.
-func sequence(r record.Ref) string { return fmt.Sprintf("%020d", r.Offset) }
+// sequenceFirst is the number of a FIFO queue's first message: numbers have 20 digits, none of them a leading zero, as at Amazon.
+const sequenceFirst = uint64(1e19)
+
+// sequence is the number of a message in a FIFO queue: by its offset, for there is one partition.
+func sequence(r record.Ref) string { return strconv.FormatUint(sequenceFirst+uint64(r.Offset), 10) }

@@ -64,7 +64,7 @@ var attributesOfQueues = []queueAttribute{
 	{name: "KmsMasterKeyId", set: func(q *QueueAttributes, v string) *Error { q.Key = Some(v); return nil }},
 	{name: "Policy", set: func(q *QueueAttributes, v string) *Error {
 		q.Policy = Some(v)
-		if v != "" && (v[0] != '{' || !json.Valid([]byte(v))) {
+		if text := strings.TrimSpace(v); text != "" && (text[0] != '{' || !json.Valid([]byte(text))) {
 			return badAttribute("Policy", "")
 		}
 		return nil

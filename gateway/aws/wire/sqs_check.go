@@ -131,9 +131,6 @@ func checkBatch[E any](entry string, entries []E, id func(*E) string) *Error {
 	}
 	for i := range entries {
 		s := id(&entries[i])
-		if s == "" {
-			return Refuse(MissingParameter, "The request must contain the parameter "+entry+"."+itoa(i+1)+".Id.")
-		}
 		if !validBatchID(s) {
 			return Refuse(InvalidBatchID, "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.")
 		}
