@@ -118,3 +118,27 @@ func TestAttempts_AreBounded(t *testing.T) {
 		t.Errorf("the first receive was at %d", got)
 	}
 }
+
+// What recorded answers of Amazon say about ids after a purge, counts of dead letters, traces and delays.
+func TestAsAmazonAnswers(t *testing.T) {
+	s := start(t)
+	fifo := s.queue("orders.fifo", "FifoQueue", "true")
+	s.send(fifo, "1", group("a", "same"))
+	ok(s, wire.PurgeQueue, wire.QueueInput{QueueURL: fifo})
+	s.send(fifo, "2", group("a", "same"))
+	ms := s.receive(fifo, wait(5))
+	if fmt.Sprint(bodies(ms)) != "[2]" || len(text(ms[0], "Attributes", "SequenceNumber")) != 20 || text(ms[0], "Attributes", "SequenceNumber")[0] == '0' {
+		t.Errorf("after a purge: %v", ms)
+	}
+	dead := s.queue("dead")
+	url := s.queue("orders", "RedrivePolicy", redrive("dead"))
+	s.dies(url, dead, 1)
+	if ms := s.receive(dead, wait(5)); text(ms[0], "Attributes", "ApproximateReceiveCount") != "2" {
+		t.Errorf("a dead letter: %v", ms)
+	}
+	code, _, b := s.post(map[string]string{"X-Amz-Target": "AmazonSQS.SendMessage", "Content-Type": "application/x-amz-json-1.0", "X-Amzn-Trace-Id": "Root=1-2-3"}, "/",
+		wire.SendMessage.AppendRequest(nil, wire.JSON, &wire.SendMessageInput{QueueURL: s.queue("traced"), Message: wire.Message{Body: "x"}}))
+	if ms := s.receive(s.queue("traced"), wait(5)); len(ms) != 1 || text(ms[0], "Attributes", "AWSTraceHeader") != "Root=1-2-3" {
+		t.Errorf("traced: %v; sent %d %s", ms, code, b)
+	}
+}

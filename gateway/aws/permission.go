@@ -24,7 +24,7 @@ type statement struct {
 		AWS oneOrMore `json:"AWS"`
 	} `json:"Principal"`
 	Action   oneOrMore `json:"Action"`
-	Resource string   `json:"Resource"`
+	Resource string    `json:"Resource"`
 }
 
 // oneOrMore is a text where it is one.
