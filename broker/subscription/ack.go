@@ -181,7 +181,7 @@ func (h *Head) Release(dst []Outcome, handles []Handle, afterMS int64, counts bo
 		}
 		wait := min(afterMS, DelayLimitMS)
 		if afterMS == ByPolicy {
-			wait = h.backoff(&d.sub.Policy, h.slab.at(i).attempts)
+			wait = h.backoff(d.sub.Policy, h.slab.at(i).attempts)
 		}
 		h.giveBack(d, i, wait)
 	})

@@ -43,8 +43,8 @@ func (s *State) Depth(id ID) (d Depth, ok bool) {
 		d.Total.add(n)
 		d.Exact = d.Exact && exact
 		d.Settled.add(src.Settled)
-		for r, c := range src.Reasons {
-			d.Reasons[r] += c
+		for r := range reasonEnd {
+			d.Reasons[r] += src.Reasons.of(r)
 		}
 		d.Gaps += src.Gaps
 	}

@@ -258,7 +258,7 @@ func (h *Head) enter(d *desk, ds *deskSource, m *Meta) slot {
 	i := h.slab.take()
 	e := h.slab.at(i)
 	e.Meta, e.desk, e.source = *m, d.number, ds.number
-	p := &d.sub.Policy
+	p := d.sub.Policy
 	if p.DelayMS > 0 {
 		e.DueMS = max(e.DueMS, m.AppendedMS+p.DelayMS)
 	}

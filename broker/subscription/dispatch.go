@@ -13,7 +13,7 @@ func (h *Head) settleDown(d *desk) {
 }
 
 func (h *Head) handOver(d *desk) {
-	p := &d.sub.Policy
+	p := d.sub.Policy
 	if p.Suspended {
 		return
 	}
@@ -106,7 +106,7 @@ func (h *Head) giveBack(d *desk, i slot, afterMS int64) {
 	h.letGo(d, i)
 	e.flags |= flagBack
 	k := d.laneOf(e)
-	if p := &d.sub.Policy; p.AttemptsMax > 0 && e.attempts >= p.AttemptsMax {
+	if p := d.sub.Policy; p.AttemptsMax > 0 && e.attempts >= p.AttemptsMax {
 		h.die(d, i, Exhausted)
 	} else if afterMS > 0 {
 		e.DueMS = min(h.nowMS+afterMS, timeMaxMS)
@@ -125,7 +125,7 @@ func (h *Head) giveBack(d *desk, i slot, afterMS int64) {
 // offer makes a record available, unless it is past its time or has failed too often.
 func (h *Head) offer(d *desk, i slot) {
 	e := h.slab.at(i)
-	p := &d.sub.Policy
+	p := d.sub.Policy
 	switch {
 	case e.ExpiresMS != 0 && e.ExpiresMS <= h.nowMS:
 		h.die(d, i, Expired)
@@ -177,7 +177,7 @@ func (h *Head) die(d *desk, i slot, why Reason) {
 
 // over reports whether more records wait than may.
 func (d *desk) over(n Amount) bool {
-	p := &d.sub.Policy
+	p := d.sub.Policy
 	if p.LengthMax == 0 && p.BytesMax == 0 {
 		return false
 	}

@@ -12,7 +12,9 @@ import (
 type touched struct {
 	sources  map[*Source]struct{}
 	chunks   map[chunkAt]struct{}
-	arrivals map[Place]map[RouteID]struct{}
+	arrivals map[*Arrivals]struct{}
+	taken    []routeAt
+	seq      uint64 // of the frame
 }
 
 type chunkAt struct {
@@ -48,7 +50,7 @@ func (s *State) evolvePut(id ID, p Policy, class ClassID, t *touched) (*Sub, des
 		s.Subs[id] = x
 		s.Next = max(s.Next, id+1)
 	}
-	x.Policy = p
+	x.Policy = s.sharedPolicy(p)
 	if x.Class == class {
 		return x, deserted{}
 	}
@@ -80,7 +82,7 @@ func (s *State) evolvePut(id ID, p Policy, class ClassID, t *touched) (*Sub, des
 
 // deserted is what the end of a class changes: routes that reach fewer classes, or none and are gone, and where those had been counted.
 type deserted struct {
-	routes  []RouteID
+	routes  []*Route
 	counted []routeAt
 }
 
@@ -98,22 +100,14 @@ func (s *State) leaveClass(class ClassID, x *Sub) (d deserted) {
 	}
 	delete(s.Classes, class)
 	d.routes = k.Routes
-	for _, r := range k.Routes {
-		rt := s.Routes[r]
+	for _, rt := range k.Routes {
 		rt.Classes = slices.DeleteFunc(slices.Clone(rt.Classes), func(c ClassID) bool { return c == class })
 		if s.members--; len(rt.Classes) > 0 {
 			continue
 		}
-		delete(s.Routes, r)
-		for _, src := range x.Sources { // it has been nowhere else
-			a := s.Arrivals[src.Place]
-			if a == nil {
-				continue
-			}
-			if _, ok := a.ByRoute[r]; ok {
-				delete(a.ByRoute, r)
-				d.counted = append(d.counted, routeAt{src.Place, r})
-			}
+		delete(s.Routes, rt.ID)
+		for _, t := range rt.taken {
+			d.counted = append(d.counted, routeAt{t.at, rt})
 		}
 	}
 	return d
@@ -135,8 +129,8 @@ func (s *State) evolveDeleted(id ID) (d deserted) {
 }
 
 type routeAt struct {
-	Place
-	route RouteID
+	at    *Arrivals
+	route *Route
 }
 
 func (s *State) reads(id record.StreamID) {
@@ -149,7 +143,7 @@ func (s *State) reads(id record.StreamID) {
 func (s *State) arrivals(at Place) *Arrivals {
 	a := s.Arrivals[at]
 	if a == nil {
-		a = &Arrivals{Indexed: -1}
+		a = &Arrivals{Place: at, Indexed: -1}
 		s.Arrivals[at] = a
 		r := s.readers[at.Stream]
 		r.partitions = append(r.partitions, at.Partition)
@@ -198,22 +192,24 @@ func (s *State) evolveStarted(x *started, t *touched) {
 	if s.Arrivals[x.at] == nil {
 		a := s.arrivals(x.at)
 		a.End, a.Indexed = x.since, x.since
-		t.arrival(x.at, 0)
+		t.arrival(a)
 	}
 	src.Base = s.arrived(sub, src)
 	src.Base.sub(src.Settled) // what was settled before does not count against what comes
 }
 
-func (t *touched) arrival(at Place, r RouteID) {
-	if t == nil {
-		return
+func (t *touched) arrival(a *Arrivals) {
+	if t != nil {
+		t.arrivals[a] = struct{}{}
 	}
-	m := t.arrivals[at]
-	if m == nil {
-		m = map[RouteID]struct{}{}
-		t.arrivals[at] = m
+}
+
+// took notes that a route has been taken. x is the route's for a.
+func (t *touched) took(a *Arrivals, r *Route, x *taken) {
+	if t != nil && x.seq != t.seq {
+		x.seq = t.seq
+		t.taken = append(t.taken, routeAt{a, r})
 	}
-	m[r] = struct{}{}
 }
 
 func (s *State) evolveRoute(r *Route) {
@@ -222,7 +218,10 @@ func (s *State) evolveRoute(r *Route) {
 	s.NextRoute = max(s.NextRoute, r.ID+1)
 	s.members += len(r.Classes)
 	for _, c := range r.Classes {
-		s.Classes[c].Routes = append(s.Classes[c].Routes, r.ID)
+		k := s.Classes[c]
+		if k.Routes = append(k.Routes, r); len(r.Classes) == 1 && k.alone == nil {
+			k.alone = r
+		}
 	}
 }
 
@@ -238,18 +237,17 @@ func (s *State) evolveRouted(x *routed, t *touched) {
 	for _, r := range x.runs {
 		end += record.Offset(r.Count)
 		a.All.add(r.Amount)
-		if r.Route != 0 && s.Routes[r.Route] != nil {
-			if a.ByRoute == nil {
-				a.ByRoute = map[RouteID]Amount{}
-			}
-			n := a.ByRoute[r.Route]
+		if r.Route == 0 {
+			continue
+		}
+		if rt := s.Routes[r.Route]; rt != nil {
+			n := rt.take(a)
 			n.add(r.Amount)
-			a.ByRoute[r.Route] = n
-			t.arrival(x.at, r.Route)
+			t.took(a, rt, n)
 		}
 	}
 	a.End = max(a.End, end)
-	t.arrival(x.at, 0)
+	t.arrival(a)
 }
 
 func (s *State) evolveSettled(src *Source, x *settled, t *touched) {
@@ -264,7 +262,9 @@ func (s *State) evolveSettled(src *Source, x *settled, t *touched) {
 	}
 	src.Settled.add(x.amount)
 	for r, n := range x.reasons {
-		src.Reasons[r] += n
+		if n != 0 {
+			src.count(Reason(r), n)
+		}
 	}
 	src.Carried -= int64(len(x.gone))
 	t.source(src)

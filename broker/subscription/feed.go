@@ -203,7 +203,7 @@ func (h *Head) Wants(dst []Want) []Want {
 
 // looksAhead is how many records more should be known.
 func (h *Head) looksAhead(d *desk) int {
-	p := &d.sub.Policy
+	p := d.sub.Policy
 	window := int(min(2*d.demand(), WindowMax))
 	if p.TTLMS > 0 || d.over(Amount{}) {
 		window = WindowMax // of one time to live the oldest goes first

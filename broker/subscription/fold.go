@@ -32,13 +32,14 @@ type Folder struct {
 // NewFolder makes a folder that evolves s. st holds the rows that it has made so far.
 func NewFolder(s *State, st state.Store) *Folder {
 	return &Folder{State: s, store: st, reached: map[Place]*arrived{}, touched: touched{
-		sources: map[*Source]struct{}{}, chunks: map[chunkAt]struct{}{}, arrivals: map[Place]map[RouteID]struct{}{},
+		sources: map[*Source]struct{}{}, chunks: map[chunkAt]struct{}{}, arrivals: map[*Arrivals]struct{}{},
 	}}
 }
 
 // Begin starts a frame of that number and time whose rows go to rows.
 func (f *Folder) Begin(seq uint64, timeMS int64, rows state.Batch) {
 	f.seq, f.timeMS, f.rows = seq, timeMS, rows
+	f.touched.seq = seq
 	clear(f.reached) // of a frame that failed
 	f.Changed, f.Moved = f.Changed[:0], f.Moved[:0]
 }
@@ -224,11 +225,6 @@ func (f *Folder) deleted(id ID) {
 		if counted && f.readers[s].sources == 0 {
 			k := binary.BigEndian.AppendUint32([]byte{state.PrefixArrivals}, uint32(s))
 			f.rows.DeleteRange(k, state.After(k))
-			for at := range f.touched.arrivals {
-				if at.Stream == s {
-					delete(f.touched.arrivals, at)
-				}
-			}
 			DropReached(f.rows, s)
 			for at := range f.reached {
 				if at.Stream == s {
@@ -246,16 +242,15 @@ func (f *Folder) deleted(id ID) {
 
 // desert writes what the end of a class has changed.
 func (f *Folder) desert(d deserted) {
-	for _, r := range d.routes {
-		if rt := f.Routes[r]; rt != nil {
-			f.rows.Set(routeKey(r), rt.append(f.buf[:0]))
+	for _, rt := range d.routes {
+		if f.Routes[rt.ID] != nil {
+			f.rows.Set(routeKey(rt.ID), rt.append(f.buf[:0]))
 		} else {
-			f.rows.Delete(routeKey(r))
+			f.rows.Delete(routeKey(rt.ID))
 		}
 	}
 	for _, c := range d.counted {
-		f.rows.Delete(arrivalsKey(c.Place, c.route))
-		delete(f.touched.arrivals[c.Place], c.route)
+		f.rows.Delete(arrivalsKey(c.at.Place, c.route.ID))
 	}
 }
 
@@ -282,23 +277,20 @@ func (f *Folder) End() error {
 		f.buf = src.appendRow(f.buf[:0])
 		f.rows.Set(sourceKey(state.PrefixSource, src.Sub, src.Place), f.buf)
 	}
-	for at, rs := range f.touched.arrivals {
-		a := f.Arrivals[at]
-		if a == nil {
-			continue
-		}
-		for r := range rs {
-			n := a.All
-			if r != 0 {
-				n = a.ByRoute[r]
-			}
-			f.buf = appendAmount(binary.AppendUvarint(f.buf[:0], uint64(a.End)), n)
-			if r == 0 {
-				f.buf = binary.AppendUvarint(f.buf, uint64(a.Indexed+1))
-			}
-			f.rows.Set(arrivalsKey(at, r), f.buf)
+	for a := range f.touched.arrivals {
+		if f.Arrivals[a.Place] == a {
+			f.buf = appendAmount(binary.AppendUvarint(f.buf[:0], uint64(a.End)), a.All)
+			f.buf = binary.AppendUvarint(f.buf, uint64(a.Indexed+1))
+			f.rows.Set(arrivalsKey(a.Place, 0), f.buf)
 		}
 	}
+	for _, x := range f.touched.taken {
+		if f.Arrivals[x.at.Place] == x.at && f.Routes[x.route.ID] == x.route {
+			f.buf = appendAmount(binary.AppendUvarint(f.buf[:0], uint64(x.at.End)), x.route.takenAt(x.at).Amount)
+			f.rows.Set(arrivalsKey(x.at.Place, x.route.ID), f.buf)
+		}
+	}
+	f.touched.taken = emptied(f.touched.taken)
 	clear(f.touched.chunks)
 	clear(f.touched.sources)
 	clear(f.touched.arrivals)

@@ -107,6 +107,9 @@ func NewHead(s *State, st state.Store, opt Options) (*Head, error) {
 		h.noteRefusing(s.Subs[id])
 	}
 	for _, r := range s.Routes {
+		if len(r.Classes) == 1 {
+			continue // its class knows it
+		}
 		f := fingerprint(r.Classes)
 		h.interned[f] = append(h.interned[f], r.ID)
 	}
@@ -137,7 +140,7 @@ func sortedIDs(m map[ID]*Sub) []ID {
 
 // needsDesk reports whether records have to be looked at although nobody asks for them.
 func (h *Head) needsDesk(x *Sub) bool {
-	p := &x.Policy
+	p := x.Policy
 	return p.Kind == Delivery && (p.Expires || p.TTLMS > 0 || p.LengthMax > 0 || p.BytesMax > 0)
 }
 

@@ -117,10 +117,9 @@ func (s *State) loadArrivals(key, value []byte) error {
 		a.End, a.All, a.Indexed = end, n, indexed
 		return nil
 	}
-	if a.ByRoute == nil {
-		a.ByRoute = map[RouteID]Amount{}
+	if rt := s.Routes[r]; rt != nil {
+		rt.take(a).Amount = n
 	}
-	a.ByRoute[r] = n
 	return nil
 }
 

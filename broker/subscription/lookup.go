@@ -34,7 +34,10 @@ func (s *State) Ways(id ID, at Place) (w Ways, ok bool) {
 	}
 	w.From = max(a.Indexed, src.Routed)
 	if k := s.Classes[x.Class]; k != nil {
-		w.Routes = slices.Clone(k.Routes)
+		w.Routes = make([]RouteID, len(k.Routes))
+		for i, r := range k.Routes {
+			w.Routes[i] = r.ID
+		}
 	}
 	return w, true
 }

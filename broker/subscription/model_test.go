@@ -233,7 +233,7 @@ func (l *Leased) Offset() record.Offset { return l.At.Offset }
 // gone finds what ended by itself, and that nothing else has.
 func (m *model) gone() {
 	for _, id := range m.subs {
-		p := m.head.Subs[id].Policy
+		p := *m.head.Subs[id].Policy
 		n := int64(0)
 		for at, x := range m.lines[id] {
 			c, _ := m.head.Explain(id, at)
@@ -516,7 +516,7 @@ func (m *model) trim() {
 // suspend also resumes, or gives the subscription something else to look for.
 func (m *model) suspend() {
 	id := m.subs[m.r.IntN(3)]
-	p := m.head.Subs[id].Policy
+	p := *m.head.Subs[id].Policy
 	class := m.head.Subs[id].Class
 	if m.r.IntN(2) == 0 {
 		p.Suspended = !p.Suspended
@@ -535,7 +535,7 @@ func (m *model) finish() {
 	m.settleFrame()
 	m.crash()
 	for _, id := range m.subs {
-		if p := m.head.Subs[id].Policy; p.Suspended {
+		if p := *m.head.Subs[id].Policy; p.Suspended {
 			p.Suspended = false
 			if _, err := m.head.Put(id, p, m.head.Subs[id].Class, m.open()); err != nil {
 				m.t.Fatal(err)

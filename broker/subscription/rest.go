@@ -63,7 +63,7 @@ func (h *Head) tellRests(d *desk) {
 }
 
 func (h *Head) rested(d *desk, r *rest) bool {
-	switch p := &d.sub.Policy; {
+	switch p := d.sub.Policy; {
 	case p.Suspended || d.able == 0 || d.leased >= int(p.UnackedMax):
 		return true
 	case d.unfinished || len(h.ends) > 0 && h.ends[0].seq <= r.seq:

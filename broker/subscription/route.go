@@ -13,6 +13,9 @@ func (h *Head) Route(classes []ClassID, f *fact.Frame) (RouteID, *fault.Error) {
 	if len(classes) == 0 {
 		return 0, nil
 	}
+	if k := h.Classes[classes[0]]; len(classes) == 1 && k != nil && k.alone != nil {
+		return k.alone.ID, nil
+	}
 	k := fingerprint(classes)
 	for _, r := range h.interned[k] {
 		if rt := h.Routes[r]; rt != nil && slices.Equal(rt.Classes, classes) {
@@ -28,6 +31,9 @@ func (h *Head) Route(classes []ClassID, f *fact.Frame) (RouteID, *fault.Error) {
 	r := &Route{ID: h.NextRoute, Classes: slices.Clone(classes)}
 	f.Add(fact.RouteDefined, 1, r.append)
 	h.evolveRoute(r)
+	if len(classes) == 1 {
+		return r.ID, nil
+	}
 	h.interned[k] = append(slices.DeleteFunc(h.interned[k], func(r RouteID) bool { return h.Routes[r] == nil }), r.ID)
 	return r.ID, nil
 }

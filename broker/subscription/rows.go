@@ -70,8 +70,8 @@ func (src *Source) appendRow(dst []byte) []byte {
 	}
 	dst = binary.AppendVarint(binary.AppendVarint(dst, src.Carried), src.Gaps)
 	dst = append(dst, byte(reasonEnd))
-	for _, n := range src.Reasons {
-		dst = binary.AppendUvarint(dst, uint64(n))
+	for r := range reasonEnd {
+		dst = binary.AppendUvarint(dst, uint64(src.Reasons.of(r)))
 	}
 	dst = binary.AppendVarint(dst, src.MovedMS)
 	dst = binary.AppendUvarint(dst, uint64(src.Turn))
@@ -89,8 +89,8 @@ func (src *Source) readRow(value []byte) error {
 	src.Carried, src.Gaps = b.Varint(), b.Varint()
 	n := int(b.Fixed(1)[0])
 	for i := range n {
-		if v := int64(b.Uvarint()); i < int(reasonEnd) {
-			src.Reasons[i] = v
+		if v := int64(b.Uvarint()); v != 0 && i < int(reasonEnd) {
+			src.count(Reason(i), v)
 		}
 	}
 	src.MovedMS, src.Turn = b.Varint(), uint32(b.Uvarint())

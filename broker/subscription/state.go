@@ -52,14 +52,29 @@ type State struct {
 	NextRoute RouteID
 	Arrivals  map[Place]*Arrivals // of partitions that somebody reads
 
-	readers map[record.StreamID]reading
-	members int // in all routes
+	readers  map[record.StreamID]reading
+	members  int // in all routes
+	policies map[Policy]*Policy
+}
+
+// policiesMax is how many different policies are looked up, to be shared: most subscriptions have the same.
+const policiesMax = 1024
+
+func (s *State) sharedPolicy(p Policy) *Policy {
+	if q := s.policies[p]; q != nil {
+		return q
+	}
+	if s.policies == nil || len(s.policies) >= policiesMax {
+		s.policies = map[Policy]*Policy{}
+	}
+	s.policies[p] = &p
+	return &p
 }
 
 // Sub is one subscription.
 type Sub struct {
 	ID      ID
-	Policy  Policy
+	Policy  *Policy // never changed; those with equal ones share it
 	Class   ClassID
 	Sources []*Source // in the order of their places
 }
@@ -86,13 +101,31 @@ type Source struct {
 	Owed     Amount // counted between Start and Since, and what was brought back
 	Base     Amount // arrivals that were there at Since
 	Settled  Amount
-	Reasons  [reasonEnd]int64 // settled, by reason
-	Carried  int64            // rows
-	Gaps     int64            // records that went before it had them
+	Reasons  *counts // settled, by reason; nil: nothing is
+	Carried  int64   // rows
+	Gaps     int64   // records that went before it had them
 	chunks   map[int64]*chunk
 	Turn     uint32 // how often it was rewound: handles from before are void
 	Metadata []byte // of a cursor's position, which is Floor
 	MovedMS  int64  // of a cursor: when
+}
+
+// counts is a number for each reason.
+type counts [reasonEnd]int64
+
+// of is a number that may not be there yet.
+func (c *counts) of(r Reason) int64 {
+	if c == nil {
+		return 0
+	}
+	return c[r]
+}
+
+func (s *Source) count(r Reason, n int64) {
+	if s.Reasons == nil {
+		s.Reasons = &counts{}
+	}
+	s.Reasons[r] += n
 }
 
 // Amount is how many records and how many bytes they have.
@@ -111,21 +144,51 @@ type reading struct {
 type Route struct {
 	ID      RouteID
 	Classes []ClassID // ascending
+	taken   []taken
+}
+
+// taken is how many records of a partition took a route.
+type taken struct {
+	at *Arrivals // if it is that of its place still
+	Amount
+	seq uint64 // frame in which a folder noted last that it has changed
+}
+
+func (r *Route) takenAt(a *Arrivals) *taken {
+	for i := range r.taken {
+		if r.taken[i].at == a {
+			return &r.taken[i]
+		}
+	}
+	return nil
+}
+
+// take is takenAt where there is to be something.
+func (r *Route) take(a *Arrivals) *taken {
+	if t := r.takenAt(a); t != nil {
+		return t
+	}
+	if len(r.taken) == 0 {
+		r.taken = make([]taken, 0, 1) // mostly it is one partition
+	}
+	r.taken = append(r.taken, taken{at: a})
+	return &r.taken[len(r.taken)-1]
 }
 
 // Class is the subscriptions that look for the same.
 type Class struct {
 	ID      ClassID
-	Members []ID      // ascending
-	Routes  []RouteID // that reach it
+	Members []ID     // ascending
+	Routes  []*Route // that reach it, in the order in which they were defined
+	alone   *Route   // one that reaches nothing else, if there is one
 }
 
-// Arrivals counts a partition's records.
+// Arrivals counts a partition's records; those that took a route, the route counts.
 type Arrivals struct {
+	Place
 	End     record.Offset
 	Indexed record.Offset // routes of its records can be looked up from here on; -1: not known yet, from the next record on
 	All     Amount
-	ByRoute map[RouteID]Amount
 }
 
 // Reason is why a record is done with.
@@ -162,6 +225,7 @@ func NewState() *State {
 // Clone returns a copy that shares nothing that changes.
 func (s *State) Clone() *State {
 	c := *s
+	c.policies = maps.Clone(s.policies)
 	c.readers = make(map[record.StreamID]reading, len(s.readers))
 	for id, r := range s.readers {
 		c.readers[id] = reading{r.sources, slices.Clone(r.partitions)}
@@ -172,6 +236,10 @@ func (s *State) Clone() *State {
 		n.Sources = make([]*Source, len(x.Sources))
 		for i, src := range x.Sources {
 			m := *src
+			if src.Reasons != nil {
+				reasons := *src.Reasons
+				m.Reasons = &reasons
+			}
 			if src.chunks != nil {
 				m.chunks = make(map[int64]*chunk, len(src.chunks))
 				for k, ch := range src.chunks {
@@ -183,20 +251,31 @@ func (s *State) Clone() *State {
 		}
 		c.Subs[id] = &n
 	}
-	c.Classes = make(map[ClassID]*Class, len(s.Classes))
-	for id, k := range s.Classes {
-		c.Classes[id] = &Class{k.ID, slices.Clone(k.Members), slices.Clone(k.Routes)}
-	}
-	c.Routes = make(map[RouteID]*Route, len(s.Routes))
-	for id, r := range s.Routes {
-		n := *r // members are never changed in place
-		c.Routes[id] = &n
-	}
 	c.Arrivals = make(map[Place]*Arrivals, len(s.Arrivals))
 	for at, a := range s.Arrivals {
 		n := *a
-		n.ByRoute = maps.Clone(a.ByRoute)
 		c.Arrivals[at] = &n
+	}
+	c.Routes = make(map[RouteID]*Route, len(s.Routes))
+	for id, r := range s.Routes {
+		n := &Route{ID: r.ID, Classes: r.Classes} // members are never changed in place
+		for _, t := range r.taken {
+			if a := c.Arrivals[t.at.Place]; a != nil && s.Arrivals[t.at.Place] == t.at {
+				n.take(a).Amount = t.Amount
+			}
+		}
+		c.Routes[id] = n
+	}
+	c.Classes = make(map[ClassID]*Class, len(s.Classes))
+	for id, k := range s.Classes {
+		n := &Class{ID: k.ID, Members: slices.Clone(k.Members), Routes: make([]*Route, len(k.Routes))}
+		for i, r := range k.Routes {
+			n.Routes[i] = c.Routes[r.ID]
+		}
+		if k.alone != nil {
+			n.alone = c.Routes[k.alone.ID]
+		}
+		c.Classes[id] = n
 	}
 	return &c
 }
@@ -228,7 +307,9 @@ func (s *State) arrived(x *Sub, src *Source) Amount {
 		return sum
 	}
 	for _, r := range k.Routes {
-		sum.add(a.ByRoute[r])
+		if t := r.takenAt(a); t != nil {
+			sum.add(t.Amount)
+		}
 	}
 	return sum
 }

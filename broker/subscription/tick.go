@@ -40,7 +40,7 @@ func (h *Head) ring(i slot) {
 	case leased:
 		m := d.members[e.member]
 		h.Out.Lost = append(h.Out.Lost, h.leasedOf(d, i, m, false))
-		h.giveBack(d, i, h.backoff(&d.sub.Policy, e.attempts))
+		h.giveBack(d, i, h.backoff(d.sub.Policy, e.attempts))
 	case waiting:
 		h.offer(d, i)
 	case dying:

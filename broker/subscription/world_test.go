@@ -232,11 +232,11 @@ func describe(s *State) string {
 	fmt.Fprintf(&b, "next %d, route %d\n", s.Next, s.NextRoute)
 	for _, id := range sortedIDs(s.Subs) {
 		x := s.Subs[id]
-		fmt.Fprintf(&b, "sub %d %+v class %d\n", id, x.Policy, x.Class)
+		fmt.Fprintf(&b, "sub %d %+v class %d\n", id, *x.Policy, x.Class)
 		for _, src := range x.Sources {
 			c := *src
-			c.chunks = nil
-			fmt.Fprintf(&b, "  %+v\n", c)
+			c.chunks, c.Reasons = nil, nil
+			fmt.Fprintf(&b, "  %+v by reason %v\n", c, append([]int64(nil), reasonsOf(src)...))
 			var ks []int64
 			for k := range src.chunks {
 				ks = append(ks, k)
@@ -261,7 +261,7 @@ func describe(s *State) string {
 	}
 	slices.Sort(cs)
 	for _, c := range cs {
-		fmt.Fprintf(&b, "class %d: %v by %v\n", c, s.Classes[c].Members, s.Classes[c].Routes)
+		fmt.Fprintf(&b, "class %d: %v by %v\n", c, s.Classes[c].Members, numbers(s.Classes[c].Routes))
 	}
 	var places []Place
 	for at := range s.Arrivals {
@@ -270,7 +270,31 @@ func describe(s *State) string {
 	slices.SortFunc(places, Place.compare)
 	for _, at := range places {
 		a := s.Arrivals[at]
-		fmt.Fprintf(&b, "%v ends at %d, indexed from %d, %v by route %v\n", at, a.End, a.Indexed, a.All, a.ByRoute)
+		fmt.Fprintf(&b, "%v ends at %d, indexed from %d, %v by route %v\n", at, a.End, a.Indexed, a.All, by(s, rs, a))
 	}
 	return b.String()
+}
+
+func reasonsOf(src *Source) (ns []int64) {
+	for r := range reasonEnd {
+		ns = append(ns, src.Reasons.of(r))
+	}
+	return ns
+}
+
+func numbers(rs []*Route) (ids []RouteID) {
+	for _, r := range rs {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+// by is how many records of a partition took which route.
+func by(s *State, rs []RouteID, a *Arrivals) (out []string) {
+	for _, r := range rs {
+		if t := s.Routes[r].takenAt(a); t != nil {
+			out = append(out, fmt.Sprint(r, t.Amount))
+		}
+	}
+	return out
 }
