@@ -110,15 +110,13 @@ func (c *policyCompiler) object(o map[string]any, names []string, path string, d
 			}
 			n, count, err = c.leaf(v, append(slices.Clone(names), key), at)
 		case map[string]any:
-			if !c.scope.Data {
-				err = badPolicy(at, "Filter policy scope MessageAttributes does not support nested filter policy")
-				break
-			}
 			if len(v) == 0 {
 				err = badPolicy(at, "Empty objects are not allowed")
 				break
 			}
-			n, count, err = c.object(v, append(slices.Clone(names), key), at, depth+1)
+			if n, count, err = c.object(v, append(slices.Clone(names), key), at, depth+1); err == nil && !c.scope.Data { // what is wrong inside is said first
+				err = badPolicy(at, "Filter policy scope MessageAttributes does not support nested filter policy")
+			}
 		default:
 			err = badPolicy(at, "%q must be an object or an array", key)
 		}

@@ -200,7 +200,9 @@ func getSubscriptionAttributes(x *call, in *wire.SubscriptionInput, out *wire.At
 		all["ConfirmationWasAuthenticated"] = "false"
 	}
 	maps.Copy(all, s.Attributes)
-	if s.Attributes["FilterPolicy"] != "" && s.Attributes["FilterPolicyScope"] == "" {
+	if s.Attributes["FilterPolicy"] == "" { // as at Amazon
+		delete(all, "FilterPolicyScope")
+	} else if s.Attributes["FilterPolicyScope"] == "" {
 		all["FilterPolicyScope"] = "MessageAttributes"
 	}
 	if s.at == atEndpoint {

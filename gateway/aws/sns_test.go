@@ -141,7 +141,7 @@ func TestQueue_GetsWhatIsPublished(t *testing.T) {
 	e := s.envelopes(url, 1)[0]
 	for name, want := range map[string]string{
 		"Type": "Notification", "MessageId": id, "TopicArn": orders, "Subject": "greeting", "Message": "hé\"llo", "SignatureVersion": "1",
-		"UnsubscribeURL": s.url + "/?Action=Unsubscribe&SubscriptionArn=" + strings.ReplaceAll(first, ":", "%3A"),
+		"UnsubscribeURL": s.url + "/?Action=Unsubscribe&SubscriptionArn=" + first,
 	} {
 		if text(e, name) != want {
 			t.Errorf("%s: %q, want %q", name, e[name], want)
@@ -244,6 +244,7 @@ func TestQueue_FilterPolicies(t *testing.T) {
 	}
 	for policy, why := range map[string]string{
 		`{"a":"b"}`:            `FilterPolicy: "a" must be an object or an array`,
+		`{"a":{"suffix":"b"}}`: `FilterPolicy: "suffix" must be an object or an array`,
 		`{"a":{"b":["c"]}}`:    "Filter policy scope MessageAttributes does not support nested filter policy",
 		`{"a":[{"prefix":5}]}`: "FilterPolicy: prefix match pattern must be a string",
 		`{"a":[]}`:             "FilterPolicy: Empty arrays are not allowed",

@@ -57,13 +57,16 @@ func Ended(id, topicARN, subscriptionARN, token, base string, now time.Time) Doc
 
 // ConfirmURL is where a subscription is confirmed by visiting it. base is our own address, scheme and host.
 func ConfirmURL(base, topicARN, token string) string {
-	return base + "/?Action=ConfirmSubscription&TopicArn=" + url.QueryEscape(topicARN) + "&Token=" + url.QueryEscape(token)
+	return base + "/?Action=ConfirmSubscription&TopicArn=" + escapeARN(topicARN) + "&Token=" + url.QueryEscape(token)
 }
 
 // UnsubscribeURL is where a subscription is ended by visiting it.
 func UnsubscribeURL(base, subscriptionARN string) string {
-	return base + "/?Action=Unsubscribe&SubscriptionArn=" + url.QueryEscape(subscriptionARN)
+	return base + "/?Action=Unsubscribe&SubscriptionArn=" + escapeARN(subscriptionARN)
 }
+
+// escapeARN leaves colons as they are, as Amazon does: people compare.
+func escapeARN(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "%3A", ":") }
 
 // Canonical appends the text that is signed: names and values in turn, each with a line feed behind it, sorted by name.
 //

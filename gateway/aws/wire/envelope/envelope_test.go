@@ -51,7 +51,7 @@ func TestAppend_Notification(t *testing.T) {
   "SignatureVersion" : "1",
   "Signature" : "EXAMPLEw6JRN",
   "SigningCertURL" : "http://localhost:4566/x.pem",
-  "UnsubscribeURL" : "http://localhost:4566/?Action=Unsubscribe&SubscriptionArn=arn%3Aaws%3Asns%3Aus-west-2%3A123456789012%3AMyTopic%3Ac9135db0",
+  "UnsubscribeURL" : "http://localhost:4566/?Action=Unsubscribe&SubscriptionArn=arn:aws:sns:us-west-2:123456789012:MyTopic:c9135db0",
   "MessageAttributes" : {
     "kind" : {"Type":"String","Value":"a\"b"},
     "bytes" : {"Type":"Binary","Value":"AP8="}
@@ -92,7 +92,7 @@ func TestAppend_Confirmations(t *testing.T) {
 	want := map[string]string{
 		"Type": "SubscriptionConfirmation", "MessageId": "id", "Token": "tok+en", "TopicArn": topic,
 		"Message":      "You have chosen to subscribe to the topic " + topic + ".\nTo confirm the subscription, visit the SubscribeURL included in this message.",
-		"SubscribeURL": base + "/?Action=ConfirmSubscription&TopicArn=" + url.QueryEscape(topic) + "&Token=tok%2Ben", "Timestamp": "2012-05-02T00:54:06.655Z",
+		"SubscribeURL": base + "/?Action=ConfirmSubscription&TopicArn=" + topic + "&Token=tok%2Ben", "Timestamp": "2012-05-02T00:54:06.655Z",
 		"SignatureVersion": "2", "Signature": "s", "SigningCertURL": "u",
 	}
 	if d := cmp.Diff(want, got); d != "" {
