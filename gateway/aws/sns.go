@@ -1,7 +1,10 @@
 package aws
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"strconv"
@@ -10,6 +13,7 @@ import (
 
 	"leat/broker"
 	"leat/broker/fault"
+	"leat/broker/record"
 	"leat/gateway/aws/wire"
 )
 
@@ -34,6 +38,7 @@ const (
 
 // topicDocument is what the document says. Attributes are as they were set.
 type topicDocument struct {
+	Name       string            `json:"name,omitempty"` // where it is not the stream's
 	Attributes map[string]string `json:"attributes,omitempty"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	CreatedMS  int64             `json:"created_ms"`
@@ -93,11 +98,12 @@ func (k *topics) read(stream, text string) (*topic, error) {
 }
 
 func topicOf(stream, text string) (*topic, error) {
-	t := &topic{name: strings.TrimSuffix(stream, topicSuffix), stream: stream, text: text}
-	t.fifo = strings.HasSuffix(t.name, ".fifo")
+	t := &topic{stream: stream, text: text}
 	if err := json.Unmarshal([]byte(text), &t.topicDocument); err != nil {
 		return nil, fault.New(fault.Corrupt, "describe", stream, "the settings of the topic cannot be read").From(err)
 	}
+	t.name = cmp.Or(t.Name, stream)
+	t.fifo = strings.HasSuffix(t.name, ".fifo")
 	t.rules = wire.TopicRules{FIFO: t.fifo, ContentDedup: strings.EqualFold(t.Attributes["ContentBasedDeduplication"], "true"), BytesMax: wire.PublishBytesMax}
 	if n, err := strconv.ParseInt(t.Attributes["MaximumMessageSize"], 10, 64); err == nil {
 		t.rules.BytesMax = n
@@ -127,9 +133,21 @@ func (d *topicDocument) set(name, value string) {
 	}
 }
 
+// topicStream is the stream of a topic's name; names that are too long for one are cut, with a digest behind.
+func topicStream(name string) string {
+	const most = record.StreamNameBytesMax - len(topicSuffix)
+	if len(name) <= most {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	digest := "-" + hex.EncodeToString(sum[:16])
+	return name[:most-len(digest)] + digest
+}
+
 // topicNamed finds a topic: its stream has its name, or that and topicSuffix.
 func (g *Gateway) topicNamed(namespace, name string) (*topic, error) {
-	for _, stream := range [...]string{name, name + topicSuffix} {
+	stream := topicStream(name)
+	for _, stream := range [...]string{stream, stream + topicSuffix} {
 		if s, ok := g.broker.OwnStream(namespace, stream, topicName); ok {
 			return g.topics.read(stream, s.Document)
 		}

@@ -3,6 +3,7 @@ package aws
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -36,13 +37,16 @@ const (
 var textProtocols = [...]string{protocolQueue, protocolHTTP, protocolHTTPS}
 
 // noticeEntry makes a record of a message.
-func noticeEntry(t *topic, n *wire.Notice, id string) broker.EventEntry {
+func noticeEntry(t *topic, n *wire.Notice, id, trace string) broker.EventEntry {
 	e := broker.EventEntry{Stream: t.stream, Partition: record.NoPartition}
 	r := &e.Record
 	r.Headers = make([]record.Header, 0, 4+2*len(n.Attributes))
 	add := func(key string, value []byte) { r.Headers = append(r.Headers, record.Header{Key: key, Value: value}) }
 	add(headerNoticeID, []byte(id))
 	add(headerTopic, []byte(t.name))
+	if trace != "" && len(trace) <= traceBytesMax {
+		add(headerTrace, []byte(trace))
+	}
 	text := n.TextFor("default")
 	r.Value = []byte(text)
 	if n.Structure != "" {
@@ -77,6 +81,12 @@ func noticeEntry(t *topic, n *wire.Notice, id string) broker.EventEntry {
 	}
 	return e
 }
+
+// traceBytesMax bounds what a client says to trace a message by.
+const traceBytesMax = 1024
+
+// noticeSequence is the number of a message in a FIFO topic, which is another than that in the queue.
+func noticeSequence(r record.Ref) string { return fmt.Sprintf("1%016d000", r.Offset) }
 
 // policyOf is the filter policy of a subscription as the broker has it; false where there is none.
 func (d *subDocument) policyOf(stream string) (p broker.StreamPolicy, ok bool) {
@@ -131,7 +141,7 @@ func (g *Gateway) noticeOf(topicName, protocol string, ref record.Ref, r *record
 		n.MessageID = uuid([16]byte(sum[:]), 8)
 	}
 	if strings.HasSuffix(topicName, ".fifo") {
-		n.SequenceNumber = sequence(ref)
+		n.SequenceNumber = noticeSequence(ref)
 	}
 	return n
 }

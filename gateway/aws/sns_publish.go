@@ -37,7 +37,7 @@ func (x *call) publish(t *topic, ns []*wire.Notice) ([]wire.PublishOutput, error
 	entries, ids := make([]broker.EventEntry, len(ns)), make([]string, len(ns))
 	for i, n := range ns {
 		ids[i] = newID()
-		entries[i] = noticeEntry(t, n, ids[i])
+		entries[i] = noticeEntry(t, n, ids[i], x.r.Header.Get("X-Amzn-Trace-Id"))
 	}
 	lost, err := x.orphaned(t, entries)
 	if err != nil {
@@ -53,7 +53,7 @@ func (x *call) publish(t *topic, ns []*wire.Notice) ([]wire.PublishOutput, error
 			out[i].MessageID = x.firstNotice(&results[i], ids[i])
 		}
 		if t.fifo {
-			out[i].SequenceNumber = sequence(results[i].Ref)
+			out[i].SequenceNumber = noticeSequence(results[i].Ref)
 		}
 	}
 	return out, nil
@@ -79,25 +79,19 @@ func publishBatch(x *call, in *wire.PublishBatchInput, out *wire.PublishBatchOut
 	if bad := in.CheckFor(t.rules); bad != nil {
 		return bad
 	}
-	var ns []*wire.Notice
-	var ids []string
+	ns := make([]*wire.Notice, len(in.Entries))
 	for i := range in.Entries {
-		e := &in.Entries[i]
-		if bad := e.CheckFor(t.rules); bad != nil {
-			out.Failed = append(out.Failed, wire.Failure(e.ID, bad))
-			continue
+		if bad := in.Entries[i].CheckFor(t.rules); bad != nil { // which fails the batch at Amazon
+			return bad
 		}
-		ns, ids = append(ns, &e.Notice), append(ids, e.ID)
-	}
-	if len(ns) == 0 {
-		return nil
+		ns[i] = &in.Entries[i].Notice
 	}
 	sent, err := x.publish(t, ns)
 	if err != nil {
 		return err
 	}
 	for i := range sent {
-		out.Successful = append(out.Successful, wire.PublishBatchResult{ID: ids[i], PublishOutput: sent[i]})
+		out.Successful = append(out.Successful, wire.PublishBatchResult{ID: in.Entries[i].ID, PublishOutput: sent[i]})
 	}
 	return nil
 }

@@ -234,6 +234,7 @@ func (u *pusher) next(ctx context.Context, m *broker.Member) (*outbound.Request,
 	for _, h := range t.n.Headers(u.subscriptionARN(&t.st.subDocument), t.st.contentType, t.st.raw()) {
 		r.Header.Set(h.Name, h.Value)
 	}
+	r.Header.Set("Accept-Encoding", "gzip,deflate") // as Amazon says; what is answered is not looked at
 	if t.st.raw() {
 		r.Body = []byte(t.n.Message)
 		return r, nil
@@ -290,14 +291,11 @@ func (u *pusher) giveUp(ctx context.Context, t *pushed, res *outbound.Result) er
 		_, err := u.broker.Reject(ctx, &u.who, hs)
 		return err
 	}
-	code, why := "", ""
-	if code = "Endpoint"; res.Status != 0 {
-		code = http.StatusText(res.Status)
-	}
+	why := ""
 	if res.Err != nil {
 		why = res.Err.Error()
 	}
-	e, err := u.deadNotice(t.n, &t.st.subDocument, t.st.topic.version, to, t.st.Base, code, why)
+	e, err := u.deadNotice(t.n, &t.st.subDocument, t.st.topic.version, to, t.st.Base, why)
 	if err != nil {
 		return err
 	}
@@ -361,6 +359,7 @@ func (p *pushers) tellNow(ctx context.Context, namespace string, d *subDocument,
 		for _, h := range doc.Headers(g.subscriptionARN(d), "", false) {
 			r.Header.Set(h.Name, h.Value)
 		}
+		r.Header.Set("Accept-Encoding", "gzip,deflate")
 		res := e.Try(ctx, r)
 		switch {
 		case res.Outcome == outbound.Delivered || ctx.Err() != nil:

@@ -229,7 +229,7 @@ func (x *call) orphaned(t *topic, entries []broker.EventEntry) (out []broker.Eve
 				continue
 			}
 			n := x.g.noticeOf(t.name, d.Protocol, record.Ref{}, &entries[k].Record, clock.Now().UnixMilli())
-			e, err := x.g.deadNotice(n, d, t.version, to, x.base(), "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
+			e, err := x.g.deadNotice(n, d, t.version, to, x.base(), "the queue does not exist")
 			if err != nil {
 				return nil, err
 			}
@@ -273,7 +273,7 @@ func (d *subDocument) wants(e *broker.EventEntry, stream string) bool {
 }
 
 // deadNotice is the message of a dead-letter queue, of which the stream is given, for a notice that was not taken: what would have been delivered, and why it was not.
-func (g *Gateway) deadNotice(n *notice, d *subDocument, version int64, stream, base, code, why string) (e broker.EventEntry, err error) {
+func (g *Gateway) deadNotice(n *notice, d *subDocument, version int64, stream, base, why string) (e broker.EventEntry, err error) {
 	e = broker.EventEntry{Stream: stream, Partition: record.NoPartition}
 	r := &e.Record
 	add := func(key, value string) { r.Headers = append(r.Headers, record.Header{Key: key, Value: []byte(value)}) }
@@ -289,10 +289,7 @@ func (g *Gateway) deadNotice(n *notice, d *subDocument, version int64, stream, b
 	} else if r.Value, err = g.appendNotice(nil, n, version, base, g.subscriptionARN(d)); err != nil {
 		return e, err
 	}
-	for _, a := range [...][2]string{{"RequestID", newID()}, {"ErrorCode", code}, {"ErrorMessage", why}} {
-		add(headerAttribute+a[0], a[1])
-		add(headerType+a[0], "String")
-	}
+	add(broker.HeaderDeadError, why)
 	if strings.HasSuffix(strings.TrimSuffix(stream, queueSuffix), ".fifo") {
 		r.Key = []byte(n.group)
 		e.ID, e.Source, e.Within = n.MessageID, "sns-dead:"+d.ID, dedupWindow

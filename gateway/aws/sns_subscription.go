@@ -80,6 +80,9 @@ func (d *subDocument) set(name, value string) {
 	if d.Attributes == nil {
 		d.Attributes = map[string]string{}
 	}
+	if name == "RawMessageDelivery" {
+		value = strings.ToLower(value)
+	}
 	if d.Attributes[name] = value; value == "" {
 		delete(d.Attributes, name)
 	}

@@ -38,8 +38,7 @@ func createTopic(x *call, in *wire.CreateTopicInput, out *wire.TopicOutput) erro
 	return x.makeTopic(name, &d)
 }
 
-// sameTopic refuses to make a topic that is there and is another one. Attributes that are not given are not asked about; tags are, where
-// there are any.
+// sameTopic refuses to make a topic that is there and is another one. Attributes and tags that are not given are not asked about.
 func sameTopic(t *topic, in *wire.CreateTopicInput) error {
 	for _, a := range in.Attributes {
 		have, set := t.Attributes[a.Name]
@@ -50,8 +49,10 @@ func sameTopic(t *topic, in *wire.CreateTopicInput) error {
 			return badTopic("Attributes Reason: Topic already exists with different attributes")
 		}
 	}
-	if len(in.Tags) > 0 && !maps.Equal(tagsOf(nil, in.Tags), t.Tags) {
-		return badTopic("Tags Reason: Topic already exists with different tags")
+	for _, tag := range in.Tags {
+		if have, some := t.Tags[tag.Name]; !some || have != tag.Value {
+			return badTopic("Tags Reason: Topic already exists with different tags")
+		}
 	}
 	return nil
 }
@@ -64,9 +65,12 @@ var topicDefaults = map[string]string{
 
 // makeTopic makes the stream of a topic. One that is there, and is no queue's, becomes the topic's.
 func (x *call) makeTopic(name string, d *topicDocument) error {
-	stream := name
-	if _, queue := x.g.broker.OwnStream(x.who.Namespace, name, documentName); queue {
+	stream := topicStream(name)
+	if _, queue := x.g.broker.OwnStream(x.who.Namespace, stream, documentName); queue {
 		stream += topicSuffix
+	}
+	if stream != name {
+		d.Name = name
 	}
 	_, err := x.g.broker.CreateStream(x.ctx, &x.who, stream, broker.StreamConfig{
 		Partitions: 1, Documents: map[string]string{topicName: d.document()}, Keep: broker.Keep{RetentionMS: retentionOf(d)},

@@ -118,9 +118,10 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 		return m, err
 	}
 	m.Body = string(d.Record.Value)
-	asked := in.MessageAttributes
+	asked, grouped := in.MessageAttributes, true
 	if n, source := x.noticeFor(q, d); n != nil {
-		if m.Body = n.Message; !source.raw() { // what is in the envelope is not beside it
+		grouped = q.fifo || n.SequenceNumber == "" // what a FIFO topic says of groups is nothing to a standard queue
+		if m.Body = n.Message; !source.raw() {     // what is in the envelope is not beside it
 			if m.Body, err = x.enveloped(n, &source); err != nil {
 				return m, err
 			}
@@ -145,7 +146,7 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 	}
 	tell("ApproximateFirstReceiveTimestamp", strconv.FormatInt(x.g.firsts.at(d.ID, d.Attempt, now.UnixMilli()), 10))
 	sent, sender, count := d.AppendTime, x.g.config.Account, d.Attempt
-	if d.Record.Key != nil {
+	if d.Record.Key != nil && grouped {
 		tell("MessageGroupId", string(d.Record.Key))
 	}
 	if q.fifo {
@@ -162,7 +163,9 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 		case h.Key == headerSender:
 			sender = value
 		case h.Key == headerDedup:
-			tell("MessageDeduplicationId", value)
+			if grouped {
+				tell("MessageDeduplicationId", value)
+			}
 		case h.Key == headerTrace:
 			tell(traceAttribute, value)
 		case h.Key == broker.HeaderDeadSubscription:

@@ -195,7 +195,7 @@ func checkTopicAttributes(a Attributes, entry int) *Error {
 			field, empty, other = typeBinary, len(at.Binary) == 0, at.String.Set && at.Binary == nil
 		}
 		switch {
-		case base != typeString && base != typeNumber && base != typeBinary || strings.HasSuffix(at.DataType, "."):
+		case base != typeString && base != typeNumber && base != typeBinary || at.DataType == base+".":
 			return refuse("The message attribute '" + at.Name + "' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.")
 		case other:
 			return refuse("The message attribute '" + at.Name + "' with type '" + at.DataType + "' must use field '" + field + "'.")
