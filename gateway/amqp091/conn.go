@@ -64,7 +64,7 @@ type conn struct {
 	joined       []byte
 	sent         atomic.Int64 // when something was written last
 	cancelNotify bool         // the client takes basic.cancel
-	paused       atomic.Bool  // nothing is read for now: the peer's silence means nothing
+	paused       atomic.Bool  // nothing is read for now, and the peer was told
 }
 
 func newConn(g *Gateway, c *gateway.Conn, ops map[wire.ID]*gateway.Operation) *conn {
@@ -299,7 +299,6 @@ func (k *conn) pause(ctx context.Context, why string, d time.Duration) error {
 func (k *conn) unblock() {
 	if k.paused.Load() {
 		k.paused.Store(false)
-		k.in.heard.Store(clock.Now().UnixNano())
 		_ = k.write(k.s.Unblock) // a connection that is gone is found out by reading
 	}
 }
@@ -378,7 +377,7 @@ func (k *conn) beat(ctx context.Context, seconds uint16) {
 	h := session.NewHeartbeat(seconds, now)
 	for {
 		send, gone, next := h.Tick(now)
-		if gone && !k.paused.Load() {
+		if gone {
 			k.c.Log().Info("connection ends: missed heartbeats from client", "client", k.caller.Client, "heartbeat", seconds)
 			k.closed.Store(true)
 			_ = k.c.Close()
@@ -402,7 +401,7 @@ func (k *conn) beat(ctx context.Context, seconds uint16) {
 		if at := time.Unix(0, k.in.heard.Load()); at.After(time.Unix(0, 1)) {
 			h.Received(at)
 		}
-		if k.paused.Load() {
+		if !k.in.reading.Load() { // the silence is ours
 			h.Received(now)
 		}
 		if at := time.Unix(0, k.sent.Load()); at.After(time.Unix(0, 1)) {

@@ -3,6 +3,7 @@ package amqp091
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type consumer struct {
 	deliver  wire.BasicDeliver
 	stream   string // whose name is in deliver.Exchange
 	acks     []broker.Handle
+	refused  []broker.Handle
 	excluded bool   // exclusive
 	counts   bool   // deliveries say how many there were before
 	from     string // the subscription
@@ -236,7 +238,7 @@ func (k *conn) hand(ctx context.Context, u *consumer, ds []broker.Delivery) bool
 		n = min(n, u.ch.room())
 		u.credit -= len(ds)
 	}
-	u.acks = u.acks[:0]
+	u.acks, u.refused = u.acks[:0], u.refused[:0]
 	var err error
 	for i := range ds[:n] {
 		if err = k.addDelivery(u, &ds[i]); err != nil {
@@ -255,6 +257,7 @@ func (k *conn) hand(ctx context.Context, u *consumer, ds []broker.Delivery) bool
 		return false
 	}
 	k.settle(ctx, session.Acked, u.acks...)
+	k.settle(ctx, session.Rejected, u.refused...)
 	k.regrant(ctx, u, n)
 	return true
 }
@@ -300,7 +303,24 @@ func (k *conn) addDelivery(u *consumer, d *broker.Delivery) error {
 		u.held++
 		u.ch.held++
 	}
-	return k.w.Content(u.ch.number, m, properties, body)
+	err := k.w.Content(u.ch.number, m, properties, body)
+	if errors.Is(err, wire.ErrFrameTooLarge) || errors.Is(err, wire.ErrTooLong) {
+		k.c.Log().Warn("a message cannot be delivered to this client and is rejected: its properties do not fit into a frame", "queue", u.queue, "message", d.Ref, "error", err)
+		return u.unsay(d, m.DeliveryTag)
+	}
+	return err
+}
+
+// unsay takes a delivery back that was given its tag and cannot be written. mu is held.
+func (u *consumer) unsay(d *broker.Delivery, tag uint64) error {
+	u.refused = append(u.refused, d.Handle)
+	if u.noAck {
+		u.acks = u.acks[:len(u.acks)-1]
+		return nil
+	}
+	u.held--
+	u.ch.held--
+	return u.ch.unacked.Take(tag, false, wire.IDBasicDeliver, func(uint64, delivered) {})
 }
 
 // named notes which exchange deliveries come from.

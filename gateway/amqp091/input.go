@@ -21,10 +21,11 @@ type input struct {
 	c        *gateway.Conn
 	p        []byte
 	from, to int
-	filled   bool // the last read left nothing free
-	small    int  // reads in a row that would have fitted the least memory
-	waits    int  // bytes that have come since ReadTimeout began to run; -1: it does not run
-	heard    atomic.Int64
+	filled   bool         // the last read left nothing free
+	small    int          // reads in a row that would have fitted the least memory
+	waits    int          // bytes that have come since ReadTimeout began to run; -1: it does not run
+	heard    atomic.Int64 // when something was read last
+	reading  atomic.Bool  // somebody waits for more
 }
 
 // Memory for what is read.
@@ -70,6 +71,8 @@ func (in *input) bytes() int { return len(in.p) }
 // of gateway.Conn.Await, or io.ErrUnexpectedEOF within a frame.
 func (in *input) fill() error {
 	in.room()
+	in.reading.Store(true)
+	defer in.reading.Store(false)
 	var n int
 	var err error
 	if in.from == in.to {

@@ -2,6 +2,7 @@ package amqp091
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -155,5 +156,40 @@ func TestBlocked_WhileTheDiskIsFull(t *testing.T) {
 	c.confirmed(t, 1)
 	if d := worker.delivery(t); d.body != "while" {
 		t.Error(d)
+	}
+}
+
+// A message whose properties do not fit into the frames of a client is no reason for it to come back for ever.
+func TestPoison_WhatCannotBeSaidIsRejected(t *testing.T) {
+	addr := serve(t, newBroker(t))
+	c := dial(t, addr)
+	c.queue(t, "jobs")
+	must[*wire.ConfirmSelectOK](t, c, &wire.ConfirmSelect{})
+	headers, err := wire.Table(nil).Add("much", wire.String(strings.Repeat("x", 10_000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.message(t, 1, &wire.BasicPublish{RoutingKey: []byte("jobs")}, wire.Properties{Flags: wire.HasHeaders, Headers: headers}, "large head")
+	c.message(t, 1, &wire.BasicPublish{RoutingKey: []byte("jobs")}, wire.Properties{}, "small head")
+	c.confirmed(t, 2)
+
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	small, err := startWith(conn, "guest", "guest", func(l *wire.Limits) { l.FrameMax = wire.FrameMaxLeast })
+	if err != nil {
+		t.Fatal(err)
+	}
+	small.consume(t, "jobs", "s", false)
+	d := small.delivery(t)
+	if d.body != "small head" {
+		t.Fatal(d)
+	}
+	small.ack(t, d.tag, true)
+	if m := must[*wire.QueueDeclareOK](t, small, &wire.QueueDeclare{Queue: []byte("jobs"), Passive: true}); m.MessageCount != 0 {
+		t.Error(wire.Text(m))
 	}
 }

@@ -127,7 +127,7 @@ func start(conn net.Conn, user, password string) (*client, error) {
 
 // startIn is start in a virtual host. refused is what it is answered where that may not be opened.
 func startIn(conn net.Conn, user, password, host string) (c *client, refused wire.Method, err error) {
-	if c, err = tuned(conn, user, password, 60); err != nil {
+	if c, err = tuned(conn, user, password, func(*wire.Limits) {}); err != nil {
 		return nil, nil, err
 	}
 	if err := c.send(0, &wire.ConnectionOpen{VirtualHost: []byte(host)}); err != nil {
@@ -145,7 +145,11 @@ func startIn(conn net.Conn, user, password, host string) (c *client, refused wir
 }
 
 func startBeating(conn net.Conn, user, password string, heartbeat uint16) (*client, error) {
-	c, err := tuned(conn, user, password, heartbeat)
+	return startWith(conn, user, password, func(l *wire.Limits) { l.Heartbeat = heartbeat })
+}
+
+func startWith(conn net.Conn, user, password string, set func(*wire.Limits)) (*client, error) {
+	c, err := tuned(conn, user, password, set)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +167,7 @@ func startBeating(conn net.Conn, user, password string, heartbeat uint16) (*clie
 }
 
 // tuned logs in and agrees on limits.
-func tuned(conn net.Conn, user, password string, heartbeat uint16) (*client, error) {
+func tuned(conn net.Conn, user, password string, set func(*wire.Limits)) (*client, error) {
 	c := &client{c: conn, br: bufio.NewReader(conn)}
 	if _, err := io.WriteString(conn, wire.Header); err != nil {
 		return nil, err
@@ -192,7 +196,7 @@ func tuned(conn net.Conn, user, password string, heartbeat uint16) (*client, err
 	}
 	c.w.SetFrameMax(int(tune.FrameMax))
 	limits := tune.Limits
-	limits.Heartbeat = heartbeat
+	set(&limits)
 	return c, c.send(0, &wire.ConnectionTuneOK{Limits: limits})
 }
 
