@@ -82,9 +82,6 @@ func noticeEntry(t *topic, n *wire.Notice, id, trace string) broker.EventEntry {
 	return e
 }
 
-// traceBytesMax bounds what a client says to trace a message by.
-const traceBytesMax = 1024
-
 // noticeSequence is the number of a message in a FIFO topic, which is another than that in the queue.
 func noticeSequence(r record.Ref) string { return fmt.Sprintf("1%016d000", r.Offset) }
 
