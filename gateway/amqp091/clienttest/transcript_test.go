@@ -16,21 +16,28 @@ type client struct {
 	name       string
 	transcript string   // in testdata
 	without    []string // sections that this client has no words for
+	slow       bool     // RabbitMQ is asked only with -update
 	run        func(t *testing.T, n *node) (string, error)
 }
 
 var clients = []client{
-	{"pika", "pika.txt", nil, func(t *testing.T, n *node) (string, error) {
+	{"pika", "pika.txt", nil, false, func(t *testing.T, n *node) (string, error) {
 		return run(patience(t), nil, python(t), "pika_client.py", n.amqp)
 	}},
-	{"amqp091-go", "common.txt", nil, func(t *testing.T, n *node) (string, error) {
+	{"amqp091-go", "common.txt", nil, false, func(t *testing.T, n *node) (string, error) {
 		return commonByGo(patience(t), n.url())
 	}},
-	{"amqplib", "common.txt", []string{"transactions"}, func(t *testing.T, n *node) (string, error) {
+	{"amqplib", "common.txt", []string{"transactions"}, false, func(t *testing.T, n *node) (string, error) {
 		return run(patience(t), []string{"PEER=" + amqplib(t)}, "node", "common.mjs", n.url())
 	}},
-	{"java", "common.txt", nil, func(t *testing.T, n *node) (string, error) {
+	{"java", "common.txt", nil, false, func(t *testing.T, n *node) (string, error) {
 		return run(patience(t), nil, "java", "-cp", javaPath(t), "java/Common.java", n.url())
+	}},
+	{"kombu", "kombu.txt", nil, false, func(t *testing.T, n *node) (string, error) {
+		return run(patience(t), nil, python(t), "kombu_client.py", n.url())
+	}},
+	{"celery", "celery.txt", nil, true, func(t *testing.T, n *node) (string, error) {
+		return run(patience(t), nil, python(t), "tasks.py", n.url())
 	}},
 }
 
@@ -116,6 +123,7 @@ func TestLeat(t *testing.T) {
 	known := gaps(t)
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			got, err := c.run(t, startLeat(t))
 			if err != nil {
 				t.Errorf("%v\n%s", err, got)
@@ -130,6 +138,9 @@ func TestRabbitMQ(t *testing.T) {
 	n := startRabbit(t)
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) {
+			if c.slow && !*update {
+				t.Skip("it takes long and was equal when the transcript was taken")
+			}
 			got, err := c.run(t, n)
 			if err != nil {
 				t.Errorf("%v\n%s", err, got)
