@@ -15,9 +15,9 @@ const (
 	drainWait   = 250 * time.Millisecond // for more that is said to be there
 )
 
-// Drain drops what nobody has and that is due, and answers how much that was. What members have stays theirs, and what they give back comes again;
-// what waits for its time stays. Where another member alone is served, it drops what that has, too. It takes the right to alter the subscription.
-func (b *Broker) Drain(ctx context.Context, c *Caller, name string) (n int64, err error) {
+// Drain drops what nobody has and that is due, and answers how much that was as far as it has been counted. What members have stays theirs, and what
+// they give back comes again; what waits for its time stays. Where another member alone is served, it drops what that has, too. It takes the right to alter the subscription.
+func (b *Broker) Drain(ctx context.Context, c *Caller, name string) (int64, error) {
 	x, err := b.findSubscription(c, "drain", ActionAlter, name)
 	if err != nil {
 		return 0, err
@@ -28,16 +28,13 @@ func (b *Broker) Drain(ctx context.Context, c *Caller, name string) (n int64, er
 	}
 	ready := info.Waiting - int64(info.Leased) - int64(info.Delayed) - int64(info.Dying)
 	switch {
-	case ready <= 0:
+	case ready <= 0 && info.Exact:
 		return 0, nil
 	case info.Leased == 0 && info.Delayed == 0 && info.Dying == 0:
 		return ready, b.Rewind(ctx, c, name, Start{Kind: StartLatest})
 	}
 	if x.doc.Policy.Members == MembersShared {
-		n, err = b.drainMember(ctx, x, ready)
-	}
-	if n > 0 || err != nil {
-		return n, err
+		return b.drainMember(ctx, x, max(ready, 1))
 	}
 	return ready, b.Rewind(ctx, c, name, Start{Kind: StartLatest})
 }

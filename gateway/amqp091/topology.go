@@ -115,6 +115,11 @@ func (t *topology) put(c *broker.SubscriptionConfig, queue string, bs []binding)
 		return err
 	}
 	c.Address = filters
+	for i := range bs {
+		if x := t.exchange(bs[i].Source); x != nil && x.Type == typeDelayed {
+			c.Policy.Expires = true // what is delayed is known as such before anybody looks
+		}
+	}
 	for i := range filters {
 		if !slices.Contains(c.Streams, filters[i].Stream) {
 			c.Streams = append(c.Streams, filters[i].Stream)
