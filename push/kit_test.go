@@ -29,9 +29,18 @@ func TestMain(m *testing.M) {
 
 // served is a node with its HTTP listener.
 type served struct {
-	t    testing.TB
-	node *node.Node
-	url  string
+	t     testing.TB
+	node  *node.Node
+	url   string
+	login string // NAME:PASSWORD
+}
+
+// as makes a request one of the user.
+func (s *served) as(r *http.Request) *http.Request {
+	if name, password, ok := strings.Cut(s.login, ":"); ok {
+		r.SetBasicAuth(name, password)
+	}
+	return r
 }
 
 func protocols() []node.Protocol {
@@ -88,7 +97,7 @@ func (s *served) do(want int, method, path, body string) map[string]any {
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultClient.Do(s.as(req))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -131,7 +140,7 @@ func (s *served) send(from, to int) {
 		b.WriteString("]")
 		req, _ := http.NewRequestWithContext(context.Background(), "POST", s.url+"/v1/streams/orders/events", &b)
 		req.Header.Set("Content-Type", "application/cloudevents-batch+json")
-		res, err := http.DefaultClient.Do(req)
+		res, err := http.DefaultClient.Do(s.as(req))
 		if err != nil || res.StatusCode > 299 {
 			s.t.Fatal(err, res)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"leat/broker"
+	"leat/broker/fault"
 	"leat/internal/clock"
 	"leat/internal/hooks"
 	"leat/internal/outbound"
@@ -61,7 +62,9 @@ func (u *pump) run(ctx context.Context) error {
 	u.settler = newSettler(u.l.s.broker, u.c, u.l.s.log) //nolint:contextcheck // what happened is noted, whatever ends meanwhile
 	defer u.settler.close()
 	err := u.take(ctx)
-	u.giveBack(context.WithoutCancel(ctx)) //nolint:contextcheck // what was taken must go back, whatever ended
+	if !fault.Is(err, fault.Denied) { // who may not read may not give back; the member's leaving does
+		u.giveBack(context.WithoutCancel(ctx)) //nolint:contextcheck // what was taken must go back, whatever ended
+	}
 	stop := clock.AfterFunc(stopGrace, cut)
 	defer stop.Stop()
 	u.under.Wait()
@@ -129,6 +132,10 @@ func (u *pump) fill(ctx context.Context) error {
 			}
 		}
 		u.pending = ds
+	}
+	// Looked at each time something came: nothing is sent for somebody who may not read it any more.
+	if k := u.l.key; !u.l.s.broker.Allowed(u.c, broker.ActionRead, broker.KindSubscription, k.name) {
+		return fault.New(fault.Denied, "push", k.name, "%q, who set up the push, may not read the subscription", u.c.Principal)
 	}
 	return nil
 }
