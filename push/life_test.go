@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,8 +16,9 @@ import (
 
 func TestPush_TLS(t *testing.T) {
 	var got atomic.Int32
-	e := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got.Add(1) }))
-	e.Config.ErrorLog = nil
+	e := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got.Add(1) }))
+	e.Config.ErrorLog = log.New(io.Discard, "", 0)
+	e.StartTLS()
 	t.Cleanup(func() { e.CloseClientConnections(); e.Close() })
 	s := serve(t, "", nil).streams()
 	// Without its certificate nothing is sent, and the reason is told.
