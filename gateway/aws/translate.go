@@ -168,6 +168,10 @@ func (x *call) messageOf(q *queue, d *broker.Delivery, in *wire.ReceiveMessageIn
 			}
 		case h.Key == headerTrace:
 			tell(traceAttribute, value)
+		case h.Key == broker.HeaderDeadAttempts: // a dead letter goes on counting
+			if n, err := strconv.Atoi(value); err == nil {
+				count += n
+			}
 		case h.Key == broker.HeaderDeadSubscription:
 			tell("DeadLetterQueueSourceArn", x.arn(value))
 		case strings.HasPrefix(h.Key, headerAttribute):
