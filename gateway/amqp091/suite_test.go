@@ -268,7 +268,7 @@ func TestSuite(t *testing.T) {
 }
 
 // serve runs a gateway and returns its address.
-func serve(t *testing.T, b *broker.Broker) string {
+func serve(t testing.TB, b *broker.Broker) string {
 	t.Helper()
 	g := New(b, Default())
 	ctx, cancel := context.WithCancel(context.Background())
