@@ -3,7 +3,8 @@
 // # What
 //
 //	wire/, session/       bytes ↔ values; what a connection remembers: frames in, steps out
-//	conn.go, step.go      one connection: reader, heartbeats, what a step asks for; handle_*.go: exchanges, queues, publish, consume
+//	conn.go, step.go      one connection and who works for it; handle_*.go: exchanges, queues, publish, consume, transactions
+//	input.go, output.go   what is read and written; confirm.go: what waits for the disk; settle.go: acks, beside the reader
 //	testdata/captures/    sessions of real clients with RabbitMQ 3.10.8
 //
 // # Mapping
@@ -26,6 +27,8 @@
 // there are 32 priorities. An alternate of an exchange that was come to by another exchange is not asked. Only what AMQP publishes passes a headers
 // exchange that asks for something. A circle of dead letters is cut when all queues that it leads to are in it. Reading a stream from a number costs
 // reading past what is before; a binding holds for it backwards. Names and keys of bindings are UTF-8. No policies, no consumer timeouts.
+// A queue bound by two of a message's CC and BCC keys gets it twice. Messages have at most 11 MiB. A commit is one frame up to
+// broker.request_events_max events and a batch of each stream; more is refused.
 //
 // # What RabbitMQ does
 //
@@ -35,7 +38,7 @@
 //   - An ack of a tag that does not wait is 406 on the channel, with multiple too, also of tag 0; tag 0 with multiple is all, and all of none is fine.
 //   - confirm.select may be repeated; from tx to confirm mode or back is 406. tx.commit without tx.select is 406.
 //   - basic.qos with a prefetch-size, basic.recover without requeue, channel.flow that stops, immediate: 540, which ends the connection.
-//   - basic.recover-async is not answered; basic.cancel of an unknown consumer is, as if it had been there; access.request gets ticket 1.
+//   - basic.recover-async is not answered; basic.cancel of an unknown consumer is; access.request gets ticket 1.
 //   - A channel that is not open, or opened twice: 504. A method of class connection on it, or a stray close-ok: 503 "unimplemented method". Any
 //     other class on channel 0: 504. A refused login: 403 for clients with authentication_failure_close, a closed socket for others.
 //   - Confirmations may be one by one or joined; every client captured here takes both. Properties go out as they came in, byte by byte.
@@ -45,7 +48,8 @@
 //
 // # Promises
 //
-// See wire and session.
+// A confirmation says that the message is on disk; a message is copied once, and allocates nothing of its own. Whoever does not read what it is sent
+// holds nobody else. What was handed over and not acknowledged comes back when its channel ends. See wire and session.
 //
 // # Imports
 //
