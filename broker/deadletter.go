@@ -351,6 +351,11 @@ func (b *Broker) Replay(ctx context.Context, c *Caller, name string, refs []reco
 	if perSecond < 0 || perSecond > ReplayRateMax {
 		return 0, fault.New(fault.Invalid, "replay", "per_second", "%d a second; from 1 to %d can be asked for, and 0 for all at once", perSecond, ReplayRateMax)
 	}
+	return b.replay(ctx, c, x, refs, perSecond, 0)
+}
+
+// replay replays letters, of which so many went before at that rate.
+func (b *Broker) replay(ctx context.Context, c *Caller, x *subscribed, refs []record.Ref, perSecond, before int) (int, error) {
 	byPlace := map[subscription.Place]*shard.Revive{}
 	now := b.nowMS()
 	for i, r := range refs {
@@ -358,7 +363,7 @@ func (b *Broker) Replay(ctx context.Context, c *Caller, name string, refs []reco
 		if err != nil {
 			return 0, err
 		}
-		l, ok := readDead(d, name)
+		l, ok := readDead(d, x.name)
 		from := slices.Index(x.doc.Streams, l.Origin.Stream)
 		copied := b.names.get(x.namespace, r.Stream)
 		if !ok || from < 0 || copied == nil {
@@ -373,7 +378,7 @@ func (b *Broker) Replay(ctx context.Context, c *Caller, name string, refs []reco
 			m.Key = keyHash(key)
 		}
 		if perSecond > 0 {
-			m.DueMS = now + int64(i)*1000/int64(perSecond)
+			m.DueMS = now + int64(before+i)*1000/int64(perSecond)
 		}
 		byPlace[at].Revivals = append(byPlace[at].Revivals, subscription.Revival{Meta: m, Lies: subscription.At{
 			Place: subscription.Place{Stream: copied.id, Partition: r.Partition}, Offset: r.Offset,

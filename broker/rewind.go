@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 
 	"leat/broker/fault"
@@ -36,6 +38,129 @@ func (b *Broker) Rewind(ctx context.Context, c *Caller, name string, to Start) e
 	}
 	b.countBegun(x.shard, x.id, cmd.Begun) //nolint:contextcheck // what is given back or counted is no part of the request
 	return nil
+}
+
+// RewindKeyMax is how many events of a key one call hands over again.
+const RewindKeyMax = 100_000
+
+// RewindKey hands the events of one key again, from somewhere on, to a subscription that has settled them, with attempts counted anew; those that wait or that
+// somebody has stay as they are. It answers how many, and reads all that the subscription was reached by since: TooLarge when there are more of that key than
+// RewindKeyMax, of which the first ones were handed over then. It takes the right to alter the subscription.
+func (b *Broker) RewindKey(ctx context.Context, c *Caller, name string, to Start, key []byte) (int, error) {
+	x, err := b.findSubscription(c, "rewind", ActionAlter, name)
+	if err != nil {
+		return 0, err
+	}
+	if to, err = b.ourStart("rewind", "to", to); err != nil {
+		return 0, err
+	}
+	done := 0
+	for _, id := range x.doc.StreamIDs {
+		n := b.names.of(x.shard, id)
+		if n == nil {
+			continue // deleted
+		}
+		begin, err := b.beginnings(n, to)
+		if err != nil {
+			return done, err
+		}
+		for i := range begin {
+			some, err := b.reviveKey(ctx, x, &begin[i], key, RewindKeyMax-done)
+			if done += some; err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, nil
+}
+
+// reviveKey does so for one partition.
+func (b *Broker) reviveKey(ctx context.Context, x *subscribed, from *shard.Beginning, key []byte, most int) (done int, err error) {
+	pub := b.shards[x.shard].Published()
+	src, ok := pub.Source(from.Stream, from.Partition)
+	if !ok || from.Latest {
+		return 0, nil
+	}
+	n, hash := b.streamOf(x, from.Stream), keyHash(key)
+	cmd := &shard.Revive{Sub: x.id, At: from.Place}
+	flush := func() error {
+		if len(cmd.Revivals) == 0 {
+			return nil
+		}
+		_, err := b.shards[x.shard].Do(ctx, cmd)
+		done += cmd.Revived
+		cmd = &shard.Revive{Sub: x.id, At: from.Place}
+		return err
+	}
+	start, end := src.Part.Ends()
+	for at := max(from.From, start); at < end; {
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+		var failed error
+		through, err := b.eachReaching(x, from.Place, at, end, countPauseSize, func(m *subscription.Meta, matches bool) bool {
+			if !matches || m.Key != hash && m.Key != 0 {
+				return true
+			}
+			d, err := b.readOffset(pub, n, src, m.Offset) // another key may have the same hash
+			if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Trimmed) {
+				return true
+			}
+			if failed = err; err != nil || !bytes.Equal(d.Record.Key, key) {
+				return err == nil
+			}
+			v := *m
+			v.Key = hash
+			cmd.Revivals = append(cmd.Revivals, subscription.Revival{Meta: v})
+			return len(cmd.Revivals) < subscription.ReviveMax
+		})
+		if err = cmp.Or(failed, err); err != nil {
+			return done, err
+		}
+		if len(cmd.Revivals) > most-done {
+			return done, cmp.Or(flush(), error(fault.New(fault.TooLarge, "rewind", "key", "there are more than %d events of that key; rewind to a later place", RewindKeyMax)))
+		}
+		if err := flush(); err != nil {
+			return done, err
+		}
+		at = through
+	}
+	return done, nil
+}
+
+// ReplayFailed hands over again what the subscription has given up since somewhere in the stream of its dead letters, as Replay does, and leaves out what was
+// dropped. It answers how many were brought back. What dies again meanwhile is not met a second time.
+func (b *Broker) ReplayFailed(ctx context.Context, c *Caller, name string, since Start, perSecond int) (int, error) {
+	x, err := b.findSubscription(c, "rewind", ActionAlter, name)
+	if err != nil {
+		return 0, err
+	}
+	if x.doc.DeadLetters == "" {
+		return 0, fault.New(fault.Invalid, "rewind", "failed", "the subscription keeps no dead letters, so nothing is known of what failed")
+	}
+	var refs []record.Ref
+	for more := true; more; {
+		var ls []DeadLetter
+		var next record.Position
+		if ls, next, more, err = b.DeadLetters(ctx, c, name, since, ReceiveMax); err != nil {
+			return 0, err
+		}
+		for i := range ls {
+			refs = append(refs, ls[i].Ref)
+		}
+		if len(refs) > RewindKeyMax {
+			return 0, fault.New(fault.TooLarge, "rewind", "to", "more than %d failed since; begin later, or drop some", RewindKeyMax)
+		}
+		since = Start{Kind: StartPosition, Position: next}
+	}
+	done := 0
+	for at := 0; at < len(refs); at += subscription.ReviveMax {
+		n, err := b.replay(ctx, c, x, refs[at:min(at+subscription.ReviveMax, len(refs))], perSecond, at)
+		if done += n; err != nil {
+			return done, err
+		}
+	}
+	return done, nil
 }
 
 // Suspend has nothing handed over until Resume. Leases go on, and what is appended waits.

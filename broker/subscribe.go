@@ -89,7 +89,9 @@ func (b *Broker) putSubscribed(ctx context.Context, c *Caller, name string, edit
 		put.Begin = append(put.Begin, begin...)
 	}
 	if old != nil {
+		put.End = b.endings(old, &doc)
 		changed := doc.follow(&old.doc, old.doc.Streams)
+		changed = len(put.End) > 0 || changed // others of its class still read those streams
 		if err := b.forgetFilters(ctx, old, &doc, b.classOf(put, old, &doc, changed)); err != nil {
 			return err
 		}
@@ -211,7 +213,7 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 		return nil, fault.New(fault.Conflict, "subscribe", "routed", "whether records reach a subscription by their address stays as it was made")
 	case !d.Routed && len(d.Address) > 0:
 		return nil, fault.New(fault.Conflict, "subscribe", "address", "the subscription was made without routed: every record of its streams reaches it")
-	case len(d.Streams) == 0:
+	case len(d.Streams) == 0 && d.Policy.Kind != SubscriptionCursor:
 		return nil, fault.New(fault.Invalid, "subscribe", "streams", "a subscription reads at least one stream")
 	case len(d.Address) > AddressFiltersMax:
 		return nil, fault.New(fault.TooLarge, "subscribe", "address", "%d address filters; the limit is %d", len(d.Address), AddressFiltersMax)
@@ -223,10 +225,14 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 		return nil, fault.New(fault.TooLarge, "subscribe", "dead_subject", "the subject and the key of dead letters have at most %d bytes", DeadSubjectBytesMax)
 	case d.DeadSubject != nil && !utf8.ValidString(*d.DeadSubject):
 		return nil, fault.New(fault.Invalid, "subscribe", "dead_subject", "a subject is text")
-	case d.Policy.Kind == subscription.Cursor:
-		return nil, fault.New(fault.Unsupported, "subscribe", "kind", "subscriptions that keep a position are not offered here")
 	}
-	d.Policy.Kind = SubscriptionDelivery
+	if d.Policy.Kind == SubscriptionCursor {
+		if err := d.checkCursor(); err != nil {
+			return nil, err
+		}
+	} else {
+		d.Policy.Kind = SubscriptionDelivery
+	}
 	if err := d.Policy.Check(); err != nil {
 		return nil, err
 	}
@@ -240,10 +246,7 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 	}
 	was := 0
 	if old != nil {
-		was = len(old.doc.Streams)
-		if len(d.Streams) < was || !slices.Equal(d.Streams[:was], old.doc.Streams) {
-			return nil, fault.New(fault.Conflict, "subscribe", "streams", "streams can be added to a subscription, behind those that it reads, but not be taken away")
-		}
+		was = d.keepStreams(&old.doc)
 	}
 	for i, s := range d.Streams[was:] {
 		if slices.Contains(d.Streams[:was+i], s) {
@@ -267,6 +270,41 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 		policies = old.doc.Policies
 	}
 	return added, d.checkPolicies(policies, was)
+}
+
+// keepStreams puts the streams that were read before in front, as they stood, and says how many are left.
+func (d *subscriptionDocument) keepStreams(old *subscriptionDocument) int {
+	asked := d.Streams
+	d.Streams, d.StreamIDs = make([]string, 0, len(asked)), make([]record.StreamID, 0, len(asked))
+	for i, s := range old.Streams {
+		if slices.Contains(asked, s) {
+			d.Streams, d.StreamIDs = append(d.Streams, s), append(d.StreamIDs, old.StreamIDs[i])
+		}
+	}
+	kept := len(d.Streams)
+	for _, s := range asked {
+		if !slices.Contains(old.Streams, s) {
+			d.Streams = append(d.Streams, s)
+		}
+	}
+	return kept
+}
+
+// endings are the partitions that are read no more.
+func (b *Broker) endings(x *subscribed, d *subscriptionDocument) (places []subscription.Place) {
+	for _, id := range x.doc.StreamIDs {
+		if slices.Contains(d.StreamIDs, id) {
+			continue
+		}
+		n := int32(stream.PartitionsMax) // of one that was deleted
+		if s := b.names.of(x.shard, id); s != nil {
+			n = s.config.Partitions
+		}
+		for p := range n {
+			places = append(places, subscription.Place{Stream: id, Partition: record.PartitionID(p)})
+		}
+	}
+	return places
 }
 
 // beginnings says where to begin with each partition of a stream.
@@ -359,6 +397,11 @@ func (b *Broker) DescribeSubscription(ctx context.Context, c *Caller, name strin
 func (b *Broker) describeSubscription(ctx context.Context, x *subscribed, name string) (SubscriptionInfo, error) {
 	if x == nil {
 		return SubscriptionInfo{}, fault.New(fault.NotFound, "describe", name, "there is no subscription %q", name)
+	}
+	if x.doc.Policy.Kind == SubscriptionCursor {
+		info := SubscriptionInfo{Name: x.name, Namespace: x.namespace, ID: uint32(x.id), Config: x.config(), Created: x.created(), Revision: x.revision}
+		b.describeCursor(x, &info)
+		return info, nil
 	}
 	q := &shard.Examine{Sub: x.id}
 	if _, err := b.shards[x.shard].Do(ctx, q); err != nil {

@@ -26,6 +26,7 @@ type (
 // What a policy says.
 const (
 	SubscriptionDelivery = subscription.Delivery
+	SubscriptionCursor   = subscription.Cursor
 	OrderNone            = subscription.OrderNone
 	OrderKey             = subscription.OrderKey
 	OrderTotal           = subscription.OrderTotal
@@ -67,7 +68,7 @@ type AddressFilter struct {
 
 // SubscriptionConfig is what can be set about a subscription.
 type SubscriptionConfig struct {
-	Streams     []string          `json:"streams"`                // more can be added later, none taken away
+	Streams     []string          `json:"streams"`                // can be added, and taken away
 	Routed      bool              `json:"routed,omitempty"`       // only what an address filter says reaches it, without any nothing does; stays as it was made. Set where Address is
 	Address     []AddressFilter   `json:"address,omitempty"`      // one of them is enough
 	Where       string            `json:"where,omitempty"`        // CEL, of the content: what does not match is passed over

@@ -39,12 +39,14 @@ const (
 	Counted             Kind = 24 // how many records there were where nobody had counted
 	Gapped              Kind = 25 // records went before the subscription had them
 
-	kindEnd Kind = 26
+	SourceEnded Kind = 26 // a subscription reads a partition no more
+
+	kindEnd Kind = 27
 )
 
 var kindNames = [...]string{"", "claimed", "catalog-put", "catalog-deleted", "stream-created", "stream-changed", "stream-deleted",
 	"appended", "keyed", "identified", "producer-allocated", "origin-defined", "trimmed", "keys-counted", "keys-built",
-	"subscription-put", "subscription-deleted", "source-started", "route-defined", "routed", "settled", "handed", "carried", "cursor-moved", "counted", "gapped"}
+	"subscription-put", "subscription-deleted", "source-started", "route-defined", "routed", "settled", "handed", "carried", "cursor-moved", "counted", "gapped", "source-ended"}
 
 func (k Kind) String() string {
 	if k > 0 && k < kindEnd {

@@ -140,7 +140,7 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 		case fact.Claimed:
 			return nil
 		}
-		if x.Kind >= fact.SubscriptionPut && x.Kind <= fact.Gapped {
+		if x.Kind >= fact.SubscriptionPut && x.Kind <= fact.SourceEnded {
 			if !subs {
 				p.subsMu.Lock()
 				subs = true

@@ -29,7 +29,8 @@ type PutSubscription struct {
 	Class      subscription.ClassID
 	Own        bool
 	ResolvedAt uint64
-	Begin      []Beginning // places that it reads already are left out
+	End        []subscription.Place // are read no more
+	Begin      []Beginning          // places that it reads already are left out
 	Document   func(seq uint64, class subscription.ClassID) []byte
 
 	Entry *catalog.Entry // result
@@ -68,6 +69,7 @@ func (x *PutSubscription) decide(c *Core, r *Request) {
 	if r.Fault = c.subs.Begin(id, starts, &c.open.Frame); r.Fault != nil {
 		return // starts has seen to it that this does not happen
 	}
+	c.subs.End(id, x.End, &c.open.Frame)
 	x.Begun = starts
 	if x.Routed && x.Own {
 		c.reshape(x.Class)
@@ -265,6 +267,50 @@ func (x *Rewind) decide(c *Core, r *Request) {
 	if r.Fault = c.subs.Rewind(x.Sub, starts, &c.open.Frame); r.Fault == nil {
 		x.Begun = starts
 	}
+}
+
+// Commit moves positions of a cursor, all or none.
+type Commit struct {
+	Sub   subscription.ID
+	Moves []subscription.Move
+}
+
+func (x *Commit) kind() string { return "commit" }
+
+func (x *Commit) decide(c *Core, r *Request) {
+	for i := range x.Moves {
+		if c.head.Partition(x.Moves[i].Stream, x.Moves[i].Partition) == nil {
+			r.Fault = fault.New(fault.NotFound, "commit", "", "a stream was deleted or has no partition %d", x.Moves[i].Partition).Because(fault.ReasonPartition)
+			return
+		}
+	}
+	r.Fault = c.subs.Commit(x.Sub, x.Moves, &c.open.Frame)
+}
+
+// ForgetPositions has a cursor read partitions no more.
+type ForgetPositions struct {
+	Sub    subscription.ID
+	Places []subscription.Place
+}
+
+func (x *ForgetPositions) kind() string { return "forget-positions" }
+
+func (x *ForgetPositions) decide(c *Core, r *Request) {
+	switch sub := c.subs.Subs[x.Sub]; {
+	case sub == nil:
+		r.Fault = fault.New(fault.NotFound, "forget", "", "the subscription was deleted")
+	case sub.Policy.Kind != subscription.Cursor:
+		r.Fault = fault.New(fault.Invalid, "forget", "", "the subscription keeps what became of each record, not positions")
+	default:
+		c.subs.End(x.Sub, x.Places, &c.open.Frame)
+	}
+}
+
+// Positions are those of a cursor, as published, in the order of their places. They share their metadata, which is never changed.
+func (p *Published) Positions(id subscription.ID) []subscription.Position {
+	p.subsMu.RLock()
+	defer p.subsMu.RUnlock()
+	return p.subs.Positions(id)
 }
 
 // Revive brings settled records back.

@@ -39,6 +39,7 @@ type deskSource struct {
 	asked   bool          // the caller is looking
 	soiled  bool
 	counted bool // and a fact will say so
+	ended   bool // the subscription reads it no more
 	number  int32
 	shown   uint64 // its records of frames up to here have been shown
 	entries map[record.Offset]slot
@@ -117,7 +118,9 @@ func (h *Head) sitDown(d *desk) {
 		} else if len(d.sources) > 8 {
 			d.places = map[Place]int32{}
 			for n, ds := range d.sources {
-				d.places[ds.Place] = int32(n)
+				if !ds.ended {
+					d.places[ds.Place] = int32(n)
+				}
 			}
 		}
 		if src.All {
@@ -177,7 +180,7 @@ func (d *desk) source(at Place) *deskSource {
 		return nil
 	}
 	for _, ds := range d.sources {
-		if ds.Place == at {
+		if ds.Place == at && !ds.ended {
 			return ds
 		}
 	}
@@ -239,11 +242,7 @@ func (h *Head) close(d *desk) {
 	h.numbers[d.number] = nil
 	h.attend(d, d.sub.Class, 0)
 	for _, ds := range d.sources {
-		if w := slices.DeleteFunc(h.wide[ds.Place], func(x *desk) bool { return x == d }); len(w) > 0 {
-			h.wide[ds.Place] = w
-		} else {
-			delete(h.wide, ds.Place)
-		}
+		h.notWide(d, ds.Place)
 	}
 	h.vacant = append(h.vacant, d.number)
 	h.hungry = slices.DeleteFunc(h.hungry, func(x *desk) bool { return x == d })
@@ -251,6 +250,15 @@ func (h *Head) close(d *desk) {
 	h.starved = slices.DeleteFunc(h.starved, func(x *desk) bool { return x == d })
 	h.unfinished = slices.DeleteFunc(h.unfinished, func(x *desk) bool { return x == d })
 	h.resting = slices.DeleteFunc(h.resting, func(x *desk) bool { return x == d })
+}
+
+// notWide notes that not every record of a place goes to a desk.
+func (h *Head) notWide(d *desk, at Place) {
+	if w := slices.DeleteFunc(h.wide[at], func(x *desk) bool { return x == d }); len(w) > 0 {
+		h.wide[at] = w
+	} else {
+		delete(h.wide, at)
+	}
 }
 
 // enter takes a record in. It is in no state yet.

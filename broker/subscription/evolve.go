@@ -128,6 +128,19 @@ func (s *State) evolveDeleted(id ID) (d deserted) {
 	return d
 }
 
+// evolveEnded has a subscription read a partition no more.
+func (s *State) evolveEnded(id ID, at Place) {
+	x := s.Subs[id]
+	i, ok := x.sourceIndex(at)
+	if !ok {
+		return
+	}
+	if x.Policy.Kind == Delivery {
+		s.forget(x.Sources[i])
+	}
+	x.Sources = slices.Delete(x.Sources, i, i+1)
+}
+
 type routeAt struct {
 	at    *Arrivals
 	route *Route

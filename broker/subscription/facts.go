@@ -19,9 +19,10 @@ import (
 //	settled               sub uvarint | place | floor uvarint | count uvarint | bytes uvarint | n uvarint | n × (reason u8 | count uvarint) | runs | offsets
 //	handed                sub uvarint | place | runs
 //	carried               sub uvarint | place | brought back count, bytes uvarint | n uvarint | n × (offset difference uvarint | row)
-//	cursor-moved          sub uvarint | place | offset uvarint | metadata bytes
+//	cursor-moved          sub uvarint | place | offset uvarint | metadata bytes | leader epoch plus one varint
 //	counted               sub uvarint | place | count varint | bytes varint, to be added
 //	gapped                sub uvarint | place | to uvarint | count uvarint | bytes uvarint | flags u8 (1: more went than was counted) | offsets
+//	source-ended          sub uvarint | place
 //
 //	runs                  n uvarint | n × (difference from the end of the run before uvarint | length uvarint)
 //	offsets               n uvarint | n × difference uvarint

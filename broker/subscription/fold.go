@@ -46,7 +46,7 @@ func (f *Folder) Begin(seq uint64, timeMS int64, rows state.Batch) {
 
 // Apply evolves by one fact. It reports false for a fact that belongs to another machine.
 func (f *Folder) Apply(x fact.Fact) (bool, error) {
-	if x.Kind < fact.SubscriptionPut || x.Kind > fact.Gapped {
+	if x.Kind < fact.SubscriptionPut || x.Kind > fact.SourceEnded {
 		return false, nil
 	}
 	if x.Version != 1 && (x.Kind != fact.Routed || x.Version != routedPlain) {
@@ -96,6 +96,8 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 		return true, f.ofSource(x)
 	case fact.CursorMoved:
 		return true, f.cursorMoved(x.Body)
+	case fact.SourceEnded:
+		return true, f.sourceEnded(x.Body)
 	}
 	return true, nil
 }
@@ -191,7 +193,7 @@ func (f *Folder) started(body []byte) error {
 func (f *Folder) cursorMoved(body []byte) error {
 	b := fact.ReadBody(body)
 	id, at := readSubPlace(b)
-	o, meta := readOffset(b), b.Bytes()
+	m := Move{Place: at, To: readOffset(b), Metadata: b.Bytes(), Epoch: int32(b.Varint())}
 	if err := b.Err(); err != nil {
 		return err
 	}
@@ -199,10 +201,49 @@ func (f *Folder) cursorMoved(body []byte) error {
 	if err != nil {
 		return err
 	}
-	src.moveCursor(o, meta, f.timeMS)
+	src.moveCursor(&m, f.timeMS)
 	f.source(src)
 	f.Moved = append(f.Moved, id)
 	return nil
+}
+
+func (f *Folder) sourceEnded(body []byte) error {
+	b := fact.ReadBody(body)
+	id, at := readSubPlace(b)
+	if err := b.Err(); err != nil {
+		return err
+	}
+	src, err := f.find(id, at)
+	if err != nil {
+		return err
+	}
+	delete(f.touched.sources, src)
+	for c := range f.touched.chunks {
+		if c.src == src {
+			delete(f.touched.chunks, c)
+		}
+	}
+	counted := f.Subs[id].Policy.Kind == Delivery
+	if f.evolveEnded(id, at); counted && f.readers[at.Stream].sources == 0 {
+		f.forsake(at.Stream)
+	}
+	for _, prefix := range []byte{state.PrefixSource, state.PrefixChunk, state.PrefixCarried} {
+		f.rows.DeleteRange(sourceKey(prefix, id, at), state.After(sourceKey(prefix, id, at)))
+	}
+	f.Changed = append(f.Changed, id)
+	return nil
+}
+
+// forsake deletes the rows of a stream that nobody reads any more.
+func (f *Folder) forsake(s record.StreamID) {
+	k := binary.BigEndian.AppendUint32([]byte{state.PrefixArrivals}, uint32(s))
+	f.rows.DeleteRange(k, state.After(k))
+	DropReached(f.rows, s)
+	for at := range f.reached {
+		if at.Stream == s {
+			delete(f.reached, at)
+		}
+	}
 }
 
 func (f *Folder) deleted(id ID) {
@@ -223,14 +264,7 @@ func (f *Folder) deleted(id ID) {
 	f.desert(f.evolveDeleted(id))
 	for s, counted := range streams {
 		if counted && f.readers[s].sources == 0 {
-			k := binary.BigEndian.AppendUint32([]byte{state.PrefixArrivals}, uint32(s))
-			f.rows.DeleteRange(k, state.After(k))
-			DropReached(f.rows, s)
-			for at := range f.reached {
-				if at.Stream == s {
-					delete(f.reached, at)
-				}
-			}
+			f.forsake(s)
 		}
 	}
 	for _, prefix := range []byte{state.PrefixSource, state.PrefixChunk, state.PrefixCarried} {

@@ -69,10 +69,10 @@ func TestHead_RefusesTooMuchAtOnce(t *testing.T) {
 	f := w.open()
 	cursor, _ := w.head.Put(0, Policy{Kind: Cursor}, 0, f)
 	at := Place{1, 0}
-	if err := w.head.Commit(cursor, at, 0, make([]byte, CursorMetadataMax), f); err != nil {
+	if err := w.head.Commit(cursor, []Move{{Place: at, Metadata: make([]byte, CursorMetadataMax)}}, f); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.head.Commit(cursor, at, 1, make([]byte, CursorMetadataMax+1), f); !fault.Is(err, fault.TooLarge) {
+	if err := w.head.Commit(cursor, []Move{{Place: at, To: 1, Metadata: make([]byte, CursorMetadataMax+1)}}, f); !fault.Is(err, fault.TooLarge) {
 		t.Fatalf("metadata: %v", err)
 	}
 	starts := make([]Start, SourcesMax)

@@ -126,6 +126,23 @@ func (h *Head) count(src *Source, n Amount, f *fact.Frame) {
 	src.evolveCounted(n)
 }
 
+// unreads notes that a subscription reads a stream no more, if it does not.
+func (h *Head) unreads(x *Sub, id record.StreamID) {
+	if !slices.ContainsFunc(x.Sources, func(src *Source) bool { return src.Stream == id }) {
+		h.noReader(x.ID, id)
+	}
+}
+
+func (h *Head) noReader(id ID, stream record.StreamID) {
+	ids := h.readers[stream]
+	if i, there := slices.BinarySearch(ids, id); there {
+		h.readers[stream] = slices.Delete(ids, i, i+1)
+	}
+	if len(h.readers[stream]) == 0 {
+		delete(h.readers, stream)
+	}
+}
+
 // Delete ends a subscription. Members are gone, and with them what they have.
 func (h *Head) Delete(id ID, f *fact.Frame) {
 	x := h.Subs[id]
@@ -137,16 +154,10 @@ func (h *Head) Delete(id ID, f *fact.Frame) {
 		h.clear(d)
 		h.close(d)
 	}
-	for _, src := range x.Sources {
-		ids := h.readers[src.Stream]
-		if i, there := slices.BinarySearch(ids, id); there {
-			h.readers[src.Stream] = slices.Delete(ids, i, i+1)
-		}
-		if len(h.readers[src.Stream]) == 0 {
-			delete(h.readers, src.Stream)
-		}
-	}
 	h.evolveDeleted(id)
+	for _, src := range x.Sources {
+		h.noReader(id, src.Stream)
+	}
 	delete(h.refusing, id)
 	for _, src := range x.Sources {
 		if h.Arrivals[src.Place] == nil {

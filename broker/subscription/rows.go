@@ -75,7 +75,8 @@ func (src *Source) appendRow(dst []byte) []byte {
 	}
 	dst = binary.AppendVarint(dst, src.MovedMS)
 	dst = binary.AppendUvarint(dst, uint64(src.Turn))
-	return binary.AppendUvarint(fact.AppendBytes(dst, src.Metadata), uint64(src.Routed+1))
+	dst = binary.AppendUvarint(fact.AppendBytes(dst, src.Metadata), uint64(src.Routed+1))
+	return binary.AppendVarint(dst, int64(src.Epoch))
 }
 
 func (src *Source) readRow(value []byte) error {
@@ -99,6 +100,9 @@ func (src *Source) readRow(value []byte) error {
 	}
 	if src.Routed = -1; b.Rest() > 0 { // else the row is from before routes were indexed
 		src.Routed = readOffset(b) - 1
+	}
+	if b.Rest() > 0 { // likewise
+		src.Epoch = int32(b.Varint())
 	}
 	return b.Err()
 }

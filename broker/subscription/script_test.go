@@ -29,6 +29,7 @@ var update = flag.Bool("update", false, "rewrite the scripts with what happens n
 //	> bury a exhausted | cancel 1 d | drop 1 a b
 //	> rewind 1 1/0 0 | revive 1 a b | aside 1 a | trim 1/0 3 [2=1: of 2 one more that was not shown] | count 1 1/0 5 | move 1 1/0 7 text
 //	> after 5s                                                time passes, timers ring
+//	> end 1 1/0 2/0                                         the subscription reads that no more
 //	> gone 1                                                 the stream is deleted
 //	> format 2                                                of the data directory
 //	> flush                                                   what is lazy is written, too
@@ -200,6 +201,12 @@ func (s *script) run(w []string) {
 		for s.head.Tick(s.now) {
 		}
 		s.feed()
+	case "end":
+		var places []Place
+		for _, p := range w[2:] {
+			places = append(places, place(p))
+		}
+		s.head.End(id(w[1]), places, f)
 	case "gone":
 		s.head.Vanish(record.StreamID(num(w[1])), f)
 	case "format":
@@ -218,7 +225,7 @@ func (s *script) run(w []string) {
 	case "count":
 		s.head.Counted(id(w[1]), place(w[2]), Amount{num(w[3]), num(w[3])}, f)
 	case "move":
-		if err := s.head.Commit(id(w[1]), place(w[2]), record.Offset(num(w[3])), []byte(strings.Join(w[4:], " ")), f); err != nil {
+		if err := s.head.Commit(id(w[1]), []Move{{Place: place(w[2]), To: record.Offset(num(w[3])), Metadata: []byte(strings.Join(w[4:], " ")), Epoch: int32(num(w[3])) % 3}}, f); err != nil {
 			s.say("%s: %s", err.Kind, err.Text)
 		}
 	default:

@@ -108,6 +108,7 @@ type Source struct {
 	Turn     uint32 // how often it was rewound: handles from before are void
 	Metadata []byte // of a cursor's position, which is Floor
 	MovedMS  int64  // of a cursor: when
+	Epoch    int32  // of a cursor: see Move
 }
 
 // counts is a number for each reason.

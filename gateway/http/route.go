@@ -78,6 +78,8 @@ func makeRoutes() []route {
 		{pattern: "/v1/subscriptions/{name}/dead-letters", methods: []method{{"GET", "dead-letters", deadLetters, false}}},
 		{pattern: "/v1/subscriptions/{name}/dead-letters/replay", methods: []method{{"POST", "replay", replay, false}}},
 		{pattern: "/v1/subscriptions/{name}/dead-letters/drop", methods: []method{{"POST", "drop", dropDead, false}}},
+		{pattern: "/v1/subscriptions/{name}/commit", methods: []method{{"POST", "commit", commit, false}}},
+		{pattern: "/v1/subscriptions/{name}/positions", methods: []method{{"GET", "positions", positions, false}}},
 		{pattern: "/v1/subscriptions/{name}/cancel", methods: []method{{"POST", "cancel", cancel, false}}},
 		{pattern: "/v1/audit", methods: []method{{"GET", "audit", audit, false}}},
 		{pattern: "/v1/doctor", methods: []method{{"GET", "doctor", doctor, false}}},

@@ -180,7 +180,7 @@ func putSubscription(x *call) error {
 	}
 	fresh, secret := false, ""
 	info, err := x.g.broker.PutSubscription(x.r.Context(), x.caller(), name, func(c *broker.SubscriptionConfig) error {
-		fresh = len(c.Streams) == 0 // every subscription that is there has some
+		fresh = c.Policy.Kind == 0 // every subscription that is there is of some
 		if err := doc.change(c); err != nil {
 			return err
 		}
@@ -212,7 +212,7 @@ func deleteSubscription(x *call) error {
 // subscriptionMembers are members of the body by what the broker calls them in a refusal.
 var subscriptionMembers = map[string]string{
 	"name": "name", "from": "from", "streams": "streams", "routed": "routed", "address": "address", "where": "where",
-	"filter": "where", "priorities": "priorities", "dead_subject": "dead_subject", "dead_letters": "dead_letters", "max_unacked": "max_unacked", "max_run": "max_run", "max_length": "max_length",
+	"filter": "where", "kind": "kind", "yields": "yields", "volatile": "volatile", "members": "members", "order": "order", "priorities": "priorities", "dead_subject": "dead_subject", "dead_letters": "dead_letters", "max_unacked": "max_unacked", "max_run": "max_run", "max_length": "max_length",
 	"max_bytes": "max_bytes", "backlog_limit": "backlog_limit", "max_attempts": "max_attempts", "policy": "order", "lease": "lease_ms",
 	"backoff": "backoff_ms", "backoff_max": "backoff_max_ms", "jitter": "jitter_percent", "delay": "delay_ms", "ttl": "ttl_ms",
 }

@@ -12,6 +12,7 @@ import (
 // subscriptionConfigJSON is what can be set about a subscription, in JSON. What is left out stays as it is; in a new one it gets its default.
 type subscriptionConfigJSON struct {
 	Streams     *[]string          `json:"streams,omitempty"`
+	Kind        *string            `json:"kind,omitempty"`
 	Order       *string            `json:"order,omitempty"`
 	Members     *string            `json:"members,omitempty"`
 	Routed      *bool              `json:"routed,omitempty"`
@@ -22,6 +23,7 @@ type subscriptionConfigJSON struct {
 	DeadKey     optional           `json:"dead_key,omitzero"`
 	Suspended   *bool              `json:"suspended,omitempty"`
 	Volatile    *bool              `json:"volatile,omitempty"`
+	Yields      *bool              `json:"yields,omitempty"`    // a cursor's: retention does not wait for it
 	Expires     *bool              `json:"event_ttl,omitempty"` // events have times to live of their own
 	Documents   *map[string]string `json:"documents,omitempty"`
 	Overflow    *string            `json:"overflow,omitempty"`
@@ -67,6 +69,7 @@ type headerJSON struct {
 
 // Words for what the broker has numbers for; the first is the default.
 var (
+	kindWords     = []word{{uint8(broker.SubscriptionDelivery), "delivery"}, {uint8(broker.SubscriptionCursor), "cursor"}}
 	orderWords    = []word{{uint8(broker.OrderNone), "none"}, {uint8(broker.OrderKey), "key"}, {uint8(broker.OrderTotal), "total"}}
 	memberWords   = []word{{uint8(broker.MembersShared), "shared"}, {uint8(broker.MembersExclusive), "exclusive"}, {uint8(broker.MembersSingleActive), "single_active"}}
 	overflowWords = []word{{uint8(broker.OverflowDropHead), "drop_head"}, {uint8(broker.OverflowRejectAppend), "reject_append"}}
@@ -133,7 +136,7 @@ func set[T any](to, said *T) {
 func (j *subscriptionConfigJSON) change(c *broker.SubscriptionConfig) error {
 	p := &c.Policy
 	for _, err := range []error{
-		setWord(&p.Order, j.Order, "order", orderWords),
+		setWord(&p.Kind, j.Kind, "kind", kindWords), setWord(&p.Order, j.Order, "order", orderWords),
 		setWord(&p.Members, j.Members, "members", memberWords), setWord(&p.Overflow, j.Overflow, "overflow", overflowWords),
 	} {
 		if err != nil {
@@ -151,6 +154,7 @@ func (j *subscriptionConfigJSON) change(c *broker.SubscriptionConfig) error {
 	}
 	set(&p.Suspended, j.Suspended)
 	set(&p.Volatile, j.Volatile)
+	set(&p.Yields, j.Yields)
 	set(&p.Expires, j.Expires)
 	set(&p.LeaseMS, j.LeaseMS)
 	set(&p.AttemptsMax, j.AttemptsMax)
@@ -219,8 +223,12 @@ func subscriptionConfig(c *broker.SubscriptionConfig) subscriptionConfigJSON {
 	p := c.Policy
 	order := wordOf(orderWords, uint8(p.Order))
 	members, overflow := wordOf(memberWords, uint8(p.Members)), wordOf(overflowWords, uint8(p.Overflow))
+	kind := wordOf(kindWords, uint8(p.Kind))
+	if p.Kind == broker.SubscriptionCursor {
+		return subscriptionConfigJSON{Kind: &kind, Streams: &c.Streams, BacklogMax: &p.BacklogMax, Yields: &p.Yields}
+	}
 	j := subscriptionConfigJSON{
-		Streams: &c.Streams, Order: &order, Members: &members, Routed: &c.Routed, Where: &c.Where, DeadLetters: &c.DeadLetters,
+		Kind: &kind, Streams: &c.Streams, Order: &order, Members: &members, Routed: &c.Routed, Where: &c.Where, DeadLetters: &c.DeadLetters,
 		DeadSubject: optional{c.DeadSubject != nil, c.DeadSubject}, DeadKey: optional{c.DeadKey != nil, c.DeadKey},
 		Suspended: &p.Suspended, Volatile: &p.Volatile, Expires: &p.Expires, Overflow: &overflow,
 		LeaseMS: &p.LeaseMS, AttemptsMax: &p.AttemptsMax, BackoffMS: &p.BackoffMS, BackoffMaxMS: &p.BackoffMaxMS, JitterPercent: &p.JitterPercent,

@@ -9,20 +9,46 @@ import (
 	"leat/internal/clock"
 )
 
-// POST /v1/subscriptions/{name}/rewind {"to":…}, suspend and resume, which answer with the subscription; GET …/explain?ref=.
+// POST /v1/subscriptions/{name}/rewind {"to":…}, of one "key" or what "failed" since, which answer how many events come again; suspend and resume, which answer with the subscription; GET …/explain?ref=.
 
 func rewind(x *call) error {
 	var doc struct {
-		To string `json:"to"`
+		To        string  `json:"to"`
+		Key       *string `json:"key"`
+		Failed    bool    `json:"failed"`
+		PerSecond *int    `json:"per_second"`
 	}
 	if err := x.smallBody("rewind", &doc); err != nil {
 		return err
+	}
+	rate, err := perSecond("rewind", doc.PerSecond)
+	switch {
+	case err != nil:
+		return err
+	case rate > 0 && !doc.Failed:
+		return wrong("rewind", "per_second", "a rate goes with failed").at("/per_second")
+	case doc.Key != nil && doc.Failed:
+		return wrong("rewind", "failed", "say one of key and failed").at("/failed")
+	case doc.Key != nil && *doc.Key == "":
+		return wrong("rewind", "key", "the key is empty").at("/key")
 	}
 	if doc.To == "" {
 		return wrong("rewind", "to", "say where the subscription shall begin again, such as earliest, -1h or a time").at("/to")
 	}
 	to, err := broker.ParseStart(doc.To, clock.Now())
-	if err == nil {
+	if err == nil && (doc.Failed || doc.Key != nil) {
+		var n int
+		if doc.Failed {
+			n, err = x.g.broker.ReplayFailed(x.r.Context(), x.caller(), x.params[0], to, rate)
+		} else {
+			n, err = x.g.broker.RewindKey(x.r.Context(), x.caller(), x.params[0], to, []byte(*doc.Key))
+		}
+		if err == nil {
+			return x.answerJSON(nethttp.StatusOK, struct {
+				Replayed int `json:"replayed"`
+			}{n})
+		}
+	} else if err == nil {
 		err = x.g.broker.Rewind(x.r.Context(), x.caller(), x.params[0], to)
 	}
 	if err != nil {

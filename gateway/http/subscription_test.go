@@ -322,6 +322,73 @@ func TestSubscription_DeadSubjectAndCancel(t *testing.T) {
 	}
 }
 
+// A subscription of kind cursor keeps what is committed to it, and says how far it is behind.
+func TestSubscription_Positions(t *testing.T) {
+	s := start(t, nil)
+	s.want(201, "PUT", "/v1/streams/orders", "{}")
+	const path = "/v1/subscriptions/reader"
+	if a := s.want(201, "PUT", path, `{"kind":"cursor","streams":["orders"],"from":"earliest"}`); a.str("config.kind") != "cursor" || strings.Contains(string(a.body), "lease_ms") {
+		t.Fatalf("%s", a.body)
+	}
+	s.send("orders", 0, 4)
+	if a := s.want(200, "GET", path+"/positions", ""); a.str("positions.0.offset") != "0" || a.str("lag") != "4" || strings.Contains(string(a.body), "committed") {
+		t.Fatalf("%s", a.body)
+	}
+	s.want(204, "POST", path+"/commit", `{"positions":[{"stream":"orders","partition":0,"offset":3,"leader_epoch":2,"metadata":"m"}]}`)
+	a := s.want(200, "GET", path+"/positions?stream=orders", "")
+	if a.str("positions.0.offset") != "3" || a.str("positions.0.leader_epoch") != "2" || a.str("positions.0.metadata") != "m" || a.str("positions.0.end") != "4" || a.str("lag") != "1" || !strings.Contains(string(a.body), "committed") {
+		t.Fatalf("%s", a.body)
+	}
+	if a := s.want(200, "PUT", path, `{"yields":true}`); a.str("state.waiting") != "1" || a.str("config.yields") != "true" {
+		t.Fatalf("%s", a.body)
+	}
+	if a := s.want(200, "GET", path+"/positions?stream=never", ""); a.len("positions") != 0 {
+		t.Fatalf("%s", a.body)
+	}
+	for body, pointer := range map[string]string{
+		`{"positions":[]}`: "/positions", `{"positions":[{"stream":"orders","partition":0}]}`: "/positions/0/offset", `{"positions":[{"stream":"orders","partition":0,"offset":1,"lag":1}]}`: "/positions/0",
+	} {
+		if a := s.want(400, "POST", path+"/commit", body); a.str("pointer") != pointer {
+			t.Fatalf("%s: %s", body, a.body)
+		}
+	}
+	s.want(400, "POST", path+"/receive", `{}`)
+	s.want(400, "PUT", path, `{"where":"true"}`)
+	s.want(404, "POST", path+"/commit", `{"positions":[{"stream":"orders","partition":7,"offset":1}]}`)
+}
+
+// One key is rewound, or what failed.
+func TestSubscription_RewindOfAKeyAndOfWhatFailed(t *testing.T) {
+	s := start(t, nil)
+	s.work(`,"dead_letters":"dead"`)
+	s.send("orders", 0, 3)
+	_, body := s.take(3, "")
+	s.settled("ack", body, "done")
+	const path = "/v1/subscriptions/work"
+	if a := s.want(200, "POST", path+"/rewind", `{"to":"earliest","key":"k1"}`); a.str("replayed") != "1" {
+		t.Fatalf("%s", a.body)
+	}
+	got, body := s.take(1, "")
+	if got != "1" {
+		t.Fatal(got)
+	}
+	s.settled("reject", body, "done")
+	s.until(func() bool { return s.want(200, "GET", path+"/dead-letters", "").len("dead_letters") == 1 })
+	if a := s.want(200, "POST", path+"/rewind", `{"to":"-1h","failed":true,"per_second":5}`); a.str("replayed") != "1" {
+		t.Fatalf("%s", a.body)
+	}
+	if got, _ := s.take(1, ""); got != "1" {
+		t.Fatal(got)
+	}
+	for body, pointer := range map[string]string{
+		`{"to":"-1h","failed":true,"key":"k"}`: "/failed", `{"to":"-1h","key":""}`: "/key", `{"to":"-1h","per_second":1}`: "/per_second", `{"failed":true}`: "/to",
+	} {
+		if a := s.want(400, "POST", path+"/rewind", body); a.str("pointer") != pointer {
+			t.Fatalf("%s: %s", body, a.body)
+		}
+	}
+}
+
 func TestSubscription_AckedInTheSameFrame(t *testing.T) {
 	s := start(t, nil)
 	s.work("")
@@ -429,7 +496,7 @@ func TestSubscription_WrongInput(t *testing.T) {
 		{"PUT", "new", `{"streams":["orders"],"order":"wild"}`, 400, "order", "/order"},
 		{"PUT", "new", `{"streams":["orders"],"members":"all"}`, 400, "members", "/members"},
 		{"PUT", "new", `{"streams":["orders"],"overflow":"yes"}`, 400, "overflow", "/overflow"},
-		{"PUT", "new", `{"streams":["orders"],"kind":"delivery"}`, 400, "kind", "/kind"},
+		{"PUT", "new", `{"streams":["orders"],"kind":"lap"}`, 400, "kind", "/kind"},
 		{"PUT", "new", `{"streams":["orders"],"lease_ms":-1}`, 400, "lease_ms", "/lease_ms"},
 		{"PUT", "new", `{"streams":["orders"],"max_attempts":60001}`, 400, "max_attempts", "/max_attempts"},
 		{"PUT", "new", `{"streams":["orders"],"backoff_ms":-1}`, 400, "backoff_ms", "/backoff_ms"},
@@ -447,7 +514,7 @@ func TestSubscription_WrongInput(t *testing.T) {
 		{"PUT", "new", `{"streams":["orders"],"address":[{"stream":"dead"}]}`, 400, "address", "/address"},
 		{"PUT", "new", `{"streams":["orders"],"address":[{},{"key":{"exact":"a","prefix":"b"}}]}`, 400, "key", "/address/1/key"},
 		{"PUT", "new", `{"streams":["orders"],"address":[{"headers":[{"value":"x"}]}]}`, 400, "headers", "/address/0/headers/0/name"},
-		{"PUT", "work", `{"streams":["dead"]}`, 409, "streams", "/streams"},
+		{"PUT", "work", `{"streams":[]}`, 400, "streams", "/streams"},
 		{"PUT", "work", `{"routed":true}`, 409, "routed", "/routed"},
 		{"PUT", "a%2Fb", `{"streams":["orders"]}`, 400, "name", "/name"},
 		{"POST", "work/receive", `{"max":0}`, 400, "max", "/max"},
