@@ -3,9 +3,7 @@
 // # What
 //
 //	wire/, session/       bytes ↔ values; what a connection remembers: frames in, steps out
-//	conn.go, step.go      one connection and who works for it; handle_*.go: exchanges, queues, publish, consume, transactions
-//	input.go, output.go   what is read and written; confirm.go: what waits for the disk; settle.go: acks, beside the reader
-//	testdata/captures/    sessions of real clients with RabbitMQ 3.10.8
+//	conn.go, step.go      one connection and who works for it; input.go, output.go, handle_*.go; confirm.go waits for the disk, settle.go acks
 //
 // # Mapping
 //
@@ -32,19 +30,17 @@
 //
 // # What RabbitMQ does
 //
-// Measured with RabbitMQ 3.10.8, where the specification is silent or says otherwise; a client may depend on it.
+// Measured with RabbitMQ 3.10.8, where the specification is silent or says otherwise; a client may depend on it. testdata/captures has its sessions.
 //
 //   - A frame may be 8 bytes longer than frame-max. Empty body frames are skipped within a content, and are 505 behind its end.
 //   - An ack of a tag that does not wait is 406 on the channel, with multiple too, also of tag 0; tag 0 with multiple is all, and all of none is fine.
-//   - confirm.select may be repeated; from tx to confirm mode or back is 406. tx.commit without tx.select is 406.
-//   - basic.qos with a prefetch-size, basic.recover without requeue, channel.flow that stops, immediate: 540, which ends the connection.
-//   - basic.recover-async is not answered; basic.cancel of an unknown consumer is; access.request gets ticket 1.
+//   - confirm.select may be repeated; from tx to confirm mode or back is 406, and tx.commit without tx.select. access.request gets ticket 1.
+//   - basic.qos with a prefetch-size, basic.recover without requeue, channel.flow that stops, immediate: 540. basic.recover-async is not answered.
 //   - A channel that is not open, or opened twice: 504. A method of class connection on it, or a stray close-ok: 503 "unimplemented method". Any
 //     other class on channel 0: 504. A refused login: 403 for clients with authentication_failure_close, a closed socket for others.
-//   - Confirmations may be one by one or joined; every client captured here takes both. Properties go out as they came in, byte by byte.
-//
-// Where its behaviour is an accident, ours is not: it drops the connection without a word on an unknown method (here 540) and on a table
-// with an unknown type (here 502), and answers bad properties with 541 (here 501 or 502).
+//   - Confirmations may be one by one or joined. Properties go out as they came in, byte by byte.
+//   - An accident: it drops the connection without a word on an unknown method (here 540) and on a table with an unknown type (here 502), and answers
+//     bad properties with 541 (here 501 or 502).
 //
 // # Promises
 //
