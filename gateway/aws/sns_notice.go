@@ -37,15 +37,15 @@ const (
 var textProtocols = [...]string{protocolQueue, protocolHTTP, protocolHTTPS}
 
 // noticeEntry makes a record of a message.
-func noticeEntry(t *topic, n *wire.Notice, id, trace string) broker.EventEntry {
+func noticeEntry(t *topic, n *wire.Notice, id string, trace []byte) broker.EventEntry {
 	e := broker.EventEntry{Stream: t.stream, Partition: record.NoPartition}
 	r := &e.Record
 	r.Headers = make([]record.Header, 0, 4+2*len(n.Attributes))
 	add := func(key string, value []byte) { r.Headers = append(r.Headers, record.Header{Key: key, Value: value}) }
 	add(headerNoticeID, []byte(id))
 	add(headerTopic, []byte(t.name))
-	if trace != "" && len(trace) <= traceBytesMax {
-		add(headerTrace, []byte(trace))
+	if trace != nil {
+		add(headerTrace, trace)
 	}
 	text := n.TextFor("default")
 	r.Value = []byte(text)

@@ -34,10 +34,10 @@ func publish(x *call, in *wire.PublishInput, out *wire.PublishOutput) error {
 
 // publish appends messages, all or none.
 func (x *call) publish(t *topic, ns []*wire.Notice) ([]wire.PublishOutput, error) {
-	entries, ids := make([]broker.EventEntry, len(ns)), make([]string, len(ns))
+	entries, ids, trace := make([]broker.EventEntry, len(ns)), make([]string, len(ns)), x.trace()
 	for i, n := range ns {
 		ids[i] = newID()
-		entries[i] = noticeEntry(t, n, ids[i], x.r.Header.Get("X-Amzn-Trace-Id"))
+		entries[i] = noticeEntry(t, n, ids[i], trace)
 	}
 	lost, err := x.orphaned(t, entries)
 	if err != nil {

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"leat/broker"
 	"leat/gateway/aws/wire"
 )
 
@@ -698,5 +700,81 @@ func TestEndpoint_ThatMayNotBeReached(t *testing.T) {
 	fails(s, "InvalidParameter", "Endpoint must match the specified protocol", wire.Subscribe, wire.SubscribeInput{TopicARN: orders, Protocol: "https", Endpoint: "http://127.0.0.1/"})
 	if got := does(s, wire.ListSubscriptions, wire.PageInput{}).list("Endpoint", "Subscriptions"); len(got) != 0 {
 		t.Error(got)
+	}
+}
+
+// With users everybody says who he is, but for who visits a URL that he was sent; and what he does is done in the name of who subscribed.
+func TestEndpoint_WithUsers(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ctx, nobody := context.Background(), &broker.Caller{}
+	if _, err := s.broker.PutUser(ctx, nobody, broker.User{Name: "root", Password: "open-sesame", Grants: []broker.Grant{{Action: "admin", Kind: "*", Pattern: "*"}}}); err != nil {
+		t.Fatal(err)
+	}
+	root := &broker.Caller{Principal: "root"}
+	if _, err := s.broker.PutUser(ctx, root, broker.User{Name: "reader", Password: "open-sesame", Grants: []broker.Grant{{Action: "describe", Kind: "*", Pattern: "*"}}}); err != nil {
+		t.Fatal(err)
+	}
+	post := func(user string, body []byte) (int, string) {
+		t.Helper()
+		header := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+		if user != "" {
+			header["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":open-sesame"))
+		}
+		code, _, b := s.post(header, "/", body)
+		return code, string(b)
+	}
+	create := wire.CreateTopic.AppendRequest(nil, wire.Query, &wire.CreateTopicInput{Name: "orders"})
+	if code, b := post("", create); code != 403 && code != 400 {
+		t.Errorf("nobody: %d %s", code, b)
+	}
+	if code, b := post("reader", create); code != 403 || !strings.Contains(b, "AuthorizationError") {
+		t.Errorf("reader: %d %s", code, b)
+	}
+	if code, b := post("root", create); code != 200 {
+		t.Fatalf("root: %d %s", code, b)
+	}
+	e := newEndpoint(t)
+	sub := wire.Subscribe.AppendRequest(nil, wire.Query, &wire.SubscribeInput{TopicARN: arn + "orders", Protocol: "http", Endpoint: e.server.URL})
+	if code, b := post("reader", sub); code != 403 {
+		t.Errorf("reader: %d %s", code, b)
+	}
+	if code, b := post("root", sub); code != 200 {
+		t.Fatalf("root: %d %s", code, b)
+	}
+	visit := func(url string) (int, string) {
+		t.Helper()
+		res, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(b)
+	}
+	if code, b := visit(s.url + "/?Action=ConfirmSubscription&TopicArn=" + arn + "orders&Token=" + newToken()); code != 400 || !strings.Contains(b, "Invalid parameter: Token") {
+		t.Errorf("another token: %d %s", code, b)
+	}
+	if code, b := visit(s.url + "/?Action=DeleteTopic&TopicArn=" + arn + "orders"); code == 200 {
+		t.Errorf("a visit deletes: %s", b)
+	}
+	if code, b := visit(e.next().doc(t)["SubscribeURL"]); code != 200 {
+		t.Fatalf("%d %s", code, b)
+	}
+	if code, b := post("root", wire.Publish.AppendRequest(nil, wire.Query, &wire.PublishInput{TopicARN: arn + "orders", Notice: wire.Notice{Message: "hello"}})); code != 200 {
+		t.Fatalf("%d %s", code, b)
+	}
+	d := e.next().doc(t)
+	if d["Message"] != "hello" {
+		t.Errorf("%v", d)
+	}
+	if code, b := visit(d["UnsubscribeURL"]); code != 200 {
+		t.Errorf("%d %s", code, b)
+	}
+	if d := e.next().doc(t); d["Type"] != "UnsubscribeConfirmation" {
+		t.Errorf("%v", d)
 	}
 }
