@@ -15,6 +15,9 @@ type Config struct {
 	Account string `yaml:"account"`
 	// Hosts are the names, besides loopback ones, by which the listener is reached while no users exist.
 	Hosts []string `yaml:"hosts"`
+	// UnsignedQueues has what topics send to queues go without a signature, which takes a millisecond of a core for each message and which few
+	// receivers look at. What endpoints get is signed in any case.
+	UnsignedQueues bool `yaml:"unsigned_queues"`
 }
 
 // The least and the most of BodyBytesMax, and the longest region.

@@ -44,6 +44,11 @@ type served struct {
 
 func start(t testing.TB) *served {
 	t.Helper()
+	return startWith(t, Default())
+}
+
+func startWith(t testing.TB, cfg Config) *served {
+	t.Helper()
 	b := newBroker(t)
 	log := slog.New(slog.DiscardHandler)
 	sends := outbound.Default()
@@ -53,7 +58,7 @@ func start(t testing.TB) *served {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	g, err := New(b, Default(), client, log)
+	g, err := New(b, cfg, client, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,11 +36,14 @@ func batchOf(topic string) wire.PublishBatchInput {
 	return in
 }
 
-// BenchmarkNotices receives and deletes what was published, ten at a time: as envelopes, which are signed, and bare.
+// BenchmarkNotices receives and deletes what was published, ten at a time: as envelopes, signed or not, and bare.
 func BenchmarkNotices(b *testing.B) {
-	for _, raw := range []string{"false", "true"} {
-		b.Run("raw="+raw, func(b *testing.B) {
-			s := start(b)
+	for _, kind := range []string{"signed", "unsigned", "raw"} {
+		b.Run(kind, func(b *testing.B) {
+			cfg := Default()
+			cfg.UnsignedQueues = kind == "unsigned"
+			s := startWith(b, cfg)
+			raw := fmt.Sprint(kind == "raw")
 			topic, url := s.topic("orders"), s.queue("jobs")
 			s.subscribe(topic, "jobs", "RawMessageDelivery", raw)
 			in := batchOf(topic)

@@ -230,6 +230,24 @@ func (s *served) verify(e map[string]any) {
 	}
 }
 
+func TestQueue_Unsigned(t *testing.T) {
+	t.Parallel()
+	cfg := Default()
+	cfg.UnsignedQueues = true
+	s := startWith(t, cfg)
+	orders, url := s.topic("orders"), s.queue("jobs")
+	s.subscribe(orders, "jobs")
+	e := newEndpoint(t)
+	s.confirmed(orders, e)
+	s.publish(orders, "hello")
+	if got := s.envelopes(url, 1)[0]; got["Signature"] != nil || got["SigningCertURL"] != nil || text(got, "Message") != "hello" || text(got, "UnsubscribeURL") == "" {
+		t.Errorf("%v", got)
+	}
+	if d := e.next().doc(t); d["Signature"] == "" {
+		t.Errorf("%v", d)
+	}
+}
+
 func TestQueue_FilterPolicies(t *testing.T) {
 	t.Parallel()
 	s := start(t)
