@@ -1,11 +1,13 @@
 package amqp091
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"leat/broker/filter/address"
+	"leat/gateway/amqp091/wire"
 )
 
 // Where both patterns match, and only there, one of those does that they meet in.
@@ -75,4 +77,33 @@ func (s subject) reversed() subject {
 		out = append(out, ws[len(ws)-1-i])
 	}
 	return wordsOf(strings.Join(out, "."))
+}
+
+// A queue may have very many bindings, changed while messages wait; each counts from when it was made until it was taken back.
+func TestBind_ManyOfOneQueue(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t)))
+	must[*wire.ExchangeDeclareOK](t, c, &wire.ExchangeDeclare{Exchange: []byte("x"), Type: []byte("direct")})
+	c.queue(t, "q")
+	must[*wire.ConfirmSelectOK](t, c, &wire.ConfirmSelect{})
+	const bindings = 150
+	key := func(i int) []byte { return fmt.Appendf(nil, "k%d", i) }
+	for i := range bindings {
+		must[*wire.QueueBindOK](t, c, &wire.QueueBind{Queue: []byte("q"), Exchange: []byte("x"), RoutingKey: key(i)})
+		for _, k := range []int{i, i + 1} { // one that is bound and one that is not yet
+			c.publish(t, "x", string(key(k)), "m", false)
+			next[*wire.BasicAck](t, c)
+		}
+	}
+	for i := range bindings / 2 {
+		must[*wire.QueueUnbindOK](t, c, &wire.QueueUnbind{Queue: []byte("q"), Exchange: []byte("x"), RoutingKey: key(i)})
+		c.publish(t, "x", string(key(i)), "m", false)
+		next[*wire.BasicAck](t, c)
+	}
+	if got := must[*wire.QueueDeclareOK](t, c, &wire.QueueDeclare{Queue: []byte("q"), Passive: true}).MessageCount; got != bindings {
+		t.Errorf("%d came, want %d", got, bindings)
+	}
+	for range bindings {
+		must[*wire.BasicGetOK](t, c, &wire.BasicGet{Queue: []byte("q"), NoAck: true})
+		c.content(t)
+	}
 }

@@ -428,11 +428,15 @@ func (k *conn) rebind(ctx context.Context, t *topology, own broker.OwnSubscripti
 		if c.Documents == nil {
 			c.Documents = map[string]string{}
 		}
-		bs := slices.DeleteFunc(readBindings(c.Documents[documentBindings]), func(c binding) bool { return c.same(b) })
-		if add {
-			bs = append(bs, *b)
+		bs := readBindings(c.Documents[documentBindings])
+		at := slices.IndexFunc(bs, func(c binding) bool { return c.same(b) })
+		switch {
+		case add && at < 0:
+			return t.add(c, queue, b)
+		case !add && at >= 0:
+			return t.put(c, queue, slices.Delete(bs, at, at+1))
 		}
-		return t.put(c, queue, bs)
+		return nil // somebody was faster
 	}, broker.Start{Kind: broker.StartLatest}, 0)
 	if err == nil {
 		k.g.readersAgain(ctx, k.key(queue))

@@ -62,14 +62,28 @@ func (t *topology) bindings(name string) []binding {
 	return bs
 }
 
+// filterKey is an address filter as something that can be looked up.
+func filterKey(f *broker.AddressFilter) string {
+	k := make([]byte, 0, 64)
+	k = append(append(append(k, f.Stream...), 0, byte(f.Subject.Syntax)), f.Subject.Text...)
+	for _, h := range f.Headers {
+		k = append(append(append(append(k, 0), h.Name...), 0), h.Value...)
+		if h.Present {
+			k = append(k, 1)
+		}
+	}
+	return string(k)
+}
+
 // resolve is what reaches a queue: by its name, and by its bindings with all that leads to their exchanges. It fails when that is too much.
 func (t *topology) resolve(queue string, bs []binding) ([]broker.AddressFilter, error) {
 	out := []broker.AddressFilter{(&clause{subject: subject{address.Exact, queue}}).filter(defaultStream)}
-	r := &resolving{stepsMax}
+	r, known := &resolving{stepsMax}, map[string]bool{filterKey(&out[0]): true}
 	add := func(source string, cs []clause) {
 		for i := range cs {
 			f := cs[i].filter(streamOf(source))
-			if !slices.ContainsFunc(out, func(g broker.AddressFilter) bool { return sameFilter(f, g) }) {
+			if k := filterKey(&f); !known[k] {
+				known[k] = true
 				out = append(out, f)
 			}
 		}
@@ -103,17 +117,46 @@ func (t *topology) resolve(queue string, bs []binding) ([]broker.AddressFilter, 
 		follow(&bs[i], nil, nil)
 	}
 	if deep || r.steps <= 0 || len(out) > clausesMax {
-		return nil, fault.New(fault.TooLarge, "bind", queue, "what leads to the queue is too much: %d clauses, or %d exchanges one behind another, are the limit", clausesMax, pathMax)
+		return nil, tooMuch(queue)
 	}
 	return out, nil
 }
 
-// put sets what reaches a queue. Streams that it does not read yet are added.
+// put sets what reaches a queue.
 func (t *topology) put(c *broker.SubscriptionConfig, queue string, bs []binding) error {
 	filters, err := t.resolve(queue, bs)
 	if err != nil {
 		return err
 	}
+	t.set(c, filters, bs)
+	return nil
+}
+
+// add adds a binding to those that a queue has, whose clauses stay as they are.
+func (t *topology) add(c *broker.SubscriptionConfig, queue string, b *binding) error {
+	more, err := t.resolve(queue, []binding{*b})
+	if err != nil {
+		return err
+	}
+	filters := slices.Clone(c.Address)
+	for _, f := range more {
+		if !slices.ContainsFunc(filters, func(g broker.AddressFilter) bool { return sameFilter(f, g) }) {
+			filters = append(filters, f)
+		}
+	}
+	if len(filters) > clausesMax {
+		return tooMuch(queue)
+	}
+	t.set(c, filters, append(readBindings(c.Documents[documentBindings]), *b))
+	return nil
+}
+
+func tooMuch(queue string) error {
+	return fault.New(fault.TooLarge, "bind", queue, "what leads to the queue is too much: %d clauses, or %d exchanges one behind another, are the limit", clausesMax, pathMax)
+}
+
+// set sets clauses and bindings. Streams that the queue does not read yet are added.
+func (t *topology) set(c *broker.SubscriptionConfig, filters []broker.AddressFilter, bs []binding) {
 	c.Address = filters
 	for i := range bs {
 		if x := t.exchange(bs[i].Source); x != nil && x.Type == typeDelayed {
@@ -130,7 +173,6 @@ func (t *topology) put(c *broker.SubscriptionConfig, queue string, bs []binding)
 	} else {
 		delete(c.Documents, documentBindings)
 	}
-	return nil
 }
 
 // streams makes the streams of exchanges that each virtual host has, where they are not there.
