@@ -27,11 +27,13 @@
 //
 // # Where to start
 //
-// state.go and chunk.go (what is remembered), head.go, put.go and route.go, feed.go (records in), turn.go and dispatch.go (records out), ack.go, flush.go
+// state.go and chunk.go (what is remembered), head.go, put.go and route.go, reached.go and lookup.go (which records took which route), feed.go
+// (records in), turn.go and dispatch.go (records out), ack.go, flush.go
 // (what becomes facts), fold.go. docs/decisions/0014 says why.
 //
 // # How tested
 //
 // Scripts in testdata/scripts tell what a subscription does. model_test.go compares random worlds, with crashes and lost frames, with a
-// naive model, and head, folded state and rows with one another after each frame. bench_test.go has the sizes that were promised.
+// naive model, and head, folded state and rows with one another after each frame; reached_test.go the index of routes with what was
+// routed. bench_test.go has the sizes that were promised.
 package subscription
