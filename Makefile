@@ -70,6 +70,10 @@ peers: bench-programs ## side by side with NATS JetStream, Apache Kafka on the J
 	-@test -d bin/peers/kafka || .ci/jars $(KAFKA_JARS) bin/peers/kafka
 	bin/bench -leat bin/leat -peers bin/peers -only peer-nats,peer-nats-sync,peer-kafka,peer-kafka-sync,peer-postgres $(PEERS)
 
+.PHONY: suites-amqp
+suites-amqp: build ## the test suites of AMQP clients against this build; SUITES="go pika", SOURCES= checkouts of those that do not publish their tests
+	.ci/suites-amqp $(SUITES)
+
 .PHONY: sim
 sim: ## new seeds of the simulation for SIMTIME (default 10m)
 	go test ./sim -run TestSeeds -timeout 0 -for $(or $(SIMTIME),10m) -v

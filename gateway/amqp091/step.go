@@ -153,6 +153,7 @@ func (k *conn) open(m *wire.ConnectionOpen) error {
 func clip(s string) string { return s[:min(len(s), 64)] }
 
 func (k *conn) call(ctx context.Context, ch *channel, m wire.Method) error {
+	joinLines(m)
 	switch m := m.(type) {
 	case *wire.AccessRequest:
 		return k.answer(ch.number, &wire.AccessRequestOK{Ticket: 1})
