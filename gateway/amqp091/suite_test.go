@@ -3,6 +3,7 @@ package amqp091
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -268,12 +269,14 @@ func TestSuite(t *testing.T) {
 }
 
 // serve runs a gateway and returns its address.
-func serve(t testing.TB, b *broker.Broker) string {
+func serve(t testing.TB, b *broker.Broker) string { return serveTLS(t, b, nil) }
+
+func serveTLS(t testing.TB, b *broker.Broker, secure *tls.Config) string {
 	t.Helper()
 	g := New(b, Default())
 	ctx, cancel := context.WithCancel(context.Background())
 	l, err := gateway.Listen(ctx, gateway.Options{
-		Name: "amqp091", Addr: "127.0.0.1:0", Protocol: "amqp091", Known: g.Descriptor().Operations, Limits: gateway.Default(),
+		Name: "amqp091", Addr: "127.0.0.1:0", Protocol: "amqp091", Known: g.Descriptor().Operations, Limits: gateway.Default(), TLS: secure,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
