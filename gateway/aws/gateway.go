@@ -27,8 +27,9 @@ type Gateway struct {
 	attempts   attempts
 	moves      moves
 	outbound   *outbound.Client // nil: nothing is delivered by HTTP
-	topics     topics
-	sources    sources
+	topics     kept[*topic]
+	sources    kept[map[string]subDocument]
+	endpoints  kept[subDocument]
 	push       pushers
 	signatures signatures
 	failures   [fault.Unsupported + 1]gateway.Sparse // lines about each kind

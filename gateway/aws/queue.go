@@ -377,10 +377,14 @@ func deleteQueue(x *call, in *wire.QueueInput, _ *wire.None) error {
 	if err != nil {
 		return err
 	}
-	if err := x.park(q.name); err != nil {
+	topics, err := x.park(q.name)
+	if err != nil {
 		return err
 	}
 	if err := x.g.broker.DeleteSubscription(x.ctx, &x.who, q.name); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if err := x.sweepEnded(topics); err != nil {
 		return err
 	}
 	all, err := x.g.broker.ListSubscriptions(x.ctx, &x.who)

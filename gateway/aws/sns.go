@@ -67,34 +67,45 @@ func badTopic(text string) *wire.Error {
 	return wire.Refuse(wire.TopicInvalidParameter, "Invalid parameter: "+text)
 }
 
-// topicsKeptMax is how many topics are kept as they were read last.
-const topicsKeptMax = 10_000
+// keptMax is how many documents of a kind are kept as they were read last.
+const keptMax = 10_000
 
-// topics are those that were read, by stream. What is kept of one counts as long as its document has the same text.
-type topics struct {
-	mu       sync.RWMutex
-	byStream map[string]*topic
+// kept is documents as they were read last, by the name of what they are of. What is kept counts as long as the document has the same text; two
+// namespaces may have the same name, which then takes turns.
+type kept[T any] struct {
+	mu     sync.RWMutex
+	byName map[string]keptDocument[T]
 }
 
-// read is the topic of a document.
-func (k *topics) read(stream, text string) (*topic, error) {
+type keptDocument[T any] struct {
+	text string
+	v    T
+}
+
+// read is what parse makes of a document. It is shared and not to be changed.
+func (k *kept[T]) read(name, text string, parse func(text string) (T, error)) (T, error) {
 	k.mu.RLock()
-	t := k.byStream[stream]
+	d, ok := k.byName[name]
 	k.mu.RUnlock()
-	if t != nil && t.text == text {
-		return t, nil
+	if ok && d.text == text {
+		return d.v, nil
 	}
-	t, err := topicOf(strings.Clone(stream), text)
+	v, err := parse(text)
 	if err != nil {
-		return nil, err
+		return v, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.byStream == nil || len(k.byStream) >= topicsKeptMax {
-		k.byStream = map[string]*topic{}
+	if k.byName == nil || len(k.byName) >= keptMax {
+		k.byName = map[string]keptDocument[T]{}
 	}
-	k.byStream[t.stream] = t
-	return t, nil
+	k.byName[strings.Clone(name)] = keptDocument[T]{text, v}
+	return v, nil
+}
+
+// topicRead is the topic of a stream with a document.
+func (g *Gateway) topicRead(stream, text string) (*topic, error) {
+	return g.topics.read(stream, text, func(text string) (*topic, error) { return topicOf(strings.Clone(stream), text) })
 }
 
 func topicOf(stream, text string) (*topic, error) {
@@ -149,7 +160,7 @@ func (g *Gateway) topicNamed(namespace, name string) (*topic, error) {
 	stream := topicStream(name)
 	for _, stream := range [...]string{stream, stream + topicSuffix} {
 		if s, ok := g.broker.OwnStream(namespace, stream, topicName); ok {
-			return g.topics.read(stream, s.Document)
+			return g.topicRead(stream, s.Document)
 		}
 	}
 	return nil, noTopic()
@@ -179,7 +190,7 @@ func (g *Gateway) allTopics(namespace string) []*topic {
 	all := g.broker.OwnStreams(namespace, topicName)
 	out := make([]*topic, 0, len(all))
 	for i := range all {
-		t, err := g.topics.read(all[i].Name, all[i].Document)
+		t, err := g.topicRead(all[i].Name, all[i].Document)
 		if err != nil {
 			g.log.Warn("a topic cannot be read", "stream", all[i].Name, "error", err)
 			continue

@@ -2,7 +2,6 @@ package aws
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"sync"
@@ -75,7 +74,7 @@ func (p *pushers) sweep() {
 	for {
 		for _, ns := range p.g.broker.OwnNamespaces() {
 			for _, s := range p.g.broker.SubscriptionsWith(ns, subscriptionName) {
-				d, err := endpointOf(&s)
+				d, err := p.g.endpointOf(&s)
 				switch {
 				case err != nil:
 					p.g.log.Warn("a subscription to a topic cannot be read", "subscription", s.Name, "error", err)
@@ -154,9 +153,14 @@ type pushState struct {
 
 func (u *pusher) state() (st pushState, ok bool) {
 	s, ok := u.broker.SubscriptionWith(u.namespace, u.name, subscriptionName)
-	if !ok || json.Unmarshal([]byte(s.Config.Documents[subscriptionName]), &st.subDocument) != nil {
+	if !ok {
 		return st, false
 	}
+	one, err := u.endpointOf(&s)
+	if err != nil {
+		return st, false
+	}
+	st.subDocument = one.subDocument
 	t, err := u.topicNamed(u.namespace, st.Topic)
 	if err != nil {
 		return st, false

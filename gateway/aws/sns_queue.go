@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -28,43 +27,16 @@ import (
 // sourcesName is the document of a queue's subscription that says which topics it is subscribed to, by stream.
 const sourcesName = "sns.sources"
 
-// sources are documents of that kind as they were read last, by queue.
-type sources struct {
-	mu     sync.RWMutex
-	byName map[string]sourcesRead
-}
-
-type sourcesRead struct {
-	text string
-	list map[string]subDocument
-}
-
-const sourcesKeptMax = 10_000
-
 // sourcesOf are the topics that a queue is subscribed to, by stream; the map is shared and not to be changed.
 func (g *Gateway) sourcesOf(s *broker.SubscriptionSummary) map[string]subDocument {
 	text := s.Config.Documents[sourcesName]
 	if text == "" {
 		return nil
 	}
-	k := &g.sources
-	k.mu.RLock()
-	have := k.byName[s.Name]
-	k.mu.RUnlock()
-	if have.text == text {
-		return have.list
-	}
-	list, err := readSources(text)
+	list, err := g.sources.read(s.Name, text, readSources)
 	if err != nil {
 		g.log.Warn("the topics of a queue cannot be read", "queue", s.Name, "error", err)
-		return nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.byName == nil || len(k.byName) >= sourcesKeptMax {
-		k.byName = map[string]sourcesRead{}
-	}
-	k.byName[s.Name] = sourcesRead{text, list}
 	return list
 }
 
@@ -107,18 +79,40 @@ func (x *call) changeSource(queue, stream string, change func(d *subDocument) er
 	return err
 }
 
-// park keeps the subscriptions of a queue that is being deleted with their topics: made again, it is subscribed as it was.
-func (x *call) park(queue string) error {
+// park keeps the subscriptions of a queue that is being deleted with their topics: made again, it is subscribed as it was. It returns what the
+// queue read.
+func (x *call) park(queue string) (map[string]subDocument, error) {
 	s, ok := x.g.broker.SubscriptionWith(x.who.Namespace, queue, sourcesName)
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	for stream, d := range x.g.sourcesOf(&s) {
+	list := x.g.sourcesOf(&s)
+	for stream, d := range list {
 		t, err := x.topicOn(stream)
 		if err != nil || d.Ended {
 			continue // the topic went before
 		}
 		if err := x.parkAt(t, &d); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// sweepEnded deletes streams of topics that have ended, where the last queue that read them has gone.
+func (x *call) sweepEnded(streams map[string]subDocument) error {
+	for stream := range streams {
+		if _, ended := x.g.broker.OwnStream(x.who.Namespace, stream, topicEnded); !ended {
+			continue
+		}
+		read := slices.ContainsFunc(x.g.broker.SubscriptionsWith(x.who.Namespace, sourcesName), func(s broker.SubscriptionSummary) bool {
+			return slices.Contains(s.Config.Streams, stream)
+		})
+		if read {
+			continue
+		}
+		err := x.g.broker.DeleteStream(x.ctx, &x.who, stream)
+		if err != nil && !fault.Is(err, fault.Denied) && !fault.Is(err, fault.NotFound) {
 			return err
 		}
 	}
@@ -172,7 +166,7 @@ func (x *call) topicOn(stream string) (*topic, error) {
 	if !ok {
 		return nil, noTopic()
 	}
-	return x.g.topics.read(stream, s.Document)
+	return x.g.topicRead(stream, s.Document)
 }
 
 // noticeFor is what a delivery of a queue is as a notice of a topic; nil when it is none. raw: the queue wants the bare message.

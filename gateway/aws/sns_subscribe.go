@@ -253,7 +253,7 @@ func (x *call) changeSubscription(s *sub, change func(d *subDocument) error) err
 	if !ok {
 		return wire.Refuse(wire.TopicNotFound, "Subscription does not exist")
 	}
-	fresh, err := endpointOf(&now)
+	fresh, err := x.g.endpointOf(&now)
 	if err != nil {
 		return err
 	}

@@ -89,8 +89,11 @@ func (d *subDocument) set(name, value string) {
 }
 
 // endpointOf reads the subscription of an endpoint.
-func endpointOf(s *broker.SubscriptionSummary) (out sub, err error) {
-	err = json.Unmarshal([]byte(s.Config.Documents[subscriptionName]), &out.subDocument)
+func (g *Gateway) endpointOf(s *broker.SubscriptionSummary) (out sub, err error) {
+	out.subDocument, err = g.endpoints.read(s.Name, s.Config.Documents[subscriptionName], func(text string) (d subDocument, err error) {
+		err = json.Unmarshal([]byte(text), &d)
+		return d, err
+	})
 	if out.at = atEndpoint; len(s.Config.Streams) > 0 {
 		out.stream = s.Config.Streams[0]
 	}
@@ -101,7 +104,7 @@ func endpointOf(s *broker.SubscriptionSummary) (out sub, err error) {
 func (g *Gateway) allSubscriptions(namespace string) []sub {
 	var out []sub
 	for _, s := range g.broker.SubscriptionsWith(namespace, subscriptionName) {
-		one, err := endpointOf(&s)
+		one, err := g.endpointOf(&s)
 		if err != nil {
 			g.log.Warn("a subscription to a topic cannot be read", "subscription", s.Name, "error", err)
 			continue
@@ -136,7 +139,7 @@ func (x *call) subscriptionAt(arn string) (sub, error) {
 	topicARN, id, _ := a.TopicOf()
 	ns := x.who.Namespace
 	if s, ok := x.g.broker.SubscriptionWith(ns, subscriptionPrefix+id, subscriptionName); ok {
-		one, err := endpointOf(&s)
+		one, err := x.g.endpointOf(&s)
 		if err == nil && one.Topic != topicARN.Resource {
 			err = gone
 		}

@@ -796,3 +796,25 @@ func TestEndpoint_WithUsers(t *testing.T) {
 		t.Errorf("%v", d)
 	}
 }
+
+// The stream of a topic goes with the last queue that has messages of it.
+func TestDeleteTopic_ItsStreamGoesWithTheQueue(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	orders, url, other := s.topic("orders"), s.queue("jobs"), s.queue("more")
+	s.subscribe(orders, "jobs")
+	s.subscribe(orders, "more")
+	there := func() bool {
+		_, err := s.broker.DescribeStream(context.Background(), &broker.Caller{}, "orders")
+		return err == nil
+	}
+	does(s, wire.DeleteTopic, wire.TopicInput{TopicARN: orders})
+	ok(s, wire.DeleteQueue, wire.QueueInput{QueueURL: url})
+	if !there() {
+		t.Error("the stream went before the messages of the other queue")
+	}
+	ok(s, wire.DeleteQueue, wire.QueueInput{QueueURL: other})
+	if there() {
+		t.Error("the stream is still there")
+	}
+}
