@@ -2,6 +2,7 @@ package aws
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,5 +141,34 @@ func TestAsAmazonAnswers(t *testing.T) {
 		wire.SendMessage.AppendRequest(nil, wire.JSON, &wire.SendMessageInput{QueueURL: s.queue("traced"), Message: wire.Message{Body: "x"}}))
 	if ms := s.receive(s.queue("traced"), wait(5)); len(ms) != 1 || text(ms[0], "Attributes", "AWSTraceHeader") != "Root=1-2-3" {
 		t.Errorf("traced: %v; sent %d %s", ms, code, b)
+	}
+}
+
+// The largest message there is, alone and as a batch, with attributes of which every byte counts.
+func TestLargest(t *testing.T) {
+	s := start(t)
+	url := s.queue("large")
+	var attributes wire.Attributes
+	size := 0
+	for i := range wire.AttributesMax {
+		a := wire.Attribute{Name: fmt.Sprint("a", i), DataType: "String", String: wire.Some("v")}
+		attributes, size = append(attributes, a), size+a.Size()
+	}
+	s.send(url, strings.Repeat("x", wire.MessageBytesMax-size), func(m *wire.Message) { m.Attributes = attributes })
+	in := wire.SendMessageBatchInput{QueueURL: url}
+	for i := range wire.BatchMax {
+		in.Entries = append(in.Entries, wire.SendMessageBatchEntry{ID: fmt.Sprint(i), Message: wire.Message{Body: strings.Repeat("y", wire.BatchBytesMax/wire.BatchMax-size), Attributes: attributes}})
+	}
+	if out := ok(s, wire.SendMessageBatch, in); out["Failed"] != nil || len(out["Successful"].([]any)) != wire.BatchMax {
+		t.Errorf("sent %.500v", out)
+	}
+	n, want := 0, wire.MessageBytesMax-size+wire.BatchMax*(wire.BatchBytesMax/wire.BatchMax-size)
+	for tries := 0; tries < 20 && n < want; tries++ {
+		for _, m := range s.receive(url, wait(2)) {
+			n += len(m["Body"].(string))
+		}
+	}
+	if n != want {
+		t.Errorf("received %d bytes, want %d", n, want)
 	}
 }

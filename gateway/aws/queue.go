@@ -315,7 +315,7 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 		q.stream += queueSuffix
 	}
 	_, err := x.g.broker.CreateStream(x.ctx, &x.who, q.stream, broker.StreamConfig{
-		Partitions: 1, Documents: map[string]string{documentName: q.document()}, Keep: broker.Keep{RetentionMS: retentionMade.Milliseconds()},
+		Partitions: 1, BatchBytesMax: streamBatchMax, Documents: map[string]string{documentName: q.document()}, Keep: broker.Keep{RetentionMS: retentionMade.Milliseconds()},
 	})
 	if err == nil {
 		if err := x.subscribe(q, broker.Start{Kind: broker.StartEarliest}); err != nil {
@@ -346,6 +346,9 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 			c.Documents = map[string]string{}
 		}
 		c.Documents[documentName] = q.document()
+		if c.BatchBytesMax == 0 {
+			c.BatchBytesMax = streamBatchMax
+		}
 		return nil
 	}, 0)
 	return err

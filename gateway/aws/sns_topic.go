@@ -73,7 +73,7 @@ func (x *call) makeTopic(name string, d *topicDocument) error {
 		d.Name = name
 	}
 	_, err := x.g.broker.CreateStream(x.ctx, &x.who, stream, broker.StreamConfig{
-		Partitions: 1, Documents: map[string]string{topicName: d.document()}, Keep: broker.Keep{RetentionMS: retentionOf(d)},
+		Partitions: 1, BatchBytesMax: streamBatchMax, Documents: map[string]string{topicName: d.document()}, Keep: broker.Keep{RetentionMS: retentionOf(d)},
 	})
 	if !fault.Is(err, fault.Exists) {
 		return err

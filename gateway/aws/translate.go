@@ -42,6 +42,9 @@ const dedupWindow = 5 * time.Minute
 // unackedMax is how many messages of a queue may be in flight.
 const unackedMax = 120_000
 
+// streamBatchMax is the largest batch of a stream that was made here: the largest batch of a client, and what its records have around them.
+const streamBatchMax = wire.BatchBytesMax + 128<<10
+
 // leaseAtOnce is a visibility timeout of 0: the message is to be had again at once.
 const leaseAtOnce = time.Millisecond
 

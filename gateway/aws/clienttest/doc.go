@@ -10,7 +10,7 @@
 //
 // # Promises
 //
-// A peer that is not there is installed with its own package manager (pip, npm). Where that cannot be done, the test is skipped and says so; it never
+// A peer that is not there is installed with its own package manager (pip, npm, Maven). Where that cannot be done, the test is skipped and says so; it never
 // passes.
 //
 // # Imports
