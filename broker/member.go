@@ -326,9 +326,7 @@ func (b *Broker) follow(sh int, f *shard.Follow) {
 			b.subs.chore(func() { _ = b.detach(x, id, false) })
 		}
 	}
-	for _, v := range f.Burials {
-		b.subs.chore(func() { b.bury(sh, v) })
-	}
+	b.buryAll(sh, f.Burials)
 	for _, g := range f.Gaps {
 		b.noteGap(sh, g)
 	}

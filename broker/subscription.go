@@ -134,6 +134,9 @@ type subscriptions struct {
 	matchers    sync.Pool
 	watches     []*SubscriptionWatch
 	causes      causes
+	burials     []burials // of each shard
+	stopMu      sync.Mutex
+	stopping    bool // nobody begins any more; stopMu
 	gaps        gaps
 }
 
@@ -153,13 +156,14 @@ type subKey struct {
 }
 
 const (
-	choresMax    = 4096 // waiting: burials, counting, what is given back
+	choresMax    = 4096 // waiting: counting, what is given back
 	choreWorkers = 2
 )
 
 func (s *subscriptions) init(shards int) {
 	s.byName, s.byID, s.pullers = map[nameKey]*subscribed{}, map[subKey]*subscribed{}, map[subKey]*puller{}
 	s.classes, s.alike = map[classKey]int32{}, map[likeKey]uint32{}
+	s.burials = make([]burials, shards)
 	s.routing = make([]atomic.Pointer[address.Index], shards)
 	for i := range s.routing {
 		s.routing[i].Store(address.New())
@@ -189,8 +193,8 @@ func (s *subscriptions) work() {
 	}
 }
 
-// chore hands something to do over, without waiting. When there is no room it is dropped, so each is something that comes again by itself: a burial is
-// asked for again, a lease runs out, a member nobody knows is found again at its next delivery, and what was not counted is counted when the subscription has caught up.
+// chore hands something to do over, without waiting. When there is no room it is dropped, so each is something that comes again by itself: a lease runs
+// out, a member nobody knows is found again at its next delivery, and what was not counted is counted when the subscription has caught up.
 func (s *subscriptions) chore(do func()) {
 	select {
 	case s.chores <- do:
@@ -199,6 +203,9 @@ func (s *subscriptions) chore(do func()) {
 }
 
 func (s *subscriptions) close() {
+	s.stopMu.Lock()
+	s.stopping = true
+	s.stopMu.Unlock()
 	close(s.stop)
 	s.stopped.Wait()
 }
