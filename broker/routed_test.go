@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -252,5 +253,74 @@ func TestRouted_Model(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// While filters are added and taken away, what one of them matches all the time reaches everybody who has it, once: those who share a class and leave it,
+// and one that is alone and stays in its own.
+func TestRouted_ChangesBesideAppends(t *testing.T) {
+	h := newHouse(t, 1, "")
+	h.open()
+	h.create("s", broker.StreamConfig{Keys: broker.KeysOff})
+	names := []string{"p", "q", "r"}
+	for _, name := range names {
+		keys := []string{"always.#"}
+		if name == "r" {
+			keys = append(keys, "its own")
+		}
+		h.subscribe(name, broker.StartLatest, routedBy(keys...), "s")
+	}
+	const producers, each = 4, 150
+	var appending, changing sync.WaitGroup
+	stop := make(chan struct{})
+	for _, name := range names {
+		changing.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := h.bind(name, []string{fmt.Sprint("b.", i/2%5)}, i%2 == 0); err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	for p := range producers {
+		appending.Go(func() {
+			for i := range each {
+				if _, err := h.append(subjected("always.x", fmt.Sprint(p, "-", i)), subjected(fmt.Sprint("b.", i%5), "perhaps"), subjected("nobody's", "no")); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	appending.Wait()
+	close(stop)
+	changing.Wait()
+	for _, name := range names {
+		got, n := map[string]int{}, h.standing(name).Waiting
+		for _, d := range h.receive(name, int(n)) {
+			got[string(d.Record.Value)]++
+			h.ack(d)
+		}
+		if got["no"] > 0 {
+			t.Errorf("%s got what it never asked for", name)
+		}
+		for p := range producers {
+			for i := range each {
+				if v := fmt.Sprint(p, "-", i); got[v] != 1 {
+					t.Errorf("%s got %s %d times", name, v, got[v])
+				}
+			}
+		}
+		h.nothing(name)
+		if i := h.standing(name); i.Waiting != 0 || i.WaitingBytes != 0 || !i.Exact {
+			t.Errorf("%s: %+v", name, i)
+		}
 	}
 }
