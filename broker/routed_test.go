@@ -90,7 +90,6 @@ func TestRouted_ManyBindingsOneByOne(t *testing.T) {
 type routedModel struct {
 	*house
 	r    *rand.Rand
-	keys []string
 	subs map[string]*routedSub
 	sent int
 	gone int // offsets that are trimmed

@@ -133,12 +133,10 @@ func (f *Folder) writeArrived(at Place, in *arrived, end record.Offset) error {
 		for n < len(ps) && ps[n].end() <= full {
 			n++
 		}
-		mine, split := ps[:n:n], posting{}
+		mine := ps[:n:n]
 		if ps = ps[n:]; len(ps) > 0 && ps[0].base < full {
-			var before posting
-			before, split = ps[0].cut(full)
-			mine = append(mine, before)
-			ps[0] = split
+			before, behind := ps[0].cut(full)
+			mine, ps[0] = append(mine, before), behind
 		}
 		if err := f.fill(at, block, mine); err != nil {
 			return err

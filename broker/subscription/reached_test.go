@@ -22,7 +22,6 @@ type routedWorld struct {
 	end   map[Place]record.Offset
 	start map[Place]record.Offset
 	took  map[Place][]tookRoute // by offset
-	facts []fact.Fact
 }
 
 type tookRoute struct {

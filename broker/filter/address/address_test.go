@@ -450,11 +450,11 @@ func TestMatch_OnePatternIsNotTriedAgainAndAgain(t *testing.T) {
 	long := strings.Repeat("a.", SubjectWordsMax-2) + "b"
 	for _, p := range []string{"#.a.#.a.#.a.#.a.c", "a.#.a.#.a.#.a.#.c", strings.Repeat("*.", 60) + "#." + strings.Repeat("a.", 60) + "c"} {
 		x := add(t, New(), 1, Clause{Subject: Pattern{Words, p}})
-		m, steps := NewMatcher(), 0
+		m := NewMatcher()
 		if m.Match(x, &Record{Subject: long}) {
 			t.Errorf("%s holds", p)
 		}
-		if steps = cap(m.now) + cap(m.loops); steps > 2*PatternWordsMax {
+		if steps := cap(m.now) + cap(m.loops); steps > 2*PatternWordsMax {
 			t.Errorf("%s: %d places were kept at once", p, steps)
 		}
 		if op, text, err := (Pattern{Words, p}).canonical(); err != nil || op.match(text, long) {
