@@ -99,6 +99,7 @@ func (b *Broker) eachHit(x *subscribed, at subscription.Place, ways *subscriptio
 			return r.err == nil // it is not there any more
 		}
 		m := meta(d, s)
+		x.delay(&m, r.n.id, h.Seq)
 		return fn(&m, k.matches(x, r.n, d, h.Seq)) && r.bytes < bytesMax
 	})
 	if r.err != nil {
@@ -216,6 +217,7 @@ func (b *Broker) eachMatch(x *subscribed, at subscription.Place, from, to record
 					continue
 				}
 				m := meta(d, s)
+				x.delay(&m, n.id, s.Seq)
 				if from = o + 1; !fn(&m, matches) {
 					return from, nil
 				}

@@ -6,6 +6,7 @@ import (
 	"leat/broker/fault"
 	"leat/broker/filter"
 	"leat/broker/record"
+	"leat/broker/subscription"
 )
 
 // Limits of the policies of a subscription. All of them and those that records still wait from are in one document, whose size is bounded too.
@@ -19,11 +20,13 @@ const (
 // which it does not hold are passed over, as with Where. It holds for what is appended from the change on that sets it, each stream for itself.
 type StreamPolicy struct {
 	Stream  string `json:"stream"`            // one of the subscription's
-	Policy  string `json:"policy,omitempty"`  // JSON
+	Policy  string `json:"policy,omitempty"`  // JSON; "" lets every event pass
 	Nothing bool   `json:"nothing,omitempty"` // no event of the stream is for the subscription; Policy is empty
 	Data    bool   `json:"data,omitempty"`    // the policy speaks of members of the data; else of headers
 	Values  string `json:"values,omitempty"`  // prefix of the names of headers with values, with
 	Types   string `json:"types,omitempty"`   // that of headers with their types; see filter.Typed. Without both, headers are text
+
+	DelayMS int64 `json:"delay_ms,omitempty"` // events of the stream wait so long after their append
 
 	From uint64 `json:"from,omitempty"` // the frame that set it: the broker says
 }
@@ -37,7 +40,9 @@ type policyVersion struct {
 // compiledPolicy is what holds for some frames of a stream.
 type compiledPolicy struct {
 	from, until uint64
-	predicate   *filter.Predicate // nil: nothing matches
+	predicate   *filter.Predicate // nil: nothing matches, or
+	all         bool              // everything does
+	delayMS     int64
 }
 
 func (p *StreamPolicy) same(q *StreamPolicy) bool {
@@ -47,7 +52,7 @@ func (p *StreamPolicy) same(q *StreamPolicy) bool {
 }
 
 func (p *StreamPolicy) compile() (*filter.Predicate, error) {
-	if p.Nothing {
+	if p.Nothing || p.Policy == "" {
 		return nil, nil
 	}
 	scope := filter.PolicyScope{Data: p.Data}
@@ -79,6 +84,8 @@ func (d *subscriptionDocument) checkPolicies(was []StreamPolicy, read int) error
 			return fault.New(fault.Invalid, "subscribe", "policies", "the subscription does not read stream %q", p.Stream)
 		case slices.ContainsFunc(d.Policies[:i], func(q StreamPolicy) bool { return q.Stream == p.Stream }):
 			return fault.New(fault.Invalid, "subscribe", "policies", "stream %q has two policies", p.Stream)
+		case p.DelayMS < 0 || p.DelayMS > subscription.DelayLimitMS:
+			return fault.New(fault.Invalid, "subscribe", "policies", "a delay is %d ms; it must be from 0 to %d", p.DelayMS, subscription.DelayLimitMS)
 		case p.Nothing && p.Policy != "":
 			return fault.New(fault.Invalid, "subscribe", "policies", "a policy is given where nothing is to match")
 		case len(p.Values) > policyFieldsMax || len(p.Types) > policyFieldsMax:
@@ -156,7 +163,7 @@ func (d *subscriptionDocument) compilePolicies() (map[record.StreamID][]compiled
 		if err != nil {
 			failed = err
 		}
-		out[d.StreamIDs[i]] = append(out[d.StreamIDs[i]], compiledPolicy{p.From, until, predicate})
+		out[d.StreamIDs[i]] = append(out[d.StreamIDs[i]], compiledPolicy{p.From, until, predicate, p.Policy == "" && !p.Nothing, p.DelayMS})
 	}
 	for i := range d.PoliciesOf {
 		add(&d.PoliciesOf[i].StreamPolicy, d.PoliciesOf[i].Until)
@@ -169,10 +176,19 @@ func (d *subscriptionDocument) compilePolicies() (map[record.StreamID][]compiled
 
 // policyAt is the policy for a record of a frame; some is false where any record is wanted.
 func (x *subscribed) policyAt(id record.StreamID, seq uint64) (p *filter.Predicate, some bool) {
-	for _, v := range x.policies[id] {
-		if v.from < seq && seq <= v.until {
-			return v.predicate, true
+	for i := range x.policies[id] {
+		if v := &x.policies[id][i]; v.from < seq && seq <= v.until {
+			return v.predicate, !v.all
 		}
 	}
 	return nil, false
+}
+
+// delay has a record of a frame wait as the policy of its stream says.
+func (x *subscribed) delay(m *subscription.Meta, id record.StreamID, seq uint64) {
+	for i := range x.policies[id] {
+		if v := &x.policies[id][i]; v.from < seq && seq <= v.until && v.delayMS > 0 {
+			m.DueMS = max(m.DueMS, m.AppendedMS+v.delayMS)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -119,6 +120,7 @@ func TestPolicies_Refusals(t *testing.T) {
 	}{
 		"a stream that is not read": {fault.Invalid, []broker.StreamPolicy{policy("x", `{"k":["a"]}`)}},
 		"two for one":               {fault.Invalid, []broker.StreamPolicy{policy("s", `{"k":["a"]}`), policy("s", `{"k":["b"]}`)}},
+		"a delay":                   {fault.Invalid, []broker.StreamPolicy{{Stream: "s", DelayMS: -1}}},
 		"no JSON":                   {fault.Invalid, []broker.StreamPolicy{policy("s", `{`)}},
 		"nothing and something":     {fault.Invalid, []broker.StreamPolicy{{Stream: "s", Nothing: true, Policy: `{"k":["a"]}`}}},
 		"a long prefix":             {fault.TooLarge, []broker.StreamPolicy{{Stream: "s", Policy: `{"k":["a"]}`, Values: strings.Repeat("x", 129)}}},
@@ -161,4 +163,34 @@ func TestPolicies_ChangesAreBounded(t *testing.T) {
 	if err := change(-1); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Events of one stream wait, those of the other do not; the delay survives a restart.
+func TestPolicies_DelayOfAStream(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("own", broker.StreamConfig{})
+		h.create("late", broker.StreamConfig{})
+		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) {
+			c.Policies = []broker.StreamPolicy{{Stream: "late", DelayMS: 60_000}}
+		}, "own", "late")
+		h.mustAppend(event("late", "", "late"))
+		h.mustAppend(event("own", "", "own"))
+		ds := h.receive("w", 1)
+		if got := payloads(ds); got[0] != "own" {
+			t.Fatal(got)
+		}
+		h.ack(ds...)
+		h.nothing("w")
+		if i := h.standing("w"); i.Delayed != 1 {
+			t.Fatalf("%+v", i)
+		}
+		h.restart()
+		h.nothing("w")
+		h.clock.Advance(61 * time.Second)
+		ds = h.receive("w", 1)
+		if got := payloads(ds); got[0] != "late" {
+			t.Fatal(got)
+		}
+		h.ack(ds...)
+	})
 }

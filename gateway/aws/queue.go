@@ -243,6 +243,11 @@ func (x *call) subscribe(q *queue, from broker.Start) error {
 		}
 		c.Documents[documentName] = "{}" // which marks it as ours
 		applyPolicy(c, q, &policy)
+		topics, err := readSources(c.Documents[sourcesName])
+		if err != nil {
+			return fault.New(fault.Corrupt, "subscribe", q.name, "the topics of the queue cannot be read").From(err)
+		}
+		applySources(c, topics, q.number("DelaySeconds"))
 		if c.DeadLetters != "" {
 			c.DeadLetters, _ = x.g.queueStream(x.who.Namespace, c.DeadLetters)
 		}

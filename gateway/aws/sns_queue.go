@@ -52,6 +52,13 @@ func readSources(text string) (map[string]subDocument, error) {
 // changeSource changes what a queue has of a topic's stream; change is given nothing where it has none. It fails with NotFound when there is no
 // such queue.
 func (x *call) changeSource(queue, stream string, change func(d *subDocument) error) error {
+	var delay int64
+	if own, ok := x.g.queueStream(x.who.Namespace, queue); ok {
+		s, _ := x.g.broker.OwnStream(x.who.Namespace, own, documentName)
+		if q, err := queueOf(own, s.Document); err == nil {
+			delay = q.delay
+		}
+	}
 	_, err := x.g.broker.PutSubscription(x.ctx, &x.who, queue, func(c *broker.SubscriptionConfig) error {
 		if _, is := c.Documents[documentName]; !is {
 			return fault.New(fault.NotFound, "subscribe", queue, "there is no queue %q", queue)
@@ -70,13 +77,22 @@ func (x *call) changeSource(queue, stream string, change func(d *subDocument) er
 		if !slices.Contains(c.Streams, stream) {
 			c.Streams = append(c.Streams, stream)
 		}
-		c.Policies = slices.DeleteFunc(c.Policies, func(p broker.StreamPolicy) bool { return p.Stream == stream })
-		if p, some := d.policyOf(stream); some {
-			c.Policies = append(c.Policies, p)
-		}
+		applySources(c, list, delay)
 		return nil
 	}, broker.Start{Kind: broker.StartLatest}, 0)
 	return err
+}
+
+// applySources has the subscription of a queue take from each topic what it is subscribed to. delay is the queue's, in seconds.
+func applySources(c *broker.SubscriptionConfig, list map[string]subDocument, delay int64) {
+	c.Policies = nil
+	for _, stream := range slices.Sorted(maps.Keys(list)) {
+		d := list[stream]
+		p, some := d.policyOf(stream)
+		if p.DelayMS = delay * 1000; some || delay > 0 {
+			c.Policies = append(c.Policies, p)
+		}
+	}
 }
 
 // park keeps the subscriptions of a queue that is being deleted with their topics: made again, it is subscribed as it was. It returns what the

@@ -230,6 +230,27 @@ func (s *served) verify(e map[string]any) {
 	}
 }
 
+func TestQueue_DelaysWhatTopicsSend(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	orders, url := s.topic("orders"), s.queue("jobs", "DelaySeconds", "1")
+	s.subscribe(orders, "jobs", "RawMessageDelivery", "true", "FilterPolicy", `{"x":["a"]}`)
+	began := time.Now()
+	s.publish(orders, "late", with("x", "String", "a"))
+	if got := s.bodies(url, 1); got[0] != "late" || time.Since(began) < 900*time.Millisecond {
+		t.Errorf("%v after %s", got, time.Since(began))
+	}
+	ok(s, wire.SetQueueAttributes, wire.SetQueueAttributesInput{QueueURL: url, Attributes: pairs("DelaySeconds", "900")})
+	s.publish(orders, "much later", with("x", "String", "a"))
+	s.publish(orders, "never", with("x", "String", "b"))
+	s.none(url)
+	ok(s, wire.SetQueueAttributes, wire.SetQueueAttributesInput{QueueURL: url, Attributes: pairs("DelaySeconds", "0")})
+	s.publish(orders, "at once", with("x", "String", "a"))
+	if got := s.bodies(url, 1); got[0] != "at once" {
+		t.Error(got)
+	}
+}
+
 func TestQueue_Unsigned(t *testing.T) {
 	t.Parallel()
 	cfg := Default()
