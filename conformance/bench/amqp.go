@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -35,6 +36,7 @@ func amqpWorks() []work {
 	return []work{
 		{"amqp-rabbit", "AMQP 0-9-1 against RabbitMQ quorum queues", rabbit, (*bench).amqpAgainstRabbit},
 		{"amqp-kafka", "AMQP publishing against our own Kafka produce", func(*bench) string { return "" }, (*bench).amqpAgainstKafka},
+		{"amqp-queues", "publishing to one of many queues", func(*bench) string { return "" }, (*bench).amqpManyQueues},
 		{"amqp-nats", "a work queue by AMQP against NATS JetStream", nats, (*bench).amqpAgainstNATS},
 	}
 }
@@ -170,6 +172,63 @@ func (b *bench) amqpAgainstKafka(ctx context.Context) error {
 	}
 	return nil
 }
+
+// amqpManyQueues holds publishing to many queues of one exchange, each message for one of them, against publishing to one.
+func (b *bench) amqpManyQueues(ctx context.Context) error {
+	queues := make([]string, b.streams)
+	for i := range queues {
+		queues[i] = fmt.Sprintf("queue-%06d", i)
+	}
+	r := b.row("amqp-queues", fmt.Sprintf("AMQP publish with confirms, 1 KiB, to %d queues of one exchange in random order", len(queues)), "messages/s", "one queue", 0.7)
+	n := b.volume / amqpBodyBytes / 2
+	for i := range b.pairs {
+		some := make([]string, 0, amqpTargets)
+		for range amqpTargets {
+			some = append(some, queues[rand.IntN(len(queues))])
+		}
+		var procs [2]*proc
+		for s, all := range [][]string{queues, queues[:1]} {
+			p, err := b.startLeatAMQP(ctx, b.ring)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = p.stop() }()
+			procs[s] = p
+			a, err := dialAMQP(p.amqp)
+			if err != nil {
+				return err
+			}
+			began := time.Now()
+			err = a.declareMany(all)
+			a.close()
+			if err != nil {
+				return fmt.Errorf("declare: %w", err)
+			}
+			if s == 0 {
+				r.Note = fmt.Sprintf("declared at %.0f/s", float64(len(all))/time.Since(began).Seconds())
+			}
+			if _, err := amqpProduce(ctx, p, "warm", b.warmBytes/amqpBodyBytes); err != nil {
+				return err
+			}
+		}
+		if err := r.pair(i, procs[0], procs[1], func(side int, p *proc) (float64, error) {
+			a, err := dialAMQP(p.amqp)
+			if err != nil {
+				return 0, err
+			}
+			defer a.close()
+			return a.produce(ctx, n, [][]string{some, queues[:1]}[side])
+		}); err != nil {
+			return err
+		}
+		if err := errors.Join(procs[0].stop(), procs[1].stop()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const amqpTargets = 8192 // of many queues, that a run publishes to
 
 // amqpAgainstNATS is a work queue with a publisher and a worker at the same time; NATS acknowledges what it has not synced.
 func (b *bench) amqpAgainstNATS(ctx context.Context) error {

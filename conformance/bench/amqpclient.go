@@ -96,13 +96,44 @@ func (a *amqpClient) open() error {
 	return err
 }
 
-// declare makes a durable quorum queue and returns how many messages it has.
-func (a *amqpClient) declare(queue string) (int, error) {
+func amqpDeclaration(queue string, flags byte) []byte {
 	args := append(amqpShort(nil, "x-queue-type"), 'S')
 	args = amqpLong(args, "quorum")
-	const durable = 2
-	p := amqpLong(append(amqpShort([]byte{0, 0}, queue), durable), string(args))
-	p, err := a.call(1, amqpDeclare, p, amqpDeclareOK)
+	return amqpLong(append(amqpShort([]byte{0, 0}, queue), flags), string(args))
+}
+
+// Flags of a declaration.
+const (
+	amqpDurable = 2
+	amqpNoWait  = 16
+)
+
+// declareMany makes durable quorum queues, without waiting for each.
+func (a *amqpClient) declareMany(queues []string) error {
+	const atOnce = 1000
+	for len(queues) > 0 {
+		n := min(len(queues), atOnce)
+		var out []byte
+		for _, q := range queues[:n-1] {
+			out = amqpFrame(out, 1, amqpDeclare, amqpDeclaration(q, amqpDurable|amqpNoWait))
+		}
+		if err := a.c.SetDeadline(time.Now().Add(amqpTimeout)); err != nil {
+			return err
+		}
+		if _, err := a.c.Write(out); err != nil {
+			return err
+		}
+		if _, err := a.declare(queues[n-1]); err != nil {
+			return err
+		}
+		queues = queues[n:]
+	}
+	return nil
+}
+
+// declare makes a durable quorum queue and returns how many messages it has.
+func (a *amqpClient) declare(queue string) (int, error) {
+	p, err := a.call(1, amqpDeclare, amqpDeclaration(queue, amqpDurable), amqpDeclareOK)
 	if err != nil {
 		return 0, err
 	}

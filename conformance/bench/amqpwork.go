@@ -88,7 +88,7 @@ func (c *confirms) add(tag uint64, multiple bool) (int, error) {
 	return n, nil
 }
 
-// amqpProduce publishes n messages with amqpInFlight in flight, and returns confirmed messages a second.
+// amqpProduce publishes n messages to a queue with amqpInFlight in flight, and returns confirmed messages a second.
 func amqpProduce(ctx context.Context, p *proc, queue string, n int) (float64, error) {
 	a, err := dialAMQP(p.amqp)
 	if err != nil {
@@ -98,15 +98,22 @@ func amqpProduce(ctx context.Context, p *proc, queue string, n int) (float64, er
 	if _, err := a.declare(queue); err != nil {
 		return 0, err
 	}
+	return a.produce(ctx, n, []string{queue})
+}
+
+// produce publishes n messages to queues in turn, which have names of one length.
+func (a *amqpClient) produce(ctx context.Context, n int, queues []string) (float64, error) {
 	if err := a.confirm(); err != nil {
 		return 0, err
 	}
 	stop := context.AfterFunc(ctx, a.close)
 	defer stop()
-	message := amqpMessage(queue, make([]byte, amqpBodyBytes))
-	many := make([]byte, 0, amqpWritten*len(message))
-	for range amqpWritten {
-		many = append(many, message...)
+	size := len(amqpMessage(queues[0], make([]byte, amqpBodyBytes)))
+	var many []byte // whole rounds of at least amqpWritten messages
+	for len(many) < amqpWritten*size {
+		for _, q := range queues {
+			many = append(many, amqpMessage(q, make([]byte, amqpBodyBytes))...)
+		}
 	}
 	w := newWindow(amqpInFlight)
 	began := time.Now()
@@ -118,16 +125,16 @@ func amqpProduce(ctx context.Context, p *proc, queue string, n int) (float64, er
 		}
 		received <- err
 	}()
-	for sent := 0; sent < n; {
-		k, err := w.take(min(amqpWritten, n-sent))
+	for sent, at := 0, 0; sent < n; {
+		k, err := w.take(min(amqpWritten, n-sent, len(many)/size-at))
 		if err == nil {
-			_, err = a.c.Write(many[:k*len(message)])
+			_, err = a.c.Write(many[at*size : (at+k)*size])
 		}
 		if err != nil {
 			a.close()
 			return 0, errors.Join(err, <-received)
 		}
-		sent += k
+		sent, at = sent+k, (at+k)%(len(many)/size)
 	}
 	if err := <-received; err != nil {
 		return 0, err
