@@ -266,6 +266,12 @@ func (b *Broker) asOf(x *subscribed, at, lies subscription.At, d *Delivered) *De
 	n := b.streamOf(x, at.Stream)
 	r := *d.Record
 	r.Headers = make([]record.Header, 0, len(d.Record.Headers))
+	if k := len(d.Record.Headers) - 1; k >= 0 && d.Record.Headers[k].Key == HeaderAside && d.Ref.Stream == AsideStream {
+		r.Headers = append(r.Headers, d.Record.Headers[:k]...)
+		return &Delivered{
+			Position: d.Position, Ref: record.Ref{Stream: n.name, Partition: at.Partition, Offset: at.Offset}, AppendTime: d.AppendTime, Record: &r, from: n,
+		}
+	}
 	for _, h := range d.Record.Headers {
 		switch h.Key {
 		case HeaderDeadSubject:

@@ -194,7 +194,7 @@ func (b *Broker) KeepOnce(ctx context.Context) error {
 	if x := b.learnNeeds(); x != nil {
 		return errors.Join(err, x) // nothing goes that somebody may need
 	}
-	budget := retentionBudget{partitions: retentionPartitionsMax, runs: retentionRunsMax}
+	budget := retentionBudget{partitions: retentionPartitionsMax, runs: retentionRunsMax, aside: asidePassMax}
 	limited := b.limitedAfter()
 	b.forgetGone(limited)
 	for _, n := range limited {
@@ -235,7 +235,7 @@ func (b *Broker) forgetGone(limited []*named) {
 	maps.DeleteFunc(b.keeping.untold, func(id record.StreamID, _ retained) bool { return !there[id] })
 }
 
-type retentionBudget struct{ partitions, runs int }
+type retentionBudget struct{ partitions, runs, aside int }
 
 // limitedAfter is the streams that retention looks at, from the one after where the last pass ended, round to there.
 func (b *Broker) limitedAfter() []*named {
@@ -290,8 +290,12 @@ func (b *Broker) retain(ctx context.Context, n *named, budget *retentionBudget) 
 				cut.Before, cut.Why = before, stream.WhyBytes
 			}
 		}
-		if needed, some := b.keeping.needs[n.shard][subscription.Place{Stream: n.id, Partition: p}]; some {
-			cut.Before = min(cut.Before, needed)
+		at := subscription.Place{Stream: n.id, Partition: p}
+		if needed, some := b.keeping.needs[n.shard][at]; some && needed < cut.Before {
+			if err := b.setAside(ctx, n, at, cut.Before, &budget.aside); err != nil {
+				return err
+			}
+			cut.Before = needed // what was copied is known to be so by the next pass
 		}
 		if cut.Before = b.held(n.id, p, cut.Before); cut.Before <= start {
 			continue

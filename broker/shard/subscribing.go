@@ -377,6 +377,53 @@ func (x *Bury) decide(c *Core, r *Request) {
 	x.Buried = c.subs.Bury(x.Burial.Sub, x.Burial.At, x.Burial.Reason)
 }
 
+// Straggle asks which records of a subscription wait before an offset; see subscription.Head.
+type Straggle struct {
+	Sub    subscription.ID
+	At     subscription.Place
+	Before record.Offset
+
+	Offsets []record.Offset // result
+	Known   bool
+}
+
+func (x *Straggle) kind() string { return "straggle" }
+
+func (x *Straggle) decide(c *Core, _ *Request) {
+	x.Offsets, x.Known = c.subs.Straggle(x.Offsets[:0], x.Sub, x.At, x.Before)
+}
+
+// SetAside appends copies of records that wait, one entry for each of Offsets, and has the subscription read them there, in one frame.
+type SetAside struct {
+	Append
+	Sub     subscription.ID
+	At      subscription.Place
+	Offsets []record.Offset
+
+	Aside int // result: how many still waited
+}
+
+func (x *SetAside) kind() string { return "set-aside" }
+
+func (x *SetAside) decide(c *Core, r *Request) {
+	if x.Append.decide(c, r); r.Fault != nil || x.Stale != 0 || !x.recorded() {
+		return
+	}
+	as := make([]subscription.Aside, len(x.Offsets))
+	for i, o := range x.Offsets {
+		e := &x.Entries[i]
+		as[i] = subscription.Aside{Offset: o, Lies: subscription.At{Place: subscription.Place{Stream: e.Stream, Partition: e.Partition}, Offset: x.Outcomes[i].Base}}
+	}
+	x.Aside = c.subs.SetAside(x.Sub, x.At, as)
+}
+
+// HoldersOf says which subscriptions need records of a partition that lie before an offset, and from where on.
+func (p *Published) HoldersOf(at subscription.Place, before record.Offset) (ids []subscription.ID, err error) {
+	p.subsMu.RLock()
+	defer p.subsMu.RUnlock()
+	return p.subs.HoldersOf(p.store, at, before)
+}
+
 // Count tells how many records there were between where a source began and where its arrivals began to count. Since is compared: it has
 // not begun elsewhere meanwhile.
 type Count struct {

@@ -100,6 +100,7 @@ func (h *Head) End(id ID, places []Place, f *fact.Frame) {
 func (h *Head) endAt(d *desk, at Place) {
 	ds := d.source(at)
 	h.empty(d, ds)
+	h.swept(d, ds)
 	d.catch(ds, true)
 	ds.ended, ds.asked, ds.backlog, ds.counted = true, false, Amount{}, false
 	ds.pend.reset()

@@ -22,6 +22,7 @@ type desk struct {
 	members []*member // by entry.member; nil: left
 	order   []*member // by rank
 	next    int       // whose turn it is among the first rank that can take something
+	sweeps  int       // sources with a sweep
 	rests   []rest    // whom it is told when nothing more can be handed over; the first ones at once
 	able    int       // members that can take something
 
@@ -38,8 +39,9 @@ type deskSource struct {
 	caught  bool          // there is nothing of this subscription at or after next, as of the head
 	asked   bool          // the caller is looking
 	soiled  bool
-	counted bool // and a fact will say so
-	ended   bool // the subscription reads it no more
+	counted bool          // and a fact will say so
+	sweep   record.Offset // to be looked at up to here, also when nobody asks for records; see Straggle
+	ended   bool          // the subscription reads it no more
 	number  int32
 	shown   uint64 // its records of frames up to here have been shown
 	entries map[record.Offset]slot

@@ -208,6 +208,12 @@ func (h *Head) looksAhead(d *desk) int {
 	if p.TTLMS > 0 || d.over(Amount{}) {
 		window = WindowMax // of one time to live the oldest goes first
 	}
+	if d.sweeps > 0 && window == 0 {
+		if d.ready+d.coming+d.waiting > StragglersMax || h.slab.used >= h.trackedMax {
+			return 0
+		}
+		return gatedStep
+	}
 	ready := d.inTurn
 	if p.Expires || p.Priorities > 1 && window > 0 {
 		window = BehindMax

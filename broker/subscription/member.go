@@ -221,7 +221,7 @@ func (d *desk) demand() int64 {
 
 // closeIfIdle lets go of a desk that remembers nothing: what was shown to it will be shown again.
 func (h *Head) closeIfIdle(d *desk) {
-	if len(d.order) > 0 || d.dirty || d.leased+d.waiting+d.dying+d.coming > 0 || h.needsDesk(d.sub) || d.sub.Policy.Volatile {
+	if len(d.order) > 0 || d.dirty || d.sweeps > 0 || d.leased+d.waiting+d.dying+d.coming > 0 || h.needsDesk(d.sub) || d.sub.Policy.Volatile {
 		return
 	}
 	for _, ds := range d.sources {

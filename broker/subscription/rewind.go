@@ -155,6 +155,59 @@ type Aside struct {
 	Lies   At
 }
 
+// StragglersMax is how many records of a source are set aside at most; with more that wait before a place, the subscription is behind, and has no stragglers.
+const StragglersMax = 1_024
+
+// Straggle lists the unsettled records without a copy of a source that lie before an offset. known: they were all found, and there are not too many; else the
+// head begins to look there, also for a subscription that nobody attends to, and it is asked again later.
+//
+//	retention would cut here ─────────────────────▼
+//	■ ■ □ ■ ■ ■ ■ ■ ■ ■ ■ □ ■ ■ ■ ■ ■ ■ ■ ■ ■ ■ ■ ■ ■ ■ □ ■ □     □ unsettled: the first two hold everything between back
+func (h *Head) Straggle(dst []record.Offset, id ID, at Place, before record.Offset) (_ []record.Offset, known bool) {
+	x := h.Subs[id]
+	if x == nil || x.Policy.Kind != Delivery || x.Policy.Volatile || x.source(at) == nil {
+		return dst, false
+	}
+	d := h.desk(x)
+	ds := d.source(at)
+	if !ds.caught && ds.next < min(before, h.visible[at]) {
+		if ds.sweep == 0 {
+			d.sweeps++
+		}
+		ds.sweep = before
+		h.settleDown(d)
+		return dst, false
+	}
+	from := len(dst)
+	for i := ds.window.head; i != 0 && h.slab.at(i).Offset < before && len(dst)-from <= StragglersMax; i = h.slab.at(i).links[inWindow].next {
+		if e := h.slab.at(i); e.state != coming && e.flags&flagLies == 0 {
+			dst = append(dst, e.Offset)
+		}
+	}
+	if ds.lowest < before {
+		for _, i := range ds.entries {
+			if e := h.slab.at(i); e.flags&(flagInWindow|flagLies) == 0 && e.Offset < before && e.state != coming {
+				dst = append(dst, e.Offset)
+			}
+		}
+	}
+	if len(dst) == from || len(dst)-from > StragglersMax {
+		h.swept(d, ds)
+		return dst[:from], false
+	}
+	slices.Sort(dst[from:])
+	return dst, true
+}
+
+// swept ends the looking for stragglers of a source.
+func (h *Head) swept(d *desk, ds *deskSource) {
+	if ds.sweep != 0 {
+		ds.sweep = 0
+		d.sweeps--
+		h.soil(d, ds) // and the desk closes if that was all it was there for
+	}
+}
+
 // SetAside says where copies of unsettled records lie, which from then on hold back nothing where they came from. It is recorded with the
 // frame that holds the copies. It answers how many were still there to be set aside.
 func (h *Head) SetAside(id ID, at Place, as []Aside) int {
@@ -173,23 +226,7 @@ func (h *Head) SetAside(id ID, at Place, as []Aside) int {
 		h.carry(d, i)
 		n++
 	}
+	h.swept(d, d.source(at))
 	h.must = h.must || n > 0
 	return n
-}
-
-// Stragglers lists unsettled records without a row that lie before an offset and that everything behind them waits for, at most so many.
-func (h *Head) Stragglers(dst []record.Offset, id ID, at Place, before record.Offset, most int) []record.Offset {
-	d := h.desks[id]
-	if d == nil || d.source(at) == nil {
-		return dst
-	}
-	for i := d.source(at).window.head; i != 0 && most > 0; most-- {
-		e := h.slab.at(i)
-		if e.Offset >= before {
-			break
-		}
-		dst = append(dst, e.Offset)
-		i = e.links[inWindow].next
-	}
-	return dst
 }

@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the scripts with what happens n
 //	> grant 1 ann 3 | leave 1 ann [free] | depart 1 ann | rest 1 ann | delete 1
 //	> ack a b | skip a | release a [5s | policy] [free] | reject a | renew a 10s    what was handed over last under that name; a#1: the first time
 //	> bury a exhausted | cancel 1 d | drop 1 a b
-//	> rewind 1 1/0 0 | revive 1 a b | aside 1 a | trim 1/0 3 [2=1: of 2 one more that was not shown] | count 1 1/0 5 | move 1 1/0 7 text
+//	> rewind 1 1/0 0 | revive 1 a b | straggle 1 1/0 9 | aside 1 a | trim 1/0 3 [2=1: of 2 one more that was not shown] | count 1 1/0 5 | move 1 1/0 7 text
 //	> after 5s                                                time passes, timers ring
 //	> end 1 1/0 2/0                                         the subscription reads that no more
 //	> gone 1                                                 the stream is deleted
@@ -432,6 +432,9 @@ func (s *script) records(w []string, f *fact.Frame) bool {
 			s.say("%s: %s", err.Kind, err.Text)
 		}
 		s.say("%d brought back", n)
+	case "straggle":
+		os, known := s.head.Straggle(nil, id(w[1]), place(w[2]), record.Offset(num(w[3])))
+		s.say("%v, known %v", os, known)
 	case "trim":
 		lost := map[ID]Amount{}
 		for _, v := range w[3:] {

@@ -184,6 +184,25 @@ func (s *State) neededBy(x *Sub, src *Source, st state.Store, end func(Place) re
 	return from, true, nil
 }
 
+// HoldersOf lists the subscriptions that need records of a place that lie before an offset. It reads published state and rows.
+func (s *State) HoldersOf(st state.Store, at Place, before record.Offset) (ids []ID, err error) {
+	for _, id := range sortedIDs(s.Subs) {
+		x := s.Subs[id]
+		src := x.source(at)
+		if src == nil || x.Policy.Volatile {
+			continue
+		}
+		from, ok, err := s.neededBy(x, src, st, func(Place) record.Offset { return before })
+		if err != nil {
+			return nil, err
+		}
+		if ok && from < before {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
 // newest is the offset before which so many records of a source are unsettled that gets all.
 //
 //	Floor  ■ □ ■ ■ □ □ ■ □ …     □ unsettled, ■ done; two too many: from the third □ on they are needed
