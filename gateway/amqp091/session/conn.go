@@ -130,6 +130,8 @@ func (c *Conn) Ended() bool { return c.phase == ended }
 func (c *Conn) Frame(f wire.Frame) (Step, error) {
 	assert.That(!c.owed, "a frame is taken when the one before it has been answered")
 	switch {
+	case f.Type == wire.FrameHeartbeat && f.Channel != 0 && c.phase == running:
+		return Step{}, &wire.Error{Code: wire.UnexpectedFrame, Text: fmt.Sprintf("heartbeat on channel %d", f.Channel)}
 	case f.Type == wire.FrameHeartbeat || c.phase == ended || c.phase == leaving:
 		return Step{}, nil
 	case f.Channel == 0:

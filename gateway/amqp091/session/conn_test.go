@@ -96,6 +96,17 @@ func TestConn_APublishAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestConn_HeartbeatsAreOfTheConnection(t *testing.T) {
+	c := opened(t)
+	if _, err := c.Frame(wire.Frame{Type: wire.FrameHeartbeat}); err != nil {
+		t.Error(err)
+	}
+	var e *wire.Error
+	if _, err := c.Frame(wire.Frame{Type: wire.FrameHeartbeat, Channel: 1}); !errors.As(err, &e) || e.Code != wire.UnexpectedFrame {
+		t.Errorf("on a channel: %v", err)
+	}
+}
+
 // What a publish is made of stays as it is until the channel's next one, wherever the frames were.
 func TestConn_ContentOutlivesItsFrames(t *testing.T) {
 	c := opened(t)

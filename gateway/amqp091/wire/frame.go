@@ -48,7 +48,7 @@ type FrameHead struct {
 }
 
 // DecodeFrameHead decodes the first FrameHeaderBytes of a frame, of which b must have that many, and refuses what must not be waited for
-// or given memory: an unknown type, a payload over frameMax, a heartbeat that is none.
+// or given memory: an unknown type, a payload over frameMax, a heartbeat with a payload.
 func DecodeFrameHead(b []byte, frameMax int) (FrameHead, error) {
 	_ = b[FrameHeaderBytes-1]
 	h := FrameHead{Type: FrameType(b[0]), Channel: binary.BigEndian.Uint16(b[1:])}
@@ -59,7 +59,7 @@ func DecodeFrameHead(b []byte, frameMax int) (FrameHead, error) {
 			return FrameHead{}, errorf(FrameError, 0, "frame of %d bytes on channel %d, the agreed frame_max is %d", int64(size)+FrameOverheadBytes, h.Channel, frameMax)
 		}
 	case FrameHeartbeat:
-		if h.Channel != 0 || size != 0 {
+		if size != 0 {
 			return FrameHead{}, errorf(FrameError, 0, "heartbeat on channel %d with %d bytes", h.Channel, size)
 		}
 	default:

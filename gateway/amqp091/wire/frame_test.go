@@ -31,7 +31,7 @@ func TestDecodeFrame_Limits(t *testing.T) {
 		{frame(FrameMaxLeast + 1), FrameError},
 		{appendFrameHead(nil, FrameBody, 1, 1<<32-1), FrameError}, // refused by its head alone
 		{unhex(t, "08 0000 00000000 ce"), 0},
-		{unhex(t, "08 0001 00000000 ce"), FrameError},
+		{unhex(t, "08 0001 00000000 ce"), 0}, // whose channel is the session's to refuse
 		{unhex(t, "08 0000 00000001 00 ce"), FrameError},
 		{unhex(t, "04 0000 00000000 ce"), FrameError},
 		{unhex(t, "03 0000 00000000 cf"), FrameError},
