@@ -431,7 +431,7 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 		exchange = []byte(exchangeOf(d.Ref.Stream))
 	}
 	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: exchange, RoutingKey: key, MessageCount: ready(&info) - 1}
-	if d.Attempt > 1 && queueOf(&own.Config).Type == typeQuorum {
+	if queueOf(&own.Config).Type == typeQuorum { // also of the first delivery, as RabbitMQ does for basic.get alone
 		properties = withNumber(properties, headerDeliveries, int64(d.Attempt-1))
 	}
 	k.mu.Lock()
