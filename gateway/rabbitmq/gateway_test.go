@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/broker"
 )
 
 func TestQueue_LifeOfOne(t *testing.T) {
@@ -147,6 +149,29 @@ func TestUsers_SeeWhatTheyMay(t *testing.T) {
 	a.want(http.StatusNotFound, "PUT", "queues/other/q", "{}")
 	a.auth = "alice:wrong"
 	a.want(http.StatusUnauthorized, "PUT", "queues/%2F/q2", "{}")
+}
+
+func TestVhosts_AreNamespaces(t *testing.T) {
+	g := newGateway(t, false)
+	a := serve(t, g)
+	a.want(http.StatusNotFound, "PUT", "queues/other/q", "{}")
+	if _, err := g.b.CreateStream(t.Context(), &broker.Caller{Namespace: "other"}, "s", broker.StreamConfig{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	a.want(http.StatusCreated, "PUT", "queues/other/q", "{}")
+	a.want(http.StatusCreated, "PUT", "queues/%2F/q", "{}")
+	if v := a.want(http.StatusOK, "GET", "queues", ""); at(v, 0, "vhost") != "/" || at(v, 1, "vhost") != "other" || at(v, 2) != nil {
+		t.Error(v)
+	}
+	if v := a.want(http.StatusOK, "GET", "queues/other", ""); at(v, 0, "vhost") != "other" || at(v, 1) != nil {
+		t.Error(v)
+	}
+	if v := a.want(http.StatusOK, "GET", "vhosts", ""); at(v, 1, "name") != "other" {
+		t.Error(v)
+	}
+	a.want(http.StatusOK, "GET", "aliveness-test/other", "")
+	a.want(http.StatusNoContent, "DELETE", "queues/other/q", "")
+	a.want(http.StatusOK, "GET", "queues/%2F/q", "")
 }
 
 func TestHealth(t *testing.T) {

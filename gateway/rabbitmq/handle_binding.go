@@ -36,10 +36,10 @@ func destinationKind(toExchange bool) (word, letter string) {
 	return "queue", "q"
 }
 
-func tellBinding(b *amqp091.BindingInfo) object {
+func (x *call) binding(b *amqp091.BindingInfo) object {
 	word, _ := destinationKind(b.ToExchange)
 	return object{
-		"source": b.Source, "vhost": vhostRoot, "destination": b.Destination, "destination_type": word, "routing_key": b.Key,
+		"source": b.Source, "vhost": x.vhost, "destination": b.Destination, "destination_type": word, "routing_key": b.Key,
 		"arguments": jsonOf(b.Arguments), "properties_key": propertiesKey(b.Key, b.Arguments),
 	}
 }
@@ -51,13 +51,15 @@ func (x *call) bindings(ctx context.Context, fits func(*amqp091.BindingInfo) boo
 }
 
 func (x *call) listBindings(ctx context.Context, fits func(*amqp091.BindingInfo) bool) error {
-	bs, err := x.bindings(ctx, fits)
-	if err != nil {
+	all := []named{}
+	if err := x.each(func(x *call) error {
+		bs, err := x.bindings(ctx, fits)
+		for i := range bs {
+			all = append(all, named{bs[i].Source, func() (object, error) { return x.binding(&bs[i]), nil }})
+		}
 		return err
-	}
-	all := make([]named, 0, len(bs))
-	for i := range bs {
-		all = append(all, named{bs[i].Source, func() (object, error) { return tellBinding(&bs[i]), nil }})
+	}); err != nil {
+		return err
 	}
 	return x.list(all)
 }
@@ -193,7 +195,7 @@ func getBinding(ctx context.Context, x *call) error {
 	if err != nil {
 		return err
 	}
-	return x.item(tellBinding(b))
+	return x.item(x.binding(b))
 }
 
 // DELETE bindings/{vhost}/e/{source}/{kind}/{destination}/{properties}

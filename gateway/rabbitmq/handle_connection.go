@@ -9,7 +9,7 @@ import (
 
 func (x *call) connection(c *amqp091.ConnectionInfo) object {
 	o := object{
-		"name": c.Name, "node": x.g.node(), "user": c.User, "user_who_performed_action": c.User, "vhost": vhostRoot, "state": c.State(), "type": "network",
+		"name": c.Name, "node": x.g.node(), "user": c.User, "user_who_performed_action": c.User, "vhost": c.Vhost, "state": c.State(), "type": "network",
 		"protocol": "AMQP 0-9-1", "auth_mechanism": c.Mechanism, "channels": len(c.Channels), "channel_max": c.Limits.ChannelMax, "frame_max": c.Limits.FrameMax,
 		"timeout": c.Limits.Heartbeat, "connected_at": c.Since.UnixMilli(), "client_properties": jsonOf(c.ClientProperties), "host": c.Host, "port": c.Port,
 		"peer_host": c.PeerHost, "peer_port": c.PeerPort, "ssl": c.TLS,
@@ -22,17 +22,26 @@ func (x *call) connection(c *amqp091.ConnectionInfo) object {
 	return o
 }
 
+// connections are those of the virtual host that the path names, or of all.
+func (x *call) connections() (out []*amqp091.ConnectionInfo) {
+	_ = x.each(func(x *call) error { // nothing can fail
+		out = append(out, x.g.amqp.Connections(&x.caller)...)
+		return nil
+	})
+	return out
+}
+
 // GET connections, vhosts/{vhost}/connections
 func getConnections(_ context.Context, x *call) error {
 	var all []named
-	for _, c := range x.g.amqp.Connections(&x.caller) {
+	for _, c := range x.connections() {
 		all = append(all, named{c.Name, func() (object, error) { return x.connection(c), nil }})
 	}
 	return x.list(all)
 }
 
 func (x *call) findConnection(name string) (*amqp091.ConnectionInfo, error) {
-	for _, c := range x.g.amqp.Connections(&x.caller) {
+	for _, c := range x.connections() {
 		if c.Name == name {
 			return c, nil
 		}
@@ -55,7 +64,12 @@ func deleteConnection(ctx context.Context, x *call) error {
 	if reason == "" {
 		reason = "Closed via management plugin"
 	}
-	if !x.g.amqp.CloseConnection(ctx, &x.caller, x.vars[0], clip(reason)) {
+	closed := false
+	_ = x.each(func(x *call) error { // nothing can fail
+		closed = closed || x.g.amqp.CloseConnection(ctx, &x.caller, x.vars[0], clip(reason))
+		return nil
+	})
+	if !closed {
 		return errNotFound
 	}
 	return x.done(http.StatusNoContent)
@@ -63,7 +77,7 @@ func deleteConnection(ctx context.Context, x *call) error {
 
 func (x *call) channel(c *amqp091.ChannelInfo) object {
 	return object{
-		"name": c.Name(), "number": c.Number, "node": x.g.node(), "user": c.Connection.User, "user_who_performed_action": c.Connection.User, "vhost": vhostRoot,
+		"name": c.Name(), "number": c.Number, "node": x.g.node(), "user": c.Connection.User, "user_who_performed_action": c.Connection.User, "vhost": c.Connection.Vhost,
 		"state": "running", "confirm": c.Confirms, "transactional": c.Transactional, "prefetch_count": c.Prefetch, "global_prefetch_count": c.Window,
 		"messages_unacknowledged": c.Unacked, "messages_unconfirmed": 0, "messages_uncommitted": 0, "acks_uncommitted": 0, "consumer_count": len(c.Consumers),
 		"connection_details": connectionDetails(c.Connection),
@@ -87,7 +101,7 @@ func (x *call) listChannels(cs []*amqp091.ConnectionInfo) error {
 
 // GET channels, vhosts/{vhost}/channels
 func getChannels(_ context.Context, x *call) error {
-	return x.listChannels(x.g.amqp.Connections(&x.caller))
+	return x.listChannels(x.connections())
 }
 
 // GET connections/{name}/channels
@@ -101,7 +115,7 @@ func getConnectionChannels(_ context.Context, x *call) error {
 
 // GET channels/{name}
 func getChannel(_ context.Context, x *call) error {
-	for _, conn := range x.g.amqp.Connections(&x.caller) {
+	for _, conn := range x.connections() {
 		for i := range conn.Channels {
 			if c := &conn.Channels[i]; c.Name() == x.vars[0] {
 				o := x.channel(c)
@@ -116,7 +130,7 @@ func getChannel(_ context.Context, x *call) error {
 // consumers are those that fit.
 func (x *call) consumers(fits func(*amqp091.ConsumerInfo) bool) []object {
 	out := []object{}
-	for _, conn := range x.g.amqp.Connections(&x.caller) {
+	for _, conn := range x.connections() {
 		for i := range conn.Channels {
 			for j := range conn.Channels[i].Consumers {
 				if u := &conn.Channels[i].Consumers[j]; fits(u) {
@@ -131,7 +145,7 @@ func (x *call) consumers(fits func(*amqp091.ConsumerInfo) bool) []object {
 func (x *call) consumer(u *amqp091.ConsumerInfo) object {
 	c := u.Channel.Connection
 	return object{
-		"consumer_tag": u.Tag, "queue": object{"name": u.Queue, "vhost": vhostRoot}, "ack_required": !u.NoAck, "exclusive": u.Exclusive, "prefetch_count": u.Prefetch,
+		"consumer_tag": u.Tag, "queue": object{"name": u.Queue, "vhost": c.Vhost}, "ack_required": !u.NoAck, "exclusive": u.Exclusive, "prefetch_count": u.Prefetch,
 		"active": true, "activity_status": "up", "arguments": object{},
 		"channel_details": object{
 			"name": u.Channel.Name(), "number": u.Channel.Number, "connection_name": c.Name, "node": x.g.node(), "peer_host": c.PeerHost, "peer_port": c.PeerPort, "user": c.User,

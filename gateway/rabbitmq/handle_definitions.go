@@ -29,7 +29,7 @@ func getDefinitions(ctx context.Context, x *call) error {
 	one := len(x.vars) == 1
 	with := func(o object) object {
 		if !one {
-			o["vhost"] = vhostRoot
+			o["vhost"] = x.vhost
 		}
 		return o
 	}
@@ -77,7 +77,7 @@ func getDefinitions(ctx context.Context, x *call) error {
 	}
 	out["queues"], out["exchanges"], out["bindings"] = queues, exchanges, bindings
 	if !one {
-		out["vhosts"], out["users"], out["permissions"] = []object{{"name": vhostRoot}}, []object{}, []object{}
+		out["vhosts"], out["users"], out["permissions"] = []object{{"name": x.vhost}}, []object{}, []object{}
 		out["topic_permissions"], out["global_parameters"] = []object{}, []object{}
 	}
 	if d := x.query.Get("download"); d != "" {
@@ -100,7 +100,7 @@ func postDefinitions(ctx context.Context, x *call) error {
 		switch {
 		case name == "" && kind != "binding":
 			return badRequest(kind + " without a name")
-		case one && vhost == "", x.g.amqp.HasVhost(&x.caller, vhost):
+		case one && vhost == "", vhost == x.vhost:
 			return nil
 		case vhost == "":
 			return badRequest([]any{"no_such_vhost", "undefined"})
@@ -142,7 +142,7 @@ func postDefinitions(ctx context.Context, x *call) error {
 
 // bringIn makes what definitions name, over one connection.
 func (x *call) bringIn(ctx context.Context, d *definitions) error {
-	a, err := x.g.open(ctx, x, vhostRoot)
+	a, err := x.g.open(ctx, x, x.vhost)
 	if err != nil {
 		return err
 	}

@@ -26,21 +26,23 @@ func exchangeNamed(s string) string {
 
 // GET exchanges, exchanges/{vhost}
 func getExchanges(ctx context.Context, x *call) error {
-	xs, err := x.g.amqp.Exchanges(ctx, &x.caller)
-	if err != nil {
+	all := []named{}
+	if err := x.each(func(x *call) error {
+		xs, err := x.g.amqp.Exchanges(ctx, &x.caller)
+		for i := range xs {
+			e := &xs[i]
+			all = append(all, named{e.Name, func() (object, error) { return x.exchange(ctx, e) }})
+		}
 		return err
-	}
-	all := make([]named, 0, len(xs))
-	for i := range xs {
-		e := &xs[i]
-		all = append(all, named{e.Name, func() (object, error) { return x.exchange(ctx, e) }})
+	}); err != nil {
+		return err
 	}
 	return x.list(all)
 }
 
 func (x *call) exchange(ctx context.Context, e *amqp091.ExchangeInfo) (object, error) {
 	o := object{
-		"name": e.Name, "vhost": vhostRoot, "type": e.Type, "durable": e.Durable, "auto_delete": e.AutoDelete, "internal": e.Internal,
+		"name": e.Name, "vhost": x.vhost, "type": e.Type, "durable": e.Durable, "auto_delete": e.AutoDelete, "internal": e.Internal,
 		"arguments": jsonOf(e.Arguments),
 	}
 	n, err := x.g.amqp.Published(ctx, &x.caller, e)
@@ -174,7 +176,7 @@ func publish(ctx context.Context, x *call) error {
 	if err != nil {
 		return err
 	}
-	a, err := x.g.open(ctx, x, vhostRoot)
+	a, err := x.g.open(ctx, x, x.vhost)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func checkProtocol(_ context.Context, x *call) error {
 
 // GET aliveness-test/{vhost}: makes a queue, publishes to it and takes the message back. The queue is the request's own and goes with it.
 func aliveness(ctx context.Context, x *call) error {
-	a, err := x.g.open(ctx, x, vhostRoot)
+	a, err := x.g.open(ctx, x, x.vhost)
 	if err != nil {
 		return err
 	}

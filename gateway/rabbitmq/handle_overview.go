@@ -162,26 +162,31 @@ func getNode(_ context.Context, x *call) error {
 	return x.item(x.nodeObject())
 }
 
-func (x *call) vhost(ctx context.Context) (object, error) {
+func (x *call) host(ctx context.Context) (object, error) {
 	t, err := x.totals(ctx)
 	if err != nil {
 		return nil, err
 	}
 	o, stats := x.tellTotals(&t)
-	o["name"], o["description"], o["tags"], o["tracing"], o["default_queue_type"] = vhostRoot, "the namespace of the user", []string{}, false, "undefined"
+	o["name"], o["description"], o["tags"], o["tracing"], o["default_queue_type"] = x.vhost, "a namespace", []string{}, false, "undefined"
 	o["metadata"], o["cluster_state"] = object{"description": o["description"], "tags": []string{}}, object{x.g.node(): "running"}
 	o["message_stats"] = stats
 	return o, nil
 }
 
-// GET vhosts: each user has one
+// GET vhosts
 func getVhosts(ctx context.Context, x *call) error {
-	return x.list([]named{{vhostRoot, func() (object, error) { return x.vhost(ctx) }}})
+	all := []named{}
+	_ = x.each(func(x *call) error { // nothing can fail yet
+		all = append(all, named{x.vhost, func() (object, error) { return x.host(ctx) }})
+		return nil
+	})
+	return x.list(all)
 }
 
 // GET vhosts/{vhost}
 func getVhost(ctx context.Context, x *call) error {
-	o, err := x.vhost(ctx)
+	o, err := x.host(ctx)
 	if err != nil {
 		return err
 	}
@@ -210,7 +215,7 @@ func getUser(_ context.Context, x *call) error {
 
 // GET permissions, users/{name}/permissions, vhosts/{vhost}/permissions: of the caller, as far as regular expressions can say what grants do.
 func getPermissions(_ context.Context, x *call) error {
-	if len(x.vars) == 1 && x.vars[0] != x.user && x.vars[0] != vhostRoot {
+	if len(x.vars) == 1 && x.vars[0] != x.user && x.vars[0] != x.vhost {
 		return errNotFound
 	}
 	all := func(a broker.Action, k broker.Kind) string {
@@ -220,7 +225,7 @@ func getPermissions(_ context.Context, x *call) error {
 		return ""
 	}
 	return x.answer(http.StatusOK, []object{{
-		"user": x.user, "vhost": vhostRoot, "configure": all(broker.ActionCreate, broker.KindSubscription),
+		"user": x.user, "vhost": x.vhost, "configure": all(broker.ActionCreate, broker.KindSubscription),
 		"write": all(broker.ActionWrite, broker.KindStream), "read": all(broker.ActionRead, broker.KindSubscription),
 	}})
 }

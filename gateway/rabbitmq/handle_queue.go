@@ -21,14 +21,16 @@ const vhostRoot = "/"
 
 // GET queues, queues/{vhost}: ?disable_stats=true leaves out counters.
 func getQueues(ctx context.Context, x *call) error {
-	qs, err := x.g.amqp.Queues(ctx, &x.caller)
-	if err != nil {
+	all := []named{}
+	if err := x.each(func(x *call) error {
+		qs, err := x.g.amqp.Queues(ctx, &x.caller)
+		for i := range qs {
+			q := &qs[i]
+			all = append(all, named{q.Name, func() (object, error) { return x.queue(ctx, q, x.query.Get("disable_stats") != "true") }})
+		}
 		return err
-	}
-	all := make([]named, 0, len(qs))
-	for i := range qs {
-		q := &qs[i]
-		all = append(all, named{q.Name, func() (object, error) { return x.queue(ctx, q, x.query.Get("disable_stats") != "true") }})
+	}); err != nil {
+		return err
 	}
 	return x.list(all)
 }
@@ -45,7 +47,7 @@ func (x *call) queue(ctx context.Context, q *amqp091.QueueInfo, stats bool) (obj
 	unacked := int64(d.Leased)
 	ready := max(0, d.Waiting-unacked)
 	o := object{
-		"name": q.Name, "vhost": vhostRoot, "type": q.Type, "durable": q.Durable, "auto_delete": q.AutoDelete, "exclusive": q.Exclusive,
+		"name": q.Name, "vhost": x.vhost, "type": q.Type, "durable": q.Durable, "auto_delete": q.AutoDelete, "exclusive": q.Exclusive,
 		"arguments": jsonOf(q.Arguments), "node": x.g.node(), "state": "running", "messages": d.Waiting, "messages_ready": ready, "messages_unacknowledged": unacked,
 	}
 	if d.Config.Policy.Suspended {
@@ -174,7 +176,7 @@ func made(is bool) int {
 
 // change has the AMQP gateway do one thing.
 func (x *call) change(ctx context.Context, m wire.Method) error {
-	a, err := x.g.open(ctx, x, vhostRoot)
+	a, err := x.g.open(ctx, x, x.vhost)
 	if err != nil {
 		return err
 	}
@@ -260,7 +262,7 @@ func getMessages(ctx context.Context, x *call) error {
 	if err := b.check(); err != nil {
 		return err
 	}
-	a, err := x.g.open(ctx, x, vhostRoot)
+	a, err := x.g.open(ctx, x, x.vhost)
 	if err != nil {
 		return err
 	}

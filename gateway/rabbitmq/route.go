@@ -21,7 +21,9 @@ type call struct {
 	listener string
 	lane     *lane
 
-	caller         broker.Caller
+	caller         broker.Caller // in the namespace of vhost
+	vhost          string        // that the path names, or the caller's own
+	one            bool          // the path names it
 	user, password string
 	vars           []string // what the segments in braces of the route are, in their order
 	query          url.Values
@@ -213,6 +215,7 @@ func (g *Gateway) handle(x *call) (*route, error) {
 // everybody is nobody, whatever name a tool's defaults say.
 func (x *call) login(ctx context.Context) error {
 	host := hostOnly(x.r.RemoteAddr)
+	x.vhost = vhostRoot
 	x.caller = broker.Caller{Listener: x.listener, Protocol: "rabbitmq", Address: host, Client: clip(x.r.UserAgent())}
 	name, password, given := x.r.BasicAuth()
 	x.user, x.password = "guest", "guest"
@@ -235,14 +238,36 @@ func (x *call) login(ctx context.Context) error {
 	return nil
 }
 
-// checkVhost refuses virtual hosts that the caller does not see.
+// checkVhost takes the virtual host that the path names, and refuses those that the caller may not open.
 func (x *call) checkVhost(r *route) error {
 	at := slices.Index(slices.DeleteFunc(slices.Clone(r.segments), func(s string) bool { return s[0] != '{' }), "{vhost}")
-	if at < 0 || x.g.amqp.HasVhost(&x.caller, x.vars[at]) {
+	if at < 0 {
+		return nil
+	}
+	x.one = true
+	namespace, ok := x.g.amqp.Namespace(&x.caller, x.vars[at])
+	if ok {
+		x.vhost, x.caller.Namespace = x.vars[at], namespace
 		return nil
 	}
 	if x.r.Method == http.MethodPut || x.r.Method == http.MethodPost {
 		return &problem{status: http.StatusNotFound, name: "not_found", reason: "vhost_not_found"}
 	}
 	return errNotFound
+}
+
+// each does something in the virtual host that the path names, or in each that the caller may open.
+func (x *call) each(do func(x *call) error) error {
+	if x.one {
+		return do(x)
+	}
+	for _, vhost := range x.g.amqp.Vhosts(&x.caller) {
+		in := *x
+		in.vhost = vhost
+		in.caller.Namespace, _ = x.g.amqp.Namespace(&x.caller, vhost) // it is one of his
+		if err := do(&in); err != nil {
+			return err
+		}
+	}
+	return nil
 }
