@@ -73,6 +73,13 @@ func (b *Broker) OwnCaller(namespace string) *Caller {
 	return platformIn(cmp.Or(namespace, DefaultNamespace))
 }
 
+// OwnCallerFor is c when a gateway does, in its own way, what c has asked for and the gateway has found that c may: what is told of it names c.
+func (b *Broker) OwnCallerFor(c *Caller) *Caller {
+	own := *c
+	own.platform = true
+	return &own
+}
+
 // Death is a record that a subscription has given up.
 type Death struct {
 	Namespace    string

@@ -70,7 +70,7 @@ func (k *conn) copies(ctx context.Context, t *target, m *session.Content, keys [
 		if err != nil {
 			return any, err
 		}
-		reached, err := k.g.b.Reaches(k.g.b.OwnCaller(k.namespace()), to.stream, &r)
+		reached, err := k.g.b.Reaches(k.us(), to.stream, &r)
 		if err != nil {
 			return any, noExchange(err, k.host, to.exchange)
 		}

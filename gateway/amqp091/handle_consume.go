@@ -393,7 +393,7 @@ func (k *conn) uncount(ctx context.Context, u *consumer) {
 	}
 	k.g.touch(k.key(u.queue))
 	if own, there := k.ownQueue(u.queue); there && queueOf(&own.Config).AutoDelete {
-		if err := k.g.dropQueue(ctx, k.key(u.queue)); err != nil {
+		if err := k.g.dropQueue(ctx, k.us(), k.key(u.queue)); err != nil {
 			k.c.Log().Warn("a queue that deletes itself could not be deleted", "queue", u.queue, "error", err)
 		}
 	}
@@ -409,7 +409,7 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 		return err
 	}
 	k.g.touch(k.key(queue))
-	info, err := k.g.b.DescribeSubscription(ctx, k.g.b.OwnCaller(k.namespace()), own.Name)
+	info, err := k.g.b.DescribeSubscription(ctx, k.us(), own.Name)
 	if err != nil {
 		return refusal(err, m.ID())
 	}

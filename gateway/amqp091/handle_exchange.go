@@ -80,7 +80,7 @@ func (k *conn) makeExchange(ctx context.Context, name string, x *exchange) error
 	}
 	_, err := k.g.b.CreateStream(ctx, k.caller, streamOf(name), newStream(x))
 	if fault.Is(err, fault.Exists) {
-		_, err = k.g.b.AlterStream(ctx, k.g.b.OwnCaller(k.namespace()), streamOf(name), func(c *broker.StreamConfig) error {
+		_, err = k.g.b.AlterStream(ctx, k.us(), streamOf(name), func(c *broker.StreamConfig) error {
 			if c.Documents == nil {
 				c.Documents = map[string]string{}
 			}
@@ -157,7 +157,7 @@ func (k *conn) deleteExchange(ctx context.Context, ch *channel, m *wire.Exchange
 	case m.IfUnused && k.g.leaves(ns, name):
 		return refuse(wire.PreconditionFailed, "exchange '%s' in vhost '%s' in use", name, k.vhost())
 	}
-	upstream, err := k.g.removeExchange(ctx, ns, name)
+	upstream, err := k.g.removeExchange(ctx, k.us(), ns, name)
 	if err != nil {
 		return refusal(err, m.ID())
 	}
@@ -224,9 +224,9 @@ func (k *conn) rebindExchange(ctx context.Context, destination string, b *bindin
 	}
 	set := func(add bool) error {
 		if !add {
-			return k.g.dropSource(ctx, ns, streamOf(destination), func(c binding) bool { return c.same(b) })
+			return k.g.dropSource(ctx, k.us(), ns, streamOf(destination), func(c binding) bool { return c.same(b) })
 		}
-		_, err := k.g.b.AlterStream(ctx, k.g.b.OwnCaller(ns), streamOf(destination), func(c *broker.StreamConfig) error {
+		_, err := k.g.b.AlterStream(ctx, k.us(), streamOf(destination), func(c *broker.StreamConfig) error {
 			if c.Documents == nil {
 				c.Documents = map[string]string{}
 			}

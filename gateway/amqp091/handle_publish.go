@@ -286,7 +286,7 @@ func (k *conn) divert(ctx context.Context, t *target, r *record.Record, m *sessi
 	t.lead.dress(r, m.Properties.Headers)
 	first := t
 	for range pathMax {
-		reached, err := k.g.b.Reaches(k.g.b.OwnCaller(k.namespace()), t.stream, r)
+		reached, err := k.g.b.Reaches(k.us(), t.stream, r)
 		if err != nil || reached {
 			return t, err
 		}

@@ -55,7 +55,7 @@ func (k *conn) exchangeStream(ctx context.Context, exchange string) (broker.Stre
 	if err := k.g.makeStream(ctx, k.namespace(), exchange, x); err != nil {
 		return broker.StreamInfo{}, err
 	}
-	return k.g.b.DescribeStream(ctx, k.g.b.OwnCaller(k.namespace()), streamOf(exchange))
+	return k.g.b.DescribeStream(ctx, k.us(), streamOf(exchange))
 }
 
 // queue.declare: a queue is a subscription of its name. One that others made is taken as a durable queue.
@@ -122,7 +122,7 @@ func (k *conn) disown(name string) {
 
 // declared answers with how many messages are ready.
 func (k *conn) declared(ctx context.Context, ch *channel, name string, m *wire.QueueDeclare) error {
-	info, err := k.g.b.DescribeSubscription(ctx, k.g.b.OwnCaller(k.namespace()), ourName(name))
+	info, err := k.g.b.DescribeSubscription(ctx, k.us(), ourName(name))
 	if err != nil {
 		if fault.Is(err, fault.NotFound) {
 			return k.noQueue(name, m.ID())
@@ -178,7 +178,7 @@ func (k *conn) makeQueue(ctx context.Context, name string, m *wire.QueueDeclare)
 		setPolicy(c, q.Type, q.Table)
 		return k.g.topologyOf(k.namespace()).put(c, name, nil)
 	}
-	_, err := k.g.b.PutSubscription(ctx, k.g.b.OwnCaller(k.namespace()), ourName(name), edit, broker.Start{Kind: broker.StartLatest}, broker.NewOnly)
+	_, err := k.g.b.PutSubscription(ctx, k.us(), ourName(name), edit, broker.Start{Kind: broker.StartLatest}, broker.NewOnly)
 	return err
 }
 
@@ -242,7 +242,7 @@ func (k *conn) purge(ctx context.Context, ch *channel, m *wire.QueuePurge) error
 	if !k.may(broker.ActionRead, broker.KindSubscription, own.Name) {
 		return k.refusedTo("queue", name, m.ID())
 	}
-	n, err := k.g.b.Drain(ctx, k.g.b.OwnCaller(k.namespace()), own.Name)
+	n, err := k.g.b.Drain(ctx, k.us(), own.Name)
 	if err != nil {
 		return refusal(err, m.ID())
 	}
@@ -265,7 +265,7 @@ func (k *conn) deleteQueue(ctx context.Context, ch *channel, m *wire.QueueDelete
 	if err := k.mayUse(name, m.ID()); err != nil {
 		return err
 	}
-	info, err := k.g.b.DescribeSubscription(ctx, k.g.b.OwnCaller(k.namespace()), own.Name)
+	info, err := k.g.b.DescribeSubscription(ctx, k.us(), own.Name)
 	count := ready(&info)
 	if queueOf(&own.Config).Type == typeStream {
 		count = 0 // RabbitMQ does not count those
@@ -280,7 +280,7 @@ func (k *conn) deleteQueue(ctx context.Context, ch *channel, m *wire.QueueDelete
 	case m.IfEmpty && ready(&info) > 0:
 		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: fmt.Sprintf("queue '%s' in vhost '%s' not empty", name, k.vhost())}
 	}
-	if err := k.g.dropQueue(ctx, k.key(name)); err != nil {
+	if err := k.g.dropQueue(ctx, k.us(), k.key(name)); err != nil {
 		return refusal(err, m.ID())
 	}
 	k.disown(name)
@@ -288,12 +288,12 @@ func (k *conn) deleteQueue(ctx context.Context, ch *channel, m *wire.QueueDelete
 }
 
 // dropQueue deletes a queue, and the exchanges that delete themselves when nothing leads from them any more.
-func (g *Gateway) dropQueue(ctx context.Context, key queueKey) error {
+func (g *Gateway) dropQueue(ctx context.Context, c *broker.Caller, key queueKey) error {
 	own, there := g.b.OwnSubscription(key.namespace, ourName(key.name))
 	if !there {
 		return nil
 	}
-	err := g.b.DeleteSubscription(ctx, g.b.OwnCaller(key.namespace), own.Name)
+	err := g.b.DeleteSubscription(ctx, c, own.Name)
 	g.forget(key)
 	g.endReaders(ctx, key)
 	if err != nil && !fault.Is(err, fault.NotFound) {
@@ -315,7 +315,7 @@ func (g *Gateway) dropOwned(ctx context.Context, k *conn, name string) {
 	if !owned {
 		return
 	}
-	if err := g.dropQueue(ctx, k.key(name)); err != nil {
+	if err := g.dropQueue(ctx, k.us(), k.key(name)); err != nil {
 		k.c.Log().Warn("an exclusive queue could not be deleted", "queue", name, "error", err)
 	}
 	g.mu.Lock()
@@ -421,7 +421,7 @@ func (k *conn) rebind(ctx context.Context, t *topology, own broker.OwnSubscripti
 			return err
 		}
 	}
-	_, err := k.g.b.PutSubscription(ctx, k.g.b.OwnCaller(k.namespace()), own.Name, func(c *broker.SubscriptionConfig) error {
+	_, err := k.g.b.PutSubscription(ctx, k.us(), own.Name, func(c *broker.SubscriptionConfig) error {
 		if len(c.Streams) == 0 {
 			return fault.New(fault.NotFound, "bind", queue, "the queue was deleted")
 		}

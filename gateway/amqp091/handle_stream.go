@@ -103,7 +103,7 @@ func (k *conn) readStream(ctx context.Context, u *consumer, m *wire.BasicConsume
 	if err != nil {
 		return err
 	}
-	c := k.g.b.OwnCaller(k.namespace())
+	c := k.us()
 	held, err := k.g.b.DescribeSubscription(ctx, c, ourName(u.queue))
 	if err != nil {
 		return k.refusedConsumer(err, u.queue)
@@ -135,7 +135,7 @@ func (k *conn) readStream(ctx context.Context, u *consumer, m *wire.BasicConsume
 
 // place finds out which number a consumer begins with, and skips what is before that.
 func (k *conn) place(ctx context.Context, u *consumer, o offset) error {
-	c := k.g.b.OwnCaller(k.namespace())
+	c := k.us()
 	for range countTries {
 		first, all, exact, err := k.counts(ctx, u)
 		if err != nil {
@@ -164,7 +164,7 @@ func (k *conn) place(ctx context.Context, u *consumer, o offset) error {
 
 // counts are the number of the first message that a consumer will read and that of the next one to come.
 func (k *conn) counts(ctx context.Context, u *consumer) (first, all int64, exact bool, err error) {
-	c := k.g.b.OwnCaller(k.namespace())
+	c := k.us()
 	before, err := k.g.b.DescribeSubscription(ctx, c, ourName(u.queue))
 	if err != nil {
 		return 0, 0, false, err

@@ -68,7 +68,7 @@ func (g *Gateway) sweep(ctx context.Context) {
 		}
 		g.mu.Unlock()
 		for _, key := range due {
-			if err := g.dropQueue(ctx, key); err != nil {
+			if err := g.dropQueue(ctx, g.b.OwnCaller(key.namespace), key); err != nil {
 				g.log.Warn("a queue that expired could not be deleted", "queue", key.name, "error", err)
 			}
 		}
@@ -85,7 +85,7 @@ func (g *Gateway) begin(ctx context.Context) {
 			if x.Durable || x.Deleted {
 				continue
 			}
-			if _, err := g.removeExchange(ctx, ns, ownExchange(s)); err != nil {
+			if _, err := g.removeExchange(ctx, g.b.OwnCaller(ns), ns, ownExchange(s)); err != nil {
 				g.log.Warn("an exchange that is not durable could not be deleted", "exchange", s.Name, "error", err)
 			}
 		}
@@ -111,7 +111,7 @@ func (g *Gateway) beginQueues(ctx context.Context, ns string) {
 					g.used(key, &q)
 					continue
 				}
-				if err := g.dropQueue(ctx, key); err != nil {
+				if err := g.dropQueue(ctx, g.b.OwnCaller(key.namespace), key); err != nil {
 					g.log.Warn("a queue that is not durable could not be deleted", "queue", key.name, "error", err)
 				}
 			}

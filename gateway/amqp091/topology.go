@@ -322,7 +322,7 @@ func (g *Gateway) tidyUp(ctx context.Context, namespace string, names []string) 
 		if x == nil || !x.AutoDelete || g.leaves(namespace, name) {
 			continue
 		}
-		more, err := g.removeExchange(ctx, namespace, name)
+		more, err := g.removeExchange(ctx, g.b.OwnCaller(namespace), namespace, name)
 		if err != nil {
 			g.log.Warn("an exchange that deletes itself could not be deleted", "exchange", name, "error", err)
 			continue
@@ -343,8 +343,8 @@ func (g *Gateway) selfDeleting(namespace string, bs []binding) (names []string) 
 
 // removeExchange ends an exchange. Its stream stays while queues read it, for what they have not had yet. It answers from which exchanges
 // something has led to this one. The topology is held for writing.
-func (g *Gateway) removeExchange(ctx context.Context, namespace, name string) (upstream []string, err error) {
-	c, s := g.b.OwnCaller(namespace), streamOf(name)
+func (g *Gateway) removeExchange(ctx context.Context, c *broker.Caller, namespace, name string) (upstream []string, err error) {
+	s := streamOf(name)
 	behind := g.topologyOf(namespace).behind(name)
 	own, _ := g.b.OwnStream(namespace, s, documentBindings)
 	for _, b := range readBindings(own.Document) {
@@ -365,7 +365,7 @@ func (g *Gateway) removeExchange(ctx context.Context, namespace, name string) (u
 		if !slices.ContainsFunc(readBindings(d.Document), func(b binding) bool { return b.Source == name }) {
 			continue
 		}
-		if err := g.dropSource(ctx, namespace, d.Name, func(b binding) bool { return b.Source == name }); err != nil {
+		if err := g.dropSource(ctx, c, namespace, d.Name, func(b binding) bool { return b.Source == name }); err != nil {
 			return nil, err
 		}
 	}
@@ -382,8 +382,8 @@ func (g *Gateway) removeExchange(ctx context.Context, namespace, name string) (u
 }
 
 // dropSource takes bindings away from an exchange that is their destination.
-func (g *Gateway) dropSource(ctx context.Context, namespace, stream string, drop func(binding) bool) error {
-	_, err := g.b.AlterStream(ctx, g.b.OwnCaller(namespace), stream, func(c *broker.StreamConfig) error {
+func (g *Gateway) dropSource(ctx context.Context, c *broker.Caller, namespace, stream string, drop func(binding) bool) error {
+	_, err := g.b.AlterStream(ctx, c, stream, func(c *broker.StreamConfig) error {
 		bs := slices.DeleteFunc(readBindings(c.Documents[documentBindings]), drop)
 		if delete(c.Documents, documentBindings); len(bs) > 0 {
 			c.Documents[documentBindings] = document(bs)
@@ -409,6 +409,9 @@ func (k *conn) noExchange(name string, by wire.ID) error {
 func (k *conn) noQueue(name string, by wire.ID) error {
 	return &wire.Error{Code: wire.NotFound, Method: by, Text: fmt.Sprintf("no queue '%s' in vhost '%s'", name, k.vhost())}
 }
+
+// us is who does what the client has asked for and was found to be allowed.
+func (k *conn) us() *broker.Caller { return k.g.b.OwnCallerFor(k.caller) }
 
 // vhost is the virtual host as the client calls it.
 func (k *conn) vhost() string {
