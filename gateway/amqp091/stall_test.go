@@ -85,10 +85,17 @@ func TestVanish_WhatTheyHadComesBack(t *testing.T) {
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		m := must[*wire.QueueDeclareOK](t, c, &wire.QueueDeclare{Queue: []byte("jobs"), Passive: true})
 		if m.MessageCount == 0 && m.ConsumerCount == 1 {
-			return
+			break
 		}
 		if time.Now().After(deadline) {
 			t.Fatal(wire.Text(m))
+		}
+	}
+	c.fill(t, "jobs", strings.Repeat("x", 3_000_000)) // a buffer that has grown
+	_, _ = c.c.Close(), last.c.Close()
+	for deadline := time.Now().Add(5 * time.Second); b.MemoryReserved() != 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes of the node's memory are still taken", b.MemoryReserved())
 		}
 	}
 }
