@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"leat/broker/catalog"
@@ -480,11 +481,11 @@ func (w *World) drain() {
 			break
 		}
 		if n > drainSteps {
-			text := ""
+			var text strings.Builder
 			for k, i := range w.desk {
-				text += fmt.Sprintf("\n%s: %+v, sources %+v", i.name, depths[k].Depth, depths[k].Sources)
+				fmt.Fprintf(&text, "\n%s: %+v, sources %+v", i.name, depths[k].Depth, depths[k].Sources)
 			}
-			w.failf("the desk does not come to its end: %d waiting, %d open, %d written, %d feeds, %d wants%s", len(w.waiting), len(w.open), len(w.written), len(w.feeds), len(w.wants), text)
+			w.failf("the desk does not come to its end: %d waiting, %d open, %d written, %d feeds, %d wants%s", len(w.waiting), len(w.open), len(w.written), len(w.feeds), len(w.wants), text.String())
 			return
 		}
 		depths = nil
