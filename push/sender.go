@@ -30,6 +30,7 @@ type Sender struct {
 
 	mu    sync.Mutex
 	lines map[lineKey]*line
+	named map[lineName]*line          // the same
 	ended map[lineKey]<-chan struct{} // of lines that may still be finishing, closed when they have
 	over  bool                        // LinesMax was reached
 }
@@ -39,9 +40,11 @@ type lineKey struct {
 	id              uint32
 }
 
+type lineName struct{ namespace, name string }
+
 // New makes a sender. reg is where its numbers go. It starts nothing.
 func New(b *broker.Broker, client *outbound.Client, reg prometheus.Registerer, log *slog.Logger) (*Sender, error) {
-	s := &Sender{broker: b, client: client, log: log, lines: map[lineKey]*line{}, ended: map[lineKey]<-chan struct{}{}}
+	s := &Sender{broker: b, client: client, log: log, lines: map[lineKey]*line{}, named: map[lineName]*line{}, ended: map[lineKey]<-chan struct{}{}}
 	if reg != nil {
 		if err := reg.Register(&collector{s}); err != nil {
 			return nil, fmt.Errorf("push: metrics: %w", err)
@@ -91,15 +94,18 @@ func (s *Sender) reconcile(ctx context.Context, lines *sync.WaitGroup, subs []br
 			continue
 		}
 		l := newLine(s, k, s.ended[k])
-		s.lines[k] = l
+		s.lines[k], s.named[lineName{k.namespace, k.name}] = l, l
 		l.set(&subs[i], &doc)
 		lines.Go(func() { l.run(ctx) })
 	}
 	for k, l := range s.lines {
-		if !there[k] {
+		if n := (lineName{k.namespace, k.name}); !there[k] {
 			l.end()
 			delete(s.lines, k)
 			s.ended[k] = l.done
+			if s.named[n] == l { // and not one that has its name now
+				delete(s.named, n)
+			}
 		}
 	}
 	for k, done := range s.ended {
@@ -115,12 +121,7 @@ func (s *Sender) reconcile(ctx context.Context, lines *sync.WaitGroup, subs []br
 func (s *Sender) find(namespace, name string) *line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k, l := range s.lines {
-		if k.namespace == namespace && k.name == name {
-			return l
-		}
-	}
-	return nil
+	return s.named[lineName{namespace, name}]
 }
 
 // State is how the push of a subscription fares. ok is false when there is none.
