@@ -28,6 +28,7 @@ type line struct {
 	mu       sync.Mutex
 	sub      broker.OwnSubscription
 	doc      Document
+	taken    uint64 // revision of the subscription by which is sent
 	gone     bool
 	restart  context.CancelFunc // ends what goes on with settings that do not hold any more; nil: nothing does
 	endpoint *outbound.Endpoint // nil: none now
@@ -63,6 +64,8 @@ func (l *line) set(sub *broker.OwnSubscription, doc *Document) {
 	l.sub, l.doc = *sub, *doc
 	if changed && l.restart != nil {
 		l.restart()
+	} else if l.restart != nil {
+		l.taken = sub.Revision
 	}
 	if l.endpoint != nil && !changed {
 		follow(l.endpoint, was, doc.Paused)
@@ -77,6 +80,12 @@ func follow(e *outbound.Endpoint, was, is *Mark) {
 	case was != nil:
 		e.Resume()
 	}
+}
+
+func (l *line) holds(revision uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken >= revision
 }
 
 // end has the line end.
@@ -119,6 +128,7 @@ func (l *line) run(ctx context.Context) {
 			return
 		}
 		doc := l.doc
+		l.taken = l.sub.Revision
 		round, cancel := context.WithCancel(ctx)
 		l.restart = cancel
 		l.mu.Unlock()

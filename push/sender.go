@@ -20,6 +20,8 @@ import (
 const (
 	LinesMax  = 10_000          // subscriptions that push; what is beyond is logged and not pushed
 	stopGrace = 5 * time.Second // for what is under way when the node stops
+	awaitMost = 2 * time.Second // until a change holds
+	awaitLook = time.Millisecond
 )
 
 // Sender pushes for all subscriptions that ask for it. It is safe for many goroutines.
@@ -122,6 +124,35 @@ func (s *Sender) find(namespace, name string) *line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.named[lineName{namespace, name}]
+}
+
+// Await waits until what was set about the push of a subscription by a revision of it holds: no request is begun by what was set before. It does not
+// wait long, should requests that are under way take their time; then the change holds when they have ended.
+func (s *Sender) Await(ctx context.Context, namespace, name string, revision uint64, pushes bool) {
+	ctx, cancel := context.WithTimeout(ctx, awaitMost)
+	defer cancel()
+	for !s.holds(lineName{namespace, name}, revision, pushes) && clock.Sleep(ctx, awaitLook) == nil {
+		continue
+	}
+}
+
+func (s *Sender) holds(n lineName, revision uint64, pushes bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.named[n]; l != nil || pushes {
+		return pushes && l != nil && l.holds(revision)
+	}
+	for k, done := range s.ended {
+		if (lineName{k.namespace, k.name}) != n {
+			continue
+		}
+		select {
+		case <-done:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // State is how the push of a subscription fares. ok is false when there is none.

@@ -191,6 +191,10 @@ func putSubscription(x *call) error {
 	if err != nil {
 		return subscriptionField(err)
 	}
+	if len(doc.Push) > 0 && x.g.push != nil {
+		_, pushes := pushOf(&info.Config)
+		x.g.push.Await(x.r.Context(), info.Namespace, info.Name, info.Revision, pushes)
+	}
 	if !fresh {
 		return x.answerSubscription(nethttp.StatusOK, &info, secret)
 	}
