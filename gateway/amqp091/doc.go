@@ -25,9 +25,8 @@
 // there are 32 priorities. What has outlived its own expiration is counted until somebody asks, where there are no dead letters. An alternate of an
 // exchange that was come to by another exchange is not asked. Only what AMQP publishes passes a headers exchange that asks for something. A circle of dead
 // letters is cut when all queues that it leads to are in it. Reading a stream from a number costs reading past what is before; a binding holds for it
-// backwards. Names and keys of bindings are UTF-8. No policies, no consumer timeouts.
-// A queue bound by two of a message's CC and BCC keys gets it twice. Messages have at most 11 MiB. A commit is one frame up to
-// broker.request_events_max events and a batch of each stream; more is refused.
+// backwards. Names and keys of bindings are UTF-8. No policies, no consumer timeouts. A queue bound by two of a message's CC and BCC keys gets it twice.
+// Messages have at most 11 MiB. A commit is a frame of at most broker.request_events_max events, and a batch of each stream.
 //
 // # What RabbitMQ does
 //
