@@ -84,6 +84,14 @@ crash: build ## kill -9 under load, 250 cycles, with a checker: producers and re
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 100 -keeping $(CRASH)
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 50 -queues $(CRASH)
 
+.PHONY: suites-aws
+suites-aws: build ## the SQS tests of LocalStack (answers recorded at Amazon) and of moto against the binary, 5 minutes; needs Python 3.12
+	.ci/suites-aws bin/leat
+
+.PHONY: bench-sqs
+bench-sqs: bench-programs ## the life of a message by SQS
+	bin/bench -leat bin/leat -only sqs $(BENCH)
+
 .PHONY: bench
 bench: bench-programs ## the table of docs/benchmarks.md, measured here; CEILING= source folder of the Kafka yardstick
 	$(if $(CEILING),cd $(CEILING) && go build -o $(CURDIR)/bin/ceiling .)
