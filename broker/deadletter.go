@@ -135,6 +135,9 @@ func (c *buryCommand) refusal() error {
 func (b *Broker) burial(x *subscribed, v subscription.Burial) (*buryCommand, error) {
 	cmd := &buryCommand{&shard.Bury{Burial: v}}
 	cmd.Atomic = true
+	if x.doc.DropExpired && v.Reason == subscription.Expired {
+		return cmd, nil
+	}
 	u, there := b.undertaker(x)
 	if !there {
 		return nil, fault.New(fault.Unavailable, "bury", x.name, "%s is not running, which is to say what becomes of it", x.doc.Undertaker)

@@ -77,6 +77,7 @@ type SubscriptionConfig struct {
 	Undertaker  string            `json:"undertaker,omitempty"`   // who says instead what becomes of what fails; see SetUndertaker. Sets Policy.Bury
 	DeadSubject *string           `json:"dead_subject,omitempty"` // of dead letters instead of the event's; nil: as it is
 	DeadKey     *string           `json:"dead_key,omitempty"`     // likewise
+	DropExpired bool              `json:"drop_expired,omitempty"` // what outlives its time is dropped, and no dead letter
 	Policy      Policy            `json:"policy"`
 	Documents   map[string]string `json:"documents,omitempty"` // settings that gateways own, kept verbatim
 }

@@ -316,6 +316,24 @@ func TestSubscription_DelayAndTimeToLive(t *testing.T) {
 	})
 }
 
+func TestSubscription_ExpiredIsDroppedWhereAskedFor(t *testing.T) {
+	eachStored(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{})
+		h.create("dead", broker.StreamConfig{})
+		for _, drop := range []bool{false, true} {
+			h.subscribe(fmt.Sprint("brief-", drop), broker.StartLatest, func(c *broker.SubscriptionConfig) {
+				c.Policy.TTLMS, c.DeadLetters, c.DropExpired = 30_000, "dead", drop
+			}, "s")
+		}
+		h.numbers("s", 0, 2)
+		h.clock.Advance(31 * time.Second)
+		wait(t, func() bool { return h.standing("brief-true").Dead == 2 && h.standing("brief-false").Dead == 2 })
+		if got := h.values("dead"); len(got) != 2 {
+			t.Fatalf("dead letters %v; want those of one subscription", got)
+		}
+	})
+}
+
 func TestSubscription_FiltersByAddressAndContent(t *testing.T) {
 	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})

@@ -10,7 +10,7 @@
 //
 //	queue                      a stream with the document sqs.queue, and the subscription of the same name to it
 //	message                    a record: body is the value, attributes are headers (translate.go)
-//	MessageGroupId             key; FIFO queues have order by key, and one record of a key is out at a time
+//	MessageGroupId             key; FIFO queues have order by key, and what is out of a key is one receiver's, ten at most
 //	MessageDeduplicationId     id of the record, whose source is the queue (or the queue and the group)
 //	VisibilityTimeout          lease; ChangeMessageVisibility renews it, and 0 releases
 //	ReceiptHandle              handle
@@ -28,13 +28,14 @@
 //
 // A stream that is there already becomes a queue by CreateQueue, from then on; DeleteQueue leaves such a stream as it was.
 //
-// Gaps of SNS are in docs/sns.md. Those of SQS: a message that outlives its retention goes to the dead letters where there are some. Dead letters are made when a message comes back
+// Gaps of SNS are in docs/sns.md. Those of SQS: dead letters are made when a message comes back
 // for the last time, not when it would be received once more. Policies, permissions and keys (KMS) are kept and have no effect; nor has
 // FifoThroughputLimit. A deleted queue can be made again at once. A deduplication id is remembered five minutes, or for the node's dedup_window where that is less. When a message was
 // received first, and what a ReceiveRequestAttemptId was answered, is forgotten by a restart. A move task ends with its node.
 //
-// Users: the access key is the user's name, the session token and the secret key are both a token of the user: passwords are kept as
-// hashes, from which no signature could be checked. Bearer and Basic are taken too.
+// Users: signatures are checked with the secrets of access keys, which are kept as they are. Else the access key is the user's name, the
+// session token and the secret key are both a token of the user: of passwords and tokens there are hashes only, from which no signature
+// could be checked. Bearer and Basic are taken too.
 //
 // # Promises
 //

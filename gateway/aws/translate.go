@@ -58,7 +58,7 @@ func applyPolicy(c *broker.SubscriptionConfig, q *queue, redrive *wire.RedrivePo
 	if p.Order = broker.OrderNone; q.fifo {
 		p.Order, p.RunMax = broker.OrderKey, wire.ReceiveMax
 	}
-	c.DeadLetters, p.AttemptsMax = "", 0
+	c.DeadLetters, p.AttemptsMax, c.DropExpired = "", 0, true
 	if redrive.Target != "" {
 		arn, _, _ := wire.ParseARN(redrive.Target)
 		c.DeadLetters, p.AttemptsMax = strings.Clone(arn.Resource), int32(redrive.MaxReceiveCount) // at most wire.ReceiveCountMax
