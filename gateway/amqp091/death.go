@@ -140,7 +140,7 @@ func (d *death) write(p *wire.Properties) []wire.Table {
 		others = append(others, t)
 	}
 	if told == nil {
-		told = d.table()
+		told = d.table(p.Headers)
 	}
 	first, _ := wire.Table(nil).Add("count", wire.Int64(count))
 	first = append(first, told...)
@@ -164,13 +164,23 @@ func (d *death) write(p *wire.Properties) []wire.Table {
 	return deaths
 }
 
-func (d *death) table() (t wire.Table) {
+// table is a new death. The keys of the header CC are among the routing keys.
+func (d *death) table(headers wire.Table) (t wire.Table) {
+	keys := wire.Array(nil).Add(wire.String(d.key))
+	if v, ok := headers.Get("CC"); ok {
+		list, _ := v.Array()
+		for v := range list.All() {
+			if key, is := v.Text(); is && string(key) != d.key {
+				keys = keys.Add(wire.StringBytes(key))
+			}
+		}
+	}
 	add := func(name string, v wire.Value) { t, _ = t.Add(name, v) } // our names are short
 	add("reason", wire.String(d.reason))
 	add("queue", wire.String(d.queue))
 	add("time", wire.Timestamp(d.seconds))
 	add("exchange", wire.String(d.exchange))
-	add("routing-keys", wire.ArrayValue(wire.Array(nil).Add(wire.String(d.key))))
+	add("routing-keys", wire.ArrayValue(keys))
 	if d.expiration != nil {
 		add("original-expiration", wire.StringBytes(d.expiration))
 	}
