@@ -83,7 +83,7 @@ func noticeEntry(t *topic, n *wire.Notice, id string, trace []byte) broker.Event
 }
 
 // noticeSequence is the number of a message in a FIFO topic, which is another than that in the queue.
-func noticeSequence(r record.Ref) string { return fmt.Sprintf("1%016d000", r.Offset) }
+func noticeSequence(r record.Ref) string { return fmt.Sprintf("1%016d000", r.Offset+1) }
 
 // policyOf is the filter policy of a subscription as the broker has it; false where there is none.
 func (d *subDocument) policyOf(stream string) (p broker.StreamPolicy, ok bool) {
