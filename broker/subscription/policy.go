@@ -44,29 +44,29 @@ const (
 // Policy is how a subscription behaves. The zero value of each field asks for the default or for nothing; Check says what is out of range.
 // Times are milliseconds.
 type Policy struct {
-	Kind      Kind
-	Order     Order
-	Members   Membership
-	Overflow  Overflow
-	Volatile  bool // nothing is remembered over a restart and nothing held back: shadows, transient readers
-	Suspended bool // nothing is handed over
-	Yields    bool // retention waits for none of its records, and what goes is no gap: of a cursor whose client knows what to do then
-	Expires   bool // records have times to live of their own, which are kept also while nobody receives
-	Bury      bool // what fails is for the caller to copy to dead letters, and to settle in the same frame; otherwise it is dropped
+	Kind      Kind       `json:",omitzero"`
+	Order     Order      `json:",omitzero"`
+	Members   Membership `json:",omitzero"`
+	Overflow  Overflow   `json:",omitzero"`
+	Volatile  bool       `json:",omitzero"` // nothing is remembered over a restart and nothing held back: shadows, transient readers
+	Suspended bool       `json:",omitzero"` // nothing is handed over
+	Yields    bool       `json:",omitzero"` // retention waits for none of its records, and what goes is no gap: of a cursor whose client knows what to do then
+	Expires   bool       `json:",omitzero"` // records have times to live of their own, which are kept also while nobody receives
+	Bury      bool       `json:",omitzero"` // what fails is for the caller to copy to dead letters, and to settle in the same frame; otherwise it is dropped
 
-	LeaseMS       int64 // how long a record is a member's unless it says otherwise
-	AttemptsMax   int32 // handed over so often and not acked: it has failed. 0: for ever
-	BackoffMS     int64 // before the second attempt, doubled for each further one
-	BackoffMaxMS  int64
-	JitterPercent int32 // of a backoff, at random, is taken off
-	DelayMS       int64 // every record waits so long after it was appended
-	TTLMS         int64 // and is gone so long after it was appended. 0: never
-	Priorities    int32 // lanes, strictly by number, the highest first
-	UnackedMax    int32 // records handed over and not settled, of all members together
-	RunMax        int32 // records of one key that a member may have at once
-	LengthMax     int64 // records that nobody has. 0: any number
-	BytesMax      int64 // of them
-	BacklogMax    int64 // unsettled records for which retention waits. 0: any number
+	LeaseMS       int64 `json:",omitzero"` // how long a record is a member's unless it says otherwise
+	AttemptsMax   int32 `json:",omitzero"` // handed over so often and not acked: it has failed. 0: for ever
+	BackoffMS     int64 `json:",omitzero"` // before the second attempt, doubled for each further one
+	BackoffMaxMS  int64 `json:",omitzero"`
+	JitterPercent int32 `json:",omitzero"` // of a backoff, at random, is taken off
+	DelayMS       int64 `json:",omitzero"` // every record waits so long after it was appended
+	TTLMS         int64 `json:",omitzero"` // and is gone so long after it was appended. 0: never
+	Priorities    int32 `json:",omitzero"` // lanes, strictly by number, the highest first
+	UnackedMax    int32 `json:",omitzero"` // records handed over and not settled, of all members together
+	RunMax        int32 `json:",omitzero"` // records of one key that a member may have at once
+	LengthMax     int64 `json:",omitzero"` // records that nobody has. 0: any number
+	BytesMax      int64 `json:",omitzero"` // of them
+	BacklogMax    int64 `json:",omitzero"` // unsettled records for which retention waits. 0: any number
 }
 
 // Limits of a policy. Each is tested at both ends.
