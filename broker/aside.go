@@ -29,6 +29,7 @@ const HeaderAside = "leat-aside-origin"
 const (
 	asideBatch      = 128            // records copied in one frame
 	asidePassMax    = 10_000         // in one pass
+	asideShare      = 8              // of so many records one may wait for that; where more do, somebody is behind, for whom retention waits as far as it may
 	asideHoldersMax = 100            // subscriptions of one partition that are looked at
 	asideKeepMS     = 60 * 60 * 1000 // of copies that nobody needs; longer than a pass, which has asked before what is needed
 )
@@ -38,8 +39,8 @@ func (b *Broker) setAside(ctx context.Context, n *named, at subscription.Place, 
 	if n.name == AsideStream || *budget <= 0 {
 		return nil
 	}
-	ids, err := b.shards[n.shard].Published().HoldersOf(at, before)
-	if err != nil || len(ids) == 0 || len(ids) > asideHoldersMax {
+	holders, err := b.shards[n.shard].Published().HoldersOf(at, before)
+	if err != nil || len(holders) == 0 || len(holders) > asideHoldersMax {
 		return err
 	}
 	type found struct {
@@ -47,16 +48,16 @@ func (b *Broker) setAside(ctx context.Context, n *named, at subscription.Place, 
 		offsets []record.Offset
 	}
 	var all []found
-	for _, id := range ids {
-		x := b.subs.of(n.shard, id)
+	for _, h := range holders {
+		x := b.subs.of(n.shard, h.Sub)
 		if x == nil || x.doc.Policy.Kind != SubscriptionDelivery {
 			return nil // a position needs all behind it
 		}
-		q := &shard.Straggle{Sub: id, At: at, Before: before}
+		q := &shard.Straggle{Sub: h.Sub, At: at, Before: before}
 		if _, err := b.shards[n.shard].Do(ctx, q); err != nil {
 			return err
 		}
-		if !q.Known {
+		if !q.Known || int64(len(q.Offsets))*asideShare > int64(before-h.From) {
 			return nil // not looked at yet, or too much: whatever others have there stays as well
 		}
 		all = append(all, found{x, q.Offsets})

@@ -315,9 +315,11 @@ func (b *Broker) readLying(x *subscribed, at subscription.At) (*Delivered, error
 
 // follow hands on what follows from durable decisions of a shard.
 func (b *Broker) follow(sh int, f *shard.Follow) {
+	now := b.nowMS()
 	for i := range f.Deliveries {
 		l := &f.Deliveries[i]
 		if m, ok := b.subs.members.Load(memberKey{sh, l.Member}); ok {
+			b.subs.recent.deliver(sh, l, now)
 			m.(*Member).push(l)
 			continue
 		}

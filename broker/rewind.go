@@ -192,6 +192,11 @@ type Explanation struct {
 	State    string // ahead: not looked at yet; settled; coming, available, leased, waiting, dying
 	Attempts int
 	UntilMS  int64 // of what is leased or waits
+
+	Clause      string // of the condition, which it does not meet; "" where Matches
+	ClauseError string // why, where that could not be told of it
+	DeliveredMS int64  // when it was handed over last, as far as that is remembered; 0: it is not, or it was not
+	SettledMS   int64  // when it was acked or rejected, likewise
 }
 
 // Explain says how an event stands with a subscription, and why it was not delivered if it was not.
@@ -213,6 +218,7 @@ func (b *Broker) Explain(ctx context.Context, c *Caller, name string, ref record
 		return v, nil
 	}
 	v = Explanation{Reads: true, State: q.Condition.State, Attempts: int(q.Condition.Attempts), UntilMS: q.Condition.UntilMS}
+	v.DeliveredMS, v.SettledMS = b.subs.recent.of(x.shard, x.id, at)
 	d, err := b.ReadRef(ctx, c, ref)
 	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Trimmed) {
 		return v, nil
@@ -223,5 +229,10 @@ func (b *Broker) Explain(ctx context.Context, c *Caller, name string, ref record
 	k := b.subs.matchers.Get().(*matching)
 	defer b.subs.matchers.Put(k)
 	v.Reaches, v.Matches = b.reached(k, x, at.Place, d)
+	if where := x.whereAt(d.Position.Seq); v.Reaches && !v.Matches && where != nil && !where.none {
+		k.event = d.Event()
+		k.input.Reset(&k.event, n.name, ref.Partition, ref.Offset)
+		v.Clause, v.ClauseError = failing(where.where, &k.input)
+	}
 	return v, nil
 }

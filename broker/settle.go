@@ -87,6 +87,14 @@ func (b *Broker) settle(ctx context.Context, s shard.Settle, hs []Handle) ([]Out
 	if _, err := b.shards[hs[0].shard].Do(ctx, &s); err != nil {
 		return nil, err
 	}
+	if s.Verb == shard.SettleAck || s.Verb == shard.SettleReject {
+		now := b.nowMS()
+		for i := range s.Handles {
+			if o := s.Outcomes[i]; o == OutcomeDone || o == OutcomeLate {
+				b.subs.recent.settle(hs[0].shard, &s.Handles[i], now)
+			}
+		}
+	}
 	return s.Outcomes, nil
 }
 

@@ -139,6 +139,7 @@ type subscriptions struct {
 	stopMu      sync.Mutex
 	stopping    bool // nobody begins any more; stopMu
 	gaps        gaps
+	recent      recent
 }
 
 type classKey struct {

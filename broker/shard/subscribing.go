@@ -418,7 +418,7 @@ func (x *SetAside) decide(c *Core, r *Request) {
 }
 
 // HoldersOf says which subscriptions need records of a partition that lie before an offset, and from where on.
-func (p *Published) HoldersOf(at subscription.Place, before record.Offset) (ids []subscription.ID, err error) {
+func (p *Published) HoldersOf(at subscription.Place, before record.Offset) ([]subscription.Holder, error) {
 	p.subsMu.RLock()
 	defer p.subsMu.RUnlock()
 	return p.subs.HoldersOf(p.store, at, before)

@@ -298,7 +298,9 @@ func (h *Head) carry(d *desk, i slot) {
 	}
 	e.flags |= flagCarry
 	ds := d.sources[e.source]
-	ds.pend.carry = append(ds.pend.carry, e.Offset)
+	if ds.pend.carry = append(ds.pend.carry, e.Offset); len(ds.pend.carry) >= CarryMost {
+		h.must = true
+	}
 	ds.lowest = min(ds.lowest, e.Offset)
 	h.soil(d, ds)
 }

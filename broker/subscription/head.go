@@ -17,6 +17,7 @@ const (
 	TrackedMax    = 4_000_000 // records known at once in a shard, about 140 bytes each
 	GraceMS       = 5_000     // after a start, whoever had a record may still settle it for so long before another gets it
 	CarryAfterMS  = 10_000    // a record that waits for longer gets a row, so that it holds nothing back
+	CarryMost     = 32_768    // rows that wait to be written with a frame, of a source: with more one is written for them, so that none grows too large
 	BuryAgainMS   = 30_000    // whoever was asked to bury a record and did not is asked again
 	FloorLag      = 4_096     // offsets by which a floor may have moved without a fact
 	MembersMax    = 100_000   // of a subscription

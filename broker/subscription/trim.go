@@ -184,8 +184,14 @@ func (s *State) neededBy(x *Sub, src *Source, st state.Store, end func(Place) re
 	return from, true, nil
 }
 
+// Holder is a subscription that needs records of a place from an offset on.
+type Holder struct {
+	Sub  ID
+	From record.Offset
+}
+
 // HoldersOf lists the subscriptions that need records of a place that lie before an offset. It reads published state and rows.
-func (s *State) HoldersOf(st state.Store, at Place, before record.Offset) (ids []ID, err error) {
+func (s *State) HoldersOf(st state.Store, at Place, before record.Offset) (hs []Holder, err error) {
 	for _, id := range sortedIDs(s.Subs) {
 		x := s.Subs[id]
 		src := x.source(at)
@@ -197,10 +203,10 @@ func (s *State) HoldersOf(st state.Store, at Place, before record.Offset) (ids [
 			return nil, err
 		}
 		if ok && from < before {
-			ids = append(ids, id)
+			hs = append(hs, Holder{id, from})
 		}
 	}
-	return ids, nil
+	return hs, nil
 }
 
 // newest is the offset before which so many records of a source are unsettled that gets all.

@@ -121,6 +121,11 @@ type explanationJSON struct {
 	State    string `json:"state,omitempty"`
 	Attempts int    `json:"attempts"`
 	Until    string `json:"until,omitempty"`
+
+	Clause      string `json:"clause,omitempty"`       // of where, which it does not meet
+	ClauseError string `json:"clause_error,omitempty"` // why that could not be told
+	Delivered   string `json:"delivered,omitempty"`    // when it was handed over last, while that is remembered
+	Settled     string `json:"settled,omitempty"`
 }
 
 // explain says how one event stands with the subscription.
@@ -137,6 +142,15 @@ func explain(x *call) error {
 		return err
 	}
 	doc := explanationJSON{Ref: ref.String(), Reads: v.Reads, Reaches: v.Reaches, Matches: v.Matches, State: v.State, Attempts: v.Attempts}
+	doc.Clause, doc.ClauseError = v.Clause, v.ClauseError
+	for _, t := range []struct {
+		ms int64
+		to *string
+	}{{v.DeliveredMS, &doc.Delivered}, {v.SettledMS, &doc.Settled}} {
+		if t.ms > 0 {
+			*t.to = time.UnixMilli(t.ms).UTC().Format(time.RFC3339Nano)
+		}
+	}
 	if v.UntilMS > 0 {
 		doc.Until = time.UnixMilli(v.UntilMS).UTC().Format(time.RFC3339Nano)
 	}
