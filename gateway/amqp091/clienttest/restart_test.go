@@ -40,7 +40,7 @@ func restarted(t *testing.T, n *node, env []string, name string, args ...string)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, trouble.String())
 	}
-	if strings.Count(last, "true") != 2 {
+	if strings.Count(strings.ToLower(last), "true") != 2 {
 		t.Errorf("it ended with %q\n%s", last, trouble.String())
 	}
 }
