@@ -1,6 +1,8 @@
 package aws
 
 import (
+	"slices"
+
 	"leat/broker"
 	"leat/gateway/aws/wire"
 )
@@ -43,7 +45,7 @@ func (x *call) publish(t *topic, ns []*wire.Notice) ([]wire.PublishOutput, error
 	if err != nil {
 		return nil, err
 	}
-	results, err := x.g.broker.AppendEvents(x.ctx, &x.who, broker.EventsAppend{Events: append(entries, lost...)})
+	results, err := x.g.broker.AppendEvents(x.ctx, &x.who, broker.EventsAppend{Events: slices.Concat(entries, lost)})
 	if err != nil {
 		return nil, err
 	}

@@ -243,7 +243,7 @@ func (u *pusher) next(ctx context.Context, m *broker.Member) (*outbound.Request,
 		r.Body = []byte(t.n.Message)
 		return r, nil
 	}
-	r.Body, err = u.appendNotice(nil, t.n, t.st.topic.version, t.st.Base, u.subscriptionARN(&t.st.subDocument))
+	r.Body, err = u.appendNotice(nil, t.n, t.st.topic.version, t.st.Base, u.subscriptionARN(&t.st.subDocument)) //nolint:contextcheck // the key is made once, for all
 	return r, err
 }
 
@@ -299,7 +299,7 @@ func (u *pusher) giveUp(ctx context.Context, t *pushed, res *outbound.Result) er
 	if res.Err != nil {
 		why = res.Err.Error()
 	}
-	e, err := u.deadNotice(t.n, &t.st.subDocument, t.st.topic.version, to, t.st.Base, why)
+	e, err := u.deadNotice(t.n, &t.st.subDocument, t.st.topic.version, to, t.st.Base, why) //nolint:contextcheck // the key is made once, for all
 	if err != nil {
 		return err
 	}
@@ -352,7 +352,7 @@ func (p *pushers) tellNow(ctx context.Context, namespace string, d *subDocument,
 	if t, err := g.topicNamed(namespace, d.Topic); err == nil {
 		version = t.version
 	}
-	sig, err := g.sign(doc, signKey{}, version, d.Base)
+	sig, err := g.sign(doc, signKey{}, version, d.Base) //nolint:contextcheck // the key is made once, for all
 	if err != nil {
 		fail(err)
 		return
@@ -380,7 +380,7 @@ func (p *pushers) tellNow(ctx context.Context, namespace string, d *subDocument,
 
 // certificate serves the certificate that notices are signed with. It is for everybody.
 func (s *server) certificate(w http.ResponseWriter, r *http.Request) {
-	signer, cert, err := s.identity()
+	signer, cert, err := s.identity() //nolint:contextcheck // the key is made once, for all
 	if err != nil || r.URL.Path != signer.CertificatePath() || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		http.NotFound(w, r)
 		return
