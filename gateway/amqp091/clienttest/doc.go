@@ -9,6 +9,7 @@
 //	LEAT_BIN          the binary; without it, it is built
 //	LEAT_PEERS        where peers are installed; default: leat-peers in the user's cache directory
 //	RABBITMQ_SERVER   the script that starts RabbitMQ; default: /usr/lib/rabbitmq/bin/rabbitmq-server
+//	RABBITMQADMIN     the script of that name; default: the one that comes with RabbitMQ
 //
 // # Promises
 //

@@ -39,6 +39,7 @@ var builtBinary = sync.OnceValues(func() (string, error) {
 type node struct {
 	amqp string // HOST:PORT
 	http string // of Leat's own API
+	api  string // RabbitMQ's management API
 	cmd  *exec.Cmd
 	log  *bytes.Buffer
 	args []string
@@ -64,8 +65,8 @@ func startLeat(t *testing.T) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{amqp: freePort(t), http: freePort(t), log: &bytes.Buffer{}}
-	n.args = []string{bin, "serve", "--data", t.TempDir(), "--listen", "amqp=" + n.amqp, "--listen", "http=" + n.http}
+	n := &node{amqp: freePort(t), http: freePort(t), api: freePort(t), log: &bytes.Buffer{}}
+	n.args = []string{bin, "serve", "--data", t.TempDir(), "--listen", "amqp=" + n.amqp, "--listen", "http=" + n.http, "--listen", "rabbitmq-management=" + n.api}
 	n.run(t)
 	t.Cleanup(func() {
 		_ = n.cmd.Process.Signal(syscall.SIGTERM)
