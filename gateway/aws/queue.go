@@ -100,8 +100,16 @@ func (d *queueDocument) set(p wire.Pairs) {
 		d.Attributes = map[string]string{}
 	}
 	for _, a := range p {
-		d.Attributes[a.Name] = a.Value
+		d.Attributes[a.Name] = asTold(a.Value)
 	}
+}
+
+// asTold is a value as it is told again: clients write True too.
+func asTold(v string) string {
+	if strings.EqualFold(v, "true") || strings.EqualFold(v, "false") {
+		return strings.ToLower(v)
+	}
+	return v
 }
 
 func (d *queueDocument) document() string {
@@ -363,7 +371,7 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 func different(q *queue, p wire.Pairs) string {
 	have := q.attributes()
 	for _, a := range p {
-		if have[a.Name] != a.Value {
+		if have[a.Name] != asTold(a.Value) {
 			return a.Name
 		}
 	}

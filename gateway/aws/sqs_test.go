@@ -166,7 +166,9 @@ func TestQueues_MadeFoundChangedDeleted(t *testing.T) {
 		t.Errorf("url %s", url)
 	}
 	refuses(s, "QueueAlreadyExists", wire.CreateQueue, wire.CreateQueueInput{Name: "orders", Attributes: wire.Pairs{{Name: "DelaySeconds", Value: "5"}}})
-	s.queue("other")
+	if again := s.queue("other", "SqsManagedSseEnabled", "True"); again != s.queue("other", "SqsManagedSseEnabled", "true") {
+		t.Errorf("True is not true: %s", again)
+	}
 	if got := ok(s, wire.ListQueues, wire.ListQueuesInput{Prefix: "or"}); len(got["QueueUrls"].([]any)) != 1 {
 		t.Errorf("listed %v", got)
 	}
