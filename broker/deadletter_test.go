@@ -38,20 +38,18 @@ func subject(r *record.Record) string {
 	return "none"
 }
 
-func text(s string) *string { return &s }
-
 // A letter goes to another subject and key, says what it was, and is what it was when it comes back: also when it dies again.
 func TestDeadLetter_OfAnotherSubjectAndBackAgain(t *testing.T) {
 	eachStored(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{})
 		h.create("dead", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) {
-			c.DeadLetters, c.DeadSubject, c.DeadKey = "dead", text("failed"), text("")
+			c.DeadLetters, c.DeadSubject, c.DeadKey = "dead", new("failed"), new("")
 		}, "s")
 		// A second subscription takes the letters and gives them up as well: deaths add up.
 		h.subscribe("retry", broker.StartLatest, func(c *broker.SubscriptionConfig) {
 			c.Address = []broker.AddressFilter{{Subject: address.Pattern{Syntax: address.Exact, Text: "failed"}}}
-			c.DeadLetters, c.DeadSubject = "s", text("again")
+			c.DeadLetters, c.DeadSubject = "s", new("again")
 		}, "dead")
 		e := event("s", "k", "v")
 		e.Record.Headers = []record.Header{{Key: "ce_subject", Value: []byte("orders.new")}, {Key: "own", Value: []byte("x")}}

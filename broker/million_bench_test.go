@@ -57,7 +57,7 @@ func fillStream(b *testing.B, h *house, n int, headers func(i int) []record.Head
 // BenchmarkMillion_AckedOutOfOrder: a million records, nine tenths acked in any order, the rest held: what the heap has for that while members hold them and
 // after a start, and how long the start takes.
 func BenchmarkMillion_AckedOutOfOrder(b *testing.B) {
-	for range b.N {
+	for b.Loop() {
 		h := diskHouse(b)
 		h.create("s", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.UnackedMax, c.Policy.LeaseMS = 2_000_000, 12*60*60*1000 }, "s")
@@ -122,7 +122,7 @@ func BenchmarkMillion_AckedOutOfOrder(b *testing.B) {
 // BenchmarkMillion_Delayed: a million records wait, 100,000 of them for times 100 µs apart: how late they come.
 func BenchmarkMillion_Delayed(b *testing.B) {
 	const soon, lead = 100_000, 3 * time.Second
-	for range b.N {
+	for b.Loop() {
 		h := diskHouse(b)
 		h.create("s", broker.StreamConfig{})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.DelayMS = 1 }, "s")
