@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -36,10 +37,9 @@ func (x *call) answer(status int, v any) error {
 	return nil
 }
 
-func (x *call) text(s string) error {
+func (x *call) text(s string) {
 	x.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(x.w, s) // as in answer
-	return nil
 }
 
 // done answers what has no answer of its own.
@@ -62,11 +62,11 @@ func (x *call) refuse(err error) error {
 }
 
 // body decodes the request's body, which has to be a JSON object. Numbers stay as they were written.
-func (x *call) body(v any) error {
+func (x *call) body(ctx context.Context, v any) error {
 	if x.r.ContentLength > x.g.cfg.BodyBytesMax {
 		return errTooLong
 	}
-	release, err := x.g.b.Reserve(x.r.Context(), &x.caller, x.bodyRoom())
+	release, err := x.g.b.Reserve(ctx, &x.caller, x.bodyRoom())
 	if err != nil {
 		return err
 	}

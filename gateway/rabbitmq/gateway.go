@@ -60,7 +60,7 @@ func (g *Gateway) handler(l *gateway.Listener, lane *lane) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := clock.Now()
 		x := &call{g: g, w: w, r: r, conn: gateway.ConnOf(r.Context()), listener: l.Name(), lane: lane}
-		route, err := g.handle(x)
+		route, err := g.handle(x) //nolint:contextcheck // that of the request is in x
 		if route != nil {
 			ops[route].Done(clock.Since(begun), err)
 		}

@@ -150,7 +150,7 @@ func (b *bindingBody) method() (wire.Method, wire.Table, error) {
 // POST bindings/{vhost}/e/{source}/{kind}/{destination}
 func postBinding(ctx context.Context, x *call) error {
 	var b bindingBody
-	if err := x.body(&b); err != nil {
+	if err := x.body(ctx, &b); err != nil {
 		return err
 	}
 	b.Source, b.Destination = exchangeNamed(x.vars[1]), x.vars[3]

@@ -92,7 +92,7 @@ func getDefinitions(ctx context.Context, x *call) error {
 // Users, permissions, policies and parameters are left out. 204: all was taken; 200 says what was left out.
 func postDefinitions(ctx context.Context, x *call) error {
 	var d definitions
-	if err := x.body(&d); err != nil {
+	if err := x.body(ctx, &d); err != nil {
 		return err
 	}
 	one := len(x.vars) == 1

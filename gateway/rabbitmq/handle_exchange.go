@@ -112,7 +112,7 @@ func (b *exchangeBody) method(name string) (*wire.ExchangeDeclare, error) {
 // PUT exchanges/{vhost}/{name}: 201 when it is made, 204 when it is there.
 func putExchange(ctx context.Context, x *call) error {
 	var b exchangeBody
-	if err := x.body(&b); err != nil {
+	if err := x.body(ctx, &b); err != nil {
 		return err
 	}
 	m, err := b.method(exchangeNamed(x.vars[1]))
@@ -145,7 +145,7 @@ func publish(ctx context.Context, x *call) error {
 		Payload    *string `json:"payload"`
 		Encoding   *string `json:"payload_encoding"`
 	}
-	if err := x.body(&b); err != nil {
+	if err := x.body(ctx, &b); err != nil {
 		return err
 	}
 	var missing []string

@@ -153,7 +153,7 @@ func (b *queueBody) method(name string) (*wire.QueueDeclare, error) {
 // PUT queues/{vhost}/{name}: 201 when it is made, 204 when it is there.
 func putQueue(ctx context.Context, x *call) error {
 	var b queueBody
-	if err := x.body(&b); err != nil {
+	if err := x.body(ctx, &b); err != nil {
 		return err
 	}
 	m, err := b.method(x.vars[1])
@@ -256,7 +256,7 @@ func (b *getBody) check() error {
 // POST queues/{vhost}/{name}/get: all messages are taken first, so that none that goes back is taken twice.
 func getMessages(ctx context.Context, x *call) error {
 	var b getBody
-	if err := x.body(&b); err != nil {
+	if err := x.body(ctx, &b); err != nil {
 		return err
 	}
 	if err := b.check(); err != nil {

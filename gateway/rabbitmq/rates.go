@@ -48,11 +48,9 @@ func (r *rates) of(thing string, now time.Time, counts [countsMax]int64) (perSec
 		r.kept[thing] = &[2]sample{{now, counts}, {now, counts}}
 		return perSecond
 	}
-	since := s[1]
+	since := s[0]
 	if age := now.Sub(s[1].at); age >= sampleEvery {
 		s[0], s[1] = s[1], sample{now, counts}
-		since = s[0]
-	} else {
 		since = s[0]
 	}
 	span := now.Sub(since.at).Seconds()

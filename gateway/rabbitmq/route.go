@@ -176,10 +176,12 @@ func (g *Gateway) handle(x *call) (*route, error) {
 	path, is := strings.CutPrefix(x.r.URL.EscapedPath(), "/api/")
 	if !is {
 		if x.r.URL.Path == "/" || x.r.URL.Path == "/api" {
-			return nil, x.text("This is RabbitMQ's management API on Leat: /api/overview and so on. It has no pages.\n")
+			x.text("This is RabbitMQ's management API on Leat: /api/overview and so on. It has no pages.\n")
+			return nil, nil
 		}
 		if x.r.URL.Path == "/cli/rabbitmqadmin" || x.r.URL.Path == "/cli/" {
-			return nil, x.text("rabbitmqadmin comes with RabbitMQ; any version of it that speaks to RabbitMQ 3.10 works here.\n")
+			x.text("rabbitmqadmin comes with RabbitMQ; any version of it that speaks to RabbitMQ 3.10 works here.\n")
+			return nil, nil
 		}
 		return nil, x.refuse(errNotFound)
 	}
