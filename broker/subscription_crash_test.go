@@ -19,8 +19,9 @@ type ledger struct {
 	mu       sync.Mutex
 	appended map[string]bool
 	seen     map[string]bool // delivered
-	acked    map[string]bool
-	again    []string // delivered although it had been acked
+	acked    map[string]int  // when, by count
+	count    int
+	again    []string        // delivered although it had been acked
 }
 
 // TestSubscription_NothingIsLostNorComesBack has many receive and ack while the disk fails now and then, and the node is restarted.
@@ -28,7 +29,7 @@ func TestSubscription_NothingIsLostNorComesBack(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		h.create("s", broker.StreamConfig{Partitions: 2})
 		h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.LeaseMS = 60_000 }, "s")
-		l := &ledger{appended: map[string]bool{}, seen: map[string]bool{}, acked: map[string]bool{}}
+		l := &ledger{appended: map[string]bool{}, seen: map[string]bool{}, acked: map[string]int{}}
 		for life := range 3 {
 			h.rough(life, true)
 			ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
@@ -117,12 +118,23 @@ func (l *ledger) produce(ctx context.Context, h *house, name string) {
 	}
 }
 
-func (l *ledger) see(ds []broker.Delivery) {
+// now counts: what was acknowledged before a count that was taken before a call must not be among what the call hands over.
+func (l *ledger) now() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count++
+	return l.count
+}
+
+// see notes what was handed over, after since. That counts, and not the time of seeing: after a failed frame another receiver may have been given the
+// same, and have acknowledged it meanwhile.
+func (l *ledger) see(ds []broker.Delivery, since int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range ds {
 		v := string(ds[i].Record.Value)
-		if l.seen[v] = true; l.acked[v] {
+		l.seen[v] = true
+		if at := l.acked[v]; at > 0 && at < since {
 			l.again = append(l.again, v)
 		}
 	}
@@ -137,16 +149,18 @@ func (l *ledger) settle(h *house, ds []broker.Delivery) {
 	defer l.mu.Unlock()
 	for i := range ds {
 		if out[i].Good() {
-			l.acked[string(ds[i].Record.Value)] = true
+			l.count++
+			l.acked[string(ds[i].Record.Value)] = l.count
 		}
 	}
 }
 
 func (l *ledger) work(ctx context.Context, h *house) {
 	for ctx.Err() == nil {
+		since := l.now()
 		ds, err := h.b.Receive(ctx, h.c, "w", broker.ReceiveRequest{Max: 5, Wait: 20 * time.Millisecond})
 		if err == nil {
-			l.see(ds)
+			l.see(ds, since)
 			l.settle(h, ds)
 		}
 	}
@@ -155,14 +169,17 @@ func (l *ledger) work(ctx context.Context, h *house) {
 // attended is a member that stays, forgets some of what it gets, and comes back when it is gone.
 func (l *ledger) attended(ctx context.Context, h *house) {
 	for ctx.Err() == nil {
+		before := l.now()
 		m, err := h.b.Attach(ctx, h.c, "w", broker.MemberOptions{Prefetch: 4})
 		if err != nil {
 			continue
 		}
 		for n := 0; err == nil; n++ {
 			var ds []broker.Delivery
+			since := before // what is there when Next is called was handed over since it was called last
+			before = l.now()
 			if ds, err = m.Next(ctx, 4); err == nil {
-				l.see(ds)
+				l.see(ds, since)
 				if n%5 != 0 {
 					l.settle(h, ds)
 				}
