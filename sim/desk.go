@@ -18,7 +18,7 @@ import (
 // The desk is those who receive. Its subscriptions read what the clients append, and the desk believes only what it was answered:
 //
 //   - what was acknowledged, and answered, is not handed over again unless it was rewound afterwards;
-//   - an attempt after the first is handed over once, and none after the last;
+//   - an attempt after the first, or any where they are limited, is handed over once, and none after the last;
 //   - of a key, the next record comes when the ones before are settled;
 //   - at the end everything that is there has been handed over, and nothing is left to count.
 
@@ -39,7 +39,7 @@ type interest struct {
 	member  subscription.MemberID // 0: none
 	held    []subscription.Leased
 	handed  map[subscription.At]handing
-	late    map[attemptOf]bool       // attempts after the first that were handed over
+	late    map[attemptOf]bool       // attempts that were handed over and must not be again
 	acks    map[subscription.At]int  // the step at which an acknowledgement was sent that was answered well
 	tried   map[subscription.At]bool // an acknowledgement was sent
 	rewinds map[subscription.Place][]rewound
@@ -409,6 +409,8 @@ func (w *World) checkHanded(i *interest, l *subscription.Leased) {
 	}
 	if l.Attempt > 1 {
 		w.desks.again++
+	}
+	if l.Attempt > 1 || i.policy.AttemptsMax > 0 {
 		x := attemptOf{l.At, l.Turn, l.Attempt}
 		if i.late[x] {
 			w.failf("%s: attempt %d of %+v is handed over twice", i.name, l.Attempt, l.At)

@@ -270,20 +270,20 @@ func (h *Head) settleAt(d *desk, ds *deskSource, o record.Offset, size int64, wh
 	h.must = true
 }
 
-// recordAttempt sees to it that an attempt outlives a crash: a first one lazily, as a bit; a further one, or the last that is allowed,
-// with this frame, which it reports.
+// recordAttempt sees to it that an attempt outlives a crash: a first one lazily, as a bit; a further one, or any where they are limited, with
+// this frame, which it reports. (A crash that forgot the first of three would let a record be handed over a fourth time.)
 func (h *Head) recordAttempt(d *desk, i slot) bool {
 	e := h.slab.at(i)
 	if d.sub.Policy.Volatile {
 		return false
 	}
 	ds := d.sources[e.source]
-	last := d.sub.Policy.AttemptsMax > 0 && e.attempts >= d.sub.Policy.AttemptsMax
+	limited := d.sub.Policy.AttemptsMax > 0
 	if e.attempts == 1 && e.flags&(flagStored|flagCarry) == 0 {
 		ds.pend.handed = append(ds.pend.handed, e.Offset)
 		h.soil(d, ds)
-		h.must = h.must || last
-		return last
+		h.must = h.must || limited
+		return limited
 	}
 	h.carry(d, i)
 	h.must = true

@@ -43,16 +43,14 @@ func TestQueueBook_SeesWhatIsWrong(t *testing.T) {
 		"a fourth attempt": {func(b *queueBook) { b.attempt(ms(got("1", "poison/0", "", 4))) }, "3 are allowed"},
 		"a third attempt twice": {func(b *queueBook) {
 			b.attempt(ms(got("1", "poison/0", "", 3)))
-			b.killed()
 			b.attempt(ms(got("1", "poison/0", "", 3)))
 		}, "and was before"},
-		"a first attempt twice without a kill": {func(b *queueBook) {
+		"a first attempt twice": {func(b *queueBook) {
 			b.attempt(ms(got("1", "poison/0", "", 1)))
 			b.attempt(ms(got("1", "poison/0", "", 1)))
 		}, "and was before"},
 		"attempts given back": {func(b *queueBook) {
 			b.attempt(ms(got("1", "poison/0", "", 2)))
-			b.killed()
 			b.attempt(ms(got("1", "poison/0", "", 1)))
 		}, "after the 2."},
 		"alive after death": {func(b *queueBook) {
@@ -80,8 +78,6 @@ func TestQueueBook_LetsPassWhatIsRight(t *testing.T) {
 	b.takeGroups(now, []message{c})
 	b.gone([]message{a})
 	b.take(now, []message{a}) // it began before the delete was answered
-	b.attempt([]message{got("3", "poison/0", "", 1)})
-	b.killed()
 	b.attempt([]message{got("3", "poison/0", "", 1)})
 	b.attempt([]message{got("3", "poison/0", "", 2)})
 	b.send("poison/0", "3", false)

@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// lazyTime is how long the first attempt at a message may take to outlive a kill, with some to spare.
-const lazyTime = 3 * time.Second
-
 // wrongMax is how many wrongs are told.
 const wrongMax = 20
 
@@ -17,7 +14,7 @@ const wrongMax = 20
 //	sent        by body: the ids it was acknowledged under     delivered at least once; in FIFO queues one id for one body
 //	deletes     by id: when its delete was acknowledged        no receive that began after it has the message
 //	groups      by group: the messages whose delete was tried  a message comes when all before it were, or stand before it in the same answer
-//	attempts    by id and count: when it was received          a second and a third attempt once; a first one again only after a kill
+//	attempts    by id and count: when it was received          each once, whatever was killed
 type queueBook struct {
 	mu        sync.Mutex
 	acked     map[string]string // body → id
@@ -27,7 +24,6 @@ type queueBook struct {
 	tried     map[string]map[int]bool // group → number, a delete was asked for
 	floor     map[string]int          // all below were tried
 	counts    map[string]map[int]time.Time
-	kills     []time.Time
 	dead      map[string]bool // ids received as dead letters
 	wrong     []string
 	more      int
@@ -151,8 +147,7 @@ func (b *queueBook) attempt(ms []message) {
 		if b.counts[m.MessageId] == nil {
 			b.counts[m.MessageId] = map[int]time.Time{}
 		}
-		was, twice := b.counts[m.MessageId][n]
-		if twice && (n > 1 || !b.killedWithin(was, now)) {
+		if _, twice := b.counts[m.MessageId][n]; twice {
 			b.fault("%s is received for the %d. time, and was before", m.Body, n)
 		}
 		for later := n + 1; later <= attemptsMax; later++ {
@@ -162,22 +157,6 @@ func (b *queueBook) attempt(ms []message) {
 		}
 		b.counts[m.MessageId][n] = now
 	}
-}
-
-// killedWithin reports whether there was a kill soon enough after at for a first attempt to be forgotten by it.
-func (b *queueBook) killedWithin(at, now time.Time) bool {
-	for _, k := range b.kills {
-		if k.After(at.Add(-requestTimeout)) && k.Before(at.Add(lazyTime)) && k.Before(now) {
-			return true
-		}
-	}
-	return false
-}
-
-func (b *queueBook) killed() {
-	b.mu.Lock()
-	b.kills = append(b.kills, time.Now())
-	b.mu.Unlock()
 }
 
 func (b *queueBook) buried(ms []message) {

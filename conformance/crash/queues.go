@@ -141,7 +141,6 @@ func (k *queueKiller) cycle(ctx context.Context) error {
 			time.Sleep(time.Duration(r.Int64N(int64(2 * k.life))))
 			k.late++
 		}
-		k.book.killed()
 		if err := errors.Join(k.kill(), k.start()); err != nil {
 			return err
 		}
