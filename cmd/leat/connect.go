@@ -3,6 +3,7 @@ package main
 import (
 	"embed"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/url"
@@ -10,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
 
 	"github.com/spf13/cobra"
 )
@@ -43,6 +43,18 @@ func (d connectData) StreamURL() string { return d.URL + "/v1/streams/" + url.Pa
 // UserText is the user's name within the quotes of another text.
 func (d connectData) UserText() string { return strings.Trim(strconv.Quote(d.User), `"`) }
 
+// values is what templates name.
+func (d connectData) values() map[string]string {
+	v := map[string]string{
+		"How": d.How, "Addr": d.Addr, "Host": d.Host, "Port": d.Port, "URL": d.URL, "CA": d.CA, "User": d.User, "Stream": d.Stream, "Queue": d.Queue,
+		"TLS": "", "StreamURL": d.StreamURL(), "UserText": d.UserText(),
+	}
+	if d.TLS {
+		v["TLS"] = "true"
+	}
+	return v
+}
+
 func (a *app) connectCommand() *cobra.Command {
 	var lang, stream, ca string
 	cmd := &cobra.Command{
@@ -70,11 +82,15 @@ func (a *app) connectCommand() *cobra.Command {
 			if args[0] == "aws" {
 				d.Queue = strings.NewReplacer(".", "-").Replace(stream) + "-try"
 			}
-			t, err := template.New("").Funcs(template.FuncMap{"q": strconv.Quote}).ParseFS(connectPrograms, "connect/"+args[0]+"."+extension+".tmpl")
+			text, err := connectPrograms.ReadFile("connect/" + args[0] + "." + extension + ".tmpl")
 			if err != nil {
 				return err
 			}
-			return t.ExecuteTemplate(a.out, args[0]+"."+extension+".tmpl", d)
+			program, err := fillIn(string(text), d.values())
+			if err == nil {
+				_, err = io.WriteString(a.out, program)
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
