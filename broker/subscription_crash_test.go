@@ -21,7 +21,7 @@ type ledger struct {
 	seen     map[string]bool // delivered
 	acked    map[string]int  // when, by count
 	count    int
-	again    []string        // delivered although it had been acked
+	again    []string // delivered although it had been acked
 }
 
 // TestSubscription_NothingIsLostNorComesBack has many receive and ack while the disk fails now and then, and the node is restarted.
