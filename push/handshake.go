@@ -24,7 +24,7 @@ func (l *line) consent(ctx context.Context, doc *Document) bool {
 	pause := pauseFirst
 	for ctx.Err() == nil {
 		l.mu.Lock()
-		now := l.doc
+		now, revision := l.doc, l.sub.Revision
 		l.mu.Unlock()
 		doc.Valid, doc.Refused = now.Valid, now.Refused
 		if doc.consented() {
@@ -62,9 +62,9 @@ func (l *line) consent(ctx context.Context, doc *Document) bool {
 		if err != nil {
 			l.s.tell(broker.TypePushRefused, l.key, nil, map[string]any{"why": err.Error()})
 		}
-		// What was written comes back by set; to go on needs no waiting for that.
+		// What was written comes back by set; to go on needs no waiting for that. When something has come already, that holds: perhaps it was resumed.
 		l.mu.Lock()
-		if l.doc.same(doc) {
+		if l.doc.same(doc) && l.sub.Revision == revision {
 			if l.doc.Valid = granted; err != nil {
 				l.doc.Refused = &Mark{Why: err.Error(), AtMS: nowMS()}
 			}

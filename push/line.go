@@ -61,7 +61,11 @@ func (l *line) set(sub *broker.OwnSubscription, doc *Document) {
 	first := l.doc.URL == ""
 	changed := !first && !l.doc.same(doc)
 	was := l.doc.Paused
+	again := l.doc.Refused != nil && doc.Refused == nil
 	l.sub, l.doc = *sub, *doc
+	if again { // Resume's own kick can come before what it wrote
+		l.wake()
+	}
 	if changed && l.restart != nil {
 		l.restart()
 	} else if l.restart != nil {
@@ -106,6 +110,11 @@ func (l *line) resume() {
 	if e != nil {
 		e.Resume()
 	}
+	l.wake()
+}
+
+// wake ends a pause between two tries.
+func (l *line) wake() {
 	select {
 	case l.kick <- struct{}{}:
 	default:

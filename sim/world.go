@@ -337,9 +337,8 @@ func (w *World) step() {
 		w.build()
 		return
 	}
-	if w.deskRng != nil && w.deskRng.IntN(3) == 0 {
+	if w.deskRng != nil && w.deskRng.IntN(2) == 0 {
 		w.receive()
-		return
 	}
 	switch n := w.rng.IntN(100); {
 	case n < 28:

@@ -82,14 +82,14 @@ func (k *queueKiller) loop(ctx context.Context) error {
 		default:
 			senders.Go(func() { k.sendPoison(work, finish, i) })
 		}
-		r = rand.New(rand.NewPCG(k.seed, uint64(i)+1000))
+		r2 := rand.New(rand.NewPCG(k.seed, uint64(i)+1000)) // its own: the sender has the other one
 		switch i % 3 {
 		case 0:
-			receivers.Go(func() { k.receiveWork(work, finish, r) })
+			receivers.Go(func() { k.receiveWork(work, finish, r2) })
 		case 1:
-			receivers.Go(func() { k.receiveGroups(work, finish, r) })
+			receivers.Go(func() { k.receiveGroups(work, finish, r2) })
 		default:
-			receivers.Go(func() { k.receivePoison(finish, r) })
+			receivers.Go(func() { k.receivePoison(finish, r2) })
 			receivers.Go(func() { k.receiveDead(finish) })
 		}
 	}

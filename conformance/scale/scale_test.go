@@ -41,7 +41,7 @@ func TestWorkersFollowTheLag_FromNoneToTwentyAndBack(t *testing.T) {
 	var running []*exec.Cmd
 	var ended sync.WaitGroup
 	start := func() {
-		cmd := exec.Command(worker, "-url", url, "-subscription", "billing", "-takes", "5ms")
+		cmd := exec.Command(worker, "-url", url, "-subscription", "billing", "-takes", "20ms")
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		if err != nil {
