@@ -224,7 +224,7 @@ func (k *conn) rebindExchange(ctx context.Context, destination string, b *bindin
 	}
 	set := func(add bool) error {
 		if !add {
-			return k.g.dropSource(ctx, k.us(), ns, streamOf(destination), func(c binding) bool { return c.same(b) })
+			return k.g.dropSource(ctx, k.us(), streamOf(destination), func(c binding) bool { return c.same(b) })
 		}
 		_, err := k.g.b.AlterStream(ctx, k.us(), streamOf(destination), func(c *broker.StreamConfig) error {
 			if c.Documents == nil {

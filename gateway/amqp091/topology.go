@@ -365,7 +365,7 @@ func (g *Gateway) removeExchange(ctx context.Context, c *broker.Caller, namespac
 		if !slices.ContainsFunc(readBindings(d.Document), func(b binding) bool { return b.Source == name }) {
 			continue
 		}
-		if err := g.dropSource(ctx, c, namespace, d.Name, func(b binding) bool { return b.Source == name }); err != nil {
+		if err := g.dropSource(ctx, c, d.Name, func(b binding) bool { return b.Source == name }); err != nil {
 			return nil, err
 		}
 	}
@@ -382,7 +382,7 @@ func (g *Gateway) removeExchange(ctx context.Context, c *broker.Caller, namespac
 }
 
 // dropSource takes bindings away from an exchange that is their destination.
-func (g *Gateway) dropSource(ctx context.Context, c *broker.Caller, namespace, stream string, drop func(binding) bool) error {
+func (g *Gateway) dropSource(ctx context.Context, c *broker.Caller, stream string, drop func(binding) bool) error {
 	_, err := g.b.AlterStream(ctx, c, stream, func(c *broker.StreamConfig) error {
 		bs := slices.DeleteFunc(readBindings(c.Documents[documentBindings]), drop)
 		if delete(c.Documents, documentBindings); len(bs) > 0 {
