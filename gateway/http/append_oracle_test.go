@@ -46,7 +46,7 @@ func splitAppend(p []byte) (parts appendParts, err error) {
 	if !gjson.ValidBytes(p) {
 		return parts, wrong("append", "body", "the body is not JSON")
 	}
-	doc := gjson.Parse(stringOf(p))
+	doc := gjson.ParseBytes(p)
 	if !doc.IsObject() {
 		return parts, wrong("append", "body", "the body must be an object: {\"events\":[…],\"if\":[…]}")
 	}

@@ -248,7 +248,5 @@ func badVersion(is string, i int) error {
 	return wrong("append", "version", "%s is no version; a number, \"none\" and \"exists\" are", is).at(conditionAt(i, "/version"))
 }
 
-// stringOf and bytesOf share memory. What they give is used while the body is there and not changed.
-func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
+// bytesOf shares memory: what it gives is used while the body is there, and not changed.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

@@ -46,7 +46,7 @@ var Table = []Room{
 	{Path: "broker/record", What: "vocabulary: records, batches, CloudEvents attributes; the one stored encoding", May: []string{"broker/fault"}},
 	{Path: "broker/fact", What: "vocabulary: what was decided, and its encoding in the journal", May: []string{"broker/record", "broker/fault"}},
 	{Path: "broker/filter", What: "vocabulary: predicates over records, address and content", May: []string{"broker/record", "broker/fault"}},
-	{Path: "broker/filter/address", What: "vocabulary: which subscriptions a record's address reaches; routes", May: []string{"broker/record", "broker/fault"}},
+	{Path: "broker/filter/address", What: "vocabulary: which subscriptions a record's address reaches", May: []string{"broker/record", "broker/fault"}},
 	{Path: "broker/shard", What: "journal + state + the decide loop: propose, commit, evolve, recover, snapshot",
 		May: append([]string{"broker/stream", "broker/subscription", "broker/catalog", "broker/access",
 			"storage/journal", "storage/state", "storage/segment", "storage/keys"}, vocabulary...), Test: []string{"storage/**"}},

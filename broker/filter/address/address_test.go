@@ -309,7 +309,7 @@ func TestIndex_AgainstNaiveModel(t *testing.T) {
 	}
 	for seed := range uint64(30) {
 		w := world{rand.New(rand.NewPCG(seed, 1))}
-		x, m, routes := New(), NewMatcher(), NewRoutes()
+		x, m := New(), NewMatcher()
 		var all []given
 		check := func(x *Index, all []given) {
 			t.Helper()
@@ -326,20 +326,6 @@ func TestIndex_AgainstNaiveModel(t *testing.T) {
 				got := reached(m, x, r)
 				if !slices.Equal(got, want) {
 					t.Fatalf("seed %d, %+v: got %v, want %v", seed, r, got, want)
-				}
-				id, ok := m.Route(routes)
-				if !ok {
-					id = routes.Next()
-					var err error
-					if routes, err = routes.Define(id, m.IDs()); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if set, _ := routes.Set(id); !slices.Equal(set, want) {
-					t.Fatalf("seed %d, %+v: route %d is %v, want %v", seed, r, id, set, want)
-				}
-				if again, ok := m.Route(routes); !ok || again != id {
-					t.Fatalf("seed %d: route %d is %d when asked again", seed, id, again)
 				}
 			}
 		}
@@ -530,41 +516,18 @@ func TestMatch_AllocatesNothing(t *testing.T) {
 		x = add(t, x, i, Clause{Subject: Pattern{Words, fmt.Sprintf("s.*.%d.#", i%10)}})
 		x = add(t, x, i, Clause{Key: Pattern{Prefix, fmt.Sprint(i)}, Headers: []HeaderTest{{Name: "h", Value: fmt.Sprint(i % 7)}}})
 	}
-	m, routes := NewMatcher(), NewRoutes()
+	m := NewMatcher()
 	r := &Record{Subject: "s.7.3.x", Key: []byte("123"), Headers: []record.Header{{Key: "h", Value: []byte("3")}}}
 	m.Match(x, r)
-	routes, err := routes.Define(1, m.IDs())
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Route(routes)
 	if n := testing.AllocsPerRun(100, func() {
 		if !m.Match(x, r) {
 			t.Fatal("no match")
 		}
-		if id, ok := m.Route(routes); !ok || id != 1 {
-			t.Fatal(id, ok)
+		if len(m.IDs()) == 0 {
+			t.Fatal("nobody")
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-// Looking ahead changes nothing.
-func TestMatcher_Warm(t *testing.T) {
-	x := New()
-	for i := range ID(warmTermsMin + 10) {
-		x = add(t, x, i, Clause{Subject: Pattern{Exact, fmt.Sprint("s.", i)}})
-	}
-	m := NewMatcher()
-	rs := []Record{{Subject: "s.7"}, {Subject: "none"}, {Stream: 9, Subject: "s.7"}, {Subject: "s.4100"}}
-	if n := testing.AllocsPerRun(10, func() { m.Warm(x, rs) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-	for i, want := range [][]ID{{7}, nil, nil, {4100}} {
-		if got := reached(m, x, &rs[i]); !slices.Equal(got, want) {
-			t.Errorf("%s: %v", rs[i].Subject, got)
-		}
 	}
 }
 
@@ -627,5 +590,20 @@ func TestTrie_EqualHashes(t *testing.T) {
 	tr = trie[string]{}.with(1<<63, nil, &leaf[string]{v: "x"}, dup).with(0, nil, &leaf[string]{v: "y"}, dup)
 	if tr.find(1<<63).v != "x" || tr.find(0).v != "y" || tr.find(1<<62) != nil {
 		t.Error("deep fork")
+	}
+}
+
+// each calls fn for every value, in no order.
+func (t *trie[V]) each(fn func(*V)) { t.root.each(fn) }
+
+func (n *node[V]) each(fn func(*V)) {
+	if n == nil {
+		return
+	}
+	for _, s := range n.slots {
+		s.kid.each(fn)
+		for l := s.leaf; l != nil; l = l.next {
+			fn(&l.v)
+		}
 	}
 }

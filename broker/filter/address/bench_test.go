@@ -18,17 +18,13 @@ func records(n int, subject func(i int) string) []*Record {
 }
 
 func run(b *testing.B, x *Index, rs []*Record) {
-	m, routes := NewMatcher(), NewRoutes()
+	m := NewMatcher()
 	one := func(r *Record) {
 		if !m.Match(x, r) {
 			b.Fatal("no match of", r.Subject)
 		}
-		if _, ok := m.Route(routes); !ok {
-			var err error
-			if routes, err = routes.Define(routes.Next(), m.IDs()); err != nil {
-				b.Fatal(err)
-			}
-			m.Route(routes)
+		if len(m.IDs()) == 0 {
+			b.Fatal("nobody")
 		}
 	}
 	for _, r := range rs {
@@ -48,7 +44,7 @@ const many = 100_000
 
 func name(i int) string { return fmt.Sprintf("orders.region-%d.shop-%d", i%17, i) }
 
-func BenchmarkMatchRoute(b *testing.B) {
+func BenchmarkMatch(b *testing.B) {
 	one := add(b, New(), 1, Clause{Subject: Pattern{Words, name(0)}})
 	all, fan, wild := New(), New(), New()
 	for i := range many {
@@ -109,54 +105,6 @@ func BenchmarkChange(b *testing.B) {
 				}
 				c.x = add(b, y, ID(i), c.clause(i))
 				i = (i + 7919) % many
-			}
-		})
-	}
-}
-
-// Records come in batches, and a batch is looked at ahead.
-func BenchmarkMatchRoute_Batches(b *testing.B) {
-	one := add(b, New(), 1, Clause{Subject: Pattern{Words, name(0)}})
-	all := New()
-	for i := range many {
-		all = add(b, all, ID(i), Clause{Subject: Pattern{Words, name(i)}})
-	}
-	same, other := records(many, func(int) string { return name(0) }), records(many, name)
-	for _, c := range []struct {
-		name string
-		x    *Index
-		rs   []*Record
-	}{{"exact/1", one, same}, {"exact/100000", all, other}} {
-		b.Run(c.name, func(b *testing.B) {
-			m, routes := NewMatcher(), NewRoutes()
-			const size = 32
-			var batch [size]Record
-			step := func(i int) {
-				if i%size == 0 {
-					for j := range batch {
-						batch[j] = *c.rs[(i+j)%many]
-					}
-					m.Warm(c.x, batch[:])
-				}
-				if !m.Match(c.x, &batch[i%size]) {
-					b.Fatal("no match")
-				}
-				if _, ok := m.Route(routes); !ok {
-					var err error
-					if routes, err = routes.Define(routes.Next(), m.IDs()); err != nil {
-						b.Fatal(err)
-					}
-					m.Route(routes)
-				}
-			}
-			for i := range many {
-				step(i)
-			}
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				step(i)
-				i++
 			}
 		})
 	}

@@ -64,7 +64,6 @@ type cond struct {
 
 // clause is a Clause in its canonical form: conditions sorted, each once, patterns reduced. Two clauses that say the same are equal.
 type clause struct {
-	serial uint64 // no other clause of this process has it
 	stream record.StreamID
 	any    bool // one of the header conditions is enough
 	conds  []cond

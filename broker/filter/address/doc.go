@@ -3,8 +3,8 @@
 // # What
 //
 // A Clause is one address filter: a stream, and conditions on subject, key, type and named headers. An Index holds the clauses of all
-// subscriptions of a shard; a Matcher holds one record against it. Who is reached is interned: Routes gives the exact set a number, which
-// is stored with the record, so that replay matches nothing.
+// subscriptions of a shard; a Matcher holds one record against it. (Sets of who is reached get a number, a route, in
+// broker/subscription.)
 //
 //	stream ─┬─ terms     a hash trie: exact values, prefixes by length, headers by name and value
 //	        ├─ patterns  a tree of words for each attribute and syntax, walked with all wildcards at once
@@ -14,10 +14,10 @@
 //
 // # Promises
 //
-// An Index and Routes are never changed; each change gives another one and costs some microseconds whatever their size. The cost of a
+// An Index is never changed; each change gives another one and costs some microseconds whatever their size. The cost of a
 // match hardly depends on how many clauses there are: look-ups for what a record has, and a walk bounded by SubjectWordsMax times the
-// nodes reached, however hostile the patterns. Finding the route does not depend on how many subscriptions it reaches. A Matcher
-// allocates nothing in a steady state. A route is a set of subscriptions and nothing else, so it stays true when filters change.
+// nodes reached, however hostile the patterns. A Matcher allocates nothing in a
+// steady state.
 //
 // # Imports
 //
@@ -25,10 +25,10 @@
 //
 // # Where to start
 //
-// Index.Add, Matcher.Match, Matcher.Route.
+// Index.Add, Matcher.Match.
 //
 // # How tested
 //
 // Tables of patterns, among them those that brokers publish; random clauses, records and changes against a naive model, on every
-// snapshot; hostile patterns by counting steps; allocations; a fuzz target for patterns and one for the bytes of a set.
+// snapshot; hostile patterns by counting steps; allocations; a fuzz target for patterns.
 package address

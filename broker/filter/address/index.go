@@ -162,7 +162,6 @@ func (x *Index) Add(id ID, c Clause) (*Index, error) {
 			return nil, fault.New(fault.Exists, "filter", "clauses", "the subscription has this address filter already")
 		}
 	}
-	k.serial = serials.Add(1)
 	s.id = c.Stream
 	s.n++
 	for _, place := range s.places(k) {

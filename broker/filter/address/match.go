@@ -60,16 +60,14 @@ type Matcher struct {
 	now, then, loops []*wordNode
 	ended            []*wordNode // after a # that ends a pattern
 	inLoops          map[*wordNode]struct{}
-	memo             memo
-	warmed           uint64
 }
 
 // NewMatcher makes a matcher.
 func NewMatcher() *Matcher {
-	return &Matcher{inLoops: map[*wordNode]struct{}{}, memo: memo{routes: map[memoKey]uint64{}}}
+	return &Matcher{inLoops: map[*wordNode]struct{}{}}
 }
 
-// Match holds a record against all clauses and reports whether anyone is reached; Route and IDs say who. What it found is good until the
+// Match holds a record against all clauses and reports whether anyone is reached; IDs says who. What it found is good until the
 // next call. It allocates nothing once the matcher has grown to what the records need.
 func (m *Matcher) Match(x *Index, r *Record) bool {
 	m.hits, m.some = m.hits[:0], m.some[:0]
@@ -198,27 +196,3 @@ func (m *Matcher) IDs() []ID {
 	m.ids = slices.Compact(m.ids)
 	return m.ids
 }
-
-// Warm looks up what Match will look up for each of some records, without any work: a processor that waits for memory goes on with the
-// next record here, where in Match it would wait for each one. Call it for the records of one batch (some tens) when there are many
-// clauses; it changes nothing but the time that Match takes.
-func (m *Matcher) Warm(x *Index, rs []Record) {
-	for i := range rs {
-		r := &rs[i]
-		_, s := x.stream(r.Stream)
-		if s == nil || s.terms.n < warmTermsMin {
-			continue
-		}
-		for a := range patterned {
-			if s.used[a] == 0 {
-				continue
-			}
-			if l := s.terms.find(termHash(a, 0, hashOf(r.attribute(attr(a))))); l != nil {
-				m.warmed += l.v.serial // read, so that it is there
-			}
-		}
-	}
-}
-
-// warmTermsMin is from how many terms on they do not stay near the processor by themselves.
-const warmTermsMin = 4096

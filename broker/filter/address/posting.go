@@ -6,12 +6,11 @@ import (
 	"sync/atomic"
 )
 
-// posting is who is reached from one place of the index. It is never changed, but for the route it remembers.
+// posting is who is reached from one place of the index. It is never changed.
 type posting struct {
-	serial uint64        // no other posting of this process has it
-	alone  atomic.Uint64 // generation of routes and route of exactly this posting; 0 is unknown. Any goroutine may write what is true.
-	sure   *entries      // reached whenever the walk comes here; nil is nobody
-	held   *entries      // reached when the rest of their clause holds as well; nil is nobody
+	serial uint64   // no other posting of this process has it
+	sure   *entries // reached whenever the walk comes here; nil is nobody
+	held   *entries // reached when the rest of their clause holds as well; nil is nobody
 }
 
 // entry is a subscription with the clause by which it is reached.

@@ -147,21 +147,6 @@ func fork[V any](a, b *leaf[V], shift uint) *node[V] {
 	return &node[V]{used: 1<<x | 1<<y, slots: []slot[V]{{leaf: a}, {leaf: b}}}
 }
 
-// each calls fn for every value, in no order.
-func (t *trie[V]) each(fn func(*V)) { t.root.each(fn) }
-
-func (n *node[V]) each(fn func(*V)) {
-	if n == nil {
-		return
-	}
-	for _, s := range n.slots {
-		s.kid.each(fn)
-		for l := s.leaf; l != nil; l = l.next {
-			fn(&l.v)
-		}
-	}
-}
-
 // seed makes hashes that nobody outside can foresee. Nothing that is decided depends on it.
 var seed = maphash.MakeSeed()
 
