@@ -27,7 +27,7 @@ func (h *house) follow(from broker.Start, streams ...string) *broker.Follower {
 // take reads n events, which must come soon.
 func (h *house) take(f *broker.Follower, n int) (out []string) {
 	h.t.Helper()
-	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 60*time.Second)
 	defer stop()
 	for len(out) < n {
 		ds, err := f.Next(ctx, n-len(out))
@@ -154,7 +154,7 @@ func TestFollow_AStreamThatIsDeleted(t *testing.T) {
 		h.take(f, 1)
 		failed := make(chan error)
 		go func() {
-			ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, stop := context.WithTimeout(context.Background(), 60*time.Second)
 			defer stop()
 			_, err := f.Next(ctx, 1)
 			failed <- err

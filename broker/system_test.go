@@ -306,7 +306,7 @@ func TestSystem_NeverBlocks(t *testing.T) {
 	}
 	h.b.System(broker.SystemEvent{Type: broker.TypeLagHigh, Data: map[string]any{"no json": make(chan int)}})
 	written := 0
-	for range 300 {
+	for range 6000 {
 		if written = h.count(broker.TypeLagHigh); written+int(h.b.SystemDropped()) == n+1 {
 			return
 		}

@@ -171,7 +171,7 @@ func TestDelete_EndsFollowers(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		waited, cancel := context.WithTimeout(ctx, 10*time.Second)
+		waited, cancel := context.WithTimeout(ctx, 60*time.Second)
 		defer cancel()
 		got := make(chan error, 1)
 		go func() { _, err := f.Next(waited, 1); got <- err }()

@@ -19,7 +19,7 @@ func TestMetrics_EveryShardTellsWhatItKeeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sums map[string]float64
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		sums = kept(t, n, 3)
 		if sums["leat_segment_pending_bytes"] > 0 { // the event that the node has started is in the journal only
 			break

@@ -573,7 +573,7 @@ func TestArchive_ThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := m[len(m)-1]
-	for range 500 {
+	for range 3000 {
 		if s, err = n.Broker.ArchiveState(admin); err == nil && s.Shards[0].Archived >= last.at.Seq && !s.Shards[0].Failing {
 			break
 		}
@@ -582,7 +582,12 @@ func TestArchive_ThatFails(t *testing.T) {
 	if s.Shards[0].Archived < last.at.Seq || s.Shards[0].Failing {
 		t.Fatalf("after the archive works again: %+v", s)
 	}
-	time.Sleep(1500 * time.Millisecond) // the place is registered a pause after it can be
+	for from, i := place(t, archive), 0; i < 1500; i++ { // the place is registered a pause after it can be
+		if l, err := from.Lineages(t.Context()); err == nil && len(l) > 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	if err := n.Stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func (p *promises) copy() map[record.Offset]string {
 }
 
 func appendOne(b *broker.Broker, value string) (record.Offset, error) {
-	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 60*time.Second)
 	defer stop()
 	r, err := b.AppendEvents(ctx, nobody, broker.EventsAppend{Events: []broker.EventEntry{{Stream: "s", Record: record.Record{Value: []byte(value)}}}})
 	if err != nil {

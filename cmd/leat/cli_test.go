@@ -220,7 +220,7 @@ func TestFollow_GoesOnWhereItWas(t *testing.T) {
 		done <- c.runTo(ctx, "", &out, &errs, "read", "orders", "-f", "--from", "earliest", "--where", "break")
 	}()
 	for n := 1; n <= 3; n++ {
-		for deadline := time.Now().Add(5 * time.Second); strings.Count(out.String(), "\n") < n; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(60 * time.Second); strings.Count(out.String(), "\n") < n; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d events did not come: %q %q", n, out.String(), errs.String())
 			}

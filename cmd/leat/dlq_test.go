@@ -26,7 +26,7 @@ func TestDlq(t *testing.T) {
 	c.must(t, "", "sub release mails --after 0s "+ds[2].Handle) // its one attempt has failed
 	c.must(t, c.must(t, "", "sub receive other --max 3"), "sub ack other -")
 	var out string
-	for range 200 { // they are written by and by
+	for range 10000 { // they are written by and by
 		if out = c.must(t, "", "dlq list mails"); strings.Count(out, "\n") == 4 {
 			break
 		}

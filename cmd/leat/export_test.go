@@ -126,7 +126,7 @@ func TestExport_Follow(t *testing.T) {
 	go func() { done <- c.runTo(ctx, "", &out, &errs, "stream", "export", "s", "--follow") }()
 	want := func(n int) {
 		t.Helper()
-		for range 300 {
+		for range 6000 {
 			if strings.Count(out.String(), "\n") == n {
 				return
 			}

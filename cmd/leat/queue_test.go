@@ -79,7 +79,7 @@ func TestSub_Push(t *testing.T) {
 
 func until(t *testing.T, ok func() bool) {
 	t.Helper()
-	for range 500 {
+	for range 6000 {
 		if ok() {
 			return
 		}

@@ -196,7 +196,7 @@ func TestSub_FollowAndAck(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		c.must(t, "", fmt.Sprint("publish orders ", n))
 		want := fmt.Sprintf("\nacked\t%d\n", n)
-		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(c.must(t, "", "sub describe mails"), want); time.Sleep(2 * time.Millisecond) {
+		for deadline := time.Now().Add(60 * time.Second); !strings.Contains(c.must(t, "", "sub describe mails"), want); time.Sleep(2 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("event %d was not acked: %s", n, errs.String())
 			}

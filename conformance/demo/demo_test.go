@@ -73,7 +73,7 @@ func TestPublish_SendsTheSameEventAgain(t *testing.T) {
 
 // TestStock_GoesOnAfterTheLastEvent: the node ends the stream in the middle; the follower asks for what comes after.
 func TestStock_GoesOnAfterTheLastEvent(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	var asked atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -31,7 +31,7 @@ type sseClient struct {
 
 func (s *served) follow(path string, header ...string) *sseClient {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	s.t.Cleanup(cancel)
 	req, err := nethttp.NewRequestWithContext(ctx, "GET", s.url+path, nethttp.NoBody)
 	if err != nil {
@@ -208,7 +208,7 @@ func TestSSE_HTTP2(t *testing.T) {
 	web.EnableHTTP2 = true
 	web.StartTLS()
 	defer web.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	req, err := nethttp.NewRequestWithContext(ctx, "GET", web.URL+"/v1/streams/orders/events?from=earliest", nethttp.NoBody)
 	if err != nil {
@@ -255,7 +255,7 @@ func TestSSE_DrainEndsFollowersAndTheyResume(t *testing.T) {
 	f := s.follow("/v1/streams/orders/events?from=earliest")
 	last := f.next()
 	f.next()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if cut := s.l.Drain(ctx); cut != 0 {
 		t.Errorf("the drain had to cut %d connections", cut)
@@ -294,7 +294,7 @@ func TestSSE_SlowFollowerIsLetGoAndHurtsNobody(t *testing.T) {
 func TestWebSocket_FramesAndResume(t *testing.T) {
 	s := start(t, func(c *Config) { c.HeartbeatInterval = 100 * time.Millisecond })
 	s.fill("orders", 3)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	dial := func(query string, protocols ...string) *websocket.Conn {
 		t.Helper()
@@ -361,7 +361,7 @@ func TestWebSocket_FramesAndResume(t *testing.T) {
 func TestFollow_ProblemInTheMiddle(t *testing.T) {
 	s := start(t, nil)
 	s.fill("orders", 1)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, s.url+"/v1/streams/orders/events", nil)
 	if err != nil {
@@ -386,7 +386,7 @@ func TestFollow_ProblemInTheMiddle(t *testing.T) {
 
 func (s *served) eventually(what string, ok func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(8 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("waited in vain for %s", what)
 		}

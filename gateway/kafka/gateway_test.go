@@ -130,7 +130,7 @@ func TestProduce_LargeRequest(t *testing.T) {
 	if p := ask[*kmsg.FetchResponse](c, q, 11).Topics[0].Partitions[0]; !bytes.Contains(p.RecordBatches, []byte("ffff")) || len(p.RecordBatches) < 900_000 {
 		t.Errorf("%d bytes came back", len(p.RecordBatches))
 	}
-	for deadline := time.Now().Add(5 * time.Second); b.MemoryReserved() != 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); b.MemoryReserved() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes are still reserved", b.MemoryReserved())
 		}
@@ -627,7 +627,7 @@ func TestPanic_EndsOneConnection(t *testing.T) {
 		}
 	}
 	ask[*kmsg.ProduceResponse](other, produceRequest("orders", -1, batch(t, "y")), 9)
-	for deadline := time.Now().Add(5 * time.Second); b.MemoryReserved() != 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); b.MemoryReserved() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes are still reserved", b.MemoryReserved())
 		}

@@ -161,7 +161,7 @@ func TestShip_FailingBucketIsSeenAndOutlived(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); s.State().Failures < 5; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); s.State().Failures < 5; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no failures are seen: %+v", s.State())
 		}
@@ -276,7 +276,7 @@ func TestShip_Refuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 		defer cancel()
 		err = s.Run(ctx)
 		if st := s.State(); st.Running || !errors.Is(st.Stopped, err) {
