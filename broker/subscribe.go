@@ -80,6 +80,9 @@ func (b *Broker) putSubscribed(ctx context.Context, c *Caller, name string, edit
 	if err != nil {
 		return err
 	}
+	if doc.Policy.Volatile && from.Kind != StartLatest {
+		return fault.New(fault.Invalid, "subscribe", "from", "a volatile subscription begins with what is appended once somebody receives; say latest, or nothing")
+	}
 	put := &shard.PutSubscription{Name: subscriptionName(c.namespace(), name), Revision: at, Policy: doc.Policy, Routed: doc.Routed}
 	for _, n := range added {
 		begin, err := b.beginnings(n, from)

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"context"
-	"sync"
+	"net/url"
+	"strconv"
 
 	"github.com/spf13/cobra"
 )
@@ -14,8 +14,8 @@ var (
 	groupColumns = []string{"name", "lag", "members", "streams"}
 )
 
-// describedAtOnce is how many subscriptions are asked about at a time.
-const describedAtOnce = 8
+// describedPage is how many subscriptions are asked for at a time, the most a node gives.
+const describedPage = 1000
 
 func (a *app) queueCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "queue", Short: "Queues: subscriptions whose events are handed out and acknowledged one by one", Aliases: []string{"queues"}}
@@ -99,47 +99,15 @@ func madeOf(s map[string]any) string {
 	return "leat"
 }
 
-// described are all subscriptions, each with its settings and its state. One that is deleted meanwhile is left out.
+// described are all subscriptions, each with its settings and its state.
 func (a *app) described(cmd *cobra.Command, prefix string) ([]map[string]any, error) {
-	names, err := a.subscriptions(cmd, prefix)
-	if err != nil {
-		return nil, err
-	}
 	c, err := a.client()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(cmd.Context())
-	defer cancel()
-	found := make([]map[string]any, len(names))
-	errs := make([]error, describedAtOnce)
-	var workers sync.WaitGroup
-	for w := range describedAtOnce {
-		workers.Go(func() {
-			for i := w; i < len(names); i += describedAtOnce {
-				name, _ := names[i]["name"].(string)
-				var got map[string]any
-				if err := c.call(ctx, "GET", subPath(name), nil, &got); err == nil {
-					found[i] = got
-				} else if p, ok := err.(*problem); !ok || p.Kind != "not-found" { //nolint:errorlint // call returns it as it is
-					errs[w] = err
-					cancel()
-					return
-				}
-			}
-		})
+	q := url.Values{"state": {"true"}, "limit": {strconv.Itoa(describedPage)}}
+	if prefix != "" {
+		q.Set("prefix", prefix)
 	}
-	workers.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	out := found[:0]
-	for _, s := range found {
-		if s != nil {
-			out = append(out, s)
-		}
-	}
-	return out, nil
+	return c.collection(cmd.Context(), "/v1/subscriptions?"+q.Encode(), "subscriptions")
 }

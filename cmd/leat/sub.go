@@ -29,7 +29,7 @@ func (a *app) subCommand() *cobra.Command {
 		Example: "  leat sub create mails --stream orders --type order.placed --attempts 5 --dead-letters mails.dead\n" +
 			"  leat sub receive mails --follow | ./send | leat sub ack mails -",
 	}
-	cmd.AddCommand(a.subCreate(), a.subList(), a.subDescribe(), a.subReceive(), a.subRewind(), a.subSuspend(true), a.subSuspend(false), a.subExplain(), a.subDelete())
+	cmd.AddCommand(a.subCreate(), a.subList(), a.subDescribe(), a.subReceive(), a.subRewind(), a.subSuspend(true), a.subSuspend(false), a.subExplain(), a.subDelete(), a.subCancel(), a.subPositions(), a.subCommit())
 	cmd.AddCommand(a.subSettle()...)
 	return cmd
 }
@@ -39,9 +39,11 @@ func subPath(name string) string { return "/v1/subscriptions/" + url.PathEscape(
 // subFlags are what sub create can be told. A flag that was not given is not mentioned to the node.
 type subFlags struct {
 	streams, types, set                    []string
+	kind, members                          string
 	subject, key                           string
 	order, where, dead, from               string
 	attempts                               int
+	backlog                                int64
 	lease, backoff, backoffMax, delay, ttl time.Duration
 }
 
@@ -50,8 +52,8 @@ func (a *app) subCreate() *cobra.Command {
 	var push pushFlags
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a subscription, or change one that is there", Args: exactly(1),
-		Long: "Make a subscription, or change one that is there (what is not mentioned stays; streams can be added, not taken away). It sees what is appended from\n" +
-			"now on, or from where --from says.\n\n" +
+		Long: "Make a subscription, or change one that is there (what is not mentioned stays). It sees what is appended from now on, or from where\n" +
+			"--from says. One of --kind cursor hands nothing over: it keeps a position in each partition (leat sub commit, leat sub positions).\n\n" +
 			"PATTERN is a text as it is; item-* is what begins so; order.*.eu and order.# are words between dots (* is one, # any number), a/+/b and a/#\n" +
 			"levels between slashes (+ is one, # at the end any number).",
 		Example: "  leat sub create mails --stream orders --attempts 5 --backoff 1s --dead-letters mails.dead\n" +
@@ -78,6 +80,9 @@ func (a *app) subCreate() *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.streams, "stream", nil, "what it reads; may be repeated")
+	fl.StringVar(&f.kind, "kind", "", "delivery or cursor (default delivery)")
+	fl.StringVar(&f.members, "members", "", "who gets events when several are there: shared, exclusive or single_active (default shared)")
+	fl.Int64Var(&f.backlog, "backlog-limit", 0, "for how many unsettled events of each partition retention waits (default any number)")
 	fl.StringArrayVar(&f.types, "type", nil, "only events of this type, a PATTERN; may be repeated")
 	fl.StringVar(&f.subject, "subject", "", "only events with this subject, a PATTERN")
 	fl.StringVarP(&f.key, "key", "k", "", "only events with this key, a PATTERN")
@@ -94,6 +99,8 @@ func (a *app) subCreate() *cobra.Command {
 	fl.StringArrayVar(&f.set, "set", nil, "NAME=JSON: any other member of the subscription's document; may be repeated")
 	push.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("order", cobra.FixedCompletions([]string{"none", "key", "total"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions([]string{"delivery", "cursor"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("members", cobra.FixedCompletions([]string{"shared", "exclusive", "single_active"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"earliest", "latest"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("stream", a.completeStreams)
 	_ = cmd.RegisterFlagCompletionFunc("dead-letters", a.completeStreams)
@@ -108,6 +115,9 @@ func (f *subFlags) body(cmd *cobra.Command) (map[string]any, error) {
 		value        any
 	}{
 		{"stream", "streams", f.streams},
+		{"kind", "kind", f.kind},
+		{"members", "members", f.members},
+		{"backlog-limit", "backlog_limit", f.backlog},
 		{"order", "order", f.order},
 		{"where", "where", f.where},
 		{"dead-letters", "dead_letters", f.dead},

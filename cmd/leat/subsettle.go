@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -255,6 +256,7 @@ var outcomeWords = []string{"done", "already", "late", "lost", "unknown"}
 
 // tally counts what became of handles.
 type tally struct {
+	what  string // that is settled; "": handles
 	count int
 	by    map[string]int
 	bad   string // a handle that came to nothing
@@ -281,16 +283,18 @@ func (t *tally) rows() []map[string]any {
 	var rows []map[string]any
 	for _, o := range outcomeWords {
 		if n := t.by[o]; n > 0 {
-			rows = append(rows, map[string]any{"outcome": o, "handles": n})
+			rows = append(rows, map[string]any{"outcome": o, t.noun(): n})
 		}
 	}
 	for o, n := range t.by { // of a newer node
 		if !slices.Contains(outcomeWords, o) {
-			rows = append(rows, map[string]any{"outcome": o, "handles": n})
+			rows = append(rows, map[string]any{"outcome": o, t.noun(): n})
 		}
 	}
 	return rows
 }
+
+func (t *tally) noun() string { return cmp.Or(t.what, "handles") }
 
 // problem says that handles came to nothing; nil when none did.
 func (t *tally) problem() error {
@@ -304,8 +308,11 @@ func (t *tally) problem() error {
 		return nil
 	}
 	p := &problem{
-		Title: fmt.Sprintf("%d of %d handles came to nothing", bad, t.count), Status: http.StatusConflict,
+		Title: fmt.Sprintf("%d of %d %s came to nothing", bad, t.count, t.noun()), Status: http.StatusConflict,
 		Detail: fmt.Sprintf("somebody else has these events, or will, or the subscription knows them no more; the first is %s", t.bad),
+	}
+	if t.what != "" {
+		return p
 	}
 	return advised{p, "a longer --lease, or renew while the work goes on"}
 }

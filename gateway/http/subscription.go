@@ -70,32 +70,48 @@ type subscriptionSummary struct {
 	Revision    uint64   `json:"revision"`
 }
 
-// listSubscriptions answers a page of the subscriptions the caller may see, by name.
+// listSubscriptions answers a page of the subscriptions the caller may see, by name; with state=true each as GET of it would.
 func listSubscriptions(x *call) error {
-	if err := x.onlyParams("from", "prefix", "limit"); err != nil {
+	if err := x.onlyParams("from", "prefix", "limit", "state"); err != nil {
 		return err
 	}
 	limit, err := x.limit(pageLimitDefault)
 	if err != nil {
 		return err
 	}
+	described := x.param("state") == "true"
+	if s := x.param("state"); s != "" && s != "true" && s != "false" {
+		return wrong("describe", "state", "%q is neither true nor false", clip(s))
+	}
 	all, err := x.g.broker.ListSubscriptions(x.r.Context(), x.caller())
 	if err != nil {
 		return err
 	}
 	answer := struct {
-		Subscriptions []subscriptionSummary `json:"subscriptions"`
-		Next          json.RawMessage       `json:"next"`
-	}{[]subscriptionSummary{}, json.RawMessage("null")}
-	after, prefix := x.param("from"), x.param("prefix")
+		Subscriptions []any           `json:"subscriptions"`
+		Next          json.RawMessage `json:"next"`
+	}{[]any{}, json.RawMessage("null")}
+	after, prefix, last := x.param("from"), x.param("prefix"), ""
 	for i := range all {
 		s := &all[i]
 		if s.Name <= after || !strings.HasPrefix(s.Name, prefix) {
 			continue
 		}
-		if n := len(answer.Subscriptions); n == limit {
-			answer.Next = appendString(nil, answer.Subscriptions[n-1].Name)
+		if len(answer.Subscriptions) == limit {
+			answer.Next = appendString(nil, last)
 			break
+		}
+		last = s.Name
+		if described {
+			info, err := x.g.broker.DescribeSubscription(x.r.Context(), x.caller(), s.Name)
+			if fault.Is(err, fault.NotFound) {
+				continue // deleted meanwhile
+			}
+			if err != nil {
+				return err
+			}
+			answer.Subscriptions = append(answer.Subscriptions, x.describedSubscription(&info))
+			continue
 		}
 		answer.Subscriptions = append(answer.Subscriptions, subscriptionSummary{
 			Name: s.Name, ID: s.ID, Order: wordOf(orderWords, uint8(s.Config.Policy.Order)),
@@ -123,8 +139,15 @@ func (x *call) describeSubscription() error {
 }
 
 func (x *call) answerSubscription(code int, info *broker.SubscriptionInfo, secret string) error {
-	doc := subscriptionJSON{
-		Push: x.g.pushState(info.Namespace, info.Name, &info.Config), Secret: secret,
+	doc := x.describedSubscription(info)
+	doc.Secret = secret
+	x.w.Header().Set("ETag", `"`+strconv.FormatUint(info.Revision, 10)+`"`)
+	return x.answerJSON(code, doc)
+}
+
+func (x *call) describedSubscription(info *broker.SubscriptionInfo) *subscriptionJSON {
+	doc := &subscriptionJSON{
+		Push: x.g.pushState(info.Namespace, info.Name, &info.Config),
 		Name: info.Name, Namespace: info.Namespace, ID: info.ID, Config: subscriptionConfig(&info.Config),
 		Created: info.Created.UTC().Format(time.RFC3339Nano), Revision: info.Revision,
 		State: subscriptionStateJSON{
@@ -136,8 +159,7 @@ func (x *call) answerSubscription(code int, info *broker.SubscriptionInfo, secre
 		doc.State.Oldest = info.Oldest.UTC().Format(time.RFC3339Nano)
 		doc.State.LagMS = max(0, clock.Now().Sub(info.Oldest).Milliseconds())
 	}
-	x.w.Header().Set("ETag", `"`+strconv.FormatUint(info.Revision, 10)+`"`)
-	return x.answerJSON(code, doc)
+	return doc
 }
 
 // smallBody reads the JSON body of a request that has one, into v.
