@@ -316,7 +316,7 @@ func TestConsume_Exclusive(t *testing.T) {
 		t.Errorf("a consumer beside an exclusive one: %s", wire.Text(m))
 	}
 	_ = c.c.Close()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) { // until the node has noticed
+	for deadline := time.Now().Add(testPatience); ; time.Sleep(10 * time.Millisecond) { // until the node has noticed
 		fourth := dial(t, addr)
 		m, err := call[*wire.BasicConsumeOK](fourth, &wire.BasicConsume{Queue: []byte("jobs")})
 		if err == nil && m != nil {
@@ -462,28 +462,28 @@ func TestReply_ComesBackToItsChannel(t *testing.T) {
 }
 
 func TestHeartbeat_SilentPeersAreCut(t *testing.T) {
-	addr := serve(t, newBroker(t))
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := startBeating(conn, "guest", "guest", 1); err != nil {
-		t.Fatal(err)
-	}
-	began, beats := time.Now(), 0
-	var p [8]byte
-	for {
-		n, err := conn.Read(p[:])
+	bubble(t, func(*broker.Options) {}, func(t *testing.T, dial func() (net.Conn, error)) {
+		conn, err := dial()
 		if err != nil {
-			break
+			t.Fatal(err)
 		}
-		beats += n
-	}
-	if took := time.Since(began); took < 1900*time.Millisecond || took > 4*time.Second || beats < 2*8 {
-		t.Errorf("cut after %v, %d bytes of heartbeats; want two intervals of a second, and a heartbeat each half", took, beats)
-	}
+		defer conn.Close()
+		if _, err := startBeating(conn, "guest", "guest", 1); err != nil {
+			t.Fatal(err)
+		}
+		began, beats := time.Now(), 0
+		var p [8]byte
+		for {
+			n, err := conn.Read(p[:])
+			if err != nil {
+				break
+			}
+			beats += n
+		}
+		if took := time.Since(began); took < 1900*time.Millisecond || took > 4*time.Second || beats < 2*8 {
+			t.Errorf("cut after %v, %d bytes of heartbeats; want two intervals of a second, and a heartbeat each half", took, beats)
+		}
+	})
 }
 
 func TestLogin_Mechanisms(t *testing.T) {
@@ -493,7 +493,7 @@ func TestLogin_Mechanisms(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(testPatience))
 	c, err := start(conn, "guest", "guest")
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ func dial(t *testing.T, addr string) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(testPatience))
 	c, err := start(conn, "guest", "guest")
 	if err != nil {
 		t.Fatal(err)

@@ -79,7 +79,7 @@ func TestLogin_ByCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(testPatience))
 		c := &client{c: conn, br: bufio.NewReader(conn)}
 		if _, err := io.WriteString(conn, wire.Header); err != nil {
 			t.Fatal(err)

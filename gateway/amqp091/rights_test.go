@@ -32,7 +32,7 @@ func TestRights_RefusedAsRabbitMQDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(testPatience))
 		c, err := start(conn, u.Name, u.Password)
 		if err != nil {
 			t.Fatal(err)
@@ -116,7 +116,7 @@ func TestVhost_IsANamespace(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(testPatience))
 		c, m, err := startIn(conn, user, password, host)
 		if err != nil {
 			t.Fatal(err)

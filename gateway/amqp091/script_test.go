@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"leat/broker"
 	"leat/gateway/amqp091/wire"
 )
 
@@ -32,7 +33,7 @@ import (
 //	a: wait 2          two methods more come, within scriptWait
 //	a: idle            nothing comes for scriptIdle
 //	a: close           the connection is closed; a name that comes again is a new one
-//	sleep 100ms
+//	sleep 100ms        in time of its own (bubble_test.go), with LEAT_RABBITMQ in real time
 //
 // A script that begins with "#! ours" is of what RabbitMQ has not without plugins: its answers are ours, and -update takes them over.
 
@@ -59,14 +60,12 @@ func TestScripts(t *testing.T) {
 			if ours && peer != "" {
 				t.Skip("of what RabbitMQ has not without plugins")
 			}
-			if peer == "" {
-				t.Parallel()
+			if peer != "" {
+				runScript(t, f, func() (net.Conn, error) { return net.Dial("tcp", peer) }, true)
+				return
 			}
-			addr := peer
-			if peer == "" {
-				addr = serve(t, newBroker(t))
-			}
-			runScript(t, f, addr, peer != "" || ours && *update)
+			t.Parallel()
+			bubble(t, func(*broker.Options) {}, func(t *testing.T, dial func() (net.Conn, error)) { runScript(t, f, dial, ours && *update) })
 		})
 	}
 }
@@ -103,9 +102,9 @@ func readScript(t *testing.T, file string) (steps []scriptStep) {
 	return steps
 }
 
-func runScript(t *testing.T, file, addr string, rabbit bool) {
+func runScript(t *testing.T, file string, dial func() (net.Conn, error), rabbit bool) {
 	steps := readScript(t, file)
-	p := &player{t: t, addr: addr, conns: map[string]*client{}, made: map[string]bool{}}
+	p := &player{t: t, dial: dial, conns: map[string]*client{}, made: map[string]bool{}}
 	p.sweep(steps)
 	for i := range steps {
 		s := &steps[i]
@@ -154,7 +153,7 @@ func runScript(t *testing.T, file, addr string, rabbit bool) {
 
 type player struct {
 	t     *testing.T
-	addr  string
+	dial  func() (net.Conn, error)
 	conns map[string]*client
 	made  map[string]bool
 }
@@ -185,7 +184,7 @@ func (p *player) conn(name string) *client {
 	if c := p.conns[name]; c != nil {
 		return c
 	}
-	conn, err := net.Dial("tcp", p.addr)
+	conn, err := p.dial()
 	if err != nil {
 		p.t.Fatal(err)
 	}

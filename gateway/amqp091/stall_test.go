@@ -82,7 +82,7 @@ func TestVanish_WhatTheyHadComesBack(t *testing.T) {
 		acked[d.body] = true
 		last.ack(t, d.tag, false)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testPatience); ; time.Sleep(10 * time.Millisecond) {
 		m := must[*wire.QueueDeclareOK](t, c, &wire.QueueDeclare{Queue: []byte("jobs"), Passive: true})
 		if m.MessageCount == 0 && m.ConsumerCount == 1 {
 			break
@@ -93,7 +93,7 @@ func TestVanish_WhatTheyHadComesBack(t *testing.T) {
 	}
 	c.fill(t, "jobs", strings.Repeat("x", 3_000_000)) // a buffer that has grown
 	_, _ = c.c.Close(), last.c.Close()
-	for deadline := time.Now().Add(5 * time.Second); b.MemoryReserved() != 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testPatience); b.MemoryReserved() != 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes of the node's memory are still taken", b.MemoryReserved())
 		}
@@ -185,7 +185,7 @@ func TestPoison_WhatCannotBeSaidIsRejected(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(testPatience))
 	small, err := startWith(conn, "guest", "guest", func(l *wire.Limits) { l.FrameMax = wire.FrameMaxLeast })
 	if err != nil {
 		t.Fatal(err)

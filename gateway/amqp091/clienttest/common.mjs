@@ -13,7 +13,7 @@ await connect()
 let section
 const say = (s) => console.log(section + ': ' + s)
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms))
-const patience = (p) => Promise.race([p, sleep(5000).then(() => undefined)])
+const patience = (p) => Promise.race([p, new Promise((r) => setTimeout(r, 30000).unref())])
 
 async function channel(kind = 'createChannel') {
   const ch = await conn[kind]()
@@ -38,7 +38,7 @@ async function refused(what, call) {
 }
 
 async function get(ch, queue, noAck = true) {
-  for (let end = Date.now() + 5000; ; await sleep(20)) {
+  for (let end = Date.now() + 30000; ; await sleep(20)) {
     const m = await ch.get(queue, { noAck })
     if (m || Date.now() > end) return m
   }
@@ -60,9 +60,9 @@ async function inbox(ch, queue, options) {
   const tag = (await ch.consume(queue, (m) => { kept.push(m); wake() }, options)).consumerTag
   return {
     tag,
-    async next(ms = 5000) {
+    async next(ms = 30000) {
       for (const end = Date.now() + ms; kept.length === 0 && Date.now() < end; ) {
-        await Promise.race([new Promise((r) => (wake = r)), sleep(end - Date.now())])
+        await Promise.race([new Promise((r) => (wake = r)), new Promise((r) => setTimeout(r, end - Date.now()).unref())])
       }
       return kept.shift()
     },

@@ -90,7 +90,7 @@ func get(ch *amqp.Channel, queue string, autoAck bool, wait time.Duration) (amqp
 func bodies(ch *amqp.Channel, queue string, n int) (string, error) {
 	var out []string
 	for range n {
-		d, ok, err := get(ch, queue, true, 5*time.Second)
+		d, ok, err := get(ch, queue, true, clientPatience)
 		if err != nil {
 			return "", err
 		}
@@ -234,7 +234,7 @@ func (g *goClient) settle() error {
 				return d, errors.New("the consumer ended")
 			}
 			return d, nil
-		case <-time.After(5 * time.Second):
+		case <-time.After(clientPatience):
 			return amqp.Delivery{}, errors.New("nothing comes")
 		}
 	}
@@ -307,7 +307,7 @@ func (g *goClient) prefetch() error {
 			select {
 			case last = <-ds:
 				line = append(line, string(last.Body))
-			case <-time.After(5 * time.Second):
+			case <-time.After(clientPatience):
 				line = append(line, "nothing")
 			}
 		}
@@ -351,7 +351,7 @@ func (g *goClient) retry() error {
 		return err
 	}
 	for attempt := range 3 {
-		d, ok, err := get(ch, "c.work", false, 5*time.Second)
+		d, ok, err := get(ch, "c.work", false, clientPatience)
 		if err != nil {
 			return err
 		}
@@ -427,7 +427,7 @@ func (g *goClient) transactions() error {
 	if err := errors.Join(ch.Tx(), publish(), count("published"), ch.TxCommit(), count("committed"), publish(), ch.TxRollback(), count("rolled back")); err != nil {
 		return err
 	}
-	d, ok, err := get(ch, "c.tx", false, 5*time.Second)
+	d, ok, err := get(ch, "c.tx", false, clientPatience)
 	if err != nil || !ok {
 		return fmt.Errorf("get: %t %w", ok, err)
 	}
@@ -473,7 +473,7 @@ func (g *goClient) rpc() error {
 		select {
 		case d := <-answers:
 			g.say("%s %s", d.CorrelationId, d.Body)
-		case <-time.After(5 * time.Second):
+		case <-time.After(clientPatience):
 			return errors.New("no answer")
 		}
 	}
@@ -505,7 +505,7 @@ func (g *goClient) cancelled() error {
 	select {
 	case tag := <-told:
 		g.say("%s", tag)
-	case <-time.After(5 * time.Second):
+	case <-time.After(clientPatience):
 		g.say("nobody says so")
 	}
 	return nil

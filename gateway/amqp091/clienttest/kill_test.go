@@ -57,22 +57,28 @@ func TestKill(t *testing.T) {
 	}
 	defer c.Close()
 	l.life = cycles
-	time.Sleep(6 * time.Second) // what was handed over before the kill waits 5 s
-	for _, q := range []string{"kill.in", "kill.out"} {
-		if err := l.drain(c, q); err != nil {
-			t.Fatal(err)
+	for end := time.Now().Add(clientPatience); l.lost() > 0 && time.Now().Before(end); { // what was handed over before the kill waits 5 s, uncounted
+		for _, q := range []string{"kill.in", "kill.out"} {
+			if err := l.drain(c, q); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	lost := 0
-	for id := range l.confirmed {
-		if l.delivered[id] == 0 {
-			lost++
-		}
-	}
+	lost := l.lost()
 	if lost > 0 || len(l.wrong) > 0 || len(l.confirmed) < 100 || len(l.committed) < 100 {
 		t.Errorf("%d confirmed, of which %d never came; %d acknowledged; wrong: %v", len(l.confirmed), lost, len(l.committed), l.wrong[:min(len(l.wrong), 10)])
 	}
 	t.Logf("%d confirmed, %d acknowledged, %d kills", len(l.confirmed), len(l.committed), cycles)
+}
+
+// lost counts what was confirmed and never came.
+func (l *ledger) lost() (n int) {
+	for id := range l.confirmed {
+		if l.delivered[id] == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func killQueue(ch *amqp.Channel, name string) error {
@@ -204,22 +210,25 @@ func (l *ledger) drain(c *amqp.Connection, queue string) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for last := time.Now(); ; {
 		select {
 		case d, ok := <-ds:
 			if !ok {
 				return fmt.Errorf("%s ended", queue)
 			}
+			last = time.Now()
 			l.took(&d)
 			if err := d.Ack(false); err != nil {
 				return err
 			}
 		case <-time.After(time.Second):
 			q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-			if err != nil || q.Messages > 0 {
+			switch {
+			case err == nil && q.Messages == 0 && len(ds) == 0:
+				return ch.Close()
+			case err != nil || time.Since(last) > clientPatience:
 				return fmt.Errorf("%s has %d messages that do not come: %w", queue, q.Messages, err)
 			}
-			return ch.Close()
 		}
 	}
 }

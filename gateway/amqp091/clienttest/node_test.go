@@ -166,9 +166,12 @@ func run(ctx context.Context, env []string, name string, args ...string) (string
 	return out.String(), nil
 }
 
+// clientPatience is how long a client waits for what must come.
+const clientPatience = 30 * time.Second
+
 // patience is how long a client may take for all it does.
 func patience(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -56,13 +56,13 @@ def section(f):
     return f
 
 
-def until(ch, done, seconds=5):
+def until(ch, done, seconds=30):
     end = time.monotonic() + seconds
     while not done() and time.monotonic() < end:
         ch.connection.process_data_events(0.05)
 
 
-def got(ch, queue, auto_ack=True, seconds=5):
+def got(ch, queue, auto_ack=True, seconds=30):
     """The next message of a queue, waited for."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -73,7 +73,28 @@ def got(ch, queue, auto_ack=True, seconds=5):
     return None, None, None
 
 
-def texts(ch, queue, n, seconds=5):
+def await_count(ch, queue, n, seconds=30):
+    """How many messages a queue has: n, as soon as it has so many."""
+    end = time.monotonic() + seconds
+    while True:
+        have = ch.queue_declare(queue, passive=True).method.message_count
+        if have == n or time.monotonic() > end:
+            return have
+        time.sleep(0.02)
+
+
+def gone_in_time(s, queue, pause, seconds=30):
+    """Wait until a queue is gone that goes when it is not used: to ask is to use it, so there is a pause before each time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(pause)
+        try:
+            s.channel().queue_declare(queue, passive=True)
+        except pika.exceptions.ChannelClosedByBroker:
+            return
+
+
+def texts(ch, queue, n, seconds=30):
     """The next n bodies of a queue."""
     out = []
     for _ in range(n):
@@ -182,9 +203,9 @@ def routing(s):
     ch.basic_publish("p.main", "other", b"spared")
     ch.basic_publish("amq.direct", "cc", b"copied", P(headers={"CC": ["p.r.key"], "BCC": ["p.r.star"]}))
     ch.basic_publish("", "p.r.key", b"copied", P(headers={"CC": ["p.r.spare"], "BCC": ["p.r.fan"]}))
+    counts = {"all": 1, "any": 3, "fan": 2, "hash": 4, "key": 2, "spare": 2, "star": 1}
     for name, queue in sorted(names.items()):
-        time.sleep(0.05)
-        n = ch.queue_declare(queue, passive=True).method.message_count
+        n = await_count(ch, queue, counts[name])
         s.say(name, n, texts(ch, queue, n))
     ch.queue_unbind(names["hash"], "p.t", "a.#")
     ch.basic_publish("p.t", "a.z", b"unbound")
@@ -327,10 +348,10 @@ def limits(s):
     s.say("ten bytes", texts(ch, "p.bytes", 2), got(ch, "p.bytes", seconds=0.2)[2])
     ch.queue_declare("p.ttl", arguments={"x-message-ttl": 100})
     ch.basic_publish("", "p.ttl", b"x")
-    time.sleep(0.4)
+    await_count(ch, "p.ttl", 0)
     s.say("after its time", got(ch, "p.ttl", seconds=0.2)[2], ch.queue_declare("p.ttl", passive=True).method.message_count)
     ch.queue_declare("p.expires", arguments={"x-expires": 200})
-    time.sleep(0.8)
+    gone_in_time(s, "p.expires", 0.8)
     s.refused("queue after its time", lambda c: c.queue_declare("p.expires", passive=True))
     ch.queue_declare("p.auto", auto_delete=True)
     ch.queue_declare("p.auto", passive=True)

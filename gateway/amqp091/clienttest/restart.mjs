@@ -37,7 +37,11 @@ for (let i = 0; i < 200; i++) {
     conn.removeAllListeners('close')
   }
   conn.removeAllListeners('close')
-  if (i === 99) console.log('half')
+  if (i === 99) {
+    console.log('half')
+    await new Promise((r) => process.stdin.once('data', r)) // somebody has killed the node
+    process.stdin.destroy()
+  }
 }
 const seen = new Set()
 for (;;) {

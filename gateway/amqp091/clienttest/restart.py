@@ -1,6 +1,6 @@
 """pika while its node is killed: restart.py HOST:PORT. Publishes 200 numbers with confirms, and connects again whenever it has to.
 
-It prints "half" after 100; then somebody kills the node and starts it again. In the end everything that was confirmed must be in the queue.
+It prints "half" after 100; then somebody kills the node, says so, and starts it again. In the end everything that was confirmed must be in the queue.
 """
 
 import sys
@@ -36,6 +36,7 @@ for i in range(200):
             c, ch = connect()
     if i == 99:
         print("half", flush=True)
+        sys.stdin.readline()  # somebody has killed the node
 seen, twice = set(), 0
 while True:
     try:

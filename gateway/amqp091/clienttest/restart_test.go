@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -26,6 +27,10 @@ func restarted(t *testing.T, n *node, env []string, name string, args ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +38,10 @@ func restarted(t *testing.T, n *node, env []string, name string, args ...string)
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if last = lines.Text(); last == "half" {
 			n.kill(t)
-			time.Sleep(300 * time.Millisecond) // for clients to find nobody
+			if _, err := io.WriteString(in, "go on\n"); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(300 * time.Millisecond) // for clients to find nobody, mostly
 			n.run(t)
 		}
 	}
@@ -101,7 +109,7 @@ func restartByGo(t *testing.T, n *node) error {
 		if err != nil {
 			return false
 		}
-		wait, cancel := context.WithTimeout(ctx, 3*time.Second)
+		wait, cancel := context.WithTimeout(ctx, clientPatience)
 		defer cancel()
 		ok, err := c.WaitContext(wait)
 		return ok && err == nil

@@ -67,7 +67,7 @@ func TestTopology_OutlivesAKill(t *testing.T) {
 		t.Fatalf("nothing to get: %v", err)
 	}
 	must(d.Reject(false)) // a dead letter
-	if _, ok, err := get(ch, "dead", false, 5*time.Second); err != nil || !ok {
+	if _, ok, err := get(ch, "dead", false, clientPatience); err != nil || !ok {
 		t.Fatalf("no dead letter: %v", err)
 	}
 
@@ -106,7 +106,7 @@ func TestTopology_OutlivesAKill(t *testing.T) {
 	must(ch.Confirm(false))
 	count := func(queue string, want int) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) { // what was handed over waits a moment after a kill
+		for end := time.Now().Add(clientPatience); ; time.Sleep(50 * time.Millisecond) { // what was handed over waits a moment after a kill
 			q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
 			must(err)
 			if q.Messages == want {
@@ -133,9 +133,17 @@ func TestTopology_OutlivesAKill(t *testing.T) {
 		}
 		must(d.Ack(false))
 	}
-	time.Sleep(1700 * time.Millisecond)
-	check(func(ch *amqp.Channel) error {
-		_, err := ch.QueueDeclarePassive("short", true, false, false, false, nil)
-		return err
-	}, amqp.NotFound)
+	for end := time.Now().Add(clientPatience); ; { // to ask is to use it: not before its time is over
+		time.Sleep(1700 * time.Millisecond)
+		ch, err := conn.Channel()
+		must(err)
+		var refused *amqp.Error
+		if _, err = ch.QueueDeclarePassive("short", true, false, false, false, nil); errors.As(err, &refused) && refused.Code == amqp.NotFound {
+			break
+		}
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("a queue that nobody uses is still there: %v", err)
+		}
+		must(ch.Close())
+	}
 }

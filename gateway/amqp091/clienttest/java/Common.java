@@ -33,7 +33,7 @@ public class Common {
     }
 
     static GetResponse get(Channel c, String queue, boolean autoAck) throws Exception {
-        for (long end = System.nanoTime() + 5_000_000_000L; ; Thread.sleep(20)) {
+        for (long end = System.nanoTime() + 30_000_000_000L; ; Thread.sleep(20)) {
             GetResponse r = c.basicGet(queue, autoAck);
             if (r != null || System.nanoTime() > end) return r;
         }
@@ -55,7 +55,7 @@ public class Common {
         Inbox(Channel c) { super(c); }
         @Override public void handleDelivery(String tag, Envelope e, AMQP.BasicProperties p, byte[] b) { kept.add(new Delivery(e, p, b)); }
         @Override public void handleCancel(String tag) { cancelled.add(tag); }
-        Delivery next() throws Exception { return kept.poll(5, TimeUnit.SECONDS); }
+        Delivery next() throws Exception { return kept.poll(30, TimeUnit.SECONDS); }
     }
 
     static void declare() throws Exception {
@@ -233,7 +233,7 @@ public class Common {
         Inbox box = new Inbox(c);
         c.basicConsume("c.cancel", false, "mine", box);
         other.queueDelete("c.cancel");
-        String tag = box.cancelled.poll(5, TimeUnit.SECONDS);
+        String tag = box.cancelled.poll(30, TimeUnit.SECONDS);
         say(tag == null ? "nobody says so" : tag);
         c.close();
         other.close();

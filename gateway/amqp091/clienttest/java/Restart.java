@@ -41,10 +41,11 @@ public class Restart {
             if (i == 99) {
                 System.out.println("half");
                 System.out.flush();
+                System.in.read(); // somebody has killed the node
             }
         }
-        for (int i = 0; i < 200 && seen.size() < 200; i++) Thread.sleep(50);
-        System.out.println("all there: " + (seen.size() == 200) + " recovered: " + recovered.await(1, TimeUnit.SECONDS));
+        for (int i = 0; i < 1200 && seen.size() < 200; i++) Thread.sleep(50);
+        System.out.println("all there: " + (seen.size() == 200) + " recovered: " + recovered.await(60, TimeUnit.SECONDS));
         in.queueDelete("r.java");
         conn.close();
         System.exit(0);
