@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 func TestPush_CloudEventsHandshake(t *testing.T) {
@@ -89,13 +88,12 @@ func TestPush_ChangesTakeEffect(t *testing.T) {
 	}
 	s.do(200, "PUT", "/v1/subscriptions/billing", `{"push":null}`)
 	s.send(10, 11)
-	time.Sleep(200 * time.Millisecond)
 	if s.get("billing", "state.waiting") != 1.0 || s.get("billing", "config.push") != nil || s.get("billing", "push") != nil {
 		t.Fatalf("%v", s.get("billing", "state"))
 	}
-	v := s.do(200, "POST", "/v1/subscriptions/billing/receive", `{"wait":1000}`)
-	if n := len(v["deliveries"].([]any)); n != 1 {
-		t.Fatalf("%d", n)
+	v := s.do(200, "POST", "/v1/subscriptions/billing/receive", `{"wait":20000}`)
+	if n := len(v["deliveries"].([]any)); n != 1 || len(b.all()) != 5 { // nobody else had taken it
+		t.Fatalf("%d, and %d were sent", n, len(b.all()))
 	}
 	s.do(204, "DELETE", "/v1/subscriptions/billing", "")
 	s.do(204, "DELETE", "/v1/streams/orders", "")

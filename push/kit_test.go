@@ -161,26 +161,26 @@ func (s *served) get(name, path string) any {
 	return v
 }
 
+// patience is how long is waited for what has to come.
+const patience = 60 * time.Second
+
 // until waits for what happens in the background.
 func (s *served) until(what string, ok func() bool) {
 	s.t.Helper()
-	for range 1000 {
-		if ok() {
-			return
+	for end := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("it does not come to that: %s", what)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	s.t.Fatalf("it does not come to that: %s", what)
 }
 
 func (s *served) untilIs(name, path string, want any) {
 	s.t.Helper()
 	var got any
-	for range 1000 {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if got = s.get(name, path); got == want {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	s.t.Fatalf("%s of %s is %v, want %v: %v", path, name, got, want, s.get(name, "push"))
 }

@@ -51,8 +51,8 @@ func TestPush_StopGivesBackAndStartGoesOn(t *testing.T) {
 	if err := s.node.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("it took %v to stop", took)
+	if took := time.Since(began); took > 45*time.Second {
+		t.Errorf("it took %v to stop, as if it waited for a lease or a timeout", took)
 	}
 	slow.Store(false)
 	s = serve(t, dir, nil)

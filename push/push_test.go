@@ -185,12 +185,15 @@ func TestPush_GonePausesUntilResumed(t *testing.T) {
 	e.set(status(204))
 	n := len(e.all())
 	s = serve(t, dir, nil)
-	time.Sleep(200 * time.Millisecond)
+	beside := receiver(t, nil) // what it got, the one that is paused would have got too
+	s.push("beside", beside.URL, "", "")
+	s.send(5, 6)
+	s.untilIs("beside", "state.acked", 1.0)
 	if s.get("billing", "push.state") != "paused" || len(e.all()) != n {
 		t.Fatalf("it goes on by itself: %v", s.get("billing", "push"))
 	}
 	s.do(200, "POST", "/v1/subscriptions/billing/resume", "")
-	s.untilIs("billing", "state.acked", 5.0)
+	s.untilIs("billing", "state.acked", 6.0)
 	s.until("events of the system", func() bool {
 		return strings.Contains(s.systemEvents("billing"), "leat.push.paused leat.push.resumed")
 	})
@@ -259,10 +262,7 @@ func TestPush_DeadBesideFastAndFlapping(t *testing.T) {
 	s.send(0, 300)
 	s.untilIs("fast", "state.acked", 300.0)
 	s.untilIs("flap", "push.state", "failing")
-	time.Sleep(1500 * time.Millisecond) // what was taken is given back
-	if n := s.get("flap", "state.leased"); n != 0.0 {
-		t.Errorf("%v are held though nothing is sent", n)
-	}
+	s.untilIs("flap", "state.leased", 0.0) // what was taken is given back
 	if n := len(flap.all()); n > 60 {
 		t.Errorf("%d requests to an endpoint that is down", n)
 	}
@@ -322,7 +322,7 @@ func TestPush_Rate(t *testing.T) {
 	began := time.Now()
 	s.send(0, 21)
 	s.untilIs("billing", "state.acked", 21.0)
-	if took := time.Since(began); took < 900*time.Millisecond || took > 3*time.Second {
+	if took := time.Since(began); took < 900*time.Millisecond { // the most is the machine's affair
 		t.Fatalf("21 at 20 a second took %v", took)
 	}
 }

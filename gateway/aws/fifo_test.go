@@ -35,11 +35,11 @@ func TestFIFO_SeveralOfAGroupAtOnce(t *testing.T) {
 	s := start(t)
 	url := s.queue("orders.fifo", "FifoQueue", "true")
 	s.sendTogether(url, "a0", "a1", "a2", "a3", "a4", "b0")
-	first := s.receive(url, wait(5), most(3))
+	first := s.receive(url, wait(20), most(3))
 	if got := fmt.Sprint(bodies(first)); got != "[a0 a1 a2]" {
 		t.Fatalf("the first receive has %s", got)
 	}
-	if got := fmt.Sprint(bodies(s.receive(url, wait(1)))); got != "[b0]" {
+	if got := fmt.Sprint(bodies(s.receive(url, wait(20)))); got != "[b0]" {
 		t.Fatalf("while a is held: %s", got)
 	}
 	// One that comes back is received before what follows it, and not while others of the group are held.
@@ -50,7 +50,7 @@ func TestFIFO_SeveralOfAGroupAtOnce(t *testing.T) {
 	for _, i := range []int{0, 2} {
 		ok(s, wire.DeleteMessage, wire.DeleteMessageInput{QueueURL: url, ReceiptHandle: text(first[i], "ReceiptHandle")})
 	}
-	rest := s.receive(url, wait(5))
+	rest := s.receive(url, wait(20))
 	if got := fmt.Sprint(bodies(rest)); got != "[a1 a3 a4]" {
 		t.Fatalf("the rest of a: %s", got)
 	}
@@ -67,7 +67,7 @@ func TestFIFO_ReceiveAttemptIsAnsweredAgain(t *testing.T) {
 	attempt := func(id string) func(*wire.ReceiveMessageInput) {
 		return func(in *wire.ReceiveMessageInput) { in.AttemptID = id }
 	}
-	first := s.receive(url, wait(5), most(2), attempt("x"))
+	first := s.receive(url, wait(20), most(2), attempt("x"))
 	again := s.receive(url, most(2), attempt("x"))
 	if fmt.Sprint(bodies(first)) != "[a0 a1]" || fmt.Sprint(bodies(again)) != "[a0 a1]" || first[0]["ReceiptHandle"] == "" {
 		t.Fatalf("first %v, again %v", bodies(first), bodies(again))
@@ -86,7 +86,7 @@ func TestDelay_OfAQueue(t *testing.T) {
 	url := s.queue("orders.fifo", "FifoQueue", "true", "DelaySeconds", "1")
 	began := time.Now()
 	s.send(url, "1", group("a", "1"))
-	if ms := s.receive(url, wait(5)); len(ms) != 1 || time.Since(began) < 900*time.Millisecond {
+	if ms := s.receive(url, wait(20)); len(ms) != 1 || time.Since(began) < 900*time.Millisecond {
 		t.Fatalf("after %s: %v", time.Since(began), ms)
 	}
 	m := wire.Message{Body: "x", DelaySeconds: wire.Some(int64(1))}
@@ -127,19 +127,19 @@ func TestAsAmazonAnswers(t *testing.T) {
 	s.send(fifo, "1", group("a", "same"))
 	ok(s, wire.PurgeQueue, wire.QueueInput{QueueURL: fifo})
 	s.send(fifo, "2", group("a", "same"))
-	ms := s.receive(fifo, wait(5))
+	ms := s.receive(fifo, wait(20))
 	if fmt.Sprint(bodies(ms)) != "[2]" || len(text(ms[0], "Attributes", "SequenceNumber")) != 20 || text(ms[0], "Attributes", "SequenceNumber")[0] == '0' {
 		t.Errorf("after a purge: %v", ms)
 	}
 	dead := s.queue("dead")
 	url := s.queue("orders", "RedrivePolicy", redrive("dead"))
 	s.dies(url, dead, 1)
-	if ms := s.receive(dead, wait(5)); text(ms[0], "Attributes", "ApproximateReceiveCount") != "2" {
+	if ms := s.receive(dead, wait(20)); text(ms[0], "Attributes", "ApproximateReceiveCount") != "2" {
 		t.Errorf("a dead letter: %v", ms)
 	}
 	code, _, b := s.post(map[string]string{"X-Amz-Target": "AmazonSQS.SendMessage", "Content-Type": "application/x-amz-json-1.0", "X-Amzn-Trace-Id": "Root=1-2-3"}, "/",
 		wire.SendMessage.AppendRequest(nil, wire.JSON, &wire.SendMessageInput{QueueURL: s.queue("traced"), Message: wire.Message{Body: "x"}}))
-	if ms := s.receive(s.queue("traced"), wait(5)); len(ms) != 1 || text(ms[0], "Attributes", "AWSTraceHeader") != "Root=1-2-3" {
+	if ms := s.receive(s.queue("traced"), wait(20)); len(ms) != 1 || text(ms[0], "Attributes", "AWSTraceHeader") != "Root=1-2-3" {
 		t.Errorf("traced: %v; sent %d %s", ms, code, b)
 	}
 }
@@ -164,7 +164,7 @@ func TestLargest(t *testing.T) {
 	}
 	n, want := 0, wire.MessageBytesMax-size+wire.BatchMax*(wire.BatchBytesMax/wire.BatchMax-size)
 	for tries := 0; tries < 20 && n < want; tries++ {
-		for _, m := range s.receive(url, wait(2)) {
+		for _, m := range s.receive(url, wait(20)) {
 			n += len(m["Body"].(string))
 		}
 	}

@@ -23,7 +23,7 @@ func (s *served) dies(url, dead string, n int) {
 		s.send(url, fmt.Sprint(i))
 	}
 	for left := n; left > 0; {
-		ms := s.receive(url, wait(5))
+		ms := s.receive(url, wait(20))
 		if len(ms) == 0 {
 			s.t.Fatalf("%d of %d messages did not come", left, n)
 		}
@@ -32,13 +32,17 @@ func (s *served) dies(url, dead string, n int) {
 			ok(s, wire.ChangeMessageVisibility, wire.ChangeMessageVisibilityInput{QueueURL: url, ReceiptHandle: text(m, "ReceiptHandle"), VisibilityTimeout: wire.Some(int64(0))})
 		}
 	}
-	for range 100 {
-		if s.waiting(dead) == before+n {
-			return
+	s.until("as many dead letters", func() bool { return s.waiting(dead) == before+n })
+}
+
+// until waits for what happens in the background.
+func (s *served) until(what string, ok func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("it does not come to that: %s", what)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
-	s.t.Fatalf("%d dead letters, want %d", s.waiting(dead), before+n)
 }
 
 func (s *served) waiting(url string) (n int) {
@@ -56,14 +60,8 @@ func (s *served) task(source string) map[string]any {
 
 func (s *served) ended(source string) map[string]any {
 	s.t.Helper()
-	for range 200 {
-		if t := s.task(source); t["Status"] != moveRunning {
-			return t
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	s.t.Fatalf("the task runs for ever: %v", s.task(source))
-	return nil
+	s.until("the task ends", func() bool { return s.task(source)["Status"] != moveRunning })
+	return s.task(source)
 }
 
 func TestMove_BackToWhereTheyCameFrom(t *testing.T) {
@@ -83,7 +81,7 @@ func TestMove_BackToWhereTheyCameFrom(t *testing.T) {
 	if s.waiting(a) != 12 || s.waiting(b) != 3 || s.waiting(dead) != 0 {
 		t.Errorf("after it a has %d, b %d, dead %d", s.waiting(a), s.waiting(b), s.waiting(dead))
 	}
-	m := s.receive(a, wait(5))[0]
+	m := s.receive(a, wait(20))[0]
 	if text(m, "Attributes", "ApproximateReceiveCount") != "1" || text(m, "Attributes", "DeadLetterQueueSourceArn") != "" {
 		t.Errorf("moved: %v", m)
 	}
@@ -93,21 +91,16 @@ func TestMove_SlowlyElsewhereCancelled(t *testing.T) {
 	s := start(t)
 	dead := s.queue("dead")
 	url, to := s.queue("a", "RedrivePolicy", redrive("dead")), s.queue("to")
-	s.dies(url, dead, 9)
+	s.dies(url, dead, 99) // for 49 s, of which the test needs one
 	in := wire.StartMoveInput{SourceARN: arnPrefix + "dead", DestinationARN: arnPrefix + "to", PerSecond: wire.Some(int64(2))}
 	handle := text(ok(s, wire.StartMessageMoveTask, in), "TaskHandle")
 	refuses(s, "InvalidParameterValue", wire.StartMessageMoveTask, in)
 	if task := s.task("dead"); task["Status"] != moveRunning || text(task, "TaskHandle") != handle || text(task, "DestinationArn") != arnPrefix+"to" {
 		t.Errorf("while it runs: %v", task)
 	}
-	for range 100 {
-		if s.waiting(to) > 0 {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	s.until("something is moved", func() bool { return s.waiting(to) > 0 })
 	moved := int(ok(s, wire.CancelMessageMoveTask, wire.CancelMoveInput{TaskHandle: handle})["ApproximateNumberOfMessagesMoved"].(float64))
-	if moved == 0 || moved == 9 || s.waiting(to) != moved {
+	if moved == 0 || moved == 99 || s.waiting(to) != moved {
 		t.Errorf("%d moved, %d there", moved, s.waiting(to))
 	}
 	if task := s.ended("dead"); task["Status"] != moveCancelled {

@@ -129,7 +129,7 @@ func with(name, kind, value string) func(*wire.Notice) {
 func (s *served) envelopes(url string, n int) (out []map[string]any) {
 	s.t.Helper()
 	for len(out) < n {
-		ms := s.receive(url, wait(3))
+		ms := s.receive(url, wait(20))
 		if len(ms) == 0 {
 			s.t.Fatalf("%d of %d came", len(out), n)
 		}
@@ -149,7 +149,7 @@ func (s *served) envelopes(url string, n int) (out []map[string]any) {
 func (s *served) bodies(url string, n int) (out []string) {
 	s.t.Helper()
 	for len(out) < n {
-		ms := s.receive(url, wait(3))
+		ms := s.receive(url, wait(20))
 		if len(ms) == 0 {
 			s.t.Fatalf("%d of %d came: %v", len(out), n, out)
 		}
@@ -228,12 +228,15 @@ func (e *endpoint) answers(f func(p *posted) int) {
 	e.mu.Unlock()
 }
 
+// patience is how long is waited for what has to come.
+const patience = 60 * time.Second
+
 func (e *endpoint) next() *posted {
 	e.t.Helper()
 	select {
 	case p := <-e.got:
 		return p
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		e.t.Fatal("nothing was posted")
 		return nil
 	}

@@ -179,7 +179,7 @@ func TestQueue_GetsWhatIsPublished(t *testing.T) {
 	}
 	s.verify(e)
 
-	ms := s.receive(raw, wait(3))
+	ms := s.receive(raw, wait(20))
 	if len(ms) != 1 || text(ms[0], "Body") != "hé\"llo" || text(ms[0], "MessageAttributes", "colour", "StringValue") != "red" || text(ms[0], "MD5OfMessageAttributes") == "" {
 		t.Fatalf("%v", ms)
 	}
@@ -455,7 +455,7 @@ func TestTopic_OfTheQueuesName(t *testing.T) {
 	}
 	jobs := s.queue("jobs", "VisibilityTimeout", "0", "RedrivePolicy", `{"deadLetterTargetArn":"`+queueARN("orders")+`","maxReceiveCount":"1"}`)
 	s.send(jobs, "poison")
-	s.receive(jobs, wait(3))
+	s.receive(jobs, wait(20))
 	s.receive(jobs, wait(1))
 	if got := s.bodies(url, 1); got[0] != "poison" {
 		t.Error(got)
@@ -473,7 +473,7 @@ func TestQueue_ThatIsNotThere(t *testing.T) {
 	s.subscribe(orders, "jobs", "FilterPolicy", `{"x":["a"]}`, "RedrivePolicy", `{"deadLetterTargetArn":"`+queueARN("dead")+`"}`)
 	s.publish(orders, "lost", with("x", "String", "a"))
 	s.publish(orders, "not meant", with("x", "String", "b"))
-	ms := s.receive(dead, wait(3))
+	ms := s.receive(dead, wait(20))
 	if len(ms) != 1 || !strings.Contains(text(ms[0], "Body"), `"Message" : "lost"`) {
 		t.Fatalf("%v", ms)
 	}
@@ -511,7 +511,7 @@ func TestFIFO_TopicToQueue(t *testing.T) {
 		s.publish(orders, m, in("a"))
 	}
 	s.publish(orders, "b1", in("b"))
-	ms := s.receive(url, wait(3))
+	ms := s.receive(url, wait(20))
 	var a []string
 	for _, m := range ms {
 		if text(m, "Attributes", "MessageGroupId") == "a" {
@@ -602,11 +602,11 @@ func TestQueue_DeadLettersOfNotices(t *testing.T) {
 	url := s.queue("jobs", "VisibilityTimeout", "0", "RedrivePolicy", `{"deadLetterTargetArn":"`+queueARN("dead")+`","maxReceiveCount":"1"}`)
 	s.subscribe(orders, "jobs")
 	id := s.publish(orders, "poison").text("MessageId")
-	if ms := s.receive(url, wait(3)); len(ms) != 1 {
+	if ms := s.receive(url, wait(20)); len(ms) != 1 {
 		t.Fatalf("%v", ms)
 	}
 	s.receive(url, wait(1))
-	ms := s.receive(dead, wait(3))
+	ms := s.receive(dead, wait(20))
 	if len(ms) != 1 {
 		t.Fatalf("%v", ms)
 	}
@@ -710,14 +710,14 @@ func TestEndpoint_RetriesAndDeadLetters(t *testing.T) {
 	if first.body != second.body || second.body != third.body || third.at.Sub(second.at) < 900*time.Millisecond {
 		t.Errorf("%v %v %v", first, second, third)
 	}
-	ms := s.receive(dead, wait(5))
+	ms := s.receive(dead, wait(20))
 	if len(ms) != 1 || !strings.Contains(text(ms[0], "Body"), `"Message" : "fails"`) {
 		t.Fatalf("%v", ms)
 	}
 	e.answers(func(*posted) int { return 403 }) // understood, and not wanted
 	s.publish(orders, "refused")
 	e.next()
-	if ms := s.receive(dead, wait(5)); len(ms) != 1 || !strings.Contains(text(ms[0], "Body"), `"Message" : "refused"`) {
+	if ms := s.receive(dead, wait(20)); len(ms) != 1 || !strings.Contains(text(ms[0], "Body"), `"Message" : "refused"`) {
 		t.Fatalf("%v", ms)
 	}
 	e.quiet(100 * time.Millisecond)

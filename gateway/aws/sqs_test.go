@@ -27,7 +27,7 @@ func TestMessage_SentReceivedDeleted(t *testing.T) {
 	sent := s.send(url, "héllo", func(m *wire.Message) {
 		m.Attributes = wire.Attributes{{Name: "colour", DataType: "String", String: wire.Some("red")}, {Name: "raw", DataType: "Binary.png", Binary: []byte{0, 255}}}
 	})
-	ms := s.receive(url, wait(5))
+	ms := s.receive(url, wait(20))
 	if len(ms) != 1 {
 		t.Fatalf("received %v", ms)
 	}
@@ -52,7 +52,7 @@ func TestMessage_SentReceivedDeleted(t *testing.T) {
 	}
 	handle := text(m, "ReceiptHandle")
 	ok(s, wire.ChangeMessageVisibility, wire.ChangeMessageVisibilityInput{QueueURL: url, ReceiptHandle: handle, VisibilityTimeout: wire.Some(int64(0))})
-	if ms = s.receive(url, wait(5)); len(ms) != 1 || text(ms[0], "Attributes", "ApproximateReceiveCount") != "2" || ms[0]["MessageId"] != sent["MessageId"] {
+	if ms = s.receive(url, wait(20)); len(ms) != 1 || text(ms[0], "Attributes", "ApproximateReceiveCount") != "2" || ms[0]["MessageId"] != sent["MessageId"] {
 		t.Fatalf("after it was given back: %v", ms)
 	}
 	handle = text(ms[0], "ReceiptHandle")
@@ -74,7 +74,7 @@ func TestVisibility_EndsAndDelayHolds(t *testing.T) {
 		t.Fatalf("received before its delay: %v", ms)
 	}
 	for _, count := range []string{"1", "2"} {
-		ms := s.receive(url, wait(5))
+		ms := s.receive(url, wait(20))
 		if len(ms) != 1 || text(ms[0], "Attributes", "ApproximateReceiveCount") != count {
 			t.Fatalf("attempt %s: %v", count, ms)
 		}
@@ -119,12 +119,12 @@ func TestRedrive_ToDeadLetters(t *testing.T) {
 	arn := "arn:aws:sqs:us-east-1:000000000000:dead"
 	url := s.queue("orders", "RedrivePolicy", `{"deadLetterTargetArn":"`+arn+`","maxReceiveCount":1}`)
 	sent := s.send(url, "poison")
-	ms := s.receive(url, wait(5))
+	ms := s.receive(url, wait(20))
 	if len(ms) != 1 {
 		t.Fatalf("received %v", ms)
 	}
 	ok(s, wire.ChangeMessageVisibility, wire.ChangeMessageVisibilityInput{QueueURL: url, ReceiptHandle: text(ms[0], "ReceiptHandle"), VisibilityTimeout: wire.Some(int64(0))})
-	ms = s.receive(dead, wait(5))
+	ms = s.receive(dead, wait(20))
 	if len(ms) != 1 || ms[0]["MessageId"] != sent["MessageId"] || !strings.HasSuffix(text(ms[0], "Attributes", "DeadLetterQueueSourceArn"), ":orders") {
 		t.Fatalf("dead letters: %v", ms)
 	}
@@ -147,7 +147,7 @@ func TestFIFO_OrderPerGroupAndDuplicates(t *testing.T) {
 	s.send(url, "2", group("a", "2"))
 	refuses(s, "InvalidParameterValue", wire.SendMessage, wire.SendMessageInput{QueueURL: url, Message: wire.Message{Body: "x", GroupID: wire.Some("a")}})
 	for _, want := range []string{"1", "2"} {
-		ms := s.receive(url, wait(5), most(1))
+		ms := s.receive(url, wait(20), most(1))
 		if len(ms) != 1 || ms[0]["Body"] != want || text(ms[0], "Attributes", "MessageGroupId") != "a" {
 			t.Fatalf("received %v; want %s", ms, want)
 		}
@@ -235,7 +235,7 @@ func TestCreateQueue_OverWhatIsThere(t *testing.T) {
 	if _, err := s.broker.AppendEvents(ctx, who, broker.EventsAppend{Events: []broker.EventEntry{e}}); err != nil {
 		t.Fatal(err)
 	}
-	ms := s.receive(url, wait(5))
+	ms := s.receive(url, wait(20))
 	if len(ms) != 1 || ms[0]["Body"] != "bad \uFFFD\uFFFD text" || ms[0]["MD5OfBody"] != wire.MD5OfBody("bad \uFFFD\uFFFD text") || ms[0]["MessageId"] == "" {
 		t.Errorf("received %v", ms)
 	}

@@ -130,9 +130,10 @@ func TestDial_NameThatIsNotThere(t *testing.T) {
 }
 
 func TestDial_ConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
 	stall := raw(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	s := serve(t, func(http.ResponseWriter, *http.Request) {})
-	c := local(t, func(c *Config) { c.ConnsMax, c.ConnectTimeout = 2, 300*time.Millisecond })
+	c := local(t, func(c *Config) { c.ConnsMax, c.ConnectTimeout = 2, 2*time.Second })
 
 	// An idle connection makes room for one that is needed.
 	for range 4 {
@@ -145,9 +146,7 @@ func TestDial_ConnectionsAreBounded(t *testing.T) {
 		e := endpoint(t, c, stall, nil)
 		go func() { done <- e.Try(ctx, &Request{}) }()
 	}
-	for c.Figures().Conns < 2 || c.Figures().Dials < 6 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "both are in use", func() bool { return c.Figures().Conns == 2 && c.Figures().Dials >= 6 })
 	// Both are in use now: the third is told so, and no endpoint is blamed.
 	e := endpoint(t, c, s.URL, nil)
 	send(t, e, "x").expect(t, Unsent, 0)
@@ -157,8 +156,6 @@ func TestDial_ConnectionsAreBounded(t *testing.T) {
 	cancel()
 	<-done
 	<-done
-	for c.Figures().Conns > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "none is in use", func() bool { return c.Figures().Conns == 0 })
 	send(t, e, "x").expect(t, Delivered, 200)
 }

@@ -74,6 +74,16 @@ func raw(t testing.TB, each func(net.Conn)) string {
 	return "http://" + l.Addr().String()
 }
 
+// until waits for what happens in the background.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not come to that: %s", what)
+		}
+	}
+}
+
 func send(t testing.TB, e *Endpoint, body string) Result {
 	t.Helper()
 	ctx := context.Background()

@@ -24,12 +24,19 @@ func count(n int) func(context.Context) (*Request, error) {
 }
 
 func TestPump_SendsAllWithinItsConcurrency(t *testing.T) {
-	var now, most atomic.Int32
+	var now, most, came atomic.Int32
+	full := make(chan struct{}) // five were there at once
+	fill := sync.OnceFunc(func() { close(full) })
 	s := serve(t, func(http.ResponseWriter, *http.Request) {
 		n := now.Add(1)
+		if n == 5 {
+			fill()
+		}
+		if came.Add(1) > 100 { // by then it has grown to all it may be
+			<-full
+		}
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
-		time.Sleep(time.Millisecond)
 		now.Add(-1)
 	})
 	e := endpoint(t, local(t, nil), s.URL, func(e *EndpointConfig) { e.Policy.Concurrency = 5 })
@@ -44,7 +51,7 @@ func TestPump_SendsAllWithinItsConcurrency(t *testing.T) {
 	if err != nil || len(seen) != 200 {
 		t.Fatalf("%v; %d of 200 done", err, len(seen))
 	}
-	if most.Load() > 5 || most.Load() < 3 {
+	if most.Load() != 5 {
 		t.Errorf("%d at once; the concurrency is 5", most.Load())
 	}
 	if f := e.Figures(); f.Outcomes[Delivered] != 200 || f.Sending != 0 || f.Bytes != 200 || f.Allow != 5 {
@@ -110,7 +117,7 @@ func TestPump_SickEndpointTakesNothingAndComesBack(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var changes []State
 	var mu sync.Mutex
-	ended := make(chan error)
+	ended, began := make(chan error), time.Now()
 	go func() {
 		ended <- e.Pump(ctx, func(ctx context.Context) (*Request, error) {
 			select {
@@ -131,14 +138,13 @@ func TestPump_SickEndpointTakesNothingAndComesBack(t *testing.T) {
 			}
 		})
 	}()
-	time.Sleep(300 * time.Millisecond)
-	if n := taken.Load(); n < 4 || n > 20 {
-		t.Errorf("%d deliveries were tried on an endpoint that was down", n)
+	until(t, "two probes", func() bool { return taken.Load() >= int32(p.FailuresMax)+2 })
+	// The gate opens at the third failure, and probes with pauses of OpenFirst and more.
+	if n, most := taken.Load(), int32(p.FailuresMax)+2+int32(time.Since(began)/p.OpenFirst); n > most {
+		t.Errorf("%d deliveries were tried on an endpoint that was down; at most %d may be", n, most)
 	}
 	down.Store(false)
-	for delivered.Load() < 50 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "all are delivered", func() bool { return delivered.Load() == 50 })
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -249,9 +255,7 @@ func TestPump_DeadEndpointCostsOthersNothing(t *testing.T) {
 		ended.Go(func() { e.Pump(ctx, count(n), func(*Request, Result) {}) })
 	}
 	for _, e := range sick {
-		for e.Figures().Sending == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		until(t, "a request to each dead one", func() bool { return e.Figures().Sending > 0 })
 	}
 	well := endpoint(t, c, s.URL, nil)
 	if err := well.Pump(ctx, count(n), func(_ *Request, r Result) { r.expect(t, Delivered, 200) }); err != nil {

@@ -20,7 +20,7 @@ def make_queue(name, **attributes):
     return url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
 
-def receive(url, wait=3):
+def receive(url, wait=20):
     ms = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=wait, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]).get("Messages", [])
     for m in ms:
         sqs.delete_message(QueueUrl=url, ReceiptHandle=m["ReceiptHandle"])
@@ -121,21 +121,21 @@ out = sns.subscribe(TopicArn=web, Protocol="http", Endpoint=f"http://127.0.0.1:{
     "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_arn}),
     "DeliveryPolicy": json.dumps({"healthyRetryPolicy": {"minDelayTarget": 1, "maxDelayTarget": 1, "numRetries": 1}})})
 assert out["SubscriptionArn"] == "pending confirmation", out
-head, body = posted.get(timeout=10)
+head, body = posted.get(timeout=60)
 d = json.loads(body)
 assert head["x-amz-sns-message-type"] == "SubscriptionConfirmation" and d["TopicArn"] == web, (head, d)
 refused("InvalidParameter", "Invalid token", sns.confirm_subscription, TopicArn=web, Token="x")
 sub = sns.confirm_subscription(TopicArn=web, Token=d["Token"])["SubscriptionArn"]
 sns.publish(TopicArn=web, Message="hello", MessageAttributes={"a": text("b")})
-head, body = posted.get(timeout=10)
+head, body = posted.get(timeout=60)
 assert json.loads(body)["Message"] == "hello" and head["x-amz-sns-subscription-arn"] == sub, (head, body)
 Handler.status = 500
 sns.publish(TopicArn=web, Message="lost")
-posted.get(timeout=10), posted.get(timeout=10)
-ms = receive(dead_url, 10)
+posted.get(timeout=60), posted.get(timeout=60)
+ms = receive(dead_url)
 assert len(ms) == 1 and json.loads(ms[0]["Body"])["Message"] == "lost", ms
 sns.unsubscribe(SubscriptionArn=sub)
-assert json.loads(posted.get(timeout=10)[1])["Type"] == "UnsubscribeConfirmation"
+assert json.loads(posted.get(timeout=60)[1])["Type"] == "UnsubscribeConfirmation"
 sns.delete_topic(TopicArn=topic)
 assert not sns.list_subscriptions_by_topic(TopicArn=web)["Subscriptions"]
 print("boto3", boto3.__version__, "went through")

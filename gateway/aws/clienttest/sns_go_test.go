@@ -78,7 +78,7 @@ func (h *house) receive(url string, n int) (out []sqstypes.Message) {
 	h.t.Helper()
 	for len(out) < n {
 		got := must[*sqs.ReceiveMessageOutput](h.t)(h.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
-			QueueUrl: &url, MaxNumberOfMessages: 10, WaitTimeSeconds: 3, MessageAttributeNames: []string{"All"}, MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{"All"},
+			QueueUrl: &url, MaxNumberOfMessages: 10, WaitTimeSeconds: 20, MessageAttributeNames: []string{"All"}, MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{"All"},
 		}))
 		if len(got.Messages) == 0 {
 			return out
@@ -215,7 +215,7 @@ func (e *endpoint) count() int {
 
 func (h *house) awaitConfirmed(sub string) {
 	h.t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		a := must[*sns.GetSubscriptionAttributesOutput](h.t)(h.sns.GetSubscriptionAttributes(ctx, &sns.GetSubscriptionAttributesInput{SubscriptionArn: &sub}))
 		if a.Attributes["PendingConfirmation"] == "false" {
 			return
@@ -254,7 +254,7 @@ func TestSNSGo_KilledWhileDelivering(t *testing.T) {
 	e.sick = false
 	e.mu.Unlock()
 	publish(300, 400)
-	for end := time.Now().Add(30 * time.Second); e.count() < 400 && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); e.count() < 400 && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 	}
 	if e.count() != 400 {
 		t.Errorf("the endpoint got %d of 400", e.count())

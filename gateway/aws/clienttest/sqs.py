@@ -40,7 +40,7 @@ sent = sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes={
     "text": {"DataType": "String", "StringValue": "a"}, "number": {"DataType": "Number.int", "StringValue": "1"}, "raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
 }, MessageSystemAttributes={"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1"}})
 assert sent["MD5OfMessageBody"] == hashlib.md5(body.encode()).hexdigest()
-[m] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5, MessageAttributeNames=["All"], MessageSystemAttributeNames=["All"])["Messages"]
+[m] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"], MessageSystemAttributeNames=["All"])["Messages"]
 assert m["Body"] == body and m["MessageId"] == sent["MessageId"] and m["MD5OfMessageAttributes"] == sent["MD5OfMessageAttributes"]
 assert m["MessageAttributes"]["raw"]["BinaryValue"] == b"\x00\xff" and m["MessageAttributes"]["number"]["DataType"] == "Number.int"
 told = m["Attributes"]
@@ -48,13 +48,13 @@ assert told["ApproximateReceiveCount"] == "1" and told["AWSTraceHeader"] == "Roo
 
 # Twice received and given back: a dead letter; moved back, and deleted.
 sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=m["ReceiptHandle"], VisibilityTimeout=0)
-[m] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5, AttributeNames=["ApproximateReceiveCount"])["Messages"]
+[m] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20, AttributeNames=["ApproximateReceiveCount"])["Messages"]
 assert m["Attributes"] == {"ApproximateReceiveCount": "2"}
 sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=m["ReceiptHandle"], VisibilityTimeout=0)
-[m] = sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=5, VisibilityTimeout=0)["Messages"]
+[m] = sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=20, VisibilityTimeout=0)["Messages"]
 assert m["MessageId"] == sent["MessageId"]
 sqs.start_message_move_task(SourceArn=dead_arn)
-[m] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
+[m] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
 assert m["Body"] == body
 sqs.delete_message(QueueUrl=url, ReceiptHandle=m["ReceiptHandle"])
 sqs.delete_message(QueueUrl=url, ReceiptHandle=m["ReceiptHandle"])
@@ -65,7 +65,7 @@ out = sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": str(i), "MessageBody"
 assert len(out["Successful"]) == 10
 left = {str(i) for i in range(10)}
 while left:
-    ms = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=5)["Messages"]
+    ms = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=20)["Messages"]
     left -= {m["Body"] for m in ms}
     out = sqs.delete_message_batch(QueueUrl=url, Entries=[{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(ms)])
     assert "Failed" not in out
@@ -73,7 +73,7 @@ assert "Messages" not in sqs.receive_message(QueueUrl=url)
 refused("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", sqs.send_message_batch, QueueUrl=url, Entries=[{"Id": "a", "MessageBody": "1"}, {"Id": "a", "MessageBody": "2"}])
 big = "x" * (1 << 20)
 sqs.send_message(QueueUrl=url, MessageBody=big)
-[m] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+[m] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
 assert m["Body"] == big
 sqs.delete_message(QueueUrl=url, ReceiptHandle=m["ReceiptHandle"])
 refused("InvalidParameterValue", sqs.send_message, QueueUrl=url, MessageBody=big + "x")
@@ -88,7 +88,7 @@ numbers = [m["SequenceNumber"] for m in first]
 assert numbers == sorted(numbers) and len(set(numbers)) == 5
 got = []
 while len(got) < 5:
-    ms = sqs.receive_message(QueueUrl=fifo, MaxNumberOfMessages=3, WaitTimeSeconds=5)["Messages"]
+    ms = sqs.receive_message(QueueUrl=fifo, MaxNumberOfMessages=3, WaitTimeSeconds=20)["Messages"]
     got += [m["Body"] for m in ms]
     for m in ms:
         sqs.delete_message(QueueUrl=fifo, ReceiptHandle=m["ReceiptHandle"])
@@ -97,7 +97,7 @@ assert got == ["0", "1", "2", "3", "4"], got
 # The older interface, and pages.
 queue = boto3.resource("sqs").get_queue_by_name(QueueName=name)
 queue.send_message(MessageBody="by resource")
-[m] = queue.receive_messages(WaitTimeSeconds=5)
+[m] = queue.receive_messages(WaitTimeSeconds=20)
 m.delete()
 pages = list(sqs.get_paginator("list_queues").paginate(QueueNamePrefix=name, PaginationConfig={"PageSize": 1}))
 assert sorted(u for p in pages for u in p.get("QueueUrls", [])) == sorted([url, dead, fifo])

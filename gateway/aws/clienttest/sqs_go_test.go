@@ -39,7 +39,7 @@ func TestSQSGo_KilledWhileSending(t *testing.T) {
 				in := &sqs.SendMessageInput{
 					QueueUrl: made.QueueUrl, MessageBody: aws.String(strconv.Itoa(i)), MessageGroupId: aws.String(fmt.Sprint("g", s)), MessageDeduplicationId: aws.String(fmt.Sprint(s, "-", i)),
 				}
-				for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+				for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 					_, err := c.SendMessage(ctx, in)
 					if err == nil {
 						break
@@ -74,7 +74,7 @@ func TestSQSGo_KilledWhileSending(t *testing.T) {
 // receiveInOrder receives and deletes until there are so many. A message that comes again, because its delete was not answered, must be one
 // that was there before.
 func receiveInOrder(ctx context.Context, t *testing.T, c *sqs.Client, url *string, next map[string]int, want int) {
-	for total, end := 0, time.Now().Add(60*time.Second); total < want; {
+	for total, end := 0, time.Now().Add(2*time.Minute); total < want; {
 		if time.Now().After(end) {
 			t.Errorf("%d of %d messages came: %v", total, want, next)
 			return

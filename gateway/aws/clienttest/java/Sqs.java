@@ -31,7 +31,7 @@ public class Sqs {
             }
             List<String> got = new ArrayList<>();
             while (got.size() < 4) {
-                List<Message> ms = sqs.receiveMessage(r -> r.queueUrl(url).maxNumberOfMessages(3).waitTimeSeconds(5).messageAttributeNames("All").messageSystemAttributeNames(MessageSystemAttributeName.ALL)).messages();
+                List<Message> ms = sqs.receiveMessage(r -> r.queueUrl(url).maxNumberOfMessages(3).waitTimeSeconds(20).messageAttributeNames("All").messageSystemAttributeNames(MessageSystemAttributeName.ALL)).messages();
                 check(!ms.isEmpty(), "nothing came after " + got);
                 List<DeleteMessageBatchRequestEntry> done = new ArrayList<>();
                 for (Message m : ms) {
