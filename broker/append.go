@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"leat/broker/fault"
@@ -16,6 +17,11 @@ type BatchEntry struct {
 	Stream    string
 	Partition record.PartitionID
 	Batch     []byte
+
+	// Copied says that the batch copies what another log has at offset At and behind: it is appended when the partition ends there, else it is a
+	// Conflict. Offsets may be left out of it, its times are kept, and only a stream that is linked takes it.
+	Copied bool
+	At     record.Offset
 }
 
 // BatchAppend is a request of a producer that makes its own batches.
@@ -83,7 +89,14 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	if err != nil {
 		return err
 	}
-	h, err := record.CheckBatch(in.Batch)
+	check := record.CheckBatch
+	if in.Copied {
+		check = record.CheckCopy
+	}
+	if err := n.linked(in.Copied); err != nil {
+		return err
+	}
+	h, err := check(in.Batch)
 	if err != nil {
 		return err
 	}
@@ -100,13 +113,13 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 		p.open.command.Entries = make([]stream.Entry, 0, len(a.Entries)-i)
 		p.open.command.ResolvedAt = p.shard.Published().Seq()
 	}
-	if n.config.TimeOf == TimeOfAppend {
+	if n.config.TimeOf == TimeOfAppend && !in.Copied {
 		now := b.nowMS()
 		record.StampAppendTime(in.Batch, now)
 		h.MaxTimestamp = now
 		p.results[i].AppendTime = now
 	}
-	e := stream.Entry{Stream: n.id, Partition: in.Partition, Header: h, Batch: in.Batch}
+	e := stream.Entry{Stream: n.id, Partition: in.Partition, Header: h, Batch: in.Batch, Pinned: in.Copied, At: in.At}
 	if err := b.resolveKeys(&p.open.command, &e, n); err != nil {
 		return err
 	}
@@ -163,6 +176,17 @@ func (b *Broker) target(ctx context.Context, c *Caller, name string, autoCreate 
 		return nil, err
 	}
 	return b.find(c, "append", name)
+}
+
+// linked refuses what would put a stream that copies another out of step with it, and copies for any other stream.
+func (n *named) linked(copied bool) error {
+	switch by := n.config.LinkedBy; {
+	case by != "" && !copied:
+		return kept("append", n.name, "the stream is a copy that link "+strconv.Quote(by)+" makes, so nobody else may append to it; switch the link, or append where it copies from")
+	case by == "" && copied:
+		return fault.New(fault.Conflict, "append", n.name, "the stream is not linked")
+	}
+	return nil
 }
 
 func (b *Broker) checkBatch(n *named, h *record.BatchHeader) error {
@@ -231,11 +255,13 @@ func (b *Broker) encodeKeys(e *stream.Entry, n *named) error {
 	})
 }
 
-// eachKey calls fn for every record of a batch that has a key, and refuses those that must have one and do not.
+// eachKey calls fn for every record of a batch that has a key, with how far it is behind the batch's offset, and refuses those that must have one and
+// do not.
 func (b *Broker) eachKey(e *stream.Entry, n *named, fn func(i int, r *record.Record) error) error {
-	return record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(i int, r *record.Record) error {
+	return record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
+		i := int(r.Offset - e.Header.BaseOffset)
 		switch {
-		case r.Key == nil && e.Mode == stream.KeysLatest:
+		case r.Key == nil && e.Mode == stream.KeysLatest && !e.Pinned:
 			return fault.New(fault.Invalid, "append", n.name, "record %d has no key; the stream keeps the latest record of each key", i)
 		case r.Key == nil:
 			return nil

@@ -227,7 +227,10 @@ func (x *eventsCommand) room() {
 // targetOf is the stream that an event is for.
 func (x *eventsCommand) targetOf(ctx context.Context, e *EventEntry) (n *named, err error) {
 	if n = x.target; n == nil || n.name != e.Stream {
-		if n, err = x.b.target(ctx, x.c, e.Stream, x.a.AutoCreate, x.a.Defaults); err != nil {
+		if n, err = x.b.target(ctx, x.c, e.Stream, x.a.AutoCreate, x.a.Defaults); err == nil {
+			err = n.linked(false)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -44,6 +44,7 @@ type StreamConfig struct {
 	TimeOf        TimeKind          `json:"time_of,omitempty"`
 	BatchBytesMax int               `json:"batch_bytes_max,omitempty"` // 0: the node's
 	DefaultType   string            `json:"default_type,omitempty"`    // CloudEvents type of records that have none
+	LinkedBy      string            `json:"linked_by,omitempty"`       // the link by which this is a copy of another log: only that appends
 	Documents     map[string]string `json:"documents,omitempty"`       // settings that gateways own, kept verbatim
 
 	Keep

@@ -419,12 +419,20 @@ func (b *Broker) reach(sh int, cmd *shard.Append) error {
 		}
 		x := b.subs.matchers.Get().(*matching)
 		var runs []shard.Reach
+		next := e.Header.BaseOffset
+		hole := func(to record.Offset) { // offsets of a copy at which nothing is: they reach nobody
+			if to > next {
+				runs = append(runs, shard.Reach{Amount: subscription.Amount{Count: int64(to - next)}, Plain: true})
+			}
+			next = to + 1
+		}
 		err := record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(k int, rec *record.Record) error {
 			x.rec.Of(e.Stream, rec, typ, &x.scratch)
 			var ids []address.ID
 			if x.m.Match(index, &x.rec) {
 				ids = x.m.IDs()
 			}
+			hole(rec.Offset)
 			n := subscription.Amount{Count: 1, Bytes: share(len(e.Batch), int64(e.Header.Count), int64(k))}
 			is := plain(rec)
 			if len(runs) > 0 && runs[len(runs)-1].Plain == is && sameClasses(runs[len(runs)-1].Classes, ids) {
@@ -443,6 +451,7 @@ func (b *Broker) reach(sh int, cmd *shard.Append) error {
 		if err != nil {
 			return err
 		}
+		hole(e.Header.LastOffset() + 1)
 		cmd.Reach[i] = runs
 	}
 	return nil

@@ -153,6 +153,29 @@ func ParseBatchHeader(p []byte) (BatchHeader, error) {
 //
 // Errors are *fault.Error: Unsupported for an old format or an unknown codec, else Invalid with the reason where there is one.
 func CheckBatch(p []byte) (BatchHeader, error) {
+	h, err := checkWhole(p)
+	if err == nil && (h.Count < 1 || h.Count != h.LastOffsetDelta+1) {
+		err = invalid("batch", "its record count is %d and its last offset delta %d; a producer's batch has at least one record and a delta one less than the count", h.Count, h.LastOffsetDelta)
+	}
+	return h, err
+}
+
+// CheckCopy is CheckBatch for a batch that copies what another log has, with its offsets: offsets may be left out, all of them too, and there is no
+// producer.
+func CheckCopy(p []byte) (BatchHeader, error) {
+	h, err := checkWhole(p)
+	switch {
+	case err != nil:
+	case int64(h.Count) > int64(h.LastOffsetDelta)+1:
+		err = invalid("batch", "its record count is %d and its last offset delta %d", h.Count, h.LastOffsetDelta)
+	case h.ProducerID != NoProducer:
+		err = invalid("batch", "it is a copy and has the producer id %d", h.ProducerID)
+	}
+	return h, err
+}
+
+// checkWhole is what both of them look at.
+func checkWhole(p []byte) (BatchHeader, error) {
 	h, err := ParseBatchHeader(p)
 	if err != nil {
 		return h, err
@@ -162,9 +185,6 @@ func CheckBatch(p []byte) (BatchHeader, error) {
 	}
 	if crc := crc32.Checksum(p[atAttributes:], castagnoli); crc != h.CRC {
 		return h, invalid("batch", "its checksum is %08x, its bytes have %08x", h.CRC, crc).Because(fault.ReasonChecksum)
-	}
-	if h.Count < 1 || h.Count != h.LastOffsetDelta+1 {
-		return h, invalid("batch", "its record count is %d and its last offset delta %d; a producer's batch has at least one record and a delta one less than the count", h.Count, h.LastOffsetDelta)
 	}
 	if !h.Codec().Known() {
 		return h, unknownCodec(h.Codec())

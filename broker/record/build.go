@@ -16,6 +16,7 @@ const BatchBytesMax = math.MaxInt32
 type Builder struct {
 	section []byte
 	count   int32
+	next    int64 // offset of the next record, from the base
 	base    int64 // timestamp of the first record
 	max     int64
 	comp    compressor
@@ -25,7 +26,7 @@ type Builder struct {
 func NewBuilder() *Builder { return &Builder{} }
 
 // Reset forgets the records and keeps the memory.
-func (b *Builder) Reset() { b.section, b.count = b.section[:0], 0 }
+func (b *Builder) Reset() { b.section, b.count, b.next = b.section[:0], 0, 0 }
 
 // Len is the number of records added.
 func (b *Builder) Len() int { return int(b.count) }
@@ -33,21 +34,37 @@ func (b *Builder) Len() int { return int(b.count) }
 // Bytes is the length of the batch so far, uncompressed.
 func (b *Builder) Bytes() int { return BatchHeaderBytes + len(b.section) }
 
-// Add appends a copy of r; its Offset is not looked at: records are numbered from 0 in the order they are added.
+// SpanMax is how many offsets a batch may span.
+const SpanMax = math.MaxInt32
+
+// Span is how many offsets the batch spans so far.
+func (b *Builder) Span() int64 { return b.next }
+
+// Skip leaves n offsets without records, before what is added next or, at the end, behind it: so logs are copied of which something is gone. A batch
+// with offsets that are left out is no producer's (CheckBatch refuses it, CheckCopy does not). It may have no record at all.
+func (b *Builder) Skip(n int64) { b.next += n }
+
+// Add appends a copy of r; its Offset is not looked at: records are numbered from 0 in the order they are added, but for what is skipped.
 func (b *Builder) Add(r *Record) {
 	if b.count == 0 {
 		b.base, b.max = r.Timestamp, r.Timestamp
 	}
 	b.max = max(b.max, r.Timestamp)
-	b.section = appendRecord(b.section, r, r.Timestamp-b.base, int64(b.count))
+	b.section = appendRecord(b.section, r, r.Timestamp-b.base, b.next)
 	b.count++
+	b.next++
 }
 
 // Finish appends the batch to dst: base offset 0, leader epoch 0, no producer. The same records and codec give the same bytes. The
 // builder keeps its records; Reset starts the next batch. An empty batch is Invalid, one over BatchBytesMax is TooLarge.
 func (b *Builder) Finish(dst []byte, codec Codec) ([]byte, error) {
-	if b.count == 0 {
+	switch {
+	case b.next == 0:
 		return dst, invalid("batch", "it has no records")
+	case b.next > SpanMax:
+		return dst, fault.New(fault.TooLarge, opBatch, "batch", "it spans %d offsets; %d are the most", b.next, SpanMax)
+	case b.count == 0:
+		b.base, b.max, codec = NoTimestamp, NoTimestamp, None
 	}
 	if !codec.Known() {
 		return dst, unknownCodec(codec)
@@ -63,18 +80,18 @@ func (b *Builder) Finish(dst []byte, codec Codec) ([]byte, error) {
 	if len(p)-batchLengthEnd > BatchBytesMax {
 		return dst[:start], fault.New(fault.TooLarge, opBatch, "batch", "it has %d bytes; %d are the most", len(p), BatchBytesMax)
 	}
-	putHeader(p, codec, b.count, b.base, b.max)
+	putHeader(p, codec, b.count, int32(b.next-1), b.base, b.max)
 	seal(p)
 	return dst, nil
 }
 
 // putHeader writes the header of a batch around its records, but for the checksum.
-func putHeader(p []byte, codec Codec, count int32, base, most int64) {
+func putHeader(p []byte, codec Codec, count, last int32, base, most int64) {
 	be := binary.BigEndian
 	be.PutUint32(p[atLength:], uint32(len(p)-batchLengthEnd))
 	p[atMagic] = magic
 	be.PutUint16(p[atAttributes:], uint16(codec))
-	be.PutUint32(p[atLastDelta:], uint32(count-1))
+	be.PutUint32(p[atLastDelta:], uint32(last))
 	be.PutUint64(p[atBaseTimestamp:], uint64(base))
 	be.PutUint64(p[atMaxTimestamp:], uint64(most))
 	be.PutUint64(p[atProducerID:], math.MaxUint64) // -1: none

@@ -37,7 +37,7 @@ func (d *Draft) Add(r *Record) {
 // Finish gives the batch away, as Builder.Finish makes it, and leaves the draft empty. There is at least one record in it.
 func (d *Draft) Finish() []byte {
 	p := d.p
-	putHeader(p, None, d.count, d.base, d.max)
+	putHeader(p, None, d.count, d.count-1, d.base, d.max)
 	seal(p)
 	*d = Draft{}
 	return p

@@ -187,7 +187,7 @@ func (a *Append) recorded() bool {
 func (c *Core) runs(a *Append, i int) ([]subscription.RouteRun, *fault.Error) {
 	e := &a.Entries[i]
 	if len(a.Reach) == 0 || a.Reach[i] == nil {
-		return []subscription.RouteRun{{Amount: subscription.Amount{Count: int64(e.Header.Count), Bytes: int64(len(e.Batch))}}}, nil
+		return []subscription.RouteRun{{Amount: subscription.Amount{Count: int64(e.Header.LastOffsetDelta) + 1, Bytes: int64(len(e.Batch))}}}, nil
 	}
 	runs := make([]subscription.RouteRun, len(a.Reach[i]))
 	for k := range a.Reach[i] {

@@ -33,6 +33,8 @@ type Entry struct {
 	Partition record.PartitionID
 	Header    record.BatchHeader
 	Batch     []byte
+	Pinned    bool // it is to be at offset At or nowhere
+	At        record.Offset
 	Mode      KeyMode // the stream's key mode as resolved
 	Keys      []KeyUse
 	Encoded   EncodedKeys // instead of Keys where nothing about them has to be decided
@@ -274,6 +276,10 @@ func (h *Head) judge(c *Append, i int) Stale {
 	}
 	p := &st.Partitions[e.Partition]
 	o.Start = p.Start
+	if e.Pinned && e.At != p.Next {
+		o.Err = fault.New(fault.Conflict, "append", "", "the partition ends at offset %d, not at %d", p.Next, e.At).Because(fault.ReasonOffset)
+		return Fresh
+	}
 	if e.Header.ProducerID >= 0 {
 		if p.judgeProducer(&e.Header, h.frameTime, o); o.Err != nil || o.Duplicate {
 			return Fresh
@@ -299,7 +305,7 @@ func (h *Head) record(c *Append, i int, f *fact.Frame) {
 	p := &st.Partitions[e.Partition]
 	record.PatchBatch(e.Batch, p.Next, LeaderEpoch)
 	a := Appended{
-		Stream: e.Stream, Partition: e.Partition, Base: p.Next, Count: e.Header.Count, Bytes: int64(len(e.Batch)),
+		Stream: e.Stream, Partition: e.Partition, Base: p.Next, Count: e.Header.LastOffsetDelta + 1, Bytes: int64(len(e.Batch)),
 		MaxTimeMS: e.Header.MaxTimestamp, Origin: h.origin(c.Origin, f), Producer: e.Header.ProducerID,
 	}
 	if a.Producer >= 0 {

@@ -17,7 +17,7 @@ type Appended struct {
 	Stream    record.StreamID
 	Partition record.PartitionID
 	Base      record.Offset
-	Count     int32
+	Count     int32 // of offsets; a copy may have fewer records
 	Bytes     int64
 	MaxTimeMS int64
 	Origin    uint32
