@@ -15,6 +15,7 @@ import (
 // BatchEntry is one batch for one partition. Batch is exactly one batch as its producer sent it, and the broker's from the call on.
 type BatchEntry struct {
 	Stream    string
+	UID       StreamUID // not zero: this stream, and no other one of that name
 	Partition record.PartitionID
 	Batch     []byte
 
@@ -85,8 +86,14 @@ func (b *Broker) SubmitBatches(ctx context.Context, c *Caller, a BatchAppend) *P
 // resolve turns entry i into one of a command's.
 func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	b, in := p.b, &a.Entries[i]
+	if in.Stream == "" && in.UID != (StreamUID{}) {
+		return noUID("append")
+	}
 	n, err := b.target(p.ctx, p.c, in.Stream, a.AutoCreate, a.Defaults)
 	if err != nil {
+		return err
+	}
+	if err := n.is("append", in.UID); err != nil {
 		return err
 	}
 	check := record.CheckBatch

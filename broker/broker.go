@@ -128,6 +128,7 @@ type Options struct {
 	Config  Config
 	Lineage uint32        // of the data directory: positions of another one are refused
 	Past    []PastLineage // that it was restored from
+	Made    time.Time     // when the lineage began; zero: not known
 	Format  int           // of the data directory (fact.Format1, ...), which bounds what may be written; 0 is the newest
 	Cluster string        // name of the data directory, stable over restarts
 	Node    int32
@@ -163,6 +164,7 @@ type Broker struct {
 	jobs      jobs
 	keeping   keeping
 	subs      subscriptions
+	epochs    []int32 // of the lineages, the oldest first
 }
 
 // Open opens all shards and is ready to serve.
@@ -173,7 +175,7 @@ func Open(opt Options) (*Broker, error) {
 	if opt.Format == 0 {
 		opt.Format = fact.FormatNewest
 	}
-	b := &Broker{opt: opt, cfg: opt.Config}
+	b := &Broker{opt: opt, cfg: opt.Config, epochs: numberEpochs(opt.Past, opt.Made)}
 	b.names.init()
 	b.subs.init(len(opt.Shards))
 	b.users.init()
@@ -322,6 +324,7 @@ type named struct {
 	namespace string
 	uri       string
 	id        record.StreamID
+	uid       StreamUID
 	revision  uint64
 	shard     int
 	config    *StreamConfig // shared, never changed
@@ -420,6 +423,7 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		}
 		n.name, n.namespace, n.id, n.revision, n.shard = e.Name.Name, e.Name.Namespace, record.StreamID(e.ID), e.Revision, sh
 		n.uri = b.StreamURI(n.namespace, n.name)
+		n.uid = b.streamUID(sh, n.id, n.created.UnixMilli())
 		k := nameKey{n.namespace, n.name}
 		b.names.mu.Lock()
 		delete(b.names.limited, b.names.streams[k])

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"math"
+	"time"
 
 	"leat/broker/fault"
 	"leat/broker/record"
@@ -10,7 +11,8 @@ import (
 // PastLineage is a history that this one was restored from. What it gave out up to Until still holds.
 type PastLineage struct {
 	Short uint32
-	Until []uint64 // by shard: the last frame that was restored
+	Until []uint64  // by shard: the last frame that was restored
+	Made  time.Time // when it began; zero: not known
 }
 
 // LineagesMax is how many restores one history may come from.

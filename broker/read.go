@@ -11,6 +11,7 @@ import (
 // Cursor is where a reader stands in one partition.
 type Cursor struct {
 	Stream    string
+	UID       StreamUID // not zero: this stream, and no other one of that name
 	Partition record.PartitionID
 	From      record.Offset
 	BytesMax  int
@@ -23,6 +24,16 @@ type ReadResult struct {
 	End     record.Offset // after its last record
 	Stable  record.Offset // up to where no transaction is open
 	Err     *fault.Error
+
+	epochOf func(seq uint64) int32 // nil: all of them are in epoch 0
+}
+
+// Epoch is that in which one of the batches was appended.
+func (r *ReadResult) Epoch(s *Stored) int32 {
+	if r.epochOf == nil {
+		return 0
+	}
+	return r.epochOf(s.Seq)
 }
 
 // Stored is one stored batch. Raw is shared and never written to.
@@ -46,9 +57,18 @@ func (b *Broker) Read(_ context.Context, c *Caller, q []Cursor, totalMax int) []
 }
 
 func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bool) error {
-	src, pub, _, err := b.source(c, q.Stream, q.Partition)
+	if q.Stream == "" && q.UID != (StreamUID{}) {
+		return noUID("read")
+	}
+	src, pub, n, err := b.source(c, q.Stream, q.Partition)
 	if err != nil {
 		return err
+	}
+	if err := n.is("read", q.UID); err != nil {
+		return err
+	}
+	if len(b.opt.Past) > 0 {
+		r.epochOf = func(seq uint64) int32 { return b.epochOf(n.shard, seq) }
 	}
 	r.Start, r.End = src.Part.Ends()
 	r.Stable = r.End

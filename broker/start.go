@@ -100,21 +100,9 @@ func (b *Broker) Offsets(_ context.Context, c *Caller, specs []OffsetSpec) []Off
 }
 
 func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) {
-	src, pub, _, err := b.source(c, q.Stream, q.Partition)
+	src, pub, _, err := b.described(c, q.Stream, q.Partition)
 	if err != nil {
-		// Whoever may describe a stream may know its ends.
-		if !fault.Is(err, fault.Denied) || b.allow(c, "describe", ActionDescribe, KindStream, q.Stream) != nil {
-			return -1, -1, err
-		}
-		n, err := b.find(c, "describe", q.Stream)
-		if err != nil {
-			return -1, -1, err
-		}
-		pub = b.shards[n.shard].Published()
-		var ok bool
-		if src, ok = pub.Source(n.id, q.Partition); !ok {
-			return -1, -1, fault.New(fault.NotFound, "describe", q.Stream, "there is no partition %d", q.Partition).Because(fault.ReasonPartition)
-		}
+		return -1, -1, err
 	}
 	start, end := src.Part.Ends()
 	switch q.At {
@@ -184,3 +172,21 @@ func offsetOfTime(pub *shard.Published, src shard.Source, t int64) (record.Offse
 const timeScanBytesMax = 64 << 20 // read behind the run that should hold a time
 
 var errFound = fmt.Errorf("found")
+
+// described finds a partition for somebody who may read or describe its stream: whoever may describe a stream may know its ends.
+func (b *Broker) described(c *Caller, name string, p record.PartitionID) (shard.Source, *shard.Published, *named, error) {
+	src, pub, n, denied := b.source(c, name, p)
+	if denied == nil || !fault.Is(denied, fault.Denied) || b.allow(c, "describe", ActionDescribe, KindStream, name) != nil {
+		return src, pub, n, denied
+	}
+	n, err := b.find(c, "describe", name)
+	if err != nil {
+		return shard.Source{}, nil, nil, err
+	}
+	pub = b.shards[n.shard].Published()
+	src, ok := pub.Source(n.id, p)
+	if !ok {
+		return src, nil, nil, fault.New(fault.NotFound, "describe", name, "there is no partition %d", p).Because(fault.ReasonPartition)
+	}
+	return src, pub, n, nil
+}

@@ -68,6 +68,7 @@ type StreamInfo struct {
 	Name       string
 	Namespace  string
 	ID         record.StreamID
+	UID        StreamUID
 	Config     StreamConfig
 	Keys       KeyMode // the mode in force, or being built
 	Building   int     // percent of what a change of Keys needs; -1: nothing is being built
@@ -80,6 +81,7 @@ type StreamInfo struct {
 type StreamSummary struct {
 	Name       string
 	ID         record.StreamID
+	UID        StreamUID
 	Partitions int32
 	Internal   bool // its name starts with "leat." or "__"
 }
@@ -286,7 +288,7 @@ func (b *Broker) describe(c *Caller, name string) (StreamInfo, error) {
 		return StreamInfo{}, err
 	}
 	info := StreamInfo{
-		Name: n.name, Namespace: n.namespace, ID: n.id, Config: *n.config, Keys: n.config.effectiveKeys(), Created: n.created, Revision: n.revision, Building: -1,
+		Name: n.name, Namespace: n.namespace, ID: n.id, UID: n.uid, Config: *n.config, Keys: n.config.effectiveKeys(), Created: n.created, Revision: n.revision, Building: -1,
 	}
 	p := b.shards[n.shard].Published()
 	if st, ok := p.Stream(n.id); ok && st.Building {
@@ -309,7 +311,7 @@ func (b *Broker) ListStreams(_ context.Context, c *Caller) ([]StreamSummary, err
 	out := make([]StreamSummary, 0, len(b.names.streams))
 	for k, n := range b.names.streams {
 		if k.namespace == ns && may(k.name) {
-			out = append(out, StreamSummary{n.name, n.id, n.config.Partitions, internalName(n.name)})
+			out = append(out, StreamSummary{n.name, n.id, n.uid, n.config.Partitions, internalName(n.name)})
 		}
 	}
 	b.names.mu.RUnlock()

@@ -44,8 +44,9 @@ type Identity struct {
 
 // PastLineage is a history that this one was restored from, and up to where, by shard.
 type PastLineage struct {
-	Lineage string   `json:"lineage"`
-	Until   []uint64 `json:"until"`
+	Lineage string    `json:"lineage"`
+	Until   []uint64  `json:"until"`
+	Made    time.Time `json:"made,omitzero"`
 }
 
 // Hex is the lineage as archives write it; "" when it cannot be read.
@@ -63,7 +64,7 @@ func (i *Identity) Short() uint32 { return shortLineage(i.Lineage) }
 // past is what positions of earlier lineages are held against.
 func (i *Identity) past() (out []broker.PastLineage) {
 	for _, p := range i.Past {
-		out = append(out, broker.PastLineage{Short: shortLineage(p.Lineage), Until: p.Until})
+		out = append(out, broker.PastLineage{Short: shortLineage(p.Lineage), Until: p.Until, Made: p.Made})
 	}
 	return out
 }

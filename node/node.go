@@ -174,7 +174,7 @@ func (n *Node) open() error {
 		}
 	}
 	bo.Format, bo.Lineage, bo.Cluster, bo.Node = n.Identity.Format, n.Identity.Short(), n.Identity.Lineage, n.Identity.Node
-	bo.Past = n.Identity.past()
+	bo.Past, bo.Made = n.Identity.past(), n.Identity.Made
 	if n.shipping != nil {
 		bo.Archive = n.shipping.control()
 	}

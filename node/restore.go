@@ -258,7 +258,7 @@ func (r *restore) finish() error {
 		}
 		id.Past = append(id.Past, past)
 	}
-	id.Past = append(id.Past, PastLineage{Lineage: old.Lineage, Until: until})
+	id.Past = append(id.Past, PastLineage{Lineage: old.Lineage, Until: until, Made: old.Made})
 	l, err := id.lineage()
 	if err != nil {
 		return err

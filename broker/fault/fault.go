@@ -51,6 +51,7 @@ const (
 	ReasonCodec         Reason = "codec"           // Invalid or Unsupported: compression
 	ReasonTimestamp     Reason = "timestamp"       // Invalid
 	ReasonPartition     Reason = "partition"       // NotFound: stream is there, partition is not
+	ReasonUID           Reason = "uid"             // NotFound: there is one of that name, and it is another one
 	ReasonOffset        Reason = "offset"          // Invalid or Trimmed: offset outside the partition
 	ReasonDiskReserve   Reason = "disk-reserve"    // Unavailable: free space has reached the reserve
 	ReasonLogin         Reason = "login"           // Denied: who are you

@@ -24,21 +24,23 @@ type api struct {
 var apis = []api{
 	{0, wire.ProduceVersionMin, wire.ProduceVersionMax, "produce", nil},
 	{1, wire.FetchVersionMin, wire.FetchVersionMax, "fetch", nil},
-	{2, 0, 7, "list_offsets", handler((*conn).listOffsets)},
+	{2, 0, 10, "list_offsets", handler((*conn).listOffsets)},
 	{3, 0, wire.MetadataVersionMax, "metadata", nil},
 	{10, 0, 4, "find_coordinator", handler((*conn).findCoordinator)},
 	{17, 0, 1, "sasl_handshake", nil},
 	{18, 0, 4, "api_versions", nil},
 	{19, 0, 7, "create_topics", handler((*conn).createTopics)},
-	{20, 0, 5, "delete_topics", handler((*conn).deleteTopics)},
+	{20, 0, 6, "delete_topics", handler((*conn).deleteTopics)},
 	{21, 0, 2, "delete_records", handler((*conn).deleteRecords)},
 	{22, 0, 4, "init_producer_id", handler((*conn).initProducerID)},
+	{23, 0, 4, "offset_for_leader_epoch", handler((*conn).offsetForLeaderEpoch)},
 	{32, 0, 4, "describe_configs", handler((*conn).describeConfigs)},
 	{33, 0, 2, "alter_configs", handler((*conn).alterConfigs)},
 	{36, 0, 2, "sasl_authenticate", nil},
 	{37, 0, 3, "create_partitions", handler((*conn).createPartitions)},
 	{44, 0, 1, "incremental_alter_configs", handler((*conn).incrementalAlterConfigs)},
-	{60, 0, 1, "describe_cluster", handler((*conn).describeCluster)},
+	{60, 0, 2, "describe_cluster", handler((*conn).describeCluster)},
+	{75, 0, 0, "describe_topic_partitions", handler((*conn).describeTopicPartitions)},
 }
 
 // handler puts a handler of one request type into the table. The error it returns is for the numbers only: the response says it already.
@@ -48,8 +50,11 @@ func handler[Q kmsg.Request, R kmsg.Response](f func(*conn, context.Context, *sl
 	}
 }
 
+// keysMax is above all keys of requests that there are.
+const keysMax = 96
+
 // byKey finds an api; nil when it is not offered.
-var byKey = func() (t [64]*api) {
+var byKey = func() (t [keysMax]*api) {
 	for i := range apis {
 		t[apis[i].key] = &apis[i]
 	}
@@ -64,7 +69,7 @@ func findAPI(key int16) *api {
 }
 
 // flexibleFrom is the first version of each request that has tagged fields in its header.
-var flexibleFrom = func() (t [64]int16) {
+var flexibleFrom = func() (t [keysMax]int16) {
 	for i := range apis {
 		q := kmsg.RequestForKey(apis[i].key)
 		t[apis[i].key] = 1<<15 - 1

@@ -4,9 +4,10 @@
 //
 // Specification: the message definitions of Apache Kafka 3.9 (clients/src/main/resources/common/message), KIP-98, 152, 219, 255, 482.
 //
-//	Produce 0-11 (0-2 refused)   Fetch 4-12            ListOffsets 0-7               Metadata 0-9        FindCoordinator 0-4 (refused)
-//	SaslHandshake 0-1            SaslAuthenticate 0-2  ApiVersions 0-4               InitProducerId 0-4  DescribeCluster 0-1
-//	CreateTopics 0-7             DeleteTopics 0-5      CreatePartitions 0-3          DescribeConfigs 0-4
+//	Produce 0-13 (0-2 refused)   Fetch 4-17            ListOffsets 0-10              Metadata 0-13       FindCoordinator 0-4 (refused)
+//	SaslHandshake 0-1            SaslAuthenticate 0-2  ApiVersions 0-4               InitProducerId 0-4  DescribeCluster 0-2
+//	OffsetForLeaderEpoch 0-4     DescribeTopicPartitions 0
+//	CreateTopics 0-7             DeleteTopics 0-6      CreatePartitions 0-3          DescribeConfigs 0-4
 //	AlterConfigs 0-2             IncrementalAlterConfigs 0-1  DeleteRecords 0-2
 //
 // # Mapping
@@ -19,9 +20,10 @@
 //	                      time records carry, max.message.bytes is the stream's largest batch, retention.ms and retention.bytes are
 //	                      what the stream keeps, unless it is only compacted
 //	principal User:x      principal x; ACL operations are grants
-//	cluster id            name of the data directory; broker: this node, leader of everything in epoch 0
+//	topic id              UID of the stream; leader epoch: that of the lineage, 0 until there is a restore
+//	cluster id            name of the data directory; broker: this node, leader of everything
 //
-// Known gaps: consumer groups, transactions, topic ids, fetch sessions (always answered with session 0), ACL, quota and log-directory
+// Known gaps: consumer groups, transactions, fetch sessions (always answered with session 0), ACL, quota and log-directory
 // administration, record formats before 2. What is missing is not advertised.
 //
 // # Promises

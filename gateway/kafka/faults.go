@@ -35,11 +35,13 @@ const (
 	codeTransactionalDenied     int16 = 53
 	codeStorageError            int16 = 56
 	codeLoginFailed             int16 = 58
+	codeFencedLeaderEpoch       int16 = 74
 	codeUnknownLeaderEpoch      int16 = 75
 	codeSessionNotFound         int16 = 70
 	codeUnsupportedCompression  int16 = 76
 	codeInvalidRecord           int16 = 87
 	codeThrottlingQuotaExceeded int16 = 89
+	codeUnknownTopicID          int16 = 100
 )
 
 // place is what kind of request is being answered: clients handle one refusal differently in different places.
@@ -66,6 +68,9 @@ func code(e *fault.Error, at place) int16 {
 	case fault.Invalid:
 		return invalidCode(e, at)
 	case fault.NotFound:
+		if e.Reason == fault.ReasonUID {
+			return codeUnknownTopicID
+		}
 		return codeUnknownPartition
 	case fault.Exists:
 		return codeTopicExists

@@ -22,11 +22,14 @@ func TestProduceAndFetch_EveryVersion(t *testing.T) {
 		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
 			c := dial(t, serve(t, newBroker(t, shards)))
 			create(c, "orders", 2)
+			id := topicID(c, "orders")
 			var want []byte
 			offset := int64(0)
 			for v := wire.ProduceVersionServed; v <= wire.ProduceVersionMax; v++ {
 				p0, p1 := batch(t, fmt.Sprint("a", v), fmt.Sprint("b", v)), batch(t, "x")
-				r := ask[*kmsg.ProduceResponse](c, produceRequest("orders", -1, p0, p1), v)
+				q := produceRequest("orders", -1, p0, p1)
+				q.Topics[0].TopicID = id
+				r := ask[*kmsg.ProduceResponse](c, q, v)
 				got := r.Topics[0].Partitions[0]
 				if got.ErrorCode != 0 || got.BaseOffset != offset || got.LogAppendTime != -1 {
 					t.Fatalf("version %d: %+v", v, got)
@@ -37,7 +40,9 @@ func TestProduceAndFetch_EveryVersion(t *testing.T) {
 				offset += 2
 			}
 			for v := wire.FetchVersionMin; v <= wire.FetchVersionMax; v++ {
-				r := ask[*kmsg.FetchResponse](c, fetchRequest("orders", 0, 0, 1), v)
+				q := fetchRequest("orders", 0, 0, 1)
+				q.Topics[0].TopicID = id
+				r := ask[*kmsg.FetchResponse](c, q, v)
 				p := r.Topics[0].Partitions[0]
 				if p.ErrorCode != 0 || p.HighWatermark != offset || p.LastStableOffset != offset {
 					t.Fatalf("version %d: %+v", v, p)

@@ -120,7 +120,7 @@ func badAssignment(as []kmsg.CreateTopicsRequestTopicReplicaAssignment) string {
 }
 
 func describeCreated(rt *kmsg.CreateTopicsResponseTopic, info *broker.StreamInfo) {
-	rt.NumPartitions, rt.ReplicationFactor = info.Config.Partitions, 1
+	rt.NumPartitions, rt.ReplicationFactor, rt.TopicID = info.Config.Partitions, 1, info.UID
 	for i := range configKeys {
 		key := &configKeys[i]
 		value, own := topicConfig(&info.Config, key)

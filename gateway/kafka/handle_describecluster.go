@@ -8,7 +8,7 @@ import (
 	"leat/broker"
 )
 
-// DescribeCluster(60), versions 0-1: one node.
+// DescribeCluster(60), versions 0-2: one node.
 func (k *conn) describeCluster(_ context.Context, s *slot, q *kmsg.DescribeClusterRequest) (*kmsg.DescribeClusterResponse, error) {
 	r := kmsg.NewPtrDescribeClusterResponse()
 	r.ClusterID, r.ControllerID = k.g.b.ClusterID(), k.g.b.NodeID()

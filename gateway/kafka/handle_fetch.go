@@ -11,11 +11,12 @@ import (
 	"leat/internal/clock"
 )
 
-// Fetch(1), versions 4-12.
+// Fetch(1), versions 4-17.
 //
 // Whole batches are returned, the first of which may begin before the offset that was asked for, and at least one even when it is over
 // the limits. There are no sessions: the answer says session 0, which tells the client to name its partitions each time. The isolation
-// level is accepted; nothing is ever open, so both are the same. One node leads everything under leader epoch 0.
+// level is accepted; nothing is ever open, so both are the same. One node leads everything; its leader epoch is that of its lineage, and who
+// believes in another one is told so, which makes him ask for metadata, and then whether what he has read is still there.
 
 // reader is the reading side of a fetch, reused by the fetches of a connection.
 type reader struct {
@@ -36,15 +37,16 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 		k.out.answer.Begin(f.Version, s.header.Correlation, codeSessionNotFound, 0)
 		return k.send(nil)
 	}
-	k.cursors(f)
+	k.cursors(s.caller, f)
 	results, err := k.readEnough(ctx, s, f)
 	if err != nil {
 		return err
 	}
 	a := &k.out.answer
 	a.Begin(f.Version, s.header.Correlation, codeNone, len(f.Topics))
-	for _, t := range f.Topics {
-		a.Topic(t.Name, t.Count)
+	for n := range f.Topics {
+		t := &f.Topics[n]
+		a.Topic(t, t.Count)
 		for i := t.First; i < t.First+t.Count; i++ {
 			r := &results[i]
 			if r.Err != nil {
@@ -52,7 +54,9 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 				k.report(k.out.reader.cursors[i].Stream, f.Parts[i].Partition, r.Err)
 			}
 			if c := k.out.reader.refused[i]; c != codeNone {
-				a.Part(refusedFetch(f.Parts[i].Partition, c))
+				refused := refusedFetch(f.Parts[i].Partition, c)
+				refused.Leader = &wire.Leader{Node: k.g.b.NodeID(), Epoch: k.g.b.Epoch()}
+				a.Part(refused)
 				continue
 			}
 			a.Part(fetchResult(f.Parts[i].Partition, r, &k.out.reader.raw))
@@ -68,22 +72,39 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 }
 
 // cursors says what to read for each partition of f.
-func (k *conn) cursors(f *wire.Fetch) {
+func (k *conn) cursors(caller *broker.Caller, f *wire.Fetch) {
 	r := &k.out.reader
 	r.cursors, r.refused = r.cursors[:0], r.refused[:0]
+	epoch := k.g.b.Epoch()
 	for _, t := range f.Topics {
-		name := k.out.names.of(t.Name)
+		name := k.topicName(caller, &k.out.names, &t)
 		for _, p := range f.Parts[t.First : t.First+t.Count] {
 			r.cursors = append(r.cursors, broker.Cursor{
-				Stream: name, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)),
+				Stream: name, UID: t.ID, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)),
 			})
-			c := codeNone
-			if p.LeaderEpoch > 0 {
-				c = codeUnknownLeaderEpoch
-			}
-			r.refused = append(r.refused, c)
+			r.refused = append(r.refused, epochCode(p.LeaderEpoch, epoch))
 		}
 	}
+}
+
+// epochCode is what is wrong with the leader epoch that a client believes in; -1 is none.
+func epochCode(believed, now int32) int16 {
+	switch {
+	case believed == -1 || believed == now:
+		return codeNone
+	case believed < now:
+		return codeFencedLeaderEpoch
+	}
+	return codeUnknownLeaderEpoch
+}
+
+// topicName is the name of a topic that a request names by name or by id. "" stands for an id that is nobody's: the broker refuses it.
+func (k *conn) topicName(caller *broker.Caller, n *names, t *wire.Topic) string {
+	if t.Name != nil || t.ID == [16]byte{} {
+		return n.of(t.Name)
+	}
+	name, _ := k.g.b.StreamName(caller, t.ID)
+	return name
 }
 
 // readEnough reads, and while there is less than MinBytes, no fault and time left, waits for appends and reads again.

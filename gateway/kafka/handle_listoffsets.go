@@ -9,8 +9,9 @@ import (
 	"leat/broker/fault"
 )
 
-// ListOffsets(2), versions 0-7: by time, and -1 the end, -2 the start, -3 (7) the record with the greatest timestamp. Nothing is ever
-// open, so both isolation levels see the same end. In version 0 the answer is a list, the greatest offset first.
+// ListOffsets(2), versions 0-10: by time, and -1 the end, -2 the start, -3 (7) the record with the greatest timestamp, -4 (8) the start of what is
+// on this node, which is all, -5 (9) the end of what has been moved elsewhere, which is nothing. Nothing is ever open, so both isolation
+// levels see the same end. In version 0 the answer is a list, the greatest offset first.
 func (k *conn) listOffsets(ctx context.Context, s *slot, q *kmsg.ListOffsetsRequest) (*kmsg.ListOffsetsResponse, error) {
 	var specs []broker.OffsetSpec
 	var known []bool
@@ -33,11 +34,14 @@ func (k *conn) listOffsets(ctx context.Context, s *slot, q *kmsg.ListOffsetsRequ
 			switch res := &results[n]; {
 			case res.Err != nil:
 				rp.ErrorCode, failed = code(res.Err, placeRead), res.Err
+			case epochCode(p.CurrentLeaderEpoch, k.g.b.Epoch()) != codeNone:
+				rp.ErrorCode = epochCode(p.CurrentLeaderEpoch, k.g.b.Epoch())
+			case p.Timestamp == timestampMoved:
 			case !known[n]:
 				rp.ErrorCode = codeInvalidRequest
 				failed = fault.New(fault.Invalid, "offsets", t.Topic, "timestamp %d stands for nothing", p.Timestamp)
 			default:
-				rp.Offset, rp.LeaderEpoch = int64(res.Offset), 0
+				rp.Offset, rp.LeaderEpoch = int64(res.Offset), k.g.b.Epoch()
 				if p.Timestamp >= 0 || p.Timestamp == timestampMax {
 					rp.Timestamp = res.Timestamp
 				}

@@ -13,7 +13,7 @@ import (
 	"leat/gateway/kafka/wire"
 )
 
-// Metadata(3), versions 0-9 (10 and on need topic ids).
+// Metadata(3), versions 0-13.
 //
 // One node, which leads everything. Its address is the advertised one, else the one at which this client came in, which is right
 // wherever nothing stands between the two. All topics are asked for by null, and by an empty list in version 0. A named topic that is
@@ -24,7 +24,7 @@ func (k *conn) answerMetadata(ctx context.Context, s *slot) error {
 	if err := q.ReadFrom(s.body); err != nil {
 		return fmt.Errorf("metadata request version %d: %w", s.header.Version, err)
 	}
-	head := wire.MetadataHead{NodeID: k.g.b.NodeID(), ClusterID: k.g.b.ClusterID(), ClusterOperations: wire.OperationsUnset}
+	head := wire.MetadataHead{NodeID: k.g.b.NodeID(), ClusterID: k.g.b.ClusterID(), ClusterOperations: wire.OperationsUnset, LeaderEpoch: k.g.b.Epoch()}
 	head.Host, head.Port = k.address()
 	if q.IncludeClusterAuthorizedOperations {
 		head.ClusterOperations = operations(k.g.b, s.caller, broker.KindNode, "")
@@ -43,7 +43,7 @@ func (k *conn) answerMetadata(ctx context.Context, s *slot) error {
 		topics = func(yield func(wire.MetadataTopic) bool) {
 			for i := range list {
 				l := &list[i]
-				t := wire.MetadataTopic{Name: l.Name, Internal: l.Internal, Partitions: l.Partitions, Operations: wire.OperationsUnset}
+				t := wire.MetadataTopic{Name: l.Name, ID: l.UID, Internal: l.Internal, Partitions: l.Partitions, Operations: wire.OperationsUnset}
 				if q.IncludeTopicAuthorizedOperations {
 					t.Operations = operations(k.g.b, s.caller, broker.KindStream, l.Name)
 				}
@@ -55,7 +55,7 @@ func (k *conn) answerMetadata(ctx context.Context, s *slot) error {
 	} else {
 		named := make([]wire.MetadataTopic, len(q.Topics))
 		for i := range q.Topics {
-			named[i] = k.namedTopic(ctx, s, q, q.Topics[i].Topic)
+			named[i] = k.namedTopic(ctx, s, q, &q.Topics[i])
 			size += metadataBytes(named[i].Name, named[i].Partitions)
 		}
 		count = len(named)
@@ -80,22 +80,33 @@ func (k *conn) answerMetadata(ctx context.Context, s *slot) error {
 }
 
 // metadataBytes is about how long the answer for one topic is.
-func metadataBytes(name string, partitions int32) int { return 16 + len(name) + 38*int(partitions) }
+func metadataBytes(name string, partitions int32) int { return 32 + len(name) + 38*int(partitions) }
 
-// namedTopic describes a topic by name, making it when that is allowed.
-func (k *conn) namedTopic(ctx context.Context, s *slot, q *kmsg.MetadataRequest, name *string) wire.MetadataTopic {
-	t := wire.MetadataTopic{Operations: wire.OperationsUnset}
-	if name == nil {
-		t.Code = codeInvalidTopic
-		return t
+// namedTopic describes a topic by name, making it when that is allowed, or by id.
+func (k *conn) namedTopic(ctx context.Context, s *slot, q *kmsg.MetadataRequest, of *kmsg.MetadataRequestTopic) wire.MetadataTopic {
+	t := wire.MetadataTopic{ID: of.TopicID, Operations: wire.OperationsUnset}
+	if of.Topic == nil {
+		name, known := k.g.b.StreamName(s.caller, of.TopicID)
+		if known {
+			known = k.g.b.Allowed(s.caller, broker.ActionDescribe, broker.KindStream, name) // else it may not know that there is one
+		}
+		switch {
+		case of.TopicID == [16]byte{}:
+			t.Code = codeInvalidTopic
+			return t
+		case !known:
+			t.Code = codeUnknownTopicID
+			return t
+		}
+		of.Topic = &name
 	}
-	t.Name = *name
-	partitions, internal, err := k.partitions(ctx, s.caller, t.Name)
+	t.Name = *of.Topic
+	info, err := k.topic(ctx, s.caller, t.Name)
 	if fault.Is(err, fault.NotFound) && k.g.cfg.AutoCreate && (q.Version < 4 || q.AllowAutoTopicCreation) {
 		_, made := k.g.b.CreateStream(ctx, s.caller, t.Name, k.g.newStream(0))
 		switch {
 		case made == nil, fault.Is(made, fault.Exists): // by somebody else, just now
-			partitions, internal, err = k.partitions(ctx, s.caller, t.Name)
+			info, err = k.topic(ctx, s.caller, t.Name)
 		case fault.Is(made, fault.Denied): // "it is not there" is what the caller may know
 		default:
 			err = made
@@ -107,22 +118,18 @@ func (k *conn) namedTopic(ctx context.Context, s *slot, q *kmsg.MetadataRequest,
 		t.Code = code(fault.As(err), placeRead)
 		return t
 	}
-	t.Partitions, t.Internal = partitions, internal
+	t.ID, t.Partitions, t.Internal = info.UID, info.Config.Partitions, isInternal(t.Name)
 	if q.IncludeTopicAuthorizedOperations {
 		t.Operations = operations(k.g.b, s.caller, broker.KindStream, t.Name)
 	}
 	return t
 }
 
-func (k *conn) partitions(ctx context.Context, caller *broker.Caller, name string) (n int32, internal bool, err error) {
+func (k *conn) topic(ctx context.Context, caller *broker.Caller, name string) (broker.StreamInfo, error) {
 	if err := record.CheckStreamName(name); err != nil {
-		return 0, false, err
+		return broker.StreamInfo{}, err
 	}
-	info, err := k.g.b.DescribeStream(ctx, caller, name)
-	if err != nil {
-		return 0, false, err
-	}
-	return info.Config.Partitions, isInternal(name), nil
+	return k.g.b.DescribeStream(ctx, caller, name)
 }
 
 // address is what this client should connect to.

@@ -8,7 +8,7 @@ import (
 	"leat/gateway/kafka/wire"
 )
 
-// Produce(0), versions 3-11; 0-2 are advertised, because clients read abilities off the low end, and refused.
+// Produce(0), versions 3-13; 0-2 are advertised, because clients read abilities off the low end, and refused.
 //
 // Refused: transactions; acks other than -1, 0, 1; records of format 0 and 1. acks 1 and -1 are the same: the records are on disk.
 // acks 0 is answered with nothing; when it fails the connection is closed, so that the client asks for metadata again.
@@ -37,10 +37,10 @@ func (k *conn) submit(ctx context.Context, s *slot) error {
 		return nil
 	}
 	for _, t := range p.Topics {
-		name := k.names.of(t.Name)
+		name := k.topicName(s.caller, &k.names, &t)
 		for i := range p.Parts[t.First : t.First+t.Count] {
 			part := &p.Parts[t.First+i]
-			s.entries = append(s.entries, broker.BatchEntry{Stream: name, Partition: partitionID(part.Partition), Batch: part.Records})
+			s.entries = append(s.entries, broker.BatchEntry{Stream: name, UID: t.ID, Partition: partitionID(part.Partition), Batch: part.Records})
 		}
 	}
 	s.pending = k.g.b.SubmitBatches(ctx, s.caller, broker.BatchAppend{Entries: s.entries, Reserved: s.begun})

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"encoding/binary"
 	"maps"
 	"strings"
 	"time"
@@ -191,6 +192,8 @@ const (
 	timestampLatest   = -1
 	timestampEarliest = -2
 	timestampMax      = -3
+	timestampLocal    = -4
+	timestampMoved    = -5
 )
 
 // offsetSpec is what a timestamp of ListOffsets asks for; false is a timestamp that asks for nothing we know.
@@ -199,7 +202,7 @@ func offsetSpec(stream string, partition int32, timestamp int64) (broker.OffsetS
 	switch {
 	case timestamp == timestampLatest:
 		s.At = broker.StartLatest
-	case timestamp == timestampEarliest:
+	case timestamp == timestampEarliest, timestamp == timestampLocal, timestamp == timestampMoved:
 		s.At = broker.StartEarliest
 	case timestamp == timestampMax:
 		s.At = broker.StartMaxTime
@@ -243,12 +246,22 @@ func fetchResult(partition int32, r *broker.ReadResult, raw *[][]byte) wire.Fetc
 	}
 	from := len(*raw)
 	for _, b := range r.Batches {
-		*raw = append(*raw, b.Raw)
+		*raw = appendBatch(*raw, b.Raw, r.Epoch(b))
 	}
 	return wire.FetchResult{
 		Partition: partition,
 		High:      int64(r.End), Stable: int64(r.Stable), Start: int64(r.Start), Batches: (*raw)[from:len(*raw):len(*raw)],
 	}
+}
+
+// appendBatch appends a stored batch as it is sent. Stored ones say leader epoch 0, as all do of a node that was never restored; the bytes of
+// others are put in between, since what is stored belongs to all who read it. The checksum does not cover them.
+func appendBatch(raw [][]byte, batch []byte, epoch int32) [][]byte {
+	const at, behind = 12, 16
+	if epoch == 0 || len(batch) < behind {
+		return append(raw, batch)
+	}
+	return append(raw, batch[:at:at], binary.BigEndian.AppendUint32(nil, uint32(epoch)), batch[behind:])
 }
 
 // refusedFetch is the answer for a partition that is not read.

@@ -3,15 +3,16 @@ package wire
 // Versions of Fetch that are understood.
 const (
 	FetchVersionMin      int16 = 4
-	FetchVersionMax      int16 = 12
+	FetchVersionMax      int16 = 17
 	fetchVersionFlexible int16 = 12
+	fetchVersionID       int16 = 13 // topics are named by their id
 )
 
 // Fetch is a decoded request. One value is reused; its names are slices of the frame.
 //
-//	replica int32 | wait int32 | min bytes int32 | max bytes int32 | isolation int8 | session int32, its epoch int32 (7+) | [topic] |
+//	replica int32 (to 14) | wait int32 | min bytes int32 | max bytes int32 | isolation int8 | session int32, its epoch int32 (7+) | [topic] |
 //	[forgotten topic] (7+) | rack string (11+) | tags
-//	topic:     name string | [partition] | tags
+//	topic:     name string, id uuid instead (13+) | [partition] | tags
 //	partition: index int32 | leader epoch int32 (9+) | offset int64 | last epoch int32 (12+) | log start int64 (5+) | max bytes int32 | tags
 type Fetch struct {
 	Version      int16
@@ -40,7 +41,9 @@ func (f *Fetch) Flexible() bool { return f.Version >= fetchVersionFlexible }
 func (f *Fetch) Decode(version int16, body []byte) error {
 	*f = Fetch{Version: version, SessionEpoch: -1, Topics: f.Topics[:0], Parts: f.Parts[:0]}
 	r := NewReader(body, f.Flexible())
-	r.Int32() // replica id: nobody replicates from here
+	if version <= 14 {
+		r.Int32() // replica id: nobody replicates from here
+	}
 	f.MaxWaitMS = r.Int32()
 	f.MinBytes = r.Int32()
 	f.MaxBytes = r.Int32()
@@ -49,8 +52,9 @@ func (f *Fetch) Decode(version int16, body []byte) error {
 		f.SessionID = r.Int32()
 		f.SessionEpoch = r.Int32()
 	}
-	for n := r.Array(3); n > 0 && !r.bad; n-- {
-		t := Topic{Name: r.String(), First: len(f.Parts)}
+	byID := version >= fetchVersionID
+	for n := r.Array(topicMin(byID)); n > 0 && !r.bad; n-- {
+		t := r.topic(byID, len(f.Parts))
 		for n := r.Array(16); n > 0 && !r.bad; n-- {
 			f.Parts = append(f.Parts, decodeFetchPart(&r, version))
 		}
@@ -59,8 +63,8 @@ func (f *Fetch) Decode(version int16, body []byte) error {
 		f.Topics = append(f.Topics, t)
 	}
 	if version >= 7 {
-		for n := r.Array(3); n > 0 && !r.bad; n-- { // what to forget from a session: there are none
-			r.String()
+		for n := r.Array(topicMin(byID)); n > 0 && !r.bad; n-- { // what to forget from a session: there are none
+			r.topic(byID, 0)
 			r.take(4 * r.Array(4))
 			r.Tags()
 		}
@@ -93,9 +97,9 @@ func decodeFetchPart(r *Reader, version int16) FetchPart {
 // belong, so that they are sent from where they lie and never copied. One value is reused.
 //
 //	throttle int32 | error int16, session int32 (7+) | [topic] | tags
-//	topic:     name | [partition] | tags
+//	topic:     name, id instead (13+) | [partition] | tags
 //	partition: index int32 | error int16 | high watermark int64 | last stable int64 | log start int64 (5+) | [aborted] |
-//	           preferred replica int32 (11+) | records nullable bytes | tags
+//	           preferred replica int32 (11+) | records nullable bytes | tags: 1 = leader int32, its epoch int32, tags (12+)
 type FetchResponse struct {
 	version int16
 	flex    bool
@@ -116,7 +120,11 @@ type FetchResult struct {
 	Code                int16
 	High, Stable, Start int64 // -1 when not known
 	Batches             [][]byte
+	Leader              *Leader // who leads now, where the client believes something else; nil: nothing to say
 }
+
+// Leader is the node that leads a partition, and since when.
+type Leader struct{ Node, Epoch int32 }
 
 // Begin starts a response, keeping the memory of the last one: the pieces that Buffers returned must not be in use any more.
 func (f *FetchResponse) Begin(version int16, correlation int32, topCode int16, topics int) {
@@ -131,8 +139,8 @@ func (f *FetchResponse) Begin(version int16, correlation int32, topCode int16, t
 }
 
 // Topic starts the next topic, of which so many partitions follow.
-func (f *FetchResponse) Topic(name []byte, partitions int) {
-	f.buf = appendString(f.buf, name, f.flex)
+func (f *FetchResponse) Topic(t *Topic, partitions int) {
+	f.buf = appendTopic(f.buf, t, f.version >= fetchVersionID, f.flex)
 	f.buf = appendArray(f.buf, partitions, f.flex)
 }
 
@@ -158,7 +166,15 @@ func (f *FetchResponse) Part(p FetchResult) {
 		f.cuts = append(f.cuts, cut{len(f.buf), p.Batches})
 		f.extra += n
 	}
-	f.buf = appendTags(f.buf, f.flex)
+	if p.Leader == nil || !f.flex {
+		f.buf = appendTags(f.buf, f.flex)
+		return
+	}
+	const leaderTag, leaderBytes = 1, 9
+	f.buf = append(f.buf, 1, leaderTag, leaderBytes)
+	f.buf = appendInt32(f.buf, p.Leader.Node)
+	f.buf = appendInt32(f.buf, p.Leader.Epoch)
+	f.buf = append(f.buf, 0)
 }
 
 // EndTopic ends a topic.

@@ -59,7 +59,7 @@ func seeds(f *testing.F, key int16, more func(version int16) kmsg.Request) {
 			f.Add(h.Version, body)
 		}
 	}
-	for v := range int16(13) {
+	for v := range FetchVersionMax + 1 {
 		q := more(v)
 		q.SetVersion(v)
 		f.Add(v, q.AppendTo(nil))
@@ -77,7 +77,7 @@ func FuzzProduce(f *testing.F) {
 		if err := p.Decode(version, body); err != nil {
 			return
 		}
-		if size := 48*len(p.Parts) + 48*len(p.Topics); size > 32*len(body) {
+		if size := 48*len(p.Parts) + 56*len(p.Topics); size > 32*len(body) {
 			t.Errorf("%d bytes made %d", len(body), size)
 		}
 		var q kmsg.ProduceRequest
@@ -87,7 +87,7 @@ func FuzzProduce(f *testing.F) {
 		}
 		n := 0
 		for i, tp := range q.Topics {
-			if string(p.Topics[i].Name) != tp.Topic {
+			if string(p.Topics[i].Name) != tp.Topic || p.Topics[i].ID != tp.TopicID {
 				t.Fatalf("topic %q, kmsg %q", p.Topics[i].Name, tp.Topic)
 			}
 			for _, pt := range tp.Partitions {
@@ -114,7 +114,7 @@ func FuzzFetch(f *testing.F) {
 		if err := p.Decode(version, body); err != nil {
 			return
 		}
-		if size := 24*len(p.Parts) + 48*len(p.Topics); size > 32*len(body) {
+		if size := 24*len(p.Parts) + 56*len(p.Topics); size > 32*len(body) {
 			t.Errorf("%d bytes made %d", len(body), size)
 		}
 		q := kmsg.NewFetchRequest()
@@ -124,7 +124,7 @@ func FuzzFetch(f *testing.F) {
 		}
 		n := 0
 		for i, tp := range q.Topics {
-			if string(p.Topics[i].Name) != tp.Topic {
+			if string(p.Topics[i].Name) != tp.Topic || p.Topics[i].ID != tp.TopicID {
 				t.Fatalf("topic %q, kmsg %q", p.Topics[i].Name, tp.Topic)
 			}
 			for _, pt := range tp.Partitions {

@@ -103,6 +103,12 @@ func (r *Reader) Int64() int64 {
 	return v
 }
 
+// UUID reads sixteen bytes.
+func (r *Reader) UUID() (u [16]byte) {
+	copy(u[:], r.take(len(u)))
+	return u
+}
+
 // Uvarint reads a variable-length number of at most 32 bits.
 func (r *Reader) Uvarint() uint32 {
 	v, n := binary.Uvarint(r.src)

@@ -27,6 +27,7 @@ func produceRequest(version int16) *kmsg.ProduceRequest {
 	for _, name := range []string{"orders", "payments"} {
 		t := kmsg.NewProduceRequestTopic()
 		t.Topic = name
+		copy(t.TopicID[:], name)
 		for i := range int32(3) {
 			p := kmsg.NewProduceRequestTopicPartition()
 			p.Partition = i
@@ -52,7 +53,11 @@ func TestProduce_DecodesWhatKmsgEncodes(t *testing.T) {
 		}
 		for i, qt := range q.Topics {
 			got := p.Topics[i]
-			if string(got.Name) != qt.Topic || got.First != i*3 || got.Count != 3 {
+			named := string(got.Name) == qt.Topic && got.ID == [16]byte{}
+			if v >= 13 {
+				named = got.Name == nil && got.ID == qt.TopicID
+			}
+			if !named || got.First != i*3 || got.Count != 3 {
 				t.Errorf("version %d: topic %+v", v, got)
 			}
 			for j, qp := range qt.Partitions {
@@ -65,8 +70,12 @@ func TestProduce_DecodesWhatKmsgEncodes(t *testing.T) {
 }
 
 func TestProduceResponse_IsWhatKmsgDecodes(t *testing.T) {
-	topics := []Topic{{Name: []byte("orders"), First: 0, Count: 2}, {Name: []byte("x"), First: 2, Count: 1}}
-	results := []ProduceResult{{0, 0, 1 << 40, -1, 7, ""}, {1, 87, -1, -1, -1, "field \"id\" is missing"}, {2, 0, 5, 99, 0, ""}}
+	topics := []Topic{{Name: []byte("orders"), ID: [16]byte{1, 2}, First: 0, Count: 2}, {Name: []byte("x"), First: 2, Count: 1}}
+	results := []ProduceResult{
+		{0, 0, 1 << 40, -1, 7, "", nil},
+		{1, 87, -1, -1, -1, "field \"id\" is missing", []RecordError{{7, "no id"}, {12, "no time"}}},
+		{2, 0, 5, 99, 0, "", nil},
+	}
 	for v := ProduceVersionMin; v <= ProduceVersionMax; v++ {
 		r := kmsg.NewPtrProduceResponse()
 		r.Version = v
@@ -76,7 +85,10 @@ func TestProduceResponse_IsWhatKmsgDecodes(t *testing.T) {
 		var got []ProduceResult
 		for _, tp := range r.Topics {
 			for _, p := range tp.Partitions {
-				g := ProduceResult{p.Partition, p.ErrorCode, p.BaseOffset, p.LogAppendTime, p.LogStartOffset, ""}
+				g := ProduceResult{p.Partition, p.ErrorCode, p.BaseOffset, p.LogAppendTime, p.LogStartOffset, "", nil}
+				for _, e := range p.ErrorRecords {
+					g.Errors = append(g.Errors, RecordError{e.RelativeOffset, *e.ErrorMessage})
+				}
 				if p.ErrorMessage != nil {
 					g.Message = *p.ErrorMessage
 				}
@@ -92,7 +104,7 @@ func TestProduceResponse_IsWhatKmsgDecodes(t *testing.T) {
 				want[i].Start = -1
 			}
 			if v < 8 {
-				want[i].Message = ""
+				want[i].Message, want[i].Errors = "", nil
 			}
 		}
 		if d := cmp.Diff(want, got); d != "" {
@@ -110,7 +122,7 @@ func fetchRequest(version int16) *kmsg.FetchRequest {
 	q.MaxWaitMillis, q.MinBytes, q.MaxBytes, q.IsolationLevel = 500, 1, 50<<20, 1
 	q.SessionID, q.SessionEpoch, q.Rack = 9, 3, "r"
 	t := kmsg.NewFetchRequestTopic()
-	t.Topic = "orders"
+	t.Topic, t.TopicID = "orders", [16]byte{3, 1}
 	for i := range int32(2) {
 		p := kmsg.NewFetchRequestTopicPartition()
 		p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = i, 1<<33+int64(i), 1<<20, 4
@@ -118,7 +130,7 @@ func fetchRequest(version int16) *kmsg.FetchRequest {
 	}
 	q.Topics = append(q.Topics, t)
 	f := kmsg.NewFetchRequestForgottenTopic()
-	f.Topic, f.Partitions = "old", []int32{1, 2, 3}
+	f.Topic, f.TopicID, f.Partitions = "old", [16]byte{9}, []int32{1, 2, 3}
 	q.ForgottenTopics = append(q.ForgottenTopics, f)
 	return q
 }
@@ -132,7 +144,7 @@ func TestFetch_DecodesWhatKmsgEncodes(t *testing.T) {
 		}
 		want := Fetch{
 			Version: v, MaxWaitMS: 500, MinBytes: 1, MaxBytes: 50 << 20, Committed: true, SessionEpoch: -1,
-			Topics: []Topic{{[]byte("orders"), 0, 2}},
+			Topics: []Topic{{[]byte("orders"), [16]byte{}, 0, 2}},
 			Parts:  []FetchPart{{0, -1, 1 << 33, 1 << 20}, {1, -1, 1<<33 + 1, 1 << 20}},
 		}
 		if v >= 7 {
@@ -140,6 +152,9 @@ func TestFetch_DecodesWhatKmsgEncodes(t *testing.T) {
 		}
 		if v >= 9 {
 			want.Parts[0].LeaderEpoch, want.Parts[1].LeaderEpoch = 4, 4
+		}
+		if v >= 13 {
+			want.Topics[0].Name, want.Topics[0].ID = nil, [16]byte{3, 1}
 		}
 		if d := cmp.Diff(want, f); d != "" {
 			t.Errorf("version %d (-want +got):\n%s", v, d)
@@ -152,12 +167,12 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 	b1, b2 := bytes.Repeat([]byte("a"), 70), bytes.Repeat([]byte("b"), 90)
 	for v := FetchVersionMin; v <= FetchVersionMax; v++ {
 		f.Begin(v, 77, 0, 2)
-		f.Topic([]byte("orders"), 2)
-		f.Part(FetchResult{0, 0, 10, 9, 1, [][]byte{b1, b2}})
-		f.Part(FetchResult{1, 1, -1, -1, -1, nil})
+		f.Topic(&Topic{Name: []byte("orders"), ID: [16]byte{7}}, 2)
+		f.Part(FetchResult{0, 0, 10, 9, 1, [][]byte{b1, b2}, nil})
+		f.Part(FetchResult{1, 74, -1, -1, -1, nil, &Leader{3, 70}})
 		f.EndTopic()
-		f.Topic([]byte("x"), 1)
-		f.Part(FetchResult{5, 0, 3, 3, 0, [][]byte{b2}})
+		f.Topic(&Topic{Name: []byte("x"), ID: [16]byte{8}}, 1)
+		f.Part(FetchResult{5, 0, 3, 3, 0, [][]byte{b2}, nil})
 		f.EndTopic()
 		frame := bytes.Join(f.Buffers(nil), nil)
 		h := NewReader(frame, false)
@@ -181,14 +196,23 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 				if p.PreferredReadReplica != -1 {
 					t.Errorf("version %d: preferred replica %d", v, p.PreferredReadReplica)
 				}
-				g := FetchResult{p.Partition, p.ErrorCode, p.HighWatermark, p.LastStableOffset, p.LogStartOffset, nil}
+				g := FetchResult{p.Partition, p.ErrorCode, p.HighWatermark, p.LastStableOffset, p.LogStartOffset, nil, nil}
+				if p.CurrentLeader.LeaderID >= 0 {
+					g.Leader = &Leader{p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch}
+				}
 				if len(p.RecordBatches) > 0 {
 					g.Batches = [][]byte{p.RecordBatches}
 				}
 				got = append(got, g)
 			}
 		}
-		want := []FetchResult{{0, 0, 10, 9, 1, [][]byte{append(slices.Clone(b1), b2...)}}, {1, 1, -1, -1, -1, nil}, {5, 0, 3, 3, 0, [][]byte{b2}}}
+		want := []FetchResult{{0, 0, 10, 9, 1, [][]byte{append(slices.Clone(b1), b2...)}, nil}, {1, 74, -1, -1, -1, nil, nil}, {5, 0, 3, 3, 0, [][]byte{b2}, nil}}
+		if v >= 12 {
+			want[1].Leader = &Leader{3, 70}
+		}
+		if tp := r.Topics[1]; v >= 13 && tp.TopicID != [16]byte{8} || v < 13 && tp.Topic != "x" {
+			t.Errorf("version %d: topic %+v", v, tp)
+		}
 		if v < 5 {
 			for i := range want {
 				want[i].Start = -1
@@ -201,8 +225,8 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 }
 
 func TestMetadata_IsWhatKmsgDecodes(t *testing.T) {
-	topics := []MetadataTopic{{0, "orders", false, 3, 8}, {3, "nope", false, 0, OperationsUnset}, {0, "leat.system", true, 1, OperationsUnset}}
-	head := MetadataHead{1, "leat.example", 9092, "lineage", OperationsUnset}
+	topics := []MetadataTopic{{0, "orders", [16]byte{5}, false, 3, 8}, {3, "nope", [16]byte{}, false, 0, OperationsUnset}, {0, "leat.system", [16]byte{6}, true, 1, OperationsUnset}}
+	head := MetadataHead{1, "leat.example", 9092, "lineage", OperationsUnset, 4}
 	for v := int16(0); v <= MetadataVersionMax; v++ {
 		body := AppendMetadata(nil, v, head, len(topics), slices.Values(topics))
 		r := kmsg.NewPtrMetadataResponse()
@@ -216,7 +240,10 @@ func TestMetadata_IsWhatKmsgDecodes(t *testing.T) {
 		if len(r.Topics) != 3 || len(r.Topics[0].Partitions) != 3 || *r.Topics[0].Topic != "orders" || r.Topics[1].ErrorCode != 3 || r.Brokers[0].Port != 9092 {
 			t.Errorf("version %d: %+v", v, r)
 		}
-		if p := r.Topics[0].Partitions[2]; p.Leader != 1 || !slices.Equal(p.Replicas, []int32{1}) || !slices.Equal(p.ISR, []int32{1}) {
+		if v >= 10 && r.Topics[2].TopicID != [16]byte{6} {
+			t.Errorf("version %d: id %x", v, r.Topics[2].TopicID)
+		}
+		if p := r.Topics[0].Partitions[2]; v >= 7 && p.LeaderEpoch != 4 || p.Leader != 1 || !slices.Equal(p.Replicas, []int32{1}) || !slices.Equal(p.ISR, []int32{1}) {
 			t.Errorf("version %d: partition %+v", v, p)
 		}
 	}
