@@ -203,10 +203,10 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 func (p *Published) trimReached(rows state.Batch) {
 	for i := range p.folder.Trims {
 		t := &p.folder.Trims[i]
-		subscription.TrimReached(rows, subscription.Place{Stream: t.Stream, Partition: t.Partition}, t.Start)
+		p.subs.TrimReached(rows, subscription.Place{Stream: t.Stream, Partition: t.Partition}, t.Start)
 	}
 	for _, id := range p.folder.Dropped {
-		subscription.DropReached(rows, id)
+		p.subs.DropReached(rows, id)
 	}
 }
 

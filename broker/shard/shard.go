@@ -309,6 +309,21 @@ func (s *Shard) Close() error {
 	s.building.Wait()
 	s.keeper.close()
 	s.flushing.Wait()
-	err := s.published.store.Flush()
+	err := s.completeRows()
+	err = errors.Join(err, s.published.store.Flush())
 	return errors.Join(err, (*s.published.journal.Load()).Close(), s.published.keys.Close(), s.published.segments.Close(), s.published.store.Close())
+}
+
+// completeRows writes what rows of subscriptions do not say yet, so that the next start has nothing to look up.
+func (s *Shard) completeRows() error {
+	p := s.published
+	if s.state.Load() != nil {
+		return nil // what is in memory may not be what is in rows
+	}
+	rows := p.store.NewBatch()
+	if p.subs.Complete(rows); rows.Len() == 0 {
+		rows.Discard()
+		return nil
+	}
+	return p.store.Apply(rows, p.store.Applied())
 }

@@ -13,8 +13,7 @@ type touched struct {
 	sources  map[*Source]struct{}
 	chunks   map[chunkAt]struct{}
 	arrivals map[*Arrivals]struct{}
-	taken    []routeAt
-	seq      uint64 // of the frame
+	late     lateRows
 }
 
 type chunkAt struct {
@@ -217,14 +216,6 @@ func (t *touched) arrival(a *Arrivals) {
 	}
 }
 
-// took notes that a route has been taken. x is the route's for a.
-func (t *touched) took(a *Arrivals, r *Route, x *taken) {
-	if t != nil && x.seq != t.seq {
-		x.seq = t.seq
-		t.taken = append(t.taken, routeAt{a, r})
-	}
-}
-
 func (s *State) evolveRoute(r *Route) {
 	r.Classes = slices.DeleteFunc(r.Classes, func(c ClassID) bool { return s.Classes[c] == nil })
 	s.Routes[r.ID] = r
@@ -248,6 +239,7 @@ func (s *State) evolveRouted(x *routed, t *touched) {
 	}
 	end := x.base
 	for _, r := range x.runs {
+		base := end
 		end += record.Offset(r.Count)
 		a.All.add(r.Amount)
 		if r.Route == 0 {
@@ -256,7 +248,7 @@ func (s *State) evolveRouted(x *routed, t *touched) {
 		if rt := s.Routes[r.Route]; rt != nil {
 			n := rt.take(a)
 			n.add(r.Amount)
-			t.took(a, rt, n)
+			t.took(a, rt, n, base)
 		}
 	}
 	a.End = max(a.End, end)

@@ -20,6 +20,7 @@ type Folder struct {
 	routed  routed
 	reached map[Place]*arrived
 	spare   []*arrived
+	block   sorting
 	buf     []byte
 
 	// Changed lists subscriptions that were made, altered or deleted by the frame, for whoever keeps what follows from them. Good until
@@ -31,15 +32,19 @@ type Folder struct {
 
 // NewFolder makes a folder that evolves s. st holds the rows that it has made so far.
 func NewFolder(s *State, st state.Store) *Folder {
-	return &Folder{State: s, store: st, reached: map[Place]*arrived{}, touched: touched{
+	f := &Folder{State: s, store: st, reached: map[Place]*arrived{}, touched: touched{
 		sources: map[*Source]struct{}{}, chunks: map[chunkAt]struct{}{}, arrivals: map[*Arrivals]struct{}{},
 	}}
+	f.touched.late, s.late = s.late, lateRows{}
+	if f.touched.late.max = lateMax; st == nil {
+		f.touched.late.max = 0 // nothing else would tell what rows do not
+	}
+	return f
 }
 
 // Begin starts a frame of that number and time whose rows go to rows.
 func (f *Folder) Begin(seq uint64, timeMS int64, rows state.Batch) {
 	f.seq, f.timeMS, f.rows = seq, timeMS, rows
-	f.touched.seq = seq
 	clear(f.reached) // of a frame that failed
 	f.Changed, f.Moved = f.Changed[:0], f.Moved[:0]
 }
@@ -184,9 +189,12 @@ func (f *Folder) started(body []byte) error {
 	if f.Subs[x.sub] == nil {
 		return fmt.Errorf("subscription %d, which does not exist, starts", x.sub)
 	}
+	again := f.Subs[x.sub].source(x.at) != nil
 	f.evolveStarted(&x, &f.touched)
+	if f.Changed = append(f.Changed, x.sub); !again {
+		return nil // it has no rows, and a range that holds nothing costs every reader of rows until the next flush
+	}
 	f.rows.DeleteRange(sourceKey(state.PrefixCarried, x.sub, x.at), state.After(sourceKey(state.PrefixCarried, x.sub, x.at)))
-	f.Changed = append(f.Changed, x.sub)
 	return nil
 }
 
@@ -238,7 +246,7 @@ func (f *Folder) sourceEnded(body []byte) error {
 func (f *Folder) forsake(s record.StreamID) {
 	k := binary.BigEndian.AppendUint32([]byte{state.PrefixArrivals}, uint32(s))
 	f.rows.DeleteRange(k, state.After(k))
-	DropReached(f.rows, s)
+	dropReached(f.rows, s)
 	for at := range f.reached {
 		if at.Stream == s {
 			delete(f.reached, at)
@@ -311,20 +319,10 @@ func (f *Folder) End() error {
 		f.buf = src.appendRow(f.buf[:0])
 		f.rows.Set(sourceKey(state.PrefixSource, src.Sub, src.Place), f.buf)
 	}
+	f.writeLate()
 	for a := range f.touched.arrivals {
-		if f.Arrivals[a.Place] == a {
-			f.buf = appendAmount(binary.AppendUvarint(f.buf[:0], uint64(a.End)), a.All)
-			f.buf = binary.AppendUvarint(f.buf, uint64(a.Indexed+1))
-			f.rows.Set(arrivalsKey(a.Place, 0), f.buf)
-		}
+		f.writePlace(f.rows, a)
 	}
-	for _, x := range f.touched.taken {
-		if f.Arrivals[x.at.Place] == x.at && f.Routes[x.route.ID] == x.route {
-			f.buf = appendAmount(binary.AppendUvarint(f.buf[:0], uint64(x.at.End)), x.route.takenAt(x.at).Amount)
-			f.rows.Set(arrivalsKey(x.at.Place, x.route.ID), f.buf)
-		}
-	}
-	f.touched.taken = emptied(f.touched.taken)
 	clear(f.touched.chunks)
 	clear(f.touched.sources)
 	clear(f.touched.arrivals)

@@ -21,6 +21,7 @@ func Load(st state.Store) (*State, error) {
 	} else if !errors.Is(err, state.ErrNotFound) {
 		return nil, err
 	}
+	l := &loading{ends: map[routeAt]record.Offset{}}
 	for _, step := range []struct {
 		prefix byte
 		row    func(key, value []byte) error
@@ -28,12 +29,15 @@ func Load(st state.Store) (*State, error) {
 		{state.PrefixSub, s.loadSub},
 		{state.PrefixSource, s.loadSource},
 		{state.PrefixRoute, s.loadRoute},
-		{state.PrefixArrivals, s.loadArrivals},
+		{state.PrefixArrivals, func(key, value []byte) error { return s.loadArrivals(key, value, l) }},
 		{state.PrefixChunk, s.loadChunk},
 	} {
 		if err := eachRow(st, []byte{step.prefix}, step.row); err != nil {
 			return nil, fmt.Errorf("load rows %q: %w", step.prefix, err)
 		}
+	}
+	if err := s.complete(st, l); err != nil {
+		return nil, fmt.Errorf("load arrivals: %w", err)
 	}
 	return s, nil
 }
@@ -98,7 +102,7 @@ func (s *State) loadRoute(key, value []byte) error {
 	return nil
 }
 
-func (s *State) loadArrivals(key, value []byte) error {
+func (s *State) loadArrivals(key, value []byte, l *loading) error {
 	if len(key) != 13 {
 		return fmt.Errorf("key has %d bytes", len(key))
 	}
@@ -109,16 +113,29 @@ func (s *State) loadArrivals(key, value []byte) error {
 	if r == 0 && b.Rest() > 0 { // else the row is from before routes were indexed
 		indexed = readOffset(b) - 1
 	}
+	whole := end
+	if r == 0 && b.Rest() > 0 { // else the rows of routes say all
+		whole -= readOffset(b)
+	}
+	if whole < 0 {
+		return fmt.Errorf("rows count up to %d", whole)
+	}
 	if err := b.Err(); err != nil {
 		return err
 	}
 	a := s.arrivals(at)
 	if r == 0 {
-		a.End, a.All, a.Indexed = end, n, indexed
+		a.End, a.All, a.Indexed, a.whole = end, n, indexed, whole
+		if whole < end {
+			l.places = append(l.places, a)
+		}
 		return nil
 	}
 	if rt := s.Routes[r]; rt != nil {
 		rt.take(a).Amount = n
+		if end > a.whole {
+			l.ends[routeAt{a, rt}] = end
+		}
 	}
 	return nil
 }

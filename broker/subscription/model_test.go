@@ -91,6 +91,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	m := &model{world: newWorld(t), r: rand.New(rand.NewPCG(seed, 1)), lines: map[ID]map[At]*line{}, alive: map[MemberID]ID{}, begin: map[Place]record.Offset{}}
 	m.world.begin = m.begin
 	m.quiet = seed%3 == 0
+	m.fold.touched.late.max = seed % 40 * (seed % 2)
 	for k := range 3 {
 		f := m.open()
 		id, err := m.head.Put(0, withKind(modelPolicies[(seed+uint64(k)*4)%uint64(len(modelPolicies))]), ClassID(m.head.Next), f)

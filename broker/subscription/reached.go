@@ -1,7 +1,6 @@
 package subscription
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -152,7 +151,7 @@ func (f *Folder) writeArrived(at Place, in *arrived, end record.Offset) error {
 // fill ends a block: what is in its log rows, and what the frame adds, becomes pages.
 func (f *Folder) fill(at Place, block int64, more []posting) error {
 	low, high := append(blockKey(at, block), reachedLog), append(blockKey(at, block), reachedPage)
-	var all []posting
+	all := f.block.found[:0]
 	it, err := f.store.Iter(low, high)
 	if err != nil {
 		return err
@@ -172,13 +171,33 @@ func (f *Folder) fill(at Place, block int64, more []posting) error {
 		f.rows.DeleteRange(low, high)
 	}
 	all = append(all, more...)
-	slices.SortFunc(all, func(a, b posting) int { return cmp.Or(cmp.Compare(a.route, b.route), cmp.Compare(a.base, b.base)) })
-	for len(all) > 0 {
-		first := all[0].route
-		f.buf, all = appendPage(f.buf[:0], all, record.Offset(block*blockOffsets))
+	f.filled(at, all)
+	f.block.found = all
+	for rest := f.block.byRoute(); len(rest) > 0; {
+		first := rest[0].route
+		f.buf, rest = appendPage(f.buf[:0], rest, record.Offset(block*blockOffsets))
 		f.rows.Set(pageKey(at, block, first), f.buf)
 	}
 	return nil
+}
+
+// sorting is the memory of a block that is being filled: at most blockOffsets postings, since each is of one offset at least.
+type sorting struct {
+	found, sorted []posting
+	keys          []uint64
+}
+
+// byRoute gives what was found in the order of routes, and of offsets, in which it is, of each.
+func (x *sorting) byRoute() []posting {
+	x.keys, x.sorted = x.keys[:0], x.sorted[:0]
+	for i := range x.found {
+		x.keys = append(x.keys, uint64(x.found[i].route)<<32|uint64(i))
+	}
+	slices.Sort(x.keys) // numbers sort in a fourth of the time that postings take
+	for _, k := range x.keys {
+		x.sorted = append(x.sorted, x.found[uint32(k)])
+	}
+	return x.sorted
 }
 
 // A log row: seq uvarint, time varint, then, up to its end, for each posting: gap from the end of the one before uvarint (the first from
@@ -285,15 +304,8 @@ func readPostings(dst []posting, r RouteID, body []byte, start record.Offset) ([
 	return dst, b.Err()
 }
 
-// TrimReached takes the rows of blocks away that lie before where a partition begins now.
-func TrimReached(rows state.Batch, at Place, start record.Offset) {
-	if n := blockOf(start); n > 0 {
-		rows.DeleteRange(blockKey(at, 0), blockKey(at, n))
-	}
-}
-
-// DropReached takes the rows of a stream away.
-func DropReached(rows state.Batch, id record.StreamID) {
+// dropReached takes the rows of a stream away.
+func dropReached(rows state.Batch, id record.StreamID) {
 	k := binary.BigEndian.AppendUint32([]byte{state.PrefixReached}, uint32(id))
 	rows.DeleteRange(k, state.After(k))
 }

@@ -141,7 +141,7 @@ func TestReached_IsWhatWasRouted(t *testing.T) {
 					if w.r.IntN(10) == 0 {
 						at := places[w.r.IntN(2)]
 						w.start[at] += record.Offset(w.r.Int64N(int64(w.end[at]-w.start[at]) + 1))
-						TrimReached(rows, at, w.start[at])
+						w.fold.TrimReached(rows, at, w.start[at])
 					}
 				})
 				w.stamp()
@@ -204,7 +204,7 @@ func TestReached_LeavesNothingBehind(t *testing.T) {
 	if logs, pages := rows(); logs > 1 || pages < 30 || pages > 400 {
 		t.Fatalf("%d rows of the log, %d pages", logs, pages)
 	}
-	w.frame(nil, func(rows state.Batch) { TrimReached(rows, at, blockOffsets+5) })
+	w.frame(nil, func(rows state.Batch) { w.fold.TrimReached(rows, at, blockOffsets+5) })
 	if _, pages := rows(); pages < 15 || pages > 200 {
 		t.Fatalf("%d pages after a trim", pages)
 	}

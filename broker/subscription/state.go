@@ -55,6 +55,8 @@ type State struct {
 	readers  map[record.StreamID]reading
 	members  int // in all routes
 	policies map[Policy]*Policy
+
+	late lateRows // as Load found them, for a folder
 }
 
 // policiesMax is how many different policies are looked up, to be shared: most subscriptions have the same.
@@ -152,7 +154,7 @@ type Route struct {
 type taken struct {
 	at *Arrivals // if it is that of its place still
 	Amount
-	seq uint64 // frame in which a folder noted last that it has changed
+	late bool // of a folder: its row says less
 }
 
 func (r *Route) takenAt(a *Arrivals) *taken {
@@ -190,6 +192,9 @@ type Arrivals struct {
 	End     record.Offset
 	Indexed record.Offset // routes of its records can be looked up from here on; -1: not known yet, from the next record on
 	All     Amount
+
+	late  int           // of a folder: rows of routes that say less than is so
+	whole record.Offset // where there are any: up to here all of them count, at least
 }
 
 // Reason is why a record is done with.

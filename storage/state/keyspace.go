@@ -39,7 +39,7 @@ type Entry struct {
 // Keyspace is the table of all prefixes, in the order of their bytes.
 var Keyspace = []Entry{
 	{PrefixStore, "store", `"mark"`, "seq u64, place u64", "the store's own: the mark of the last apply"},
-	{PrefixArrivals, "arrivals", "stream u32, partition u32, route u32", "end, count, bytes varint", "how many records of a partition took a route; route 0: all of them"},
+	{PrefixArrivals, "arrivals", "stream u32, partition u32, route u32", "end, count, bytes varint", "how many records of a partition took a route, up to an end; route 0: all of them"},
 	{PrefixSub, "subscription", "subscription u32", "class varint, policy", "a subscription by number"},
 	{PrefixCatalog, "catalog", "kind escaped, namespace escaped, name escaped", "id, revision varint; kind, namespace, name, document, each with its length", "named things and the documents gateways own"},
 	{PrefixDedup, "dedup", "minute u64, hash 16 bytes", "stream, partition, offset, seq, batch, record varint, time varint", "(source, id) first seen in that minute; whole minutes are deleted as ranges"},
