@@ -17,6 +17,7 @@ type desk struct {
 	behind  int             // sources that are not caught up with
 	turns   [][2]list       // by priority: those that came back, and those that were not handed over yet
 	lanes   map[uint64]*lane
+	merges  bool      // what waits is handed over in the order of its arrival; see merge.go
 	gated   []uint64  // lanes whose first record waits for sources to be shown
 	shown   uint64    // frames up to here have been shown of all sources
 	members []*member // by entry.member; nil: left
@@ -44,6 +45,7 @@ type deskSource struct {
 	ended   bool          // the subscription reads it no more
 	number  int32
 	shown   uint64 // its records of frames up to here have been shown
+	fresh   []list // where records of all sources are merged, by priority: those in turn that were not handed over yet; of the first source the desk has them
 	entries map[record.Offset]slot
 	window  list // entries without a row, in the order of their offsets
 	backlog Amount
@@ -80,7 +82,7 @@ func (h *Head) desk(x *Sub) *desk {
 	if d := h.desks[x.ID]; d != nil {
 		return d
 	}
-	d := &desk{sub: x, turns: make([][2]list, max(x.Policy.Priorities, 1))}
+	d := &desk{sub: x, turns: make([][2]list, max(x.Policy.Priorities, 1)), merges: x.Policy.Order == OrderNone && x.Class != 0}
 	if x.Policy.Order != OrderNone {
 		d.lanes = map[uint64]*lane{}
 	}
@@ -213,7 +215,7 @@ func (h *Head) clear(d *desk) {
 			h.slab.give(i)
 		}
 		ds.entries = map[record.Offset]slot{}
-		ds.window, ds.asked = list{}, false
+		ds.window, ds.asked, ds.fresh = list{}, false, nil
 		ds.pend.reset()
 		ds.soiled = false
 	}

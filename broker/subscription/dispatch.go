@@ -25,11 +25,14 @@ func (h *Head) handOver(d *desk) {
 			}
 			return
 		}
+		i := h.firstInTurn(d)
+		if i == 0 {
+			return // until more is shown
+		}
 		m := d.pick()
 		if m == nil {
 			return
 		}
-		i := h.firstInTurn(d)
 		run := int(p.RunMax)
 		for n := 0; i != 0; n++ {
 			e := h.slab.at(i)
@@ -49,13 +52,17 @@ func (h *Head) handOver(d *desk) {
 	}
 }
 
-// firstInTurn is the first of the highest lane that has any, and there of those that came back.
+// firstInTurn is the first of the highest lane that has any, and there of those that came back; 0 when something may have to go before it.
 func (h *Head) firstInTurn(d *desk) slot {
 	for k := len(d.turns) - 1; k >= 0; k-- {
-		for w := range d.turns[k] {
-			if i := d.turns[k][w].head; i != 0 {
-				return i
+		if i := d.turns[k][0].head; i != 0 {
+			return i
+		}
+		if i := h.firstFresh(d, k); i != 0 {
+			if h.preceded(d, i) {
+				return 0
 			}
+			return i
 		}
 	}
 	return 0
@@ -214,9 +221,12 @@ func (h *Head) oldest(d *desk) slot {
 	}
 	for k := range d.turns {
 		consider(d.turns[k][0].head)
-		consider(d.turns[k][1].head)
+		consider(h.firstFresh(d, k))
 	}
 	if best != 0 {
+		if h.preceded(d, best) {
+			return 0
+		}
 		return best
 	}
 	for _, ds := range d.sources {

@@ -17,7 +17,8 @@
 // Steppable: no goroutine, no clock, no chance, no I/O; time and a seed for jitter come in with OpenFrame and Tick. Evolving is done by the
 // same functions for head and published state. A record that was settled in a durable frame is never handed over again. A record
 // has one holder. Attempts from the second on are facts of the frame they are made in, so a poison record does not get them back. Order by
-// key and total order hold under retries, crashes and several partitions. Nothing is handed over before its frame is published.
+// key and total order hold under retries, crashes and several partitions; without order, what routes bring from several partitions and has waited
+// is handed over as it arrived (merge.go). Nothing is handed over before its frame is published.
 // Memory is bounded by TrackedMax entries of about 140 bytes, and by State; a subscription that nobody attends to costs about 1 KiB in head
 // and published state together, and nothing for each record.
 //

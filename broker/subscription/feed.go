@@ -94,7 +94,7 @@ func (h *Head) reach(d *desk, ds *deskSource, n Amount, rs []Meta, e *end) {
 	ds.backlog.add(n)
 	switch {
 	case !ds.caught:
-	case len(rs) > 0 && h.looksAhead(d) > 0:
+	case len(rs) > 0 && h.looksAheadOf(d, ds) > 0:
 		for k := range rs {
 			i := h.enter(d, ds, &rs[k])
 			h.window(ds, i)
@@ -189,9 +189,12 @@ type Want struct {
 func (h *Head) Wants(dst []Want) []Want {
 	for _, d := range h.hungry {
 		d.hungry = false
-		n := h.looksAhead(d)
 		for _, ds := range d.sources {
-			if to := h.visible[ds.Place]; n > 0 && h.behind(d, ds) && ds.next < to {
+			to := h.visible[ds.Place]
+			if ds.next >= to || !h.behind(d, ds) {
+				continue
+			}
+			if n := h.looksAheadOf(d, ds); n > 0 {
 				ds.asked = true
 				dst = append(dst, Want{Sub: d.sub.ID, Turn: ds.Turn, Place: ds.Place, All: ds.All, From: ds.next, To: to, Max: n})
 			}
@@ -201,26 +204,33 @@ func (h *Head) Wants(dst []Want) []Want {
 	return dst
 }
 
-// looksAhead is how many records more should be known.
-func (h *Head) looksAhead(d *desk) int {
+// windowOf is how many records should be ready; when it is none, so many as step shall be looked at nevertheless.
+func (h *Head) windowOf(d *desk) (window, step int) {
 	p := d.sub.Policy
-	window := int(min(2*d.demand(), WindowMax))
+	window = int(min(2*d.demand(), WindowMax))
 	if p.TTLMS > 0 || d.over(Amount{}) {
 		window = WindowMax // of one time to live the oldest goes first
 	}
 	if d.sweeps > 0 && window == 0 {
 		if d.ready+d.coming+d.waiting > StragglersMax || h.slab.used >= h.trackedMax {
-			return 0
+			return 0, 0
 		}
-		return gatedStep
+		return 0, gatedStep
 	}
-	ready := d.inTurn
 	if p.Expires || p.Priorities > 1 && window > 0 {
 		window = BehindMax
 	}
-	known := d.ready + d.coming
+	return window, 0
+}
+
+// looksAhead is how many records more should be known.
+func (h *Head) looksAhead(d *desk) int {
+	window, step := h.windowOf(d)
+	ready, known := d.inTurn, d.ready+d.coming
 	switch {
-	case window == 0 || ready > window/2:
+	case window == 0:
+		return step
+	case ready > window/2:
 		return 0
 	case ready == 0 && len(d.gated) > 0:
 		return gatedStep // everything waits for a source that is behind
@@ -267,19 +277,21 @@ func (h *Head) askFor(d *desk) {
 	if d.behind == 0 || d.hungry {
 		return
 	}
-	if h.looksAhead(d) == 0 {
-		if h.slab.used >= h.trackedMax && !d.starved {
-			d.starved = true
-			h.starved = append(h.starved, d)
-		}
-		return
-	}
+	full := false
 	for _, ds := range d.sources {
-		if h.behind(d, ds) && ds.next < h.visible[ds.Place] {
+		if !h.behind(d, ds) || ds.next >= h.visible[ds.Place] {
+			continue
+		}
+		if h.looksAheadOf(d, ds) > 0 {
 			d.hungry = true
 			h.hungry = append(h.hungry, d)
 			return
 		}
+		full = true
+	}
+	if full && h.slab.used >= h.trackedMax && !d.starved {
+		d.starved = true
+		h.starved = append(h.starved, d)
 	}
 }
 

@@ -69,9 +69,8 @@ func (h *Head) rested(d *desk, r *rest) bool {
 	case d.unfinished || len(h.ends) > 0 && h.ends[0].seq <= r.seq:
 		return false
 	}
-	looks := h.looksAhead(d) > 0
 	for i, ds := range d.sources {
-		if i < len(r.upTo) && !ds.caught && ds.next < r.upTo[i] && (ds.asked || looks) {
+		if i < len(r.upTo) && !ds.caught && ds.next < r.upTo[i] && (ds.asked || h.looksAheadOf(d, ds) > 0) {
 			return false
 		}
 	}

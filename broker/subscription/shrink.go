@@ -53,11 +53,7 @@ func (h *Head) move(from slot) {
 	case e.state == leased:
 		h.slab.relink(&d.members[e.member].has, inTurn, to)
 	case e.flags&flagInTurn != 0:
-		which := 1
-		if e.flags&flagTurnBack != 0 {
-			which = 0
-		}
-		h.slab.relink(&d.turns[e.Priority][which], inTurn, to)
+		h.slab.relink(d.turnOf(e), inTurn, to)
 	}
 	switch {
 	case e.bucket == wheelDue:

@@ -78,13 +78,12 @@ func (d *desk) isShown(e *entry) bool {
 
 func (h *Head) putInTurn(d *desk, i slot) {
 	e := h.slab.at(i)
-	which, at := 1, slot(0)
+	at := slot(0)
 	if e.flags&flagBack != 0 {
-		which = 0
 		e.flags |= flagTurnBack
 	}
-	l := &d.turns[e.Priority][which]
-	if which == 0 && d.lanes == nil {
+	l := d.turnOf(e)
+	if e.flags&flagBack != 0 && d.lanes == nil {
 		at = h.whereItStood(l, e)
 	}
 	h.slab.before(l, inTurn, at, i)
@@ -113,11 +112,8 @@ func (h *Head) outOfTurn(d *desk, i slot) {
 	if e.flags&flagInTurn == 0 {
 		return
 	}
-	which := 1
-	if e.flags&flagTurnBack != 0 {
-		which = 0
-	}
+	l := d.turnOf(e)
 	e.flags &^= flagInTurn | flagTurnBack
-	h.slab.remove(&d.turns[e.Priority][which], inTurn, i)
+	h.slab.remove(l, inTurn, i)
 	d.inTurn--
 }
