@@ -196,6 +196,12 @@ func (x *eventsCommand) acks() error {
 	if err := x.b.mayServe(x.c, "append", hs); err != nil {
 		return err
 	}
+	switch others, _, all := x.b.settleShadows(hs, shadowAck, 0); {
+	case len(others) == 0:
+		return nil
+	case !all:
+		return fault.New(fault.Invalid, "append", "ack", "handles of shadows and others cannot be acknowledged with one append")
+	}
 	if x.shard == nil {
 		x.shard = x.b.shards[hs[0].shard]
 		x.cmd.ResolvedAt = x.shard.Published().Seq()

@@ -52,6 +52,7 @@ type Member struct {
 	id subscription.MemberID
 
 	pulls atomic.Bool // it is that of those who come and go
+	seat  *seat       // of a shadow's; else nil
 
 	near    atomic.Pointer[nearReader] // taken out by whoever reads
 	mu      sync.Mutex
@@ -90,6 +91,13 @@ func (b *Broker) attach(ctx context.Context, x *subscribed, o MemberOptions) (*M
 	}
 	k := memberKey{x.shard, m.id}
 	b.subs.members.Store(k, m) // before it is handed anything
+	if s := b.subs.shadows.of(subKey{x.shard, x.id}); s != nil {
+		if err := s.attach(m, &o, credit); err != nil {
+			b.subs.members.Delete(k)
+			return nil, err
+		}
+		return m, nil
+	}
 	_, err := b.shards[x.shard].Do(ctx, &shard.Attach{Sub: x.id, Member: subscription.Member{
 		ID: m.id, Rank: o.Rank, Prefetch: int32(o.Prefetch), Credit: credit, LeaseMS: o.Lease.Milliseconds(),
 	}})
@@ -114,12 +122,19 @@ func (m *Member) Grant(ctx context.Context, n int) error {
 	if n > MemberCreditMax {
 		return fault.New(fault.Invalid, "receive", "credit", "credit is at most %d", MemberCreditMax)
 	}
+	if m.seat != nil {
+		m.seat.grant(int64(n))
+		return nil
+	}
 	_, err := m.b.shards[m.x.shard].Do(ctx, &shard.Grant{Sub: m.x.id, Member: m.id, N: int64(n)})
 	return err
 }
 
 // askRest asks for a rest, and returns its number.
 func (m *Member) askRest(ctx context.Context) (uint64, error) {
+	if m.seat != nil {
+		return m.seat.rest(), nil
+	}
 	g := &shard.Grant{Sub: m.x.id, Member: m.id, Tell: true}
 	_, err := m.b.shards[m.x.shard].Do(ctx, g)
 	return g.Rest, err
@@ -166,6 +181,10 @@ func (m *Member) tellRested() {
 func (m *Member) Detach(ctx context.Context, counts bool) error {
 	m.b.subs.members.Delete(memberKey{m.x.shard, m.id})
 	m.close(fault.New(fault.Unavailable, "receive", m.x.name, "the member has left"))
+	if m.seat != nil {
+		m.seat.leave()
+		return nil
+	}
 	_, err := m.b.shards[m.x.shard].Do(ctx, &shard.Detach{Sub: m.x.id, Member: m.id, Counts: counts})
 	return err
 }
@@ -251,13 +270,13 @@ func (m *Member) read(ls []subscription.Leased) []Delivery {
 	now := m.b.nowMS()
 	for i := range ls {
 		l := &ls[i]
-		if l.UntilMS <= now {
+		if l.UntilMS <= now && m.seat == nil {
 			continue // it waited too long, and is somebody else's
 		}
 		d, err := near.read(ls, i)
 		switch {
 		case err == nil:
-			out = append(out, m.b.delivery(m.x, l, m.b.asOf(m.x, l.At, l.Lies, d)))
+			out = append(out, m.b.delivery(m.x, m.realID(l), l, m.b.asOf(m.x, l.At, l.Lies, d)))
 		case fault.Is(err, fault.NotFound), fault.Is(err, fault.Trimmed):
 			gone = append(gone, l.Handle)
 		default:
@@ -280,6 +299,12 @@ const nearKeptMin = 16
 const unreadableDelay = 5 * time.Second
 
 func (b *Broker) giveUp(x *subscribed, gone, later []subscription.Handle) {
+	if s := b.subs.shadows.of(subKey{x.shard, x.id}); s != nil {
+		for _, h := range append(gone, later...) {
+			s.settle(&h, shadowGone, 0)
+		}
+		return
+	}
 	ctx := b.choreContext()
 	if len(gone) > 0 {
 		_, _ = b.shards[x.shard].Do(ctx, &shard.Settle{Verb: shard.SettleAck, Why: subscription.Vanished, Handles: gone}) // its lease runs out otherwise
@@ -289,9 +314,9 @@ func (b *Broker) giveUp(x *subscribed, gone, later []subscription.Handle) {
 	}
 }
 
-func (b *Broker) delivery(x *subscribed, l *subscription.Leased, d *Delivered) Delivery {
+func (b *Broker) delivery(x *subscribed, real subscription.ID, l *subscription.Leased, d *Delivered) Delivery {
 	return Delivery{
-		Delivered: d, Handle: Handle{x.shard, l.Handle}, ID: deliveryID(l.Sub, l.At), Attempt: int(l.Attempt), Until: time.UnixMilli(l.UntilMS), Again: l.Again,
+		Delivered: d, Handle: Handle{x.shard, l.Handle}, ID: deliveryID(real, l.At), Attempt: int(l.Attempt), Until: time.UnixMilli(l.UntilMS), Again: l.Again,
 	}
 }
 
@@ -316,11 +341,15 @@ func (b *Broker) readLying(x *subscribed, at subscription.At) (*Delivered, error
 // follow hands on what follows from durable decisions of a shard.
 func (b *Broker) follow(sh int, f *shard.Follow) {
 	now := b.nowMS()
+	shaded := b.subs.shadows.some.Load() > 0
 	for i := range f.Deliveries {
 		l := &f.Deliveries[i]
 		if m, ok := b.subs.members.Load(memberKey{sh, l.Member}); ok {
 			b.subs.recent.deliver(sh, l, now)
 			m.(*Member).push(l)
+			if shaded {
+				b.shade(sh, l, now)
+			}
 			continue
 		}
 		// Nobody knows that member: it has left, or its attaching was given up. Once it is out, what it has goes to others.
@@ -349,6 +378,9 @@ func (b *Broker) dropMembers(which func(*Member) bool, why error) {
 		if m := v.(*Member); which(m) {
 			b.subs.members.Delete(k)
 			m.close(why)
+			if m.seat != nil {
+				m.seat.leave()
+			}
 		}
 		return true
 	})

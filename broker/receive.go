@@ -191,7 +191,11 @@ func (p *puller) idle() {
 // leave takes the member out. It has no credit by now, so nothing is handed to it meanwhile. Whoever receives next attaches another, behind this.
 func (p *puller) leave() {
 	b, x := p.m.b, p.m.x
-	_, _ = b.shards[x.shard].Do(b.choreContext(), &shard.Detach{Sub: x.id, Member: p.m.id, Keeps: true}) // fails when the shard has forgotten it anyway
+	if p.m.seat != nil {
+		p.m.seat.leave()
+	} else {
+		_, _ = b.shards[x.shard].Do(b.choreContext(), &shard.Detach{Sub: x.id, Member: p.m.id, Keeps: true}) // fails when the shard has forgotten it anyway
+	}
 	b.subs.members.Delete(memberKey{x.shard, p.m.id})
 	p.m.close(fault.New(fault.Unavailable, "receive", x.name, "the member has left"))
 	b.subs.forget(subKey{x.shard, x.id}, p)
@@ -313,7 +317,9 @@ func (b *Broker) relet(ctx context.Context, ds []Delivery, lease time.Duration) 
 	for i := range ds {
 		hs[i] = ds[i].Handle
 	}
-	if out, err := b.settle(ctx, shard.Settle{Verb: shard.SettleRenew, AfterMS: lease.Milliseconds()}, hs); err == nil {
+	again := shard.Settle{Verb: shard.SettleRenew, AfterMS: lease.Milliseconds()}
+	out, err := b.settleAside(hs, shadowRenew, b.nowMS()+again.AfterMS, func(hs []Handle) ([]Outcome, error) { return b.settle(ctx, again, hs) })
+	if err == nil {
 		until := b.opt.Clock.Now().Add(lease)
 		for i := range ds {
 			if out[i] == OutcomeDone {

@@ -21,6 +21,13 @@ func (b *Broker) Rewind(ctx context.Context, c *Caller, name string, to Start) e
 	if to, err = b.ourStart("rewind", "to", to); err != nil {
 		return err
 	}
+	if s := b.subs.shadows.of(subKey{x.shard, x.id}); s != nil {
+		if to.Kind != StartLatest {
+			return fault.New(fault.Invalid, "rewind", "to", "a shadow keeps nothing: rewind %q, which it shadows; to latest drops what waits", x.doc.ShadowOf)
+		}
+		s.purge()
+		return nil
+	}
 	cmd := &shard.Rewind{Sub: x.id}
 	for _, id := range x.doc.StreamIDs {
 		n := b.names.of(x.shard, id)
@@ -53,6 +60,9 @@ func (b *Broker) RewindKey(ctx context.Context, c *Caller, name string, to Start
 	}
 	if to, err = b.ourStart("rewind", "to", to); err != nil {
 		return 0, err
+	}
+	if x.doc.ShadowOf != "" {
+		return 0, fault.New(fault.Invalid, "rewind", "to", "a shadow keeps nothing: rewind %q, which it shadows", x.doc.ShadowOf)
 	}
 	done := 0
 	for _, id := range x.doc.StreamIDs {

@@ -46,7 +46,18 @@ func (b *Broker) settleFor(ctx context.Context, c *Caller, op string, s shard.Se
 	if err := b.mayServe(c, op, hs); err != nil {
 		return nil, err
 	}
-	return b.settle(ctx, s, hs)
+	what := shadowRelease
+	switch {
+	case s.Verb == shard.SettleAck:
+		what = shadowAck
+	case s.Verb == shard.SettleReject:
+		what = shadowReject
+	case s.Verb == shard.SettleRenew:
+		what = shadowRenew
+	case !s.Counts:
+		what = shadowBack
+	}
+	return b.settleAside(hs, what, b.nowMS()+s.AfterMS, func(hs []Handle) ([]Outcome, error) { return b.settle(ctx, s, hs) })
 }
 
 // mayServe refuses handles that c must not use: of another namespace, or of a subscription it may not read.

@@ -211,12 +211,15 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 		d.Routed = true
 	}
 	d.Policy.Bury = d.DeadLetters != "" || d.Undertaker != ""
+	if err := b.checkShadow(c, d, old); err != nil {
+		return nil, err
+	}
 	switch {
 	case old != nil && d.Routed != old.doc.Routed:
 		return nil, fault.New(fault.Conflict, "subscribe", "routed", "whether records reach a subscription by their address stays as it was made")
 	case !d.Routed && len(d.Address) > 0:
 		return nil, fault.New(fault.Conflict, "subscribe", "address", "the subscription was made without routed: every record of its streams reaches it")
-	case len(d.Streams) == 0 && d.Policy.Kind != SubscriptionCursor:
+	case len(d.Streams) == 0 && d.Policy.Kind != SubscriptionCursor && d.ShadowOf == "":
 		return nil, fault.New(fault.Invalid, "subscribe", "streams", "a subscription reads at least one stream")
 	case len(d.Address) > AddressFiltersMax:
 		return nil, fault.New(fault.TooLarge, "subscribe", "address", "%d address filters; the limit is %d", len(d.Address), AddressFiltersMax)
@@ -404,6 +407,13 @@ func (b *Broker) describeSubscription(ctx context.Context, x *subscribed, name s
 	if x.doc.Policy.Kind == SubscriptionCursor {
 		info := SubscriptionInfo{Name: x.name, Namespace: x.namespace, ID: uint32(x.id), Config: x.config(), Created: x.created(), Revision: x.revision}
 		b.describeCursor(x, &info)
+		return info, nil
+	}
+	if s := b.subs.shadows.of(subKey{x.shard, x.id}); s != nil {
+		info := SubscriptionInfo{Name: x.name, Namespace: x.namespace, ID: uint32(x.id), Config: x.config(), Created: x.created(), Revision: x.revision}
+		if at := s.describe(&info); at > 0 {
+			info.Oldest = time.UnixMilli(at)
+		}
 		return info, nil
 	}
 	q := &shard.Examine{Sub: x.id}

@@ -69,6 +69,7 @@ type AddressFilter struct {
 // SubscriptionConfig is what can be set about a subscription.
 type SubscriptionConfig struct {
 	Streams     []string          `json:"streams"`                // can be added, and taken away
+	ShadowOf    string            `json:"shadow_of,omitempty"`    // gets what that subscription hands over, and has no streams; see shadow.go
 	Routed      bool              `json:"routed,omitempty"`       // only what an address filter says reaches it, without any nothing does; stays as it was made. Set where Address is
 	Address     []AddressFilter   `json:"address,omitempty"`      // one of them is enough
 	Where       string            `json:"where,omitempty"`        // CEL, of the content: what does not match is passed over
@@ -140,6 +141,7 @@ type subscriptions struct {
 	stopping    bool // nobody begins any more; stopMu
 	gaps        gaps
 	recent      recent
+	shadows     shadows
 }
 
 type classKey struct {
@@ -248,6 +250,7 @@ func (b *Broker) takeSubscription(sh int, e *catalog.Entry) {
 		s.byName[nameKey{x.namespace, x.name}], s.byID[subKey{sh, x.id}] = x, x
 		err = s.route(sh, old, x)
 		s.tellWatches(subKey{sh, x.id}, x)
+		s.shadows.take(b, subKey{sh, x.id}, x)
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -265,6 +268,7 @@ func (b *Broker) dropSubscription(sh int, n catalog.Name) {
 		delete(s.byID, subKey{sh, old.id})
 		_ = s.route(sh, old, nil) // what is taken away had been read
 		s.tellWatches(subKey{sh, old.id}, nil)
+		s.shadows.drop(subKey{sh, old.id})
 	}
 	s.mu.Unlock()
 	if old != nil {

@@ -13,9 +13,9 @@ import (
 )
 
 var (
-	subColumns   = []string{"name", "streams", "order", "dead_letters", "suspended", "created"}
+	subColumns   = []string{"name", "shadow_of", "streams", "order", "dead_letters", "suspended", "created"}
 	subDescribed = []string{
-		"name", "namespace", "kind", "streams", "address", "where", "order", "dead_letters", "suspended", "lease_ms", "max_attempts", "backoff_ms", "backoff_max_ms", // settings
+		"name", "namespace", "kind", "shadow_of", "streams", "address", "where", "order", "dead_letters", "suspended", "lease_ms", "max_attempts", "backoff_ms", "backoff_max_ms", // settings
 		"push", "push_url", "push_format", "push_why", "push_until", "push_last_failure", "push_delivered", "push_attempts", "push_warnings", "new_secret",
 		"waiting", "waiting_bytes", "exact", "leased", "delayed", "oldest", "lag_ms", "acked", "skipped", "dead", "gaps", "receivers", "created", "revision",
 	}
@@ -39,7 +39,7 @@ func subPath(name string) string { return "/v1/subscriptions/" + url.PathEscape(
 // subFlags are what sub create can be told. A flag that was not given is not mentioned to the node.
 type subFlags struct {
 	streams, types, set                    []string
-	kind, members                          string
+	kind, members, shadowOf                string
 	subject, key                           string
 	order, where, dead, from               string
 	attempts                               int
@@ -57,6 +57,7 @@ func (a *app) subCreate() *cobra.Command {
 			"PATTERN is a text as it is; item-* is what begins so; order.*.eu and order.# are words between dots (* is one, # any number), a/+/b and a/#\n" +
 			"levels between slashes (+ is one, # at the end any number).",
 		Example: "  leat sub create mails --stream orders --attempts 5 --backoff 1s --dead-letters mails.dead\n" +
+			"  leat sub create mails-new --shadow-of mails\n" +
 			"  leat sub create big --stream orders --where 'data.total > 1000' --order key --from earliest\n" +
 			"  leat sub create shop --stream orders --push https://shop.example.com/hook --push-secret",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -81,6 +82,7 @@ func (a *app) subCreate() *cobra.Command {
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.streams, "stream", nil, "what it reads; may be repeated")
 	fl.StringVar(&f.kind, "kind", "", "delivery or cursor (default delivery)")
+	fl.StringVar(&f.shadowOf, "shadow-of", "", "gets what this subscription hands over, and what becomes of it counts for nothing")
 	fl.StringVar(&f.members, "members", "", "who gets events when several are there: shared, exclusive or single_active (default shared)")
 	fl.Int64Var(&f.backlog, "backlog-limit", 0, "for how many unsettled events of each partition retention waits (default any number)")
 	fl.StringArrayVar(&f.types, "type", nil, "only events of this type, a PATTERN; may be repeated")
@@ -99,6 +101,7 @@ func (a *app) subCreate() *cobra.Command {
 	fl.StringArrayVar(&f.set, "set", nil, "NAME=JSON: any other member of the subscription's document; may be repeated")
 	push.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("order", cobra.FixedCompletions([]string{"none", "key", "total"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("shadow-of", a.completeSubscriptions)
 	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions([]string{"delivery", "cursor"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("members", cobra.FixedCompletions([]string{"shared", "exclusive", "single_active"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"earliest", "latest"}, cobra.ShellCompDirectiveNoFileComp))
@@ -117,6 +120,7 @@ func (f *subFlags) body(cmd *cobra.Command) (map[string]any, error) {
 		{"stream", "streams", f.streams},
 		{"kind", "kind", f.kind},
 		{"members", "members", f.members},
+		{"shadow-of", "shadow_of", f.shadowOf},
 		{"backlog-limit", "backlog_limit", f.backlog},
 		{"order", "order", f.order},
 		{"where", "where", f.where},
@@ -220,7 +224,9 @@ func (a *app) subList() *cobra.Command {
 				for i, r := range rows {
 					rows[i] = map[string]any{}
 					for _, column := range subColumns {
-						rows[i][column] = r[column]
+						if v := r[column]; v != nil || column != "shadow_of" { // few have one
+							rows[i][column] = v
+						}
 					}
 				}
 			}

@@ -13,6 +13,7 @@ import (
 type subscriptionConfigJSON struct {
 	Streams     *[]string          `json:"streams,omitempty"`
 	Kind        *string            `json:"kind,omitempty"`
+	ShadowOf    *string            `json:"shadow_of,omitempty"`
 	Order       *string            `json:"order,omitempty"`
 	Members     *string            `json:"members,omitempty"`
 	Routed      *bool              `json:"routed,omitempty"`
@@ -144,6 +145,7 @@ func (j *subscriptionConfigJSON) change(c *broker.SubscriptionConfig) error {
 		}
 	}
 	set(&c.Streams, j.Streams)
+	set(&c.ShadowOf, j.ShadowOf)
 	set(&c.Routed, j.Routed)
 	set(&c.Where, j.Where)
 	set(&c.DeadLetters, j.DeadLetters)
@@ -234,6 +236,9 @@ func subscriptionConfig(c *broker.SubscriptionConfig) subscriptionConfigJSON {
 		LeaseMS: &p.LeaseMS, AttemptsMax: &p.AttemptsMax, BackoffMS: &p.BackoffMS, BackoffMaxMS: &p.BackoffMaxMS, JitterPercent: &p.JitterPercent,
 		DelayMS: &p.DelayMS, TTLMS: &p.TTLMS, Priorities: &p.Priorities, UnackedMax: &p.UnackedMax, RunMax: &p.RunMax,
 		LengthMax: &p.LengthMax, BytesMax: &p.BytesMax, BacklogMax: &p.BacklogMax,
+	}
+	if c.ShadowOf != "" {
+		j.ShadowOf = &c.ShadowOf
 	}
 	if docs := keepPush(c.Documents, nil); len(docs) > 0 {
 		j.Documents = &docs

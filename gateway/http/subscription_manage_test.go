@@ -1,6 +1,7 @@
 package http
 
 import (
+	"encoding/json"
 	"testing"
 )
 
@@ -29,4 +30,47 @@ func TestSubscription_VolatileBeginsWithWhatComes(t *testing.T) {
 		t.Fatalf("%s", a.body)
 	}
 	s.want(201, "PUT", "/v1/subscriptions/w", `{"streams":["orders"],"volatile":true,"from":"latest"}`)
+}
+
+// A shadow gets what is handed to others, by receiving and by webhook; what it says counts for nothing.
+func TestSubscription_Shadow(t *testing.T) {
+	s := start(t, nil)
+	s.work(`,"dead_letters":"dead"`)
+	a := s.want(201, "PUT", "/v1/subscriptions/new", `{"shadow_of":"work","max_length":10}`)
+	config, err := json.Marshal(a.get("config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.want(200, "PUT", "/v1/subscriptions/new", string(config)) // it can be PUT again
+	s.send("orders", 0, 3)
+	got, body := s.take(3, "")
+	if got != "0 1 2" {
+		t.Fatal(got)
+	}
+	a = s.want(200, "POST", "/v1/subscriptions/new/receive", `{"max":1,"wait":"30s","lease":"1h"}`)
+	if a.str("deliveries.0.event.data") != "0" || a.str("deliveries.0.ref") != "orders/0/0" {
+		t.Fatalf("%s", a.body)
+	}
+	h := `{"handles":["` + a.str("deliveries.0.handle") + `"]}`
+	s.want(400, "POST", "/v1/subscriptions/work/ack", h)
+	if a = s.want(200, "POST", "/v1/subscriptions/new/reject", h); a.str("outcomes.0.outcome") != "done" {
+		t.Fatalf("%s", a.body)
+	}
+	s.until(func() bool {
+		return s.want(200, "GET", "/v1/subscriptions/new", "").str("state.waiting") == "2"
+	})
+	a = s.want(200, "POST", "/v1/subscriptions/new/receive", `{"max":1,"wait":"30s"}`)
+	s.want(201, "POST", "/v1/append", `{"events":[{"stream":"dead"}],"ack":["`+a.str("deliveries.0.handle")+`"]}`)
+	if a = s.want(200, "GET", "/v1/subscriptions/work", ""); a.str("state.leased") != "3" || a.str("state.dead") != "0" {
+		t.Fatalf("%s", a.body)
+	}
+	s.settled("ack", body, "done")
+	if a = s.want(200, "GET", "/v1/subscriptions?prefix=n", ""); a.str("subscriptions.0.shadow_of") != "work" {
+		t.Fatalf("%s", a.body)
+	}
+	if a = s.want(400, "PUT", "/v1/subscriptions/other", `{"shadow_of":"work","where":"true"}`); a.str("field") != "shadow_of" {
+		t.Fatalf("%s", a.body)
+	}
+	s.want(404, "PUT", "/v1/subscriptions/other", `{"shadow_of":"none"}`)
+	s.want(400, "POST", "/v1/subscriptions/new/rewind", `{"to":"earliest"}`)
 }
