@@ -25,6 +25,7 @@ const (
 
 	Subscription Kind = "subscription" // since format 3
 	Secret       Kind = "secret"       // keys that the platform has made for itself
+	Memo         Kind = "memo"         // what gateways keep with a subscription in rows of its own; programs that do not know the kind keep it
 )
 
 // DocumentBytesMax is the size limit of one document.

@@ -5,6 +5,8 @@ import (
 	"net"
 	"strconv"
 	"time"
+
+	"leat/gateway/kafka/group"
 )
 
 // Config bounds and addresses the gateway.
@@ -20,6 +22,7 @@ type Config struct {
 	AutoCreate        bool          `yaml:"auto_create" doc:"make topics that a client names in Metadata and that are not there"`
 	PartitionsDefault int32         `yaml:"partitions_default" doc:"partitions of topics whose maker does not say"`
 	PartitionsMax     int32         `yaml:"partitions_max" doc:"partitions of one topic"`
+	Groups            group.Config  `yaml:"groups"`
 }
 
 // Default is what Kafka's own defaults lead clients to expect.
@@ -35,6 +38,7 @@ func Default() Config {
 		AutoCreate:        true,
 		PartitionsDefault: 1,
 		PartitionsMax:     10_000,
+		Groups:            group.Default(),
 	}
 }
 
@@ -61,6 +65,9 @@ func (c Config) Validate() error {
 	}
 	if c.LoginDelay < 0 || c.LoginDelay > time.Minute {
 		return fmt.Errorf("login_delay is %v; it must be from 0s to 1m", c.LoginDelay)
+	}
+	if err := c.Groups.Validate(); err != nil {
+		return fmt.Errorf("groups.%w", err)
 	}
 	if c.Advertise != "" {
 		if _, _, err := splitAddr(c.Advertise); err != nil {

@@ -9,12 +9,15 @@ import (
 
 // Gateway speaks the Kafka protocol with the clients of one node. It is safe for many listeners.
 type Gateway struct {
-	b   *broker.Broker
-	cfg Config
+	b      *broker.Broker
+	cfg    Config
+	groups *groups
 }
 
 // New makes the gateway. It does no I/O and starts nothing; cfg has been validated.
-func New(b *broker.Broker, cfg Config) *Gateway { return &Gateway{b: b, cfg: cfg} }
+func New(b *broker.Broker, cfg Config) *Gateway {
+	return &Gateway{b: b, cfg: cfg, groups: newGroups(b, cfg.Groups)}
+}
 
 // Descriptor says what the gateway is.
 func (g *Gateway) Descriptor() gateway.Descriptor {
@@ -31,5 +34,7 @@ func (g *Gateway) Serve(ctx context.Context, l *gateway.Listener) error {
 	for i := range apis {
 		ops[apis[i].key] = l.Operation(apis[i].name)
 	}
+	g.groups.begin(l.Log())
+	defer g.groups.end()
 	return l.ServeConns(ctx, func(ctx context.Context, c *gateway.Conn) { newConn(g, c, ops).serve(ctx) })
 }

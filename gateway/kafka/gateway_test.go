@@ -413,7 +413,7 @@ func TestApiVersions(t *testing.T) {
 			t.Errorf("version %d: error %d, %d keys", v, r.ErrorCode, len(r.ApiKeys))
 		}
 		for _, k := range r.ApiKeys {
-			if slices.Contains([]int16{8, 9, 11, 12, 13, 14, 24, 25, 26}, k.ApiKey) {
+			if slices.Contains([]int16{24, 25, 26}, k.ApiKey) {
 				t.Errorf("%d is advertised and not there", k.ApiKey)
 			}
 		}
@@ -437,7 +437,7 @@ func TestApiVersions(t *testing.T) {
 	if r := ask[*kmsg.ApiVersionsResponse](c, q, 3); r.ErrorCode != codeInvalidRequest {
 		t.Errorf("software name: %d", r.ErrorCode)
 	}
-	c.send(kmsg.NewPtrJoinGroupRequest(), 1) // not offered
+	c.send(kmsg.NewPtrVoteRequest(), 0) // never offered
 	c.closed()
 }
 
@@ -495,14 +495,21 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-func TestFindCoordinator_FailsForGood(t *testing.T) {
+// This node coordinates all groups, and fails for good where it is asked for transactions.
+func TestFindCoordinator(t *testing.T) {
 	c := dial(t, serve(t, newBroker(t, 1)))
 	for v := range int16(5) {
 		q := kmsg.NewPtrFindCoordinatorRequest()
 		q.CoordinatorKey, q.CoordinatorKeys = "g", []string{"g", "h"}
 		r := ask[*kmsg.FindCoordinatorResponse](c, q, v)
-		if v < 4 && r.ErrorCode != codeUnsupportedVersion || v == 4 && (len(r.Coordinators) != 2 || r.Coordinators[1].ErrorCode != codeUnsupportedVersion) {
+		if v < 4 && (r.ErrorCode != 0 || r.Host == "" || r.Port == 0) || v == 4 && (len(r.Coordinators) != 2 || r.Coordinators[1].ErrorCode != 0 || r.Coordinators[1].Key != "h") {
 			t.Errorf("version %d: %+v", v, r)
+		}
+		if q.CoordinatorType = 1; v > 0 {
+			r = ask[*kmsg.FindCoordinatorResponse](c, q, v)
+			if v < 4 && r.ErrorCode != codeUnsupportedVersion || v == 4 && r.Coordinators[1].ErrorCode != codeUnsupportedVersion {
+				t.Errorf("transactions, version %d: %+v", v, r)
+			}
 		}
 	}
 }

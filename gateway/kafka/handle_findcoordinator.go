@@ -5,23 +5,63 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"leat/broker"
 	"leat/broker/fault"
 )
 
-// FindCoordinator(10), versions 0-4: there is none. Groups and transactions are not offered, and the answer is one that no client
-// retries: with COORDINATOR_NOT_AVAILABLE the Java consumer polls for ever and says nothing, with UNSUPPORTED_VERSION each client
+// Kinds of things that have a coordinator.
+const (
+	coordinatorOfGroup       = 0
+	coordinatorOfTransaction = 1
+)
+
+// FindCoordinator(10), versions 0-4: this node is the coordinator of all groups. Of transactions there is none, and the answer is one that no client
+// retries: with COORDINATOR_NOT_AVAILABLE the Java producer asks for ever and says nothing, with UNSUPPORTED_VERSION each client
 // tested fails at once, and those that show the message show why.
-func (k *conn) findCoordinator(_ context.Context, _ *slot, q *kmsg.FindCoordinatorRequest) (*kmsg.FindCoordinatorResponse, error) {
-	text := "consumer groups are not offered by this node; assign partitions instead"
-	if q.CoordinatorType == 1 {
-		text = "transactions are not offered by this node; leave transactional.id unset"
-	}
+func (k *conn) findCoordinator(_ context.Context, s *slot, q *kmsg.FindCoordinatorRequest) (*kmsg.FindCoordinatorResponse, error) {
 	r := kmsg.NewPtrFindCoordinatorResponse()
-	r.ErrorCode, r.ErrorMessage, r.NodeID, r.Port = codeUnsupportedVersion, &text, -1, -1
-	for _, key := range q.CoordinatorKeys {
+	keys := q.CoordinatorKeys
+	if q.Version < 4 {
+		keys = []string{q.CoordinatorKey}
+	}
+	var failed error
+	for _, key := range keys {
 		c := kmsg.NewFindCoordinatorResponseCoordinator()
-		c.Key, c.NodeID, c.Port, c.ErrorCode, c.ErrorMessage = key, -1, -1, codeUnsupportedVersion, &text
+		c.Key, c.NodeID, c.Port = key, -1, -1
+		code, text, err := k.coordinator(s.caller, q.CoordinatorType, key)
+		if err != nil {
+			failed = err
+		}
+		if c.ErrorCode = code; code == codeNone {
+			c.NodeID = k.g.b.NodeID()
+			c.Host, c.Port = k.address()
+		} else {
+			c.ErrorMessage = &text
+		}
 		r.Coordinators = append(r.Coordinators, c)
 	}
-	return r, fault.New(fault.Unsupported, "find coordinator", "", "%s", text)
+	if q.Version < 4 {
+		c := &r.Coordinators[0]
+		r.ErrorCode, r.ErrorMessage, r.NodeID, r.Host, r.Port = c.ErrorCode, c.ErrorMessage, c.NodeID, c.Host, c.Port
+		r.Coordinators = nil
+	}
+	return r, failed
+}
+
+// coordinator says whether this node is one.
+func (k *conn) coordinator(c *broker.Caller, kind int8, key string) (code int16, text string, err error) {
+	switch {
+	case kind == coordinatorOfTransaction:
+		text := "transactions are not offered by this node; leave transactional.id unset"
+		return codeUnsupportedVersion, text, fault.New(fault.Unsupported, "find coordinator", "", "%s", text)
+	case kind != coordinatorOfGroup:
+		text := "there are coordinators of groups"
+		return codeInvalidRequest, text, fault.New(fault.Invalid, "find coordinator", "", "%s", text)
+	case key == "":
+		return codeInvalidGroupID, "a group has an id", nil
+	}
+	if err := k.mayGroup(c, broker.ActionDescribe, key); err != nil {
+		return codeGroupDenied, fault.As(err).Text, err
+	}
+	return codeNone, "", nil
 }

@@ -90,15 +90,29 @@ except KafkaException as e:
     errors.append(e)
 check("unknown partition", errors and errors[0] is not None, errors)
 
-c = Consumer({"bootstrap.servers": plain, "group.id": "g", "auto.offset.reset": "earliest"})
-c.subscribe(["py-none-all"])
-end, error = time.time() + 15, None
-while time.time() < end and error is None:
-    m = c.poll(1)
-    if m is not None:
-        error = m.error() or "a record"
-check("a group says that it cannot be had", isinstance(error, KafkaError), error)
-c.close()
+def group(protocol, strategy):
+    """50 records are read in a group, committed, and not read again by the next."""
+    conf = {"bootstrap.servers": plain, "group.id": "g-" + protocol + strategy, "auto.offset.reset": "earliest", "enable.auto.commit": False, "group.protocol": protocol}
+    if protocol == "classic":
+        conf["partition.assignment.strategy"] = strategy
+    c = Consumer(conf)
+    c.subscribe(["py-none-all"])
+    end, got = time.time() + 30, []
+    while time.time() < end and len(got) < 50:
+        m = c.poll(1)
+        if m is not None and not m.error():
+            got.append(m.offset())
+    c.commit(asynchronous=False)
+    c.close()
+    c = Consumer(conf)
+    at = c.committed([TopicPartition("py-none-all", 0)], timeout=20)[0].offset
+    c.close()
+    return got == list(range(50)) and at == 50, (got, at)
+
+
+for strategy in ("range", "roundrobin", "cooperative-sticky"):
+    ok, detail = group("classic", strategy)
+    check("group " + strategy, ok, detail)
 
 for mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
     sasl = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism, "sasl.username": user}

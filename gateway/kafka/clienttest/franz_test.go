@@ -253,12 +253,6 @@ func TestFranz_Refusals(t *testing.T) {
 	if err != nil || kerr.ErrorForCode(r.Topics[0].Partitions[0].ErrorCode) == nil {
 		t.Errorf("bad CRC: %v %+v", err, r)
 	}
-	group := franz(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumerGroup("g"))
-	started := time.Now()
-	fs := group.PollFetches(ctx)
-	if err := fs.Err(); err == nil || time.Since(started) > 20*time.Second {
-		t.Errorf("a group, which is not offered, said %v after %v", err, time.Since(started))
-	}
 	tx := franz(t, n, kgo.TransactionalID("t"), kgo.DefaultProduceTopic("orders"))
 	if err := tx.BeginTransaction(); err == nil {
 		if err := tx.ProduceSync(ctx, kgo.StringRecord("x")).FirstErr(); err == nil {

@@ -77,6 +77,24 @@ public class Check {
         return true;
     }
 
+    /** 50 records are read in a group, committed, and not read again by the next. */
+    static Object group(Map<String, Object> c) {
+        TopicPartition tp = new TopicPartition("java-gzip-all", 0);
+        try (KafkaConsumer<String, String> k = consumer(c)) {
+            k.subscribe(List.of("java-gzip-all"));
+            int n = 0;
+            long end = System.currentTimeMillis() + 30000;
+            while (n < 50 && System.currentTimeMillis() < end) n += k.poll(Duration.ofMillis(500)).count();
+            if (n != 50) throw new IllegalStateException(n + " of 50");
+            k.commitSync();
+        }
+        try (KafkaConsumer<String, String> k = consumer(c)) {
+            OffsetAndMetadata at = k.committed(Set.of(tp)).get(tp);
+            if (at == null || at.offset() != 50) throw new IllegalStateException("committed " + at);
+        }
+        return true;
+    }
+
     static Map<String, Object> login(String addr, String mechanism, String user, String password) {
         String module = mechanism.equals("PLAIN") ? "plain.PlainLoginModule" : "scram.ScramLoginModule";
         return conf(addr, "security.protocol", "SASL_PLAINTEXT", "sasl.mechanism", mechanism, "sasl.jaas.config",
@@ -134,14 +152,9 @@ public class Check {
                 return p.send(new ProducerRecord<>("java-none-all", "x".repeat(2000000))).get();
             }
         });
-        refused("group", UnsupportedVersionException.class, () -> {
-            try (KafkaConsumer<String, String> c = consumer(conf(plain, "group.id", "g"))) {
-                c.subscribe(List.of("java-none-all"));
-                long end = System.currentTimeMillis() + 15000;
-                while (System.currentTimeMillis() < end) c.poll(Duration.ofMillis(500));
-                return "polled in silence";
-            }
-        });
+        for (String assignor : List.of("RangeAssignor", "RoundRobinAssignor", "StickyAssignor", "CooperativeStickyAssignor"))
+            works("group, " + assignor, () -> group(conf(plain, "group.id", "g-" + assignor, "auto.offset.reset", "earliest", "enable.auto.commit", "false",
+                "partition.assignment.strategy", "org.apache.kafka.clients.consumer." + assignor)));
         refused("transaction", KafkaException.class, () -> {
             try (KafkaProducer<String, String> p = producer(conf(plain, "transactional.id", "t"))) {
                 long start = System.currentTimeMillis();

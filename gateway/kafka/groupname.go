@@ -1,0 +1,45 @@
+package kafka
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"leat/broker/record"
+)
+
+// Group ids are any text, names of subscriptions 249 of few letters. An id that fits is taken as it is. Any other has this written for it:
+//
+//	kafka.esc. and the id        letters, digits, "." and "-" as they are, every other byte as _ and two digits: "my group" is kafka.esc.my_20group
+//	kafka.esc. and its begin     _- and 32 digits of its SHA-256, where that would be too long
+//
+// The document of the subscription has the id as it is. Ids that look like those are written so, too, and such as begin with leat., which are the
+// platform's.
+const (
+	escaped       = "kafka.esc."
+	escapedCut    = "_-"
+	escapedBegin  = 150 // bytes of the escaped text before escapedCut
+	hashBytesKept = 16
+)
+
+// ourName is the name of the subscription that stands for a group.
+func ourName(id string) string {
+	if record.CheckStreamName(id) == nil && !strings.HasPrefix(id, escaped) && !strings.HasPrefix(id, "leat.") {
+		return id
+	}
+	var b strings.Builder
+	b.WriteString(escaped)
+	for i := 0; i < len(id) && b.Len() <= record.StreamNameBytesMax; i++ {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-':
+			b.WriteByte(c)
+		default:
+			b.WriteString("_" + strings.ToUpper(hex.EncodeToString([]byte{c})))
+		}
+	}
+	if b.Len() <= record.StreamNameBytesMax {
+		return b.String()
+	}
+	h := sha256.Sum256([]byte(id))
+	return b.String()[:escapedBegin] + escapedCut + hex.EncodeToString(h[:hashBytesKept])
+}

@@ -1,0 +1,169 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/gateway/kafka/group"
+)
+
+// OffsetFetch(9), versions 0-9: the offsets that are kept of a group, of some partitions or (2+) of all; from version 8 on of several groups. What nobody has committed
+// is -1. Version 9 may say as which member, and is then refused as a commit would be. With require_stable a partition that a transaction is about to commit an offset of
+// is refused until that has ended.
+func (k *conn) offsetFetch(ctx context.Context, s *slot, q *kmsg.OffsetFetchRequest) (*kmsg.OffsetFetchResponse, error) {
+	r := kmsg.NewPtrOffsetFetchResponse()
+	if q.Version < 8 {
+		one := fetchOf{group: q.Group, all: q.Topics == nil, memberEpoch: -1}
+		for i := range q.Topics {
+			one.topics = append(one.topics, fetchTopic{q.Topics[i].Topic, q.Topics[i].Partitions})
+		}
+		found, c, err := k.offsetsOf(ctx, s.caller, &one)
+		r.ErrorCode = c
+		for _, t := range found {
+			r.Topics = append(r.Topics, older(&t, c))
+		}
+		return r, err
+	}
+	var failed error
+	for i := range q.Groups {
+		g := &q.Groups[i]
+		one := fetchOf{group: g.Group, all: g.Topics == nil, memberID: textOf(g.MemberID), memberEpoch: -1}
+		if q.Version >= 9 {
+			one.memberEpoch = g.MemberEpoch
+		}
+		for j := range g.Topics {
+			one.topics = append(one.topics, fetchTopic{g.Topics[j].Topic, g.Topics[j].Partitions})
+		}
+		found, c, err := k.offsetsOf(ctx, s.caller, &one)
+		if err != nil {
+			failed = err
+		}
+		rg := kmsg.NewOffsetFetchResponseGroup()
+		rg.Group, rg.ErrorCode = g.Group, c
+		if c == codeNone {
+			rg.Topics = found
+		}
+		r.Groups = append(r.Groups, rg)
+	}
+	return r, failed
+}
+
+// fetchOf is what is asked of one group.
+type fetchOf struct {
+	group       string
+	all         bool
+	topics      []fetchTopic
+	memberID    string
+	memberEpoch int32
+}
+
+type fetchTopic struct {
+	name       string
+	partitions []int32
+}
+
+// older is the answer for a topic in versions up to 7, which until version 1 say of each partition what is wrong with the group.
+func older(t *kmsg.OffsetFetchResponseGroupTopic, c int16) kmsg.OffsetFetchResponseTopic {
+	rt := kmsg.NewOffsetFetchResponseTopic()
+	rt.Topic = t.Topic
+	for _, p := range t.Partitions {
+		rp := kmsg.NewOffsetFetchResponseTopicPartition()
+		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, rp.ErrorCode = p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode
+		if c != codeNone {
+			rp.ErrorCode = c
+		}
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	return rt
+}
+
+// offsetsOf reads the offsets of one group. With a code the partitions that were asked for are there, without offsets.
+func (k *conn) offsetsOf(ctx context.Context, c *broker.Caller, q *fetchOf) (found []kmsg.OffsetFetchResponseGroupTopic, code int16, err error) {
+	if err := k.mayGroup(c, broker.ActionDescribe, q.group); err != nil {
+		return unknownOffsets(q), codeGroupDenied, err
+	}
+	x, err := k.g.groups.find(c.Namespace, q.group)
+	if err == errNoGroup { //nolint:errorlint // it is returned as it is
+		if q.memberEpoch >= 0 || q.memberID != "" {
+			return unknownOffsets(q), codeGroupIDNotFound, nil
+		}
+		return unknownOffsets(q), codeNone, nil
+	}
+	if err != nil {
+		return unknownOffsets(q), groupCode(group.None, err), err
+	}
+	if gc := x.mayFetch(q.memberID, q.memberEpoch); gc != group.None {
+		return unknownOffsets(q), int16(gc), nil
+	}
+	names := make([]string, len(q.topics))
+	for i := range q.topics {
+		names[i] = q.topics[i].name
+	}
+	if !q.all && len(names) == 0 {
+		return nil, codeNone, nil
+	}
+	ps, err := k.g.b.Positions(ctx, k.g.b.OwnCallerFor(c), x.name, names)
+	if fault.Is(err, fault.NotFound) {
+		return unknownOffsets(q), codeNone, nil // it was deleted just now
+	}
+	if err != nil {
+		return unknownOffsets(q), groupCode(group.None, err), err
+	}
+	at := make(map[broker.StreamPartition]*broker.CommittedPosition, len(ps))
+	for i := range ps {
+		at[broker.StreamPartition{Stream: ps[i].Stream, Partition: ps[i].Partition}] = &ps[i]
+	}
+	if q.all {
+		q.topics = asked(ps)
+	}
+	for _, t := range q.topics {
+		if !k.g.b.Allowed(c, broker.ActionDescribe, broker.KindStream, t.name) {
+			if !q.all { // who asks for all is not told of what is not his
+				found = append(found, offsetsOfTopic(&t, codeTopicDenied, nil))
+			}
+			continue
+		}
+		found = append(found, offsetsOfTopic(&t, codeNone, at))
+	}
+	return found, codeNone, nil
+}
+
+// asked are all partitions that have an offset, as if they had been asked for.
+func asked(ps []broker.CommittedPosition) (ts []fetchTopic) {
+	at := map[string]int{}
+	for i := range ps {
+		n, there := at[ps[i].Stream]
+		if !there {
+			n = len(ts)
+			at[ps[i].Stream] = n
+			ts = append(ts, fetchTopic{name: ps[i].Stream})
+		}
+		ts[n].partitions = append(ts[n].partitions, int32(ps[i].Partition))
+	}
+	return ts
+}
+
+func unknownOffsets(q *fetchOf) (out []kmsg.OffsetFetchResponseGroupTopic) {
+	for i := range q.topics {
+		out = append(out, offsetsOfTopic(&q.topics[i], codeNone, nil))
+	}
+	return out
+}
+
+func offsetsOfTopic(t *fetchTopic, code int16, at map[broker.StreamPartition]*broker.CommittedPosition) kmsg.OffsetFetchResponseGroupTopic {
+	rt := kmsg.NewOffsetFetchResponseGroupTopic()
+	rt.Topic = t.name
+	for _, p := range t.partitions {
+		rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, rp.ErrorCode = p, -1, -1, new(string), code
+		if x := at[broker.StreamPartition{Stream: t.name, Partition: record.PartitionID(p)}]; x != nil {
+			rp.Offset, rp.LeaderEpoch, rp.Metadata = int64(x.Offset), x.LeaderEpoch, &x.Metadata
+		}
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	return rt
+}

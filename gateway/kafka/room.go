@@ -1,0 +1,237 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/gateway/kafka/group"
+	"leat/internal/clock"
+)
+
+// room is one group that is in use. See groups.
+type room struct {
+	x    *groups
+	key  groupKey
+	name string // of the subscription
+	sub  uint32 // its number
+
+	mu      sync.RWMutex // who has it shared commits offsets, and changes nothing but when sessions end
+	classic *group.Classic
+	waiting map[group.Token]chan answer
+	last    group.Token
+	timer   *time.Timer
+	armed   int64 // for when; group.Never: it is not
+	stopped bool
+
+	beats sync.Mutex // with mu shared: when sessions end
+}
+
+// answer is what somebody waits for.
+type answer struct {
+	join *group.JoinReply
+	sync *group.SyncReply
+}
+
+// step has the machine do something, keeps what that changed, and answers who is to be answered. The error says that it could not be kept: nobody was told of it, and
+// who was to be answered has been told to try again.
+func (r *room) step(do func(nowMS int64)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	do(r.x.nowMS())
+	return r.settle()
+}
+
+// settle does what the machine has left to do. mu is held.
+func (r *room) settle() error {
+	err := r.keep()
+	out := r.classic.Take()
+	for _, j := range out.Joins {
+		if err != nil && j.Reply.Code == group.None {
+			j.Reply = &group.JoinReply{Code: group.CoordinatorNotAvailable, Generation: -1, Member: j.Reply.Member}
+		}
+		r.tell(j.Token, answer{join: j.Reply})
+	}
+	for _, s := range out.Syncs {
+		if err != nil && s.Reply.Code == group.None {
+			s.Reply = &group.SyncReply{Code: group.CoordinatorNotAvailable}
+		}
+		r.tell(s.Token, answer{sync: s.Reply})
+	}
+	r.arm()
+	return err
+}
+
+// keep writes what has changed.
+func (r *room) keep() error {
+	rows := r.classic.Unsaved()
+	if len(rows) == 0 {
+		return nil
+	}
+	ms := make([]broker.Memo, len(rows))
+	for i, row := range rows {
+		ms[i] = broker.Memo{Key: row.Key, Value: row.Value}
+	}
+	err := r.x.b.PutMemos(context.Background(), r.key.namespace, r.sub, ms)
+	if err != nil {
+		r.x.log.Warn("a change of a group could not be kept", "group", r.key.id, "error", err)
+		return err
+	}
+	r.classic.Saved(rows)
+	return nil
+}
+
+func (r *room) tell(t group.Token, a answer) {
+	if ch := r.waiting[t]; ch != nil {
+		delete(r.waiting, t)
+		ch <- a // has room for one
+	}
+}
+
+// arm sets the timer to when the machine is due. mu is held.
+func (r *room) arm() {
+	next := r.classic.NextMS()
+	if r.stopped || next == group.Never {
+		return
+	}
+	if r.timer != nil && r.armed <= next {
+		return // it fires early, and is set anew
+	}
+	r.armed = next
+	wait := time.Duration(max(next-r.x.nowMS(), 0)) * time.Millisecond
+	if r.timer == nil {
+		r.timer = clock.AfterFunc(wait, r.wake)
+		return
+	}
+	r.timer.Reset(wait)
+}
+
+// wake is called by the timer.
+func (r *room) wake() {
+	if r.x.isClosed() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.armed = group.Never
+	if r.stopped {
+		return
+	}
+	r.classic.Tick(r.x.nowMS())
+	if err := r.settle(); err != nil {
+		r.rearm()
+	}
+}
+
+// keepAgainAfter is how long it waits before what could not be kept is tried again.
+const keepAgainAfter = time.Second
+
+func (r *room) rearm() {
+	if r.timer != nil && !r.stopped {
+		r.armed = r.x.nowMS() + keepAgainAfter.Milliseconds()
+		r.timer.Reset(keepAgainAfter)
+	}
+}
+
+// stop ends the timer.
+func (r *room) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.timer, r.armed = nil, group.Never
+}
+
+// dissolve is the end of a room whose subscription is gone.
+func (r *room) dissolve() {
+	r.stop()
+	r.mu.Lock()
+	r.stopped = true
+	for t, ch := range r.waiting {
+		delete(r.waiting, t)
+		ch <- answer{join: &group.JoinReply{Code: group.UnknownMemberID, Generation: -1}, sync: &group.SyncReply{Code: group.UnknownMemberID}}
+	}
+	keys := r.classic.Kept()
+	r.mu.Unlock()
+	ms := make([]broker.Memo, len(keys))
+	for i, k := range keys {
+		ms[i].Key = k
+	}
+	r.x.dropMemos(r.key.namespace, r.sub, ms)
+}
+
+// commitAs is groups.commitAs.
+func (r *room) commitAs(who committer, do func(subscription string) error) (group.Code, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if c := r.classic.MayCommit(who.member, who.instance, who.generation, who.transactional); c != group.None {
+		return c, nil
+	}
+	if err := do(r.name); err != nil {
+		return group.None, err
+	}
+	r.beats.Lock()
+	r.classic.Alive(r.x.nowMS(), who.member)
+	r.beats.Unlock()
+	return group.None, nil
+}
+
+// mayFetch says whether somebody may read offsets as a member. Those of classic groups do not say who they are.
+func (r *room) mayFetch(string, int32) group.Code { return group.None }
+
+// heartbeat does not change what is kept, and holds the lock of those who commit.
+func (r *room) heartbeat(id, instance string, generation int32) group.Code {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	r.beats.Lock()
+	defer r.beats.Unlock()
+	return r.classic.Heartbeat(r.x.nowMS(), id, instance, generation)
+}
+
+// await has do put a request that is answered under a token, and waits for the answer: until the connection ends, when the answer is a zero one.
+func (r *room) await(ctx context.Context, k *conn, do func(nowMS int64, t group.Token)) (answer, error) {
+	ch := make(chan answer, 1)
+	r.mu.Lock()
+	if r.stopped {
+		r.mu.Unlock()
+		return answer{}, fault.New(fault.Unavailable, "group", r.key.id, "the group was deleted just now")
+	}
+	if len(r.waiting) >= waitingMax {
+		r.mu.Unlock()
+		return answer{}, fault.New(fault.QuotaSpent, "group", r.key.id, "%d requests wait for this group", waitingMax)
+	}
+	r.last++
+	t := r.last
+	r.waiting[t] = ch
+	do(r.x.nowMS(), t)
+	_ = r.settle() //nolint:errcheck // who is to be answered has been told
+	r.mu.Unlock()
+	select {
+	case a := <-ch:
+		return a, nil
+	default:
+	}
+	if err := k.flush(); err != nil { // answers before this one must not wait with it
+		return answer{}, err
+	}
+	defer func() {
+		r.mu.Lock()
+		delete(r.waiting, t)
+		r.mu.Unlock()
+	}()
+	select {
+	case a := <-ch:
+		return a, nil
+	case <-k.hurry:
+	case <-k.c.Draining():
+	case <-ctx.Done():
+		return answer{}, ctx.Err()
+	}
+	return answer{}, nil
+}
+
+// waitingMax is how many requests of one group can wait for its members to join or sync.
+const waitingMax = 20_000
