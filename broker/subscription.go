@@ -121,6 +121,7 @@ type subscriptions struct {
 	classes map[classKey]int32              // how many are in a class
 	alike   map[likeKey]uint32              // the class of some address filters, that is not private
 	routing []atomic.Pointer[address.Index] // all address filters of each shard
+	recalls []address.Recall                // of each shard
 
 	members     sync.Map // memberKey → *Member
 	undertakers sync.Map // name → Undertaker
@@ -168,7 +169,7 @@ func (s *subscriptions) init(shards int) {
 	s.byName, s.byID, s.pullers = map[nameKey]*subscribed{}, map[subKey]*subscribed{}, map[subKey]*puller{}
 	s.classes, s.alike = map[classKey]int32{}, map[likeKey]uint32{}
 	s.burials = make([]burials, shards)
-	s.routing = make([]atomic.Pointer[address.Index], shards)
+	s.routing, s.recalls = make([]atomic.Pointer[address.Index], shards), make([]address.Recall, shards)
 	for i := range s.routing {
 		s.routing[i].Store(address.New())
 	}
@@ -399,6 +400,8 @@ type matching struct {
 	extract *filter.Extract
 	event   record.Event
 	batches []*shard.Batch
+	runs    []shard.Reach
+	classes []subscription.ClassID // of runs, one after the other
 }
 
 // reach finds out whom the records of a command's entries reach by their address. It is called after ResolvedAt was read and when the
@@ -422,40 +425,11 @@ func (b *Broker) reach(sh int, cmd *shard.Append) error {
 			typ = n.config.DefaultType
 		}
 		x := b.subs.matchers.Get().(*matching)
-		var runs []shard.Reach
-		next := e.Header.BaseOffset
-		hole := func(to record.Offset) { // offsets of a copy at which nothing is: they reach nobody
-			if to > next {
-				runs = append(runs, shard.Reach{Amount: subscription.Amount{Count: int64(to - next)}, Plain: true})
-			}
-			next = to + 1
-		}
-		err := record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(k int, rec *record.Record) error {
-			x.rec.Of(e.Stream, rec, typ, &x.scratch)
-			var ids []address.ID
-			if x.m.Match(index, &x.rec) {
-				ids = x.m.IDs()
-			}
-			hole(rec.Offset)
-			n := subscription.Amount{Count: 1, Bytes: share(len(e.Batch), int64(e.Header.Count), int64(k))}
-			is := plain(rec)
-			if len(runs) > 0 && runs[len(runs)-1].Plain == is && sameClasses(runs[len(runs)-1].Classes, ids) {
-				runs[len(runs)-1].Count++
-				runs[len(runs)-1].Bytes += n.Bytes
-				return nil
-			}
-			classes := make([]subscription.ClassID, len(ids))
-			for j, id := range ids {
-				classes[j] = subscription.ClassID(id)
-			}
-			runs = append(runs, shard.Reach{Classes: classes, Amount: n, Plain: is})
-			return nil
-		})
+		runs, err := x.reach(index, &b.subs.recalls[sh], e, typ)
 		b.subs.matchers.Put(x)
 		if err != nil {
 			return err
 		}
-		hole(e.Header.LastOffset() + 1)
 		cmd.Reach[i] = runs
 	}
 	return nil

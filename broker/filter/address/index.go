@@ -39,6 +39,9 @@ type streamIndex struct {
 	attrs [patterned]attrIndex
 	used  [termKinds]int // clauses whose place is among terms, by kind
 	n     int
+
+	otherwise int    // clauses that ask for anything but a subject
+	serial    uint64 // another one after each change
 }
 
 // attrIndex is the patterns of one attribute.
@@ -164,6 +167,9 @@ func (x *Index) Add(id ID, c Clause) (*Index, error) {
 	}
 	s.id = c.Stream
 	s.n++
+	if k.otherwise() {
+		s.otherwise++
+	}
 	for _, place := range s.places(k) {
 		s.change(place, entry{id, k}, true)
 	}
@@ -182,6 +188,9 @@ func (x *Index) Remove(id ID, c Clause) (*Index, error) {
 	}
 	s := *was
 	s.n--
+	if k.otherwise() {
+		s.otherwise--
+	}
 	if k.spread() {
 		for i := range k.conds {
 			s.change(&k.conds[i], entry{id, k}, false)
@@ -194,6 +203,7 @@ func (x *Index) Remove(id ID, c Clause) (*Index, error) {
 
 func (x *Index) with(old *leaf[streamIndex], s *streamIndex, by int) *Index {
 	y := &Index{version: x.version + 1, clauses: x.clauses + by}
+	s.serial = serials.Add(1)
 	l := &leaf[streamIndex]{v: *s}
 	if s.n == 0 {
 		l = nil
