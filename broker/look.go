@@ -92,13 +92,14 @@ func (b *Broker) eachHit(x *subscribed, at subscription.Place, ways *subscriptio
 	r := hitReader{b: b, pub: pub, src: src, n: b.streamOf(x, at.Stream), k: k}
 	through, err := pub.EachHit(at, ways, max(from, min(src.Part.Start(), to)), to, func(h *subscription.Hit) bool {
 		if h.Plain && !x.judged(at.Stream, h.Seq) {
-			return fn(&subscription.Meta{Offset: h.Offset, Size: h.Size, Seq: h.Seq, AppendedMS: h.AppendedMS}, true)
+			return fn(&subscription.Meta{Offset: h.Offset, Size: h.Size, Seq: h.Seq, Step: h.Step, AppendedMS: h.AppendedMS}, true)
 		}
 		d, s := r.read(h.Offset)
 		if d == nil {
 			return r.err == nil // it is not there any more
 		}
 		m := meta(d, s)
+		m.Step = h.Step
 		x.delay(&m, r.n.id, h.Seq)
 		return fn(&m, k.matches(x, r.n, d, h.Seq)) && r.bytes < bytesMax
 	})

@@ -45,6 +45,7 @@ type deskSource struct {
 	ended   bool          // the subscription reads it no more
 	number  int32
 	shown   uint64 // its records of frames up to here have been shown
+	last    Meta   // frame and step of the last one that was shown: what comes is not before it
 	fresh   []list // where records of all sources are merged, by priority: those in turn that were not handed over yet; of the first source the desk has them
 	entries map[record.Offset]slot
 	window  list // entries without a row, in the order of their offsets

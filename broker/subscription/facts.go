@@ -43,6 +43,7 @@ type Meta struct {
 	Offset     record.Offset
 	Size       int32
 	Priority   uint8
+	Step       uint16 // of its frame: see steps. 0 where that is not known
 	Key        uint64 // a hash of its key, the same in every process; 0: none. Keys that share a hash share an order, no more
 	Seq        uint64 // of its frame
 	AppendedMS int64

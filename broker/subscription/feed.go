@@ -55,7 +55,8 @@ func (h *Head) Arrive(a *Arrival, f *fact.Frame) {
 	v := routed{at: a.Place, base: a.Base, runs: a.Runs}
 	f.Add(fact.Routed, routedPlain, v.append)
 	h.evolveRouted(&v, nil)
-	h.ends = append(h.ends, end{seq: h.openSeq, at: a.Place, end: a.Base, runs: slices.Clone(a.Runs)})
+	h.steps.next(a.Place)
+	h.ends = append(h.ends, end{seq: h.openSeq, step: h.steps.n, at: a.Place, end: a.Base, runs: slices.Clone(a.Runs)})
 	e := &h.ends[len(h.ends)-1]
 	k := 0
 	for _, r := range a.Runs {
@@ -97,6 +98,7 @@ func (h *Head) reach(d *desk, ds *deskSource, n Amount, rs []Meta, e *end) {
 	case len(rs) > 0 && h.looksAheadOf(d, ds) > 0:
 		for k := range rs {
 			i := h.enter(d, ds, &rs[k])
+			h.slab.at(i).Step = e.step
 			h.window(ds, i)
 			h.become(d, i, coming)
 			e.ready = append(e.ready, i)
@@ -344,7 +346,9 @@ func (h *Head) Feed(v *Feed) {
 			ds.shown = max(ds.shown, h.published)
 		}
 		if k := len(v.Records) - 1; k >= 0 {
-			ds.shown = max(ds.shown, v.Records[k].Seq-1) // of its own frame there may be more
+			m := &v.Records[k]
+			ds.shown = max(ds.shown, m.Seq-1) // of its own frame there may be more
+			ds.last = Meta{Seq: m.Seq, Step: m.Step}
 		}
 		h.advanceGated(d)
 		h.measureShown(d)

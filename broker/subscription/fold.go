@@ -18,6 +18,7 @@ type Folder struct {
 	timeMS int64
 	touched
 	routed  routed
+	steps   steps
 	reached map[Place]*arrived
 	spare   []*arrived
 	block   sorting
@@ -44,7 +45,7 @@ func NewFolder(s *State, st state.Store) *Folder {
 
 // Begin starts a frame of that number and time whose rows go to rows.
 func (f *Folder) Begin(seq uint64, timeMS int64, rows state.Batch) {
-	f.seq, f.timeMS, f.rows = seq, timeMS, rows
+	f.seq, f.timeMS, f.rows, f.steps = seq, timeMS, rows, steps{}
 	clear(f.reached) // of a frame that failed
 	f.Changed, f.Moved = f.Changed[:0], f.Moved[:0]
 }

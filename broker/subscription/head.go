@@ -51,6 +51,7 @@ type Head struct {
 	ends       []end // of frames that are not published, oldest first
 	visible    map[Place]record.Offset
 	openSeq    uint64
+	steps      steps  // of the open frame
 	grips      uint32 // handings-over so far
 	published  uint64
 	hungry     []*desk
@@ -79,6 +80,7 @@ type scratch struct {
 // end is how far a partition goes when a frame is published, and whom that concerns.
 type end struct {
 	seq   uint64
+	step  uint16
 	at    Place
 	end   record.Offset
 	sub   ID // that was started; else 0
@@ -166,7 +168,7 @@ func (h *Head) noteReads(x *Sub) {
 
 // OpenFrame begins a frame at that time. seed is chance from outside: jitter is taken from it.
 func (h *Head) OpenFrame(seq uint64, nowMS int64, seed uint64) {
-	h.openSeq, h.chance, h.frameMS = seq, seed, nowMS
+	h.openSeq, h.chance, h.frameMS, h.steps = seq, seed, nowMS, steps{}
 	h.Now(nowMS)
 }
 

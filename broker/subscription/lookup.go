@@ -48,6 +48,7 @@ type Hit struct {
 	Size       int32
 	Seq        uint64
 	AppendedMS int64
+	Step       uint16
 	Plain      bool // it has no key, and no time or priority of its own
 }
 
@@ -86,7 +87,7 @@ func EachHit(st state.Store, at Place, w *Ways, from, to record.Offset, fn func(
 
 // each calls fn for the records of a posting that are within bounds.
 func (p *posting) each(from, to record.Offset, fn func(*Hit) bool) (record.Offset, bool) {
-	h := Hit{Seq: p.seq, AppendedMS: p.time, Plain: p.plain}
+	h := Hit{Seq: p.seq, AppendedMS: p.time, Step: p.step, Plain: p.plain}
 	for h.Offset = max(from, p.base); h.Offset < min(to, p.end()); h.Offset++ {
 		k := int64(h.Offset - p.base)
 		h.Size = int32(p.bytes*(k+1)/p.count - p.bytes*k/p.count)

@@ -1,7 +1,9 @@
 package subscription
 
-// A subscription without order that reads what reaches it from several partitions hands over what has waited in the order of its arrival, as
-// far as frames tell it: of one frame, source by source. It merges its sources:
+import "cmp"
+
+// A subscription without order that reads what reaches it from several partitions hands over what has waited in the order of its arrival. It
+// merges its sources, by frame and by the steps of the frame:
 //
 //	1/0  a3 a5 a9 ···         the first of all is a3. a9 waits until 2/0 has been shown up to the frame of a9:
 //	2/0  b4 b7 |? ···         there may be a b8
@@ -29,6 +31,11 @@ func (d *desk) fresh(source int32, priority uint8) *list {
 	return &ds.fresh[priority]
 }
 
+// compare says which of two records of different partitions arrived first.
+func (a *Meta) compare(b *Meta) int {
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Step, b.Step))
+}
+
 // turnOf is the list that an entry in turn stands in.
 func (d *desk) turnOf(e *entry) *list {
 	if e.flags&flagTurnBack != 0 {
@@ -47,14 +54,15 @@ func (h *Head) firstFresh(d *desk, priority int) slot {
 		if ds.fresh == nil {
 			continue
 		}
-		if i := ds.fresh[priority].head; i != 0 && (best == 0 || compareRecords(h.slab.at(i), h.slab.at(best)) < 0) {
+		if i := ds.fresh[priority].head; i != 0 && (best == 0 || h.slab.at(i).compare(&h.slab.at(best).Meta) < 0) {
 			best = i
 		}
 	}
 	return best
 }
 
-// preceded reports whether a source may have something that goes before a record and was not shown yet.
+// preceded reports whether a source may have something that goes before a record and is about to be shown. One that is not asked for more, since
+// enough is known of it in other lanes, is not waited for; nor is what is not published, which is behind all that is.
 func (h *Head) preceded(d *desk, i slot) bool {
 	if !d.merging() {
 		return false
@@ -64,7 +72,10 @@ func (h *Head) preceded(d *desk, i slot) bool {
 		return false
 	}
 	for _, ds := range d.sources {
-		if !ds.caught && !ds.ended && ds.number != e.source && ds.shown+1 < e.Seq { // of one frame either goes first
+		if ds.caught || ds.ended || ds.number == e.source || ds.shown >= e.Seq || ds.last.compare(&e.Meta) >= 0 {
+			continue
+		}
+		if ds.asked || ds.next < h.visible[ds.Place] && h.looksAheadOf(d, ds) > 0 {
 			return true
 		}
 	}

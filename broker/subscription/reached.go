@@ -44,6 +44,7 @@ type posting struct {
 	seq   uint64
 	time  int64
 	plain bool
+	step  uint16 // which turn of its partition it is in the frame: see steps
 }
 
 func (p *posting) end() record.Offset { return p.base + record.Offset(p.count) }
@@ -81,6 +82,7 @@ type arrived struct {
 
 // reach notes the records of a routed fact.
 func (f *Folder) reach(x *routed) {
+	f.steps.next(x.at)
 	a := f.Arrivals[x.at]
 	if f.store == nil || a == nil {
 		return
@@ -99,7 +101,7 @@ func (f *Folder) reach(x *routed) {
 	for i := range x.runs {
 		r := &x.runs[i]
 		if r.Route != 0 && r.Count > 0 {
-			in.postings = append(in.postings, posting{r.Route, base, r.Count, r.Bytes, f.seq, f.timeMS, r.Plain})
+			in.postings = append(in.postings, posting{r.Route, base, r.Count, r.Bytes, f.seq, f.timeMS, r.Plain, f.steps.n})
 		}
 		base += record.Offset(r.Count)
 	}
@@ -201,14 +203,14 @@ func (x *sorting) byRoute() []posting {
 }
 
 // A log row: seq uvarint, time varint, then, up to its end, for each posting: gap from the end of the one before uvarint (the first from
-// the offset in the key), route uvarint, count · 2 + 1 if plain uvarint, bytes uvarint.
+// the offset in the key), route uvarint, step · 65536 + count · 2 + 1 if plain uvarint, bytes uvarint.
 func appendLog(dst []byte, ps []posting) []byte {
 	dst = binary.AppendVarint(binary.AppendUvarint(dst, ps[0].seq), ps[0].time)
 	last := ps[0].base
 	for i := range ps {
 		p := &ps[i]
 		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(p.base-last)), uint64(p.route))
-		dst = binary.AppendUvarint(binary.AppendUvarint(dst, countPlain(p.count, p.plain)), uint64(p.bytes))
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, p.countStep()), uint64(p.bytes))
 		last = p.end()
 	}
 	return dst
@@ -242,12 +244,33 @@ func readLog(dst []posting, key, value []byte) ([]posting, error) {
 
 func (p *posting) readCount(b *fact.Body) {
 	n := b.Uvarint()
-	p.count, p.plain, p.bytes = int64(n>>1), n&1 != 0, int64(b.Uvarint())
+	p.step, p.count, p.plain, p.bytes = uint16(n>>stepShift), int64(n&(1<<stepShift-1)>>1), n&1 != 0, int64(b.Uvarint())
+}
+
+// countStep is count and step in one number, which is as small as without a step where a frame has one partition only.
+func (p *posting) countStep() uint64 { return countPlain(p.count, p.plain) | uint64(p.step)<<stepShift }
+
+// stepShift leaves room for twice the greatest count, that of a whole block.
+const stepShift = 16
+
+// steps counts how often the appends of a frame go from one partition to another, so that what came with it can be told in the order in which it
+// came. It ends at its greatest number: what comes then is told partition by partition.
+type steps struct {
+	at   Place
+	n    uint16
+	some bool
+}
+
+func (s *steps) next(at Place) {
+	if s.some && s.at != at && s.n < 1<<16-1 {
+		s.n++
+	}
+	s.at, s.some = at, true
 }
 
 // A page: for each route, ascending: difference from the one before uvarint (the first from that of the key), length of its postings
-// uvarint, postings. A posting: gap from the end of the one before uvarint (the first from the block's first offset), count · 2 + 1 if plain
-// uvarint, bytes uvarint, seq and time as difference from the one before uvarint, varint (the first from 0).
+// uvarint, postings. A posting: gap from the end of the one before uvarint (the first from the block's first offset), step · 65536 + count · 2 +
+// 1 if plain uvarint, bytes uvarint, seq and time as difference from the one before uvarint, varint (the first from 0).
 func appendPage(dst []byte, ps []posting, start record.Offset) (page []byte, rest []posting) {
 	last := ps[0].route
 	var body []byte
@@ -257,7 +280,7 @@ func appendPage(dst []byte, ps []posting, start record.Offset) (page []byte, res
 		was := posting{base: start}
 		for len(ps) > 0 && ps[0].route == r {
 			p := &ps[0]
-			body = binary.AppendUvarint(binary.AppendUvarint(body, uint64(p.base-was.end())), countPlain(p.count, p.plain))
+			body = binary.AppendUvarint(binary.AppendUvarint(body, uint64(p.base-was.end())), p.countStep())
 			body = binary.AppendUvarint(binary.AppendUvarint(body, uint64(p.bytes)), p.seq-was.seq)
 			body = binary.AppendVarint(body, p.time-was.time)
 			was, ps = *p, ps[1:]

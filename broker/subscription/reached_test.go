@@ -22,6 +22,7 @@ type routedWorld struct {
 	end   map[Place]record.Offset
 	start map[Place]record.Offset
 	took  map[Place][]tookRoute // by offset
+	steps steps
 }
 
 type tookRoute struct {
@@ -41,6 +42,7 @@ func newRoutedWorld(t *testing.T, seed uint64) *routedWorld {
 func (w *routedWorld) frame(facts []fact.Fact, trim func(rows state.Batch)) {
 	w.t.Helper()
 	w.seq += uint64(w.r.IntN(3) + 1)
+	w.steps = steps{}
 	rows := w.store.NewBatch()
 	w.fold.Begin(w.seq, int64(w.seq)*7, rows)
 	for _, x := range facts {
@@ -61,13 +63,14 @@ func (w *routedWorld) frame(facts []fact.Fact, trim func(rows state.Batch)) {
 
 // append makes a routed fact of n records, each by one of so many routes or by none.
 func (w *routedWorld) append(at Place, n, routes int) fact.Fact {
+	w.steps.next(at)
 	x := routed{at: at, base: w.end[at]}
 	for n > 0 {
 		k := min(n, 1+w.r.IntN(4)*w.r.IntN(4))
 		r := RouteRun{Route: RouteID(w.r.IntN(routes + 1)), Amount: Amount{int64(k), int64(k*10 + w.r.IntN(7))}, Plain: w.r.IntN(2) == 0}
 		for i := range int64(k) {
 			size := r.Bytes*(i+1)/r.Count - r.Bytes*i/r.Count
-			w.took[at] = append(w.took[at], tookRoute{r.Route, Hit{Offset: w.end[at], Size: int32(size), Plain: r.Plain}})
+			w.took[at] = append(w.took[at], tookRoute{r.Route, Hit{Offset: w.end[at], Size: int32(size), Step: w.steps.n, Plain: r.Plain}})
 			w.end[at]++
 		}
 		x.runs = append(x.runs, r)
@@ -248,7 +251,7 @@ func TestReached_OldRowsSayThatTheyAreOld(t *testing.T) {
 
 // FuzzReached: no row makes a reader panic or allocate much, and what it reads it writes again.
 func FuzzReached(f *testing.F) {
-	ps := []posting{{1, 5, 2, 20, 9, 63, true}, {1, 9, 1, 10, 10, 70, false}, {7, 8, 1, 11, 9, 63, true}}
+	ps := []posting{{1, 5, 2, 20, 9, 63, true, 0}, {1, 9, 1, 10, 10, 70, false, 300}, {7, 8, 1, 11, 9, 63, true, 1}}
 	page, _ := appendPage(nil, ps, 0)
 	f.Add(true, page)
 	f.Add(false, appendLog(nil, ps[:2]))

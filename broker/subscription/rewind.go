@@ -44,7 +44,7 @@ func (h *Head) Rewind(id ID, starts []Start, f *fact.Frame) *fault.Error {
 			ds.next, ds.asked = ds.Floor, false
 			d.catch(ds, false)
 			ds.backlog, _ = h.Backlog(x, ds.Source)
-			ds.shown, d.shown = 0, 0
+			ds.shown, d.shown, ds.last = 0, 0, Meta{}
 			h.gateAgain(d)
 		}
 	}

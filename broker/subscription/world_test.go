@@ -107,8 +107,11 @@ func (w *world) append(at Place, rs []logged) {
 			a.Records = append(a.Records, r.Meta)
 		}
 	}
-	w.log[at] = append(w.log[at], rs...)
 	w.head.Arrive(&a, f)
+	for i := range rs {
+		rs[i].Step = w.head.steps.n
+	}
+	w.log[at] = append(w.log[at], rs...)
 }
 
 // publish makes the open frame durable and folds it.

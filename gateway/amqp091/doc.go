@@ -20,7 +20,7 @@
 //
 // # Known gaps
 //
-// Messages that come to a queue by several exchanges are found exchange by exchange when it has fallen behind. A queue that refuses (reject-publish)
+// A queue that refuses (reject-publish)
 // refuses for all that a message would reach, and reject-publish-dlx is reject-publish. x-max-length 0 is 1; x-max-length-bytes counts bytes as stored;
 // there are 32 priorities. What has outlived its own expiration is counted until somebody asks, where there are no dead letters. An alternate of an
 // exchange that was come to by another exchange is not asked. Only what AMQP publishes passes a headers exchange that asks for something. A circle of dead

@@ -15,16 +15,20 @@ import (
 	"leat/internal/clock"
 )
 
-// publisher gathers what is published into batches, one for each stream, and hands them in; the confirmer waits for them.
+// publisher gathers what is published into batches and hands them in; the confirmer waits for them.
 //
-//	frames of one read → drafts: a batch of each stream        → handed in together → queue → durable → confirmed
+//	frames of one read → batches, another one where the stream changes   → handed in together → queue → durable → confirmed
 //	                     runs: channel, numbers, which batch
+//
+// A queue that several exchanges feed gets messages as they were published, so a batch ends where the next message is for another stream.
 //
 // A message is copied once, from where it was read into its batch. Batches are handed in and confirmed in the order of their messages, so
 // what is confirmed of a channel has no gaps, and neighbours are confirmed in one method.
 type publisher struct {
 	targets map[string]*target // by exchange
-	used    []*target          // those that have a draft
+	entries []broker.BatchEntry
+	open    *target // that has the last entry's draft
+	bytes   int     // of the others
 	runs    []run
 	rec     record.Record // scratch
 	headers []record.Header
@@ -73,6 +77,7 @@ type request struct {
 const (
 	requestBytesMax  = 256 << 10 // handed in at once, but for a larger message
 	requestsMax      = 64        // handed in by a connection and not confirmed
+	entriesMax       = 1024      // batches handed in at once
 	targetsMax       = 1024      // exchanges that a connection remembers
 	targetAge        = time.Second
 	reserveBytesStep = 64 << 10
@@ -143,13 +148,13 @@ func (k *conn) store(ctx context.Context, ch *channel, t *target, r *record.Reco
 	for i := range r.Headers {
 		size += len(r.Headers[i].Value)
 	}
-	if t.draft.Len() > 0 && t.draft.Bytes()+size > requestBytesMax || len(p.used) >= targetsMax {
+	if p.open != nil && p.bytes+p.open.draft.Bytes()+size > requestBytesMax || len(p.entries) >= entriesMax {
 		if err := k.submit(ctx); err != nil {
 			return err
 		}
 		p.now = clock.Now()
 	}
-	if t.draft.Len() == 0 {
+	if p.open != t {
 		if err := k.begin(ctx, t, size); err != nil {
 			return err
 		}
@@ -173,19 +178,39 @@ func (k *conn) publishReply(ch *channel, token string, m *session.Content) error
 // recordOverhead is about what a record takes beside body, key and properties.
 const recordOverhead = 64
 
-// begin makes room for a batch: what has been read and not looked at will probably be of it.
+// begin begins a batch. For the first one there is room for all that has been read and not looked at: probably it will be of it. Where it is of
+// many, they grow, and what the first one took of the node's memory stands for them.
 func (k *conn) begin(ctx context.Context, t *target, size int) error {
 	p := &k.pub
-	room := min(size+k.in.left(), max(requestBytesMax, size)) + recordOverhead
-	release, err := k.reserve(ctx, room)
-	if err != nil {
-		return err
+	p.end()
+	room := size + recordOverhead
+	if len(p.entries) == 0 {
+		room = min(size+k.in.left(), max(requestBytesMax, size)) + recordOverhead
+		release, err := k.reserve(ctx, room)
+		if err != nil {
+			return err
+		}
+		p.releases = append(p.releases, release)
 	}
-	p.releases = append(p.releases, release)
 	t.draft.Room(room)
-	t.entry = int32(len(p.used))
-	p.used = append(p.used, t)
+	var partition record.PartitionID
+	if t.partitions > 1 { // messages have no keys
+		t.spread++
+		partition = record.PartitionID(t.spread % uint32(t.partitions))
+	}
+	t.entry = int32(len(p.entries))
+	p.entries = append(p.entries, broker.BatchEntry{Stream: t.stream, Partition: partition})
+	p.open = t
 	return nil
+}
+
+// end ends the open batch.
+func (p *publisher) end() {
+	if t := p.open; t != nil {
+		b := t.draft.Finish()
+		p.entries[t.entry].Batch = b
+		p.open, p.bytes = nil, p.bytes+len(b)
+	}
 }
 
 // note adds a message to the runs.
@@ -337,17 +362,9 @@ func (k *conn) submit(ctx context.Context) error {
 	if err := k.awaitDisk(ctx); err != nil {
 		return err
 	}
-	r := &request{entries: make([]broker.BatchEntry, len(p.used)), runs: p.runs, begun: p.now, releases: p.releases}
-	for i, t := range p.used {
-		var partition record.PartitionID
-		if t.partitions > 1 { // messages have no keys
-			t.spread++
-			partition = record.PartitionID(t.spread % uint32(t.partitions))
-		}
-		r.entries[i] = broker.BatchEntry{Stream: t.stream, Partition: partition, Batch: t.draft.Finish()}
-	}
-	clear(p.used)
-	p.used, p.runs, p.releases, p.now = p.used[:0], make([]run, 0, len(p.runs)), nil, time.Time{}
+	p.end()
+	r := &request{entries: p.entries, runs: p.runs, begun: p.now, releases: p.releases}
+	p.entries, p.bytes, p.runs, p.releases, p.now = make([]broker.BatchEntry, 0, len(p.entries)), 0, make([]run, 0, len(p.runs)), nil, time.Time{}
 	if len(r.entries) > 0 {
 		r.pending = k.g.b.SubmitBatches(ctx, k.caller, broker.BatchAppend{Entries: r.entries, Reserved: r.begun})
 	}
