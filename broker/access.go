@@ -39,6 +39,7 @@ const (
 	KindUser       = access.User
 	KindNode       = access.Node
 	KindHook       = access.Hook
+	KindLink       = access.Link
 
 	KindSubscription = access.Subscription
 )

@@ -443,7 +443,7 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		b.takeSubscription(sh, e)
 	case catalog.Trash:
 		b.takeTrash(sh, e)
-	case catalog.Hook:
+	case catalog.Hook, catalog.Link:
 		if err := b.documents.take(documentKind(e.Name.Kind), e); err != nil {
 			b.opt.Log.Error("a document cannot be read", "kind", e.Name.Kind, "name", e.Name.Name, "error", err)
 		}
@@ -473,7 +473,7 @@ func (b *Broker) drop(n catalog.Name) {
 		}
 	case catalog.Trash:
 		b.names.dropTrash(n)
-	case catalog.Hook:
+	case catalog.Hook, catalog.Link:
 		b.documents.drop(n)
 	case catalog.User:
 		b.users.drop(n.Name)

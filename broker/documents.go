@@ -36,7 +36,7 @@ type Document struct {
 const DocumentsMax = 1000
 
 // documentKinds are the kinds that have documents, and what the catalog calls them.
-var documentKinds = map[Kind]catalog.Kind{KindHook: catalog.Hook}
+var documentKinds = map[Kind]catalog.Kind{KindHook: catalog.Hook, KindLink: catalog.Link}
 
 // documentBody is what the catalog holds of a Document.
 type documentBody struct {
@@ -114,6 +114,22 @@ func documentKind(of catalog.Kind) Kind {
 // one.
 func (b *Broker) OwnDocument(k Kind, namespace, name string) *Document {
 	return b.documents.get(documentName(k, cmp.Or(namespace, DefaultNamespace), name))
+}
+
+// OwnDocuments are all of a kind, of all namespaces, by namespace and name: for whoever owns the kind.
+func (b *Broker) OwnDocuments(k Kind) []*Document {
+	kind, out := documentKinds[k], []*Document{}
+	b.documents.mu.RLock()
+	for n, d := range b.documents.byName {
+		if n.Kind == kind {
+			out = append(out, d)
+		}
+	}
+	b.documents.mu.RUnlock()
+	slices.SortFunc(out, func(x, y *Document) int {
+		return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
+	})
+	return out
 }
 
 // GetDocument returns a document to somebody who may describe it.

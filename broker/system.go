@@ -46,6 +46,8 @@ const (
 	TypeHookCreated      = "leat.hook.created"
 	TypeHookAltered      = "leat.hook.altered"
 	TypeHookDeleted      = "leat.hook.deleted"
+	TypeLinkStopped      = "leat.link.stopped"  // a link copies a partition, or anything, no more
+	TypeLinkSwitched     = "leat.link.switched" // what it copied stands by itself
 	TypeLoginRefused     = "leat.login.refused"
 	TypeArchiveFailing   = "leat.archive.failing"
 	TypeArchiveRecovered = "leat.archive.recovered"

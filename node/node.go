@@ -18,6 +18,7 @@ import (
 	"leat/internal/clock"
 	"leat/internal/outbound"
 	"leat/internal/tlsreload"
+	"leat/link"
 	"leat/push"
 	"leat/storage/journal/disk"
 	osfs "leat/storage/vfs/os"
@@ -41,6 +42,7 @@ type Env struct {
 	Log       *slog.Logger
 	Outbound  *outbound.Client         // for HTTP to others; shared by all, closed after the gateways have ended
 	Push      *push.Sender             // hands subscriptions to endpoints; it runs from Start on
+	Link      *link.Linker             // copies of other clusters; it runs from Start on
 	Opened    func() map[string]Opened // the listeners that are open now, for those who ask where to connect
 }
 
@@ -88,6 +90,7 @@ type Node struct {
 	clock     clockWatch
 	outbound  *outbound.Client
 	push      *push.Sender
+	link      *link.Linker
 	started   bool // it has told of its start
 }
 
@@ -185,6 +188,7 @@ func (n *Node) open() error {
 	if n.shipping != nil {
 		n.shipping.start()
 	}
+	n.link = link.New(n.Broker, n.log)
 	n.push, err = push.New(n.Broker, n.outbound, n.Registry, n.log)
 	return err
 }
@@ -273,6 +277,7 @@ func (n *Node) Start() error {
 		return errors.New("no listener could be opened; name free ports with --listen NAME=ADDR")
 	}
 	n.wg.Go(func() { n.push.Run(ctx) })
+	n.wg.Go(func() { n.link.Run(ctx) })
 	n.started = true
 	n.Broker.System(broker.SystemEvent{Type: broker.TypeNodeStarted, Subject: n.subject(), Data: map[string]any{"version": n.opt.Version, "listeners": n.Addrs()}})
 	return n.tellFinalized()
@@ -296,7 +301,7 @@ func (n *Node) startProtocol(ctx context.Context, p *Protocol) error {
 	if len(n.opt.Listen) > 0 && !named {
 		return nil
 	}
-	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log, Outbound: n.outbound, Push: n.push, Opened: n.opened})
+	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log, Outbound: n.outbound, Push: n.push, Link: n.link, Opened: n.opened})
 	if err != nil {
 		return err
 	}

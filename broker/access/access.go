@@ -28,6 +28,7 @@ const (
 	User   Kind = "user"
 	Node   Kind = "node"
 	Hook   Kind = "hook"
+	Link   Kind = "link"
 
 	Subscription Kind = "subscription"
 
@@ -49,9 +50,9 @@ func (g *Grant) Check() error {
 		return fault.New(fault.Invalid, "grant", "action", "action %q is none of read, write, create, delete, alter, describe, admin, *", g.Action)
 	}
 	switch g.Kind {
-	case Stream, Subscription, User, Node, Hook, AnyKind:
+	case Stream, Subscription, User, Node, Hook, Link, AnyKind:
 	default:
-		return fault.New(fault.Invalid, "grant", "kind", "kind %q is none of stream, subscription, user, node, hook, *", g.Kind)
+		return fault.New(fault.Invalid, "grant", "kind", "kind %q is none of stream, subscription, user, node, hook, link, *", g.Kind)
 	}
 	if i := strings.IndexByte(g.Pattern, '*'); g.Pattern == "" || i >= 0 && i != len(g.Pattern)-1 {
 		return fault.New(fault.Invalid, "grant", "pattern", "pattern %q must be a name, or a beginning followed by *", g.Pattern)

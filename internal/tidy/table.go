@@ -75,12 +75,14 @@ var Table = []Room{
 
 	{Path: "push", What: "subscriptions handed to endpoints of others over HTTP: webhooks out", May: door, Test: append([]string{"gateway", "gateway/http"}, core...)},
 
+	{Path: "link", What: "topics of a Kafka cluster copied with their offsets, until the switch", May: door, Test: append([]string{"node"}, core...)},
+
 	{Path: "gateway", What: "the Gateway interface and the connection harness", May: door, Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/gatewaytest", What: "the suite that every gateway passes", May: append([]string{"gateway"}, core...)},
 	{Path: "gateway/*", What: "one protocol each",
 		May: append([]string{"gateway"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/http", What: "HTTP: CloudEvents, subscriptions, webhooks in; what can be set about webhooks out",
-		May: append([]string{"gateway", "push"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
+		May: append([]string{"gateway", "link", "push"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/rabbitmq", What: "RabbitMQ's management API, about what AMQP clients have made: another door to the rooms of amqp091",
 		May: append([]string{"gateway", "gateway/amqp091", "gateway/amqp091/wire"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/*/**", What: "its codec (`wire`: bytes ↔ values, no I/O) and other parts that only it uses", Test: append([]string{"gateway/gatewaytest"}, core...)},

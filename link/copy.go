@@ -1,0 +1,268 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"leat/broker"
+	"leat/broker/fault"
+	"leat/broker/record"
+	"leat/internal/clock"
+)
+
+// copying is a partition that is copied.
+type copying struct {
+	part
+	next record.Offset // everything before it is here
+}
+
+// open is a batch that is being built.
+type open struct {
+	x       *copying
+	at      record.Offset // of the batch
+	codec   record.Codec
+	builder *record.Builder
+	entries *[]broker.BatchEntry
+	bytes   int64
+	records int64
+}
+
+// poll takes what has come, until a time.
+func (w *worker) poll(ctx context.Context, until time.Time) error {
+	wait := min(until.Sub(clock.Now()), switchLook)
+	if w.asked == nil {
+		wait = min(until.Sub(clock.Now()), lookEvery)
+	}
+	polled, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
+	defer cancel()
+	fs := w.client.PollRecords(polled, recordsPoll)
+	if err := w.take(ctx, fs); err != nil {
+		return err
+	}
+	var failed error
+	fs.EachError(func(topic string, p int32, err error) {
+		switch {
+		case failed != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		case errors.Is(err, kerr.OffsetOutOfRange):
+			failed = w.outOfRange(ctx, part{topic, p})
+		case topic == "":
+			failed = err
+		default:
+			failed = fmt.Errorf("%s/%d cannot be read: %w", topic, p, err)
+		}
+	})
+	return failed
+}
+
+// take appends what was fetched.
+func (w *worker) take(ctx context.Context, fs kgo.Fetches) error {
+	var entries []broker.BatchEntry
+	var of []*copying // of each entry
+	var bytes, records int64
+	flush := func() error {
+		err := w.append(ctx, entries, of)
+		w.copied(records, bytes, 0)
+		entries, of, bytes, records = nil, nil, 0, 0
+		return err
+	}
+	var failed error
+	fs.EachPartition(func(p kgo.FetchTopicPartition) {
+		x := w.copies[part{p.Topic, p.Partition}]
+		if x == nil || failed != nil || len(p.Records) == 0 {
+			return
+		}
+		o := open{x: x, at: x.next, builder: w.builder, entries: &entries}
+		o.builder.Reset()
+		for _, r := range p.Records {
+			if failed = o.add(r); failed != nil {
+				return
+			}
+		}
+		if failed = o.close(); failed != nil {
+			return
+		}
+		bytes, records = bytes+o.bytes, records+o.records
+		for len(of) < len(entries) {
+			of = append(of, x)
+		}
+		w.progress(x.part, x.next, record.Offset(p.LastStableOffset))
+		if bytes >= appendBytes {
+			failed = flush()
+		}
+	})
+	if failed == nil && len(entries) > 0 {
+		failed = flush()
+	}
+	return failed
+}
+
+// add puts a record at its offset. What was there before it and is not any more, or is no record but a marker, is skipped.
+func (o *open) add(r *kgo.Record) error {
+	at := record.Offset(r.Offset)
+	codec := record.Codec(r.Attrs.CompressionType())
+	if o.builder.Len() > 0 && (codec != o.codec || o.builder.Bytes() >= batchBytes) {
+		if err := o.close(); err != nil {
+			return err
+		}
+	}
+	if at < o.at+record.Offset(o.builder.Span()) {
+		return nil // it is here
+	}
+	if err := o.skipTo(at); err != nil {
+		return err
+	}
+	if r.Attrs.IsControl() {
+		return o.skipTo(at + 1)
+	}
+	if o.builder.Len() == 0 {
+		o.codec = codec
+	}
+	rec := record.Record{Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value}
+	for i := range r.Headers {
+		rec.Headers = append(rec.Headers, record.Header{Key: r.Headers[i].Key, Value: r.Headers[i].Value})
+	}
+	o.builder.Add(&rec)
+	o.records++
+	return nil
+}
+
+// skipTo leaves out offsets.
+func (o *open) skipTo(to record.Offset) error {
+	for {
+		gap := int64(to-o.at) - o.builder.Span()
+		if gap <= 0 {
+			return nil
+		}
+		if room := record.SpanMax - 1 - o.builder.Span(); gap <= room { // one is left for the record
+			o.builder.Skip(gap)
+			return nil
+		} else if room > 0 {
+			o.builder.Skip(room)
+		}
+		if err := o.close(); err != nil {
+			return err
+		}
+	}
+}
+
+// close ends a batch. The memory is the broker's from now on.
+func (o *open) close() error {
+	if o.builder.Span() == 0 {
+		return nil
+	}
+	p, err := o.builder.Finish(nil, o.codec)
+	if err != nil {
+		return err
+	}
+	*o.entries = append(*o.entries, broker.BatchEntry{Stream: o.x.topic, Partition: record.PartitionID(o.x.partition), Batch: p, Copied: true, At: o.at})
+	o.bytes += int64(len(p))
+	o.at += record.Offset(o.builder.Span())
+	o.x.next = o.at
+	o.builder.Reset()
+	return nil
+}
+
+// append has batches stored. Where a partition does not end where it is thought to, it is read again from where it does.
+func (w *worker) append(ctx context.Context, entries []broker.BatchEntry, of []*copying) error {
+	bytes := 0
+	for i := range entries {
+		bytes += len(entries[i].Batch)
+	}
+	free, err := w.l.broker.Reserve(ctx, w.caller, bytes)
+	if err != nil {
+		return err
+	}
+	defer free()
+	results := w.l.broker.SubmitBatches(ctx, w.caller, broker.BatchAppend{Entries: entries}).Wait(ctx)
+	again := map[*copying]bool{}
+	for i := range results {
+		switch e := results[i].Err; {
+		case e == nil:
+		case e.Kind == fault.Conflict && e.Reason == fault.ReasonOffset:
+			again[of[i]] = true
+		case e.Kind == fault.Conflict, e.Kind == fault.NotFound:
+			// The stream is not linked any more, or gone: somebody has taken it away from the link.
+			w.forget(of[i], e.Text)
+		default:
+			return e
+		}
+	}
+	for x := range again {
+		info, err := w.l.broker.DescribeStream(ctx, w.caller, x.topic)
+		if err != nil {
+			return err
+		}
+		if int(x.partition) < len(info.Partitions) {
+			x.next = info.Partitions[x.partition].End
+			w.moveTo(x, x.next)
+		}
+	}
+	return nil
+}
+
+// forget copies a topic no more.
+func (w *worker) forget(x *copying, why string) {
+	w.halt(x.topic, why)
+	delete(w.known, x.topic)
+	for k := range w.copies {
+		if k.topic == x.topic {
+			w.client.RemoveConsumePartitions(map[string][]int32{k.topic: {k.partition}})
+			delete(w.copies, k)
+		}
+	}
+}
+
+// outOfRange goes on where the other log begins, when it has removed what was to be copied next. One that ends before what is here is another log.
+func (w *worker) outOfRange(ctx context.Context, k part) error {
+	x := w.copies[k]
+	if x == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	starts, err := w.admin.ListStartOffsets(ctx, k.topic)
+	if err != nil {
+		return fmt.Errorf("the starts of partitions cannot be listed: %w", err)
+	}
+	o, ok := starts.Lookup(k.topic, k.partition)
+	if !ok || o.Err != nil {
+		return fmt.Errorf("the start of %s/%d is not known: %w", k.topic, k.partition, o.Err)
+	}
+	start := record.Offset(o.Offset)
+	if start <= x.next {
+		w.forget(x, fmt.Sprintf("partition %d ends there before offset %d, up to which it was copied: it is not the topic that it was", k.partition, x.next))
+		return nil
+	}
+	before := x.next
+	var entries []broker.BatchEntry
+	b := open{x: x, at: x.next, builder: w.builder, entries: &entries}
+	b.builder.Reset()
+	if err := b.skipTo(start); err != nil {
+		return err
+	}
+	if err := b.close(); err != nil {
+		return err
+	}
+	for i := range entries { // each waits for the one before it
+		if err := w.append(ctx, entries[i:i+1], []*copying{x}); err != nil {
+			return err
+		}
+	}
+	if before == 0 {
+		_, err := w.l.broker.Truncate(ctx, w.caller, broker.Truncation{
+			Stream: k.topic, Partition: record.PartitionID(k.partition), Before: broker.Start{Kind: broker.StartOffset, Offset: start},
+		})
+		if err != nil && !fault.Is(err, fault.Conflict) {
+			return err
+		}
+	} else {
+		w.copied(0, 0, int64(start-before))
+	}
+	w.moveTo(x, start)
+	return nil
+}
