@@ -42,6 +42,12 @@ func (b *Broker) Renew(ctx context.Context, c *Caller, hs []Handle, lease time.D
 	return b.settleFor(ctx, c, "renew", shard.Settle{Verb: shard.SettleRenew, AfterMS: lease.Milliseconds()}, hs)
 }
 
+// Postpone has deliveries handed over again so long from now at the earliest, whoever has them by then: their leases end then. Without an order a
+// handle whose lease has run out does it too, and the outcome is OutcomeLate.
+func (b *Broker) Postpone(ctx context.Context, c *Caller, hs []Handle, after time.Duration) ([]Outcome, error) {
+	return b.settleFor(ctx, c, "postpone", shard.Settle{Verb: shard.SettlePostpone, AfterMS: after.Milliseconds()}, hs)
+}
+
 func (b *Broker) settleFor(ctx context.Context, c *Caller, op string, s shard.Settle, hs []Handle) ([]Outcome, error) {
 	if err := b.mayServe(c, op, hs); err != nil {
 		return nil, err

@@ -215,6 +215,7 @@ const (
 	SettleRelease
 	SettleReject
 	SettleRenew
+	SettlePostpone // until AfterMS from now
 )
 
 // Settle says what becomes of records; each is answered for.
@@ -245,6 +246,8 @@ func (x *Settle) decide(c *Core, _ *Request) {
 		x.Outcomes = c.subs.Reject(x.Outcomes, x.Handles)
 	case SettleRenew:
 		x.Outcomes = c.subs.Renew(x.Outcomes, x.Handles, x.AfterMS)
+	case SettlePostpone:
+		x.Outcomes = c.subs.Postpone(x.Outcomes, x.Handles, x.AfterMS)
 	}
 }
 

@@ -197,6 +197,48 @@ func (h *Head) Renew(dst []Outcome, handles []Handle, leaseMS int64) []Outcome {
 	})
 }
 
+// Postpone keeps records from being handed over for so long from now, whoever has them; with 0 they can be had at once, which counts as an attempt that
+// failed. Where there is no order, a handle that is late does it too, as long as the record is not settled: it answers Late then.
+func (h *Head) Postpone(dst []Outcome, handles []Handle, afterMS int64) []Outcome {
+	for k := range handles {
+		r := h.find(&handles[k])
+		if r.out == Late && (r.i == 0 || r.d.lanes != nil || !h.slab.at(r.i).movable()) {
+			r.out = Lost
+		}
+		dst = append(dst, r.out)
+		if r.out == Done || r.out == Late {
+			h.postpone(r.d, r.i, min(afterMS, LeaseMaxMS))
+			h.touch(r.d)
+		}
+	}
+	h.settleTouched()
+	return dst
+}
+
+func (e *entry) movable() bool {
+	return e.state == leased || e.state == available || e.state == waiting
+}
+
+func (h *Head) postpone(d *desk, i slot, afterMS int64) {
+	e := h.slab.at(i)
+	switch {
+	case afterMS <= 0 && e.state == leased:
+		h.giveBack(d, i, 0)
+	case afterMS <= 0:
+		h.offer(d, i)
+	case e.state == leased:
+		h.wheel.remove(&h.slab, i)
+		e.DueMS = h.nowMS + afterMS
+		h.wheel.put(&h.slab, i, e.DueMS)
+	default:
+		e.DueMS = h.nowMS + afterMS
+		h.become(d, i, waiting)
+		if afterMS >= CarryAfterMS {
+			h.carry(d, i)
+		}
+	}
+}
+
 // each calls fn for the records that handles really hold. Late ones are Lost: there is nothing to give back.
 func (h *Head) each(dst []Outcome, handles []Handle, fn func(d *desk, i slot)) []Outcome {
 	for k := range handles {

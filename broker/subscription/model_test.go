@@ -38,6 +38,7 @@ type line struct {
 	bury     bool
 	lies     bool // it was set aside
 	grip     uint32
+	hidden   int64 // until then, for it was postponed while nobody had it
 }
 
 var modelPolicies = []Policy{
@@ -145,7 +146,7 @@ func (m *model) crash() {
 	for id := range m.lines {
 		m.lines[id] = map[At]*line{}
 		for at, l := range m.saved[id] {
-			l.holder, l.bury = 0, false
+			l.holder, l.bury, l.hidden = 0, false, 0
 			m.lines[id][at] = &l
 		}
 	}
@@ -207,6 +208,8 @@ func (m *model) given(l Leased) {
 		m.t.Fatalf("%v has attempt %d after %d", l.At, l.Attempt, x.attempts)
 	case x.meta.DueMS > m.now || x.meta.AppendedMS+p.DelayMS > m.now:
 		m.t.Fatalf("%v is handed over before its time", l.At)
+	case x.hidden > m.now:
+		m.t.Fatalf("%v is handed over at %d; it was postponed to %d", l.At, m.now, x.hidden)
 	case p.Suspended:
 		m.t.Fatalf("%v is handed over although %d is suspended", l.At, l.Sub)
 	case x.lies != (l.Lies.Stream == 99), l.Turn != m.turn(l.Sub, l.At.Place):
@@ -400,6 +403,8 @@ func (m *model) answer() {
 		if held != (out == Done) {
 			m.t.Fatalf("release of %+v: %s; held %v", l.Handle, out, held)
 		}
+	case m.r.IntN(2) == 0:
+		m.postpone(l, x, held)
 	default:
 		out := m.head.Renew(nil, hs, 8000)[0]
 		if m.note("renew %v of %d: %s", l.At, l.Sub, out); held {
@@ -410,6 +415,26 @@ func (m *model) answer() {
 		}
 	}
 	m.feed()
+}
+
+// postpone also takes handles that are late.
+func (m *model) postpone(l Leased, x *line, held bool) {
+	after := []int64{0, 700, 9_000, 80_000}[m.r.IntN(4)]
+	out := m.head.Postpone(nil, []Handle{l.Handle}, after)[0]
+	m.note("postpone %v of %d by %d: %s", l.At, l.Sub, after, out)
+	ordered := m.head.Subs[l.Sub].Policy.Order != OrderNone
+	if held != (out == Done) || out == Late && (ordered || x.settled || l.Turn != m.turn(l.Sub, l.At.Place)) {
+		m.t.Fatalf("postponing of %+v: %s; held %v, %+v", l.Handle, out, held, x)
+	}
+	switch {
+	case out != Done && out != Late:
+	case after == 0:
+		x.holder, x.hidden = 0, 0
+	case x.holder != 0:
+		x.until = m.now + after
+	default:
+		x.hidden = m.now + after
+	}
 }
 
 func (m *model) bury() {

@@ -401,6 +401,8 @@ func (s *script) records(w []string, f *fact.Frame) bool {
 		out = s.head.Release(nil, hs, after, counts)
 	case "renew":
 		out = s.head.Renew(nil, hs, ms(last))
+	case "postpone":
+		out = s.head.Postpone(nil, hs, ms(last))
 	case "bury":
 		s.say("%v", s.head.Bury(id(w[1]), s.places[w[2]], s.dying[w[2]]))
 	case "drop":

@@ -51,9 +51,11 @@ func (h *Head) takeTurn(d *desk, i slot) {
 
 // advance puts a lane's first record in turn when nothing of the lane is with a member, and everything before it has been shown: of its
 // own source, and, as order is by position, of the others up to its frame.
+//
+// Of a run the first may come back while a member has others behind it. It goes again at once, alone: who was given a2 had a1 before it.
 func (h *Head) advance(d *desk, k uint64) {
 	l := d.lanes[k]
-	if l == nil || l.held > 0 {
+	if l == nil || l.held > 0 && d.sub.Policy.RunMax <= 1 {
 		return
 	}
 	if l.head == 0 {
@@ -79,7 +81,8 @@ func (d *desk) isShown(e *entry) bool {
 func (h *Head) putInTurn(d *desk, i slot) {
 	e := h.slab.at(i)
 	at := slot(0)
-	if e.flags&flagBack != 0 {
+	// A run that came back goes behind the other lanes: one that fails for ever must not keep all the others from their turn.
+	if runs := d.lanes != nil && d.sub.Policy.RunMax > 1; e.flags&flagBack != 0 && !runs {
 		e.flags |= flagTurnBack
 	}
 	l := d.turnOf(e)
