@@ -74,6 +74,8 @@ var verbs = []verb{
 	offer(wire.ListSubscriptions, listSubscriptions), offer(wire.ListSubscriptionsByTopic, listSubscriptionsByTopic),
 	offer(wire.GetSubscriptionAttributes, getSubscriptionAttributes), offer(wire.SetSubscriptionAttributes, setSubscriptionAttributes),
 	offer(wire.Publish, publish), offer(wire.PublishBatch, publishBatch),
+
+	offer(wire.GetCallerIdentity, callerIdentity),
 }
 
 // verbOf is verbs by service and name: two names are both services'.
@@ -126,7 +128,7 @@ const healthPath = "/_localstack/health"
 
 // health answers them: whoever is answered at all is told no more than that.
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
-	x := &call{g: s, w: w, r: r, id: newID(), out: []byte(`{"services":{"sqs":"running"},"edition":"leat"}`)}
+	x := &call{g: s, w: w, r: r, id: newID(), out: []byte(`{"services":{"sqs":"running","sns":"running","sts":"running"},"edition":"leat"}`)}
 	x.wire.Protocol = wire.JSON
 	if err := x.guard(); err != nil {
 		e := x.refusal(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -88,6 +89,32 @@ func TestLogin_AccessKeys(t *testing.T) {
 	told, err := s.broker.GetUser(context.Background(), &broker.Caller{Principal: "root"}, "shop")
 	if err != nil || told.SecretKey != "" || len(told.AccessKeys) != 1 {
 		t.Errorf("described %+v, %v", told, err)
+	}
+}
+
+func TestCallerIdentity(t *testing.T) {
+	s := start(t)
+	ask := func(user string) string {
+		t.Helper()
+		header := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+		if user != "" {
+			header["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(user))
+		}
+		code, _, b := s.post(header, "/", wire.GetCallerIdentity.AppendRequest(nil, wire.Query, &wire.None{}))
+		return fmt.Sprint(code, " ", string(b))
+	}
+	if got := ask(""); !strings.Contains(got, "<Arn>arn:aws:iam::000000000000:root</Arn><UserId>000000000000</UserId><Account>000000000000</Account>") {
+		t.Error(got)
+	}
+	u := broker.User{Name: "shop", Password: "open-sesame", Grants: []broker.Grant{{Action: "admin", Kind: "*", Pattern: "*"}}}
+	if _, err := s.broker.PutUser(context.Background(), &broker.Caller{}, u); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask("shop:open-sesame"); !strings.Contains(got, "<Arn>arn:aws:iam::000000000000:user/shop</Arn><UserId>shop</UserId>") {
+		t.Error(got)
+	}
+	if got := ask("shop:wrong"); !strings.HasPrefix(got, "403 ") {
+		t.Error(got)
 	}
 }
 

@@ -145,9 +145,9 @@ func deleted(q *queue, o broker.Outcome, handle string) error {
 	return wire.Refuse(wire.InvalidParameterValue, "Value "+handle+" for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.")
 }
 
-// changed is what became of a change of visibility.
+// changed is what became of a change of visibility. A handle whose time is over does it too, as at Amazon, but for FIFO queues.
 func changed(o broker.Outcome, handle string) error {
-	if o == broker.OutcomeDone {
+	if o == broker.OutcomeDone || o == broker.OutcomeLate {
 		return nil
 	}
 	return wire.Refuse(wire.InvalidParameterValue, "Value "+handle+" for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.")
@@ -237,16 +237,9 @@ func deleteBatch(x *call, in *wire.DeleteMessageBatchInput, out *wire.BatchOutpu
 	return nil
 }
 
-// setVisibility holds a message so long from now, or gives it back.
+// setVisibility hides a message so long from now; 0 has it received again.
 func (x *call) setVisibility(h broker.Handle, seconds int64, text string) error {
-	hs := []broker.Handle{h}
-	var outcomes []broker.Outcome
-	var err error
-	if seconds == 0 {
-		outcomes, err = x.g.broker.Release(x.ctx, &x.who, hs, 0, true)
-	} else {
-		outcomes, err = x.g.broker.Renew(x.ctx, &x.who, hs, time.Duration(seconds)*time.Second)
-	}
+	outcomes, err := x.g.broker.Postpone(x.ctx, &x.who, []broker.Handle{h}, time.Duration(seconds)*time.Second)
 	if err != nil {
 		return err
 	}

@@ -100,12 +100,20 @@ func (d *queueDocument) set(p wire.Pairs) {
 		d.Attributes = map[string]string{}
 	}
 	for _, a := range p {
-		d.Attributes[a.Name] = asTold(a.Value)
+		d.Attributes[a.Name] = asTold(a.Name, a.Value)
 	}
 }
 
-// asTold is a value as it is told again: clients write True too.
-func asTold(v string) string {
+// asTold is a value as it is told again: clients write True, and counts as texts, too.
+func asTold(name, v string) string {
+	if name == "RedrivePolicy" && v != "" {
+		if p, err := wire.ParseRedrivePolicy(v); err == nil {
+			return string(mustJSON(struct {
+				Target string `json:"deadLetterTargetArn"`
+				Count  int64  `json:"maxReceiveCount"`
+			}{p.Target, p.MaxReceiveCount}))
+		}
+	}
 	if strings.EqualFold(v, "true") || strings.EqualFold(v, "false") {
 		return strings.ToLower(v)
 	}
@@ -371,7 +379,7 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 func different(q *queue, p wire.Pairs) string {
 	have := q.attributes()
 	for _, a := range p {
-		if have[a.Name] != asTold(a.Value) {
+		if asTold(a.Name, have[a.Name]) != asTold(a.Name, a.Value) {
 			return a.Name
 		}
 	}

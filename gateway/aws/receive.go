@@ -11,19 +11,15 @@ import (
 	"leat/internal/clock"
 )
 
-// receiveWaitLeast is what a receiver waits at least: what is there may have to be looked at before it can be handed over.
-const receiveWaitLeast = 100 * time.Millisecond
-
 func receiveMessage(x *call, in *wire.ReceiveMessageInput, out *wire.ReceiveMessageOutput) error {
 	q, err := x.queueAt(in.QueueURL)
 	if err != nil {
 		return err
 	}
-	ask, long := broker.ReceiveRequest{Max: int(in.MaxMessages.Or(1))}, q.wait
+	ask := broker.ReceiveRequest{Max: int(in.MaxMessages.Or(1)), Wait: q.wait}
 	if in.WaitTimeSeconds.Set {
-		long = time.Duration(in.WaitTimeSeconds.V) * time.Second
+		ask.Wait = time.Duration(in.WaitTimeSeconds.V) * time.Second
 	}
-	ask.Wait = max(receiveWaitLeast, long)
 	lease := q.lease
 	if in.VisibilityTimeout.Set {
 		lease = time.Duration(in.VisibilityTimeout.V) * time.Second
@@ -37,7 +33,7 @@ func receiveMessage(x *call, in *wire.ReceiveMessageInput, out *wire.ReceiveMess
 	if err != nil {
 		return err
 	}
-	if len(ds) == 0 && long == 0 && !q.fifo {
+	if len(ds) == 0 && ask.Wait == 0 && !q.fifo {
 		return x.overLimit(q)
 	}
 	now := clock.Now()

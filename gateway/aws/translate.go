@@ -207,8 +207,9 @@ func attributeOf(r *record.Record, h *record.Header) wire.Attribute {
 	return a
 }
 
-// sequenceFirst is the number of a FIFO queue's first message: numbers have 20 digits, none of them a leading zero, as at Amazon.
-const sequenceFirst = uint64(1e19)
+// sequenceFirst is the number of a FIFO queue's first message: numbers have 20 digits, none of them a leading zero, as at Amazon. (It was 1e19 first, whose
+// zeros look like an account.)
+const sequenceFirst = uint64(11_111_111_111_111_111_111)
 
 // sequence is the number of a message in a FIFO queue: by its offset, for there is one partition.
 func sequence(r record.Ref) string { return strconv.FormatUint(sequenceFirst+uint64(r.Offset), 10) }

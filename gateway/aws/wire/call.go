@@ -22,33 +22,25 @@ func (p Protocol) ContentType() string {
 	return "text/xml"
 }
 
-// Service is who is asked; both listen at one endpoint.
+// Service is who is asked; all listen at one endpoint.
 type Service uint8
 
 // The services.
 const (
 	SQS Service = iota
 	SNS
+	STS
 )
 
-func (s Service) String() string {
-	if s == SNS {
-		return "sns"
-	}
-	return "sqs"
-}
+func (s Service) String() string { return [...]string{"sqs", "sns", "sts"}[s] }
 
-func (s Service) namespace() string {
-	if s == SNS {
-		return snsNamespace
-	}
-	return sqsNamespace
-}
+func (s Service) namespace() string { return [...]string{sqsNamespace, snsNamespace, stsNamespace}[s] }
 
 // The versions of the services, as requests in the query form name them, and the targets of those in JSON.
 const (
 	sqsVersion = "2012-11-05"
 	snsVersion = "2010-03-31"
+	stsVersion = "2011-06-15"
 	sqsTarget  = "AmazonSQS."
 )
 
@@ -91,8 +83,11 @@ func ParseCall(h *Head, body []byte) (Call, *Error) {
 		c.Protocol = JSON
 		return c, Refuse(MissingAction, "The request must contain the header X-Amz-Target.")
 	}
-	if h.Signed == "sns" {
+	switch h.Signed {
+	case "sns":
 		c.Service = SNS
+	case "sts":
+		c.Service = STS
 	}
 	text := ""
 	if isForm(h.ContentType) {
@@ -115,6 +110,8 @@ func ParseCall(h *Head, body []byte) (Call, *Error) {
 func (c *Call) whose(signed string) Service {
 	version, _ := c.form.get("Version")
 	switch {
+	case version == stsVersion || signed == "sts":
+		return STS
 	case version == snsVersion || signed == "sns":
 		return SNS
 	case version == sqsVersion || signed == "sqs":
@@ -240,7 +237,12 @@ func (a *Action[In, Out]) Append(b []byte, p Protocol, out *Out, requestID strin
 	b = append(b, '"', '>')
 	if !a.bare {
 		result := a.Action + "Result"
-		b = appendEnd(a.out.appendMembers(appendStart(b, result), out), result)
+		n := len(b) + len(result) + len("<>")
+		if b = a.out.appendMembers(appendStart(b, result), out); len(b) == n {
+			b = append(b[:n-1], "/>"...)
+		} else {
+			b = appendEnd(b, result)
+		}
 	}
 	b = append(b, "<ResponseMetadata>"...)
 	b = appendElement(b, "RequestId", requestID)
@@ -254,10 +256,7 @@ func (a *Action[In, Out]) AppendRequest(b []byte, p Protocol, in *In) []byte {
 	if p == JSON {
 		return a.in.appendJSON(b, in)
 	}
-	version := sqsVersion
-	if a.Service == SNS {
-		version = snsVersion
-	}
+	version := [...]string{sqsVersion, snsVersion, stsVersion}[a.Service]
 	w := &formWriter{b: append(b, "Action="+a.Action+"&Version="+version...)}
 	a.in.appendForm(w, in)
 	return w.b

@@ -133,7 +133,7 @@ func TestAppend_Answers(t *testing.T) {
 		t.Error(got)
 	}
 	if got, want := string(TagResource.Append(nil, Query, &None{}, "r")), `<?xml version="1.0"?><TagResourceResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">`+
-		`<TagResourceResult></TagResourceResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></TagResourceResponse>`; got != want {
+		`<TagResourceResult/><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></TagResourceResponse>`; got != want {
 		t.Error(got)
 	}
 	// Nothing to receive: no list at all, which some clients take an empty one for a mistake.

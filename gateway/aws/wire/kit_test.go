@@ -130,6 +130,7 @@ func all(t testing.TB) map[Key]entry {
 	add(entryOf(SetSubscriptionAttributes))
 	add(entryOf(ListSubscriptions))
 	add(entryOf(ListSubscriptionsByTopic))
+	add(entryOf(GetCallerIdentity))
 	add(entryOf(TagResource))
 	add(entryOf(UntagResource))
 	add(entryOf(ListTagsForResource))

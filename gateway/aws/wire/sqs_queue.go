@@ -1,5 +1,7 @@
 package wire
 
+import "strings"
+
 // The quiet half of SQS: queues, their attributes, tags, permissions, and tasks that move messages.
 
 // CreateQueueInput asks for a queue.
@@ -133,7 +135,7 @@ var (
 		if _, err := CheckQueueName(in.Name); err != nil {
 			return err
 		}
-		return checkTags(in.Tags)
+		return checkTags(in.Name, in.Tags)
 	})
 
 	DeleteQueue   = action(SQS, "DeleteQueue", queueInput, (*shape[None])(nil), nil)
@@ -187,7 +189,9 @@ var (
 	TagQueue = action(SQS, "TagQueue", of(
 		member("QueueUrl", text, (*TagQueueInput).queue).must(),
 		member("Tags", pairs(flat, "Key", "Value"), func(in *TagQueueInput) *Pairs { return &in.Tags }).as("Tag", "Tags").must(),
-	), (*shape[None])(nil), func(in *TagQueueInput) *Error { return checkTags(in.Tags) })
+	), (*shape[None])(nil), func(in *TagQueueInput) *Error {
+		return checkTags(in.QueueURL[strings.LastIndexByte(in.QueueURL, '/')+1:], in.Tags)
+	})
 
 	UntagQueue = action(SQS, "UntagQueue", of(
 		member("QueueUrl", text, (*UntagQueueInput).queue).must(),
@@ -197,7 +201,7 @@ var (
 	AddPermission = action(SQS, "AddPermission", of(
 		member("QueueUrl", text, (*AddPermissionInput).queue).must(),
 		member("Label", text, func(in *AddPermissionInput) *string { return &in.Label }).must(),
-		member("AWSAccountIds", list(text, flat), func(in *AddPermissionInput) *[]string { return &in.Accounts }).as("AWSAccountId").must(),
+		member("AWSAccountIds", list(text, flat), func(in *AddPermissionInput) *[]string { return &in.Accounts }).as("AWSAccountId"),
 		member("Actions", list(text, flat), func(in *AddPermissionInput) *[]string { return &in.Actions }).as("ActionName").must(),
 	), (*shape[None])(nil), checkPermission)
 
@@ -267,9 +271,9 @@ func checkPage(n Opt[int64], most int64) *Error {
 	return nil
 }
 
-func checkTags(tags Pairs) *Error {
+func checkTags(queue string, tags Pairs) *Error {
 	if len(tags) > TagsMax {
-		return Refuse(InvalidParameterValue, "Too many tags added for the queue. Maximum number of tags is "+itoa(TagsMax)+".")
+		return Refuse(InvalidParameterValue, "Too many tags added for queue "+queue+".")
 	}
 	for _, t := range tags {
 		if n := runes(t.Name); n == 0 || n > TagKeyMax {
@@ -292,10 +296,20 @@ func checkPermission(in *AddPermissionInput) *Error {
 	if len(in.Label) > PermissionLabelMax || !validBatchID(in.Label) {
 		return badValue(in.Label, "Label", "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length.")
 	}
+	if len(in.Accounts) == 0 {
+		return badValue("[]", "PrincipalId", "Unable to verify.")
+	}
 	for _, a := range in.Actions {
-		if !permitted[a] {
+		switch {
+		case permitted[a]:
+		case Known(Key{SQS, a}):
+			return badValue("SQS:"+a, "ActionName", "Only the queue owner is allowed to invoke this action.")
+		default:
 			return badValue("SQS:"+a, "ActionName", "Please refer to the appropriate WSDL for a list of valid actions. ")
 		}
+	}
+	if n := len(in.Actions); n > PermissionActionsMax {
+		return Refuse(OverLimit, itoa(n)+" Actions were found, maximum allowed is "+itoa(PermissionActionsMax)+".")
 	}
 	return nil
 }

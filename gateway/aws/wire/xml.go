@@ -9,6 +9,7 @@ import (
 const (
 	sqsNamespace = "http://queue.amazonaws.com/doc/2012-11-05/"
 	snsNamespace = "http://sns.amazonaws.com/doc/2010-03-31/"
+	stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 )
 
 const declaration = `<?xml version="1.0"?>`
