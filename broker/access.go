@@ -35,11 +35,14 @@ const (
 	ActionAlter    = access.Alter
 	ActionDescribe = access.Describe
 	ActionAdmin    = access.Admin
+	ActionAny      = access.Any
 	KindStream     = access.Stream
 	KindUser       = access.User
 	KindNode       = access.Node
 	KindHook       = access.Hook
 	KindLink       = access.Link
+	KindProducer   = access.Producer
+	KindAny        = access.AnyKind
 
 	KindSubscription = access.Subscription
 )
@@ -312,7 +315,7 @@ func (b *Broker) Allowed(c *Caller, a Action, k Kind, name string) bool {
 		return true
 	}
 	d := b.users.get(c.Principal)
-	return d != nil && d.covers(c) && access.Allows(d.Grants, a, k, name)
+	return d != nil && d.covers(c) && access.Allows(d.Grants, a, k, name, c.Address)
 }
 
 // allowedOwn is Allowed for a stream of the platform's own: only the platform writes, makes and deletes it, and what others may do takes
@@ -328,7 +331,7 @@ func (b *Broker) allowedOwn(c *Caller, a Action, name string) bool {
 		return true
 	}
 	d := b.users.get(c.Principal)
-	return d != nil && d.covers(c) && access.AllowsOwn(d.Grants, a, access.Stream, name, platformPrefix)
+	return d != nil && d.covers(c) && access.AllowsOwn(d.Grants, a, access.Stream, name, platformPrefix, c.Address)
 }
 
 // covers: a user with a namespace works only there.
@@ -344,7 +347,7 @@ func (b *Broker) allowed(c *Caller, a Action, k Kind) func(name string) bool {
 		if d == nil || !d.covers(c) {
 			return func(string) bool { return false }
 		}
-		plain = func(name string) bool { return access.Allows(d.Grants, a, k, name) }
+		plain = func(name string) bool { return access.Allows(d.Grants, a, k, name, c.Address) }
 	}
 	if k != KindStream {
 		return plain
@@ -431,7 +434,7 @@ func (b *Broker) PutUser(ctx context.Context, c *Caller, u User) (User, error) {
 
 // putUser makes what is to be kept of u in place of old, nil for a new one.
 func (b *Broker) putUser(u *User, old *userDocument, password *access.Secrets) (d *userDocument, token string, err error) {
-	manages := access.Allows(u.Grants, ActionAdmin, KindUser, u.Name)
+	manages := access.Allows(u.Grants, ActionAdmin, KindUser, u.Name, "")
 	if !b.UsersExist() && !manages {
 		return nil, "", fault.New(fault.Invalid, "put", "grants", `the first user must be able to manage users: give it {"action":"admin","kind":"*","pattern":"*"}`)
 	}
@@ -458,7 +461,7 @@ func (b *Broker) putUser(u *User, old *userDocument, password *access.Secrets) (
 	if err := d.keepAccessKeys(u); err != nil {
 		return nil, "", err
 	}
-	if d.Secrets.SHA256 == nil && len(d.Secrets.Tokens)+len(d.Secrets.AccessKeys) == 0 {
+	if old == nil && !d.canLogIn() {
 		return nil, "", fault.New(fault.Invalid, "put", "password", "a new user needs a password, new_token: true or new_access_key: true")
 	}
 	return d, token, nil
@@ -562,7 +565,7 @@ func (b *Broker) keepAnAdmin(without string, alone int) error {
 		return nil
 	}
 	for name, d := range b.users.byName {
-		if name != without && access.Allows(d.Grants, ActionAdmin, KindUser, name) {
+		if name != without && access.Allows(d.Grants, ActionAdmin, KindUser, name, "") {
 			return nil
 		}
 	}

@@ -164,6 +164,7 @@ type Broker struct {
 	jobs      jobs
 	keeping   keeping
 	subs      subscriptions
+	sizes     sizes
 	epochs    []int32 // of the lineages, the oldest first
 }
 

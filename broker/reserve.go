@@ -118,6 +118,15 @@ const diskCheckEvery = time.Second
 // their producers wait.
 func (b *Broker) DiskFull() error { return b.diskReserve() }
 
+// DiskFree is how much can still be written to the disk; false where there is none.
+func (b *Broker) DiskFree() (bytes int64, known bool) {
+	if b.opt.FreeBytes == nil {
+		return 0, false
+	}
+	free, _ := b.opt.FreeBytes()
+	return free, true
+}
+
 // diskReserve refuses an append while the disk is down to its reserve. That it has come to that, or is over, is told in the system stream.
 func (b *Broker) diskReserve() error {
 	d, now := &b.reserve, b.opt.Clock.Now()

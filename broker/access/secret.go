@@ -69,10 +69,14 @@ func derive(h func() hash.Hash, password string, salt []byte, iterations int) (*
 	if err != nil {
 		return nil, err
 	}
+	return scramOf(h, salted, salt, iterations), nil
+}
+
+func scramOf(h func() hash.Hash, salted, salt []byte, iterations int) *Scram {
 	client, server := mac(h, salted, "Client Key"), mac(h, salted, "Server Key")
 	stored := h()
 	stored.Write(client)
-	return &Scram{salt, iterations, stored.Sum(nil), server}, nil
+	return &Scram{salt, iterations, stored.Sum(nil), server}
 }
 
 func mac(h func() hash.Hash, key []byte, text string) []byte {
@@ -83,11 +87,23 @@ func mac(h func() hash.Hash, key []byte, text string) []byte {
 
 // CheckPassword reports whether the password is the one the secrets were made of. It costs as much as a login.
 func (s *Secrets) CheckPassword(password string) bool {
-	if s.SHA256 == nil {
+	kept, h := s.SHA256, sha256.New
+	if kept == nil {
+		kept, h = s.SHA512, sha512.New
+	}
+	if kept == nil {
 		return false
 	}
-	got, err := derive(sha256.New, password, s.SHA256.Salt, s.SHA256.Iterations)
-	return err == nil && subtle.ConstantTimeCompare(got.StoredKey, s.SHA256.StoredKey) == 1
+	got, err := derive(h, password, kept.Salt, kept.Iterations)
+	return err == nil && subtle.ConstantTimeCompare(got.StoredKey, kept.StoredKey) == 1
+}
+
+// ScramOfSalted makes what a server keeps of a password that was salted and hashed elsewhere, by PBKDF2 with HMAC and SHA-256 or SHA-512.
+func ScramOfSalted(sha512Not256 bool, salted, salt []byte, iterations int) *Scram {
+	if sha512Not256 {
+		return scramOf(sha512.New, salted, salt, iterations)
+	}
+	return scramOf(sha256.New, salted, salt, iterations)
 }
 
 // NewToken makes a random token and what is kept of it.

@@ -17,9 +17,21 @@ type grant struct {
 	Action  string `json:"action"`
 	Kind    string `json:"kind"`
 	Pattern string `json:"pattern"`
+	Deny    bool   `json:"deny,omitempty"`
+	From    string `json:"from,omitempty"`
+	Label   string `json:"label,omitempty"`
 }
 
-func (g grant) String() string { return g.Action + " " + g.Kind + " " + g.Pattern }
+func (g grant) String() string {
+	text := g.Action + " " + g.Kind + " " + g.Pattern
+	if g.Deny {
+		text = "deny " + text
+	}
+	if g.From != "" {
+		text += " from " + g.From
+	}
+	return text
+}
 
 // userDocument is a user as the API has it. A password is only ever sent, never answered; without one, a user that exists keeps its own.
 type userDocument struct {
@@ -279,7 +291,7 @@ func (a *app) userGrant(give bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			at := slices.Index(doc.Grants, g)
+			at := slices.IndexFunc(doc.Grants, func(x grant) bool { x.Label = ""; return x == g })
 			switch {
 			case give && at < 0:
 				doc.Grants = append(doc.Grants, g)

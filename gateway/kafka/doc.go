@@ -6,7 +6,9 @@
 //
 //	Produce 0-13 (0-2 refused)   Fetch 4-17            ListOffsets 0-10              Metadata 0-13       FindCoordinator 0-4 (refused)
 //	SaslHandshake 0-1            SaslAuthenticate 0-2  ApiVersions 0-4               InitProducerId 0-4  DescribeCluster 0-2
-//	OffsetForLeaderEpoch 0-4     DescribeTopicPartitions 0
+//	OffsetForLeaderEpoch 0-4     DescribeTopicPartitions 0  ListConfigResources 0-1  DescribeAcls, CreateAcls, DeleteAcls 0-3
+//	DescribeLogDirs 0-4          AlterReplicaLogDirs 0-2  ElectLeaders 0-2           Alter-, ListPartitionReassignments 0
+//	Describe-, AlterUserScramCredentials 0
 //	CreateTopics 0-7             DeleteTopics 0-6      CreatePartitions 0-3          DescribeConfigs 0-4
 //	AlterConfigs 0-2             IncrementalAlterConfigs 0-1  DeleteRecords 0-2
 //
@@ -19,11 +21,11 @@
 //	topic config          document "kafka.<name>" of the stream; cleanup.policy=compact is keys: latest, message.timestamp.type is whose
 //	                      time records carry, max.message.bytes is the stream's largest batch, retention.ms and retention.bytes are
 //	                      what the stream keeps, unless it is only compacted
-//	principal User:x      principal x; ACL operations are grants
+//	principal User:x      principal x; ACLs are its grants (translate_acl.go)
 //	topic id              UID of the stream; leader epoch: that of the lineage, 0 until there is a restore
 //	cluster id            name of the data directory; broker: this node, leader of everything
 //
-// Known gaps: consumer groups, transactions, fetch sessions (always answered with session 0), ACL, quota and log-directory
+// Known gaps: consumer groups, transactions, fetch sessions (always answered with session 0), quota
 // administration, record formats before 2. What is missing is not advertised.
 //
 // # Promises

@@ -33,14 +33,21 @@ const (
 	codeOutOfOrderSequence      int16 = 45
 	codeInvalidProducerEpoch    int16 = 47
 	codeTransactionalDenied     int16 = 53
+	codeSecurityDisabled        int16 = 54
 	codeStorageError            int16 = 56
+	codeLogDirNotFound          int16 = 57
 	codeLoginFailed             int16 = 58
 	codeFencedLeaderEpoch       int16 = 74
 	codeUnknownLeaderEpoch      int16 = 75
 	codeSessionNotFound         int16 = 70
 	codeUnsupportedCompression  int16 = 76
+	codeElectionNotNeeded       int16 = 84
+	codeNoReassignment          int16 = 85
 	codeInvalidRecord           int16 = 87
 	codeThrottlingQuotaExceeded int16 = 89
+	codeResourceNotFound        int16 = 91
+	codeDuplicateResource       int16 = 92
+	codeUnacceptableCredential  int16 = 93
 	codeUnknownTopicID          int16 = 100
 )
 

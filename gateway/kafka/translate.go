@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"leat/broker"
 	"leat/broker/fault"
 	"leat/broker/record"
@@ -283,36 +285,36 @@ func throttleFor(d time.Duration) int32 {
 	return int32(min(d.Milliseconds(), throttleMSMax))
 }
 
-// operations is the bit field of what the caller may do with a stream, as clients that ask for authorized operations read it: bit n is
-// the protocol's ACL operation n.
+// operations is the bit field of what the caller may do with a stream, a subscription (a group), a producer (a transactional id) or the node (the
+// cluster, of no name), as clients that ask for authorized operations read it: bit n is the protocol's ACL operation n.
 func operations(b *broker.Broker, c *broker.Caller, kind broker.Kind, name string) int32 {
-	const (
-		opRead, opWrite, opCreate, opDelete, opAlter, opDescribe = 3, 4, 5, 6, 7, 8
-		opDescribeConfigs, opAlterConfigs, opIdempotentWrite     = 10, 11, 12
-	)
 	var bits int32
-	for _, a := range []struct {
-		action broker.Action
-		ops    []int
-	}{
-		{broker.ActionRead, []int{opRead}},
-		{broker.ActionWrite, []int{opWrite}},
-		{broker.ActionCreate, []int{opCreate}},
-		{broker.ActionDelete, []int{opDelete}},
-		{broker.ActionAlter, []int{opAlter, opAlterConfigs}},
-		{broker.ActionDescribe, []int{opDescribe, opDescribeConfigs}},
-	} {
-		if b.Allowed(c, a.action, kind, name) {
-			for _, op := range a.ops {
+	for i := range aclKinds {
+		if aclKinds[i].kind != kind {
+			continue
+		}
+		for _, op := range aclKinds[i].ops {
+			if operationAllowed(b, c, kind, name, op) {
 				bits |= 1 << op
 			}
 		}
 	}
-	if kind != broker.KindStream {
-		bits &^= 1<<opRead | 1<<opWrite | 1<<opDelete // the protocol has no such operations on a cluster
-		bits |= 1 << opIdempotentWrite
-	}
 	return bits
+}
+
+func operationAllowed(b *broker.Broker, c *broker.Caller, kind broker.Kind, name string, op kmsg.ACLOperation) bool {
+	if op == kmsg.ACLOperationIdempotentWrite {
+		return true // who may write may do so idempotently
+	}
+	if kind == broker.KindNode && op == kmsg.ACLOperationCreate && b.Allowed(c, broker.ActionCreate, broker.KindStream, "*") {
+		return true
+	}
+	for _, a := range aclActions {
+		if a.operation == op {
+			return b.Allowed(c, a.action, kind, name)
+		}
+	}
+	return false
 }
 
 // isInternal reports whether clients should hide a topic from people unless asked.
