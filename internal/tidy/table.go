@@ -73,6 +73,11 @@ var Table = []Room{
 	{Path: "storage/archive/*", What: "a folder, an S3-compatible store; archivetest, the suite both pass",
 		May: []string{"storage/archive", "storage/vfs"}, Test: []string{"storage/archive/*", "storage/vfs/**", "storage/journal/**"}},
 
+	{Path: "contract", What: "the promise about payloads, pure: schemas, compatibility, validation"},
+	{Path: "contract/jsontree", What: "JSON that keeps its order"},
+	{Path: "contract/*", What: "one format of schemas each", May: []string{"contract", "contract/jsontree"}},
+	{Path: "contract/registry", What: "subjects, versions and ids of a namespace: decides what is to be recorded", May: []string{"contract", "contract/*"}},
+
 	{Path: "push", What: "subscriptions handed to endpoints of others over HTTP: webhooks out", May: door, Test: append([]string{"gateway", "gateway/http"}, core...)},
 
 	{Path: "link", What: "topics of a Kafka cluster copied with their offsets, until the switch", May: door, Test: append([]string{"node"}, core...)},

@@ -1,0 +1,236 @@
+package protobuf
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+
+	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/linker"
+	"github.com/bufbuild/protocompile/reporter"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"leat/contract"
+)
+
+// Format is PROTOBUF.
+type Format struct{}
+
+// Name is PROTOBUF.
+func (Format) Name() string { return "PROTOBUF" }
+
+// Schema is a parsed file.
+type Schema struct {
+	file  protoreflect.FileDescriptor
+	proto *descriptorpb.FileDescriptorProto
+
+	once                  sync.Once
+	canonical, normalized string
+}
+
+const fileName = "default.proto"
+
+// Well-known files that Confluent's clients refer to without sending them.
+var confluentFiles = map[string]string{
+	"confluent/meta.proto": `syntax = "proto3";
+package confluent;
+import "google/protobuf/descriptor.proto";
+message Meta {
+  string doc = 1;
+  map<string, string> params = 2;
+  repeated string tags = 3;
+}
+extend google.protobuf.FileOptions { Meta file_meta = 1088; }
+extend google.protobuf.MessageOptions { Meta message_meta = 1088; }
+extend google.protobuf.FieldOptions { Meta field_meta = 1088; }
+extend google.protobuf.EnumOptions { Meta enum_meta = 1088; }
+extend google.protobuf.EnumValueOptions { Meta enum_value_meta = 1088; }
+`,
+	"confluent/type/decimal.proto": `syntax = "proto3";
+package confluent.type;
+message Decimal {
+  bytes value = 1;
+  uint32 precision = 2;
+  int32 scale = 3;
+}
+`,
+	"google/type/date.proto":      "syntax = \"proto3\";\npackage google.type;\nmessage Date {\n  int32 year = 1;\n  int32 month = 2;\n  int32 day = 3;\n}\n",
+	"google/type/timeofday.proto": "syntax = \"proto3\";\npackage google.type;\nmessage TimeOfDay {\n  int32 hours = 1;\n  int32 minutes = 2;\n  int32 seconds = 3;\n  int32 nanos = 4;\n}\n",
+}
+
+// Parse reads a file.
+func (Format) Parse(text string, refs []contract.Named) (s contract.Schema, err error) {
+	defer func() {
+		if p := recover(); p != nil { // texts of strangers go through a compiler that is not ours
+			s, err = nil, contract.Bad("", "the compiler cannot take the text: %v", p)
+		}
+	}()
+	return parse(text, refs)
+}
+
+func parse(text string, refs []contract.Named) (contract.Schema, error) {
+	if len(text) > contract.TextBytesMax {
+		return nil, contract.ErrTooLarge
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, contract.Bad("", "the text is empty")
+	}
+	in := &input{texts: maps.Clone(confluentFiles), given: map[string]*descriptorpb.FileDescriptorProto{}}
+	for _, r := range refs {
+		in.take(r.Name, r.Text)
+	}
+	in.take(fileName, text)
+	f, err := in.compile()
+	if err == nil && in.given[fileName] != nil {
+		// The options of a descriptor are known by their numbers only until its imports are.
+		if in.know(f, text) {
+			f, err = in.compile()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Schema{file: f, proto: protodesc.ToFileDescriptorProto(f)}, nil
+}
+
+// input are the files that one is compiled from: as text, or as a descriptor.
+type input struct {
+	texts map[string]string
+	given map[string]*descriptorpb.FileDescriptorProto
+}
+
+func (in *input) compile() (linker.File, error) {
+	var bad error
+	compiler := protocompile.Compiler{
+		Resolver: protocompile.WithStandardImports(protocompile.ResolverFunc(func(path string) (protocompile.SearchResult, error) {
+			if p := in.given[path]; p != nil {
+				return protocompile.SearchResult{Proto: p}, nil
+			}
+			if t, ok := in.texts[path]; ok {
+				return protocompile.SearchResult{Source: strings.NewReader(t)}, nil
+			}
+			return protocompile.SearchResult{}, errors.New("it is no reference of the schema")
+		})),
+		MaxParallelism: 1,
+		Reporter: reporter.NewReporter(func(e reporter.ErrorWithPos) error {
+			if bad == nil {
+				pos := e.GetPosition()
+				bad = contract.Bad("", "%s:%d:%d: %s", pos.Filename, pos.Line, pos.Col, e.Unwrap())
+			}
+			return e
+		}, nil),
+	}
+	files, err := compiler.Compile(context.Background(), fileName)
+	switch {
+	case bad != nil:
+		return nil, bad
+	case err != nil:
+		return nil, contract.Bad("", "%s", err)
+	case len(files) != 1:
+		return nil, contract.Bad("", "the text is no file of Protobuf")
+	}
+	return files[0], nil
+}
+
+// take notes a file as text, or as the descriptor that its base64 holds.
+func (in *input) take(name, text string) {
+	if b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err == nil {
+		p := &descriptorpb.FileDescriptorProto{}
+		if proto.Unmarshal(b, p) == nil && (len(p.MessageType) > 0 || len(p.EnumType) > 0) {
+			p.Name = &name
+			in.given[name] = p
+			return
+		}
+	}
+	in.texts[name] = text
+}
+
+// know reads the descriptor again, with the extensions of its imports.
+func (in *input) know(f linker.File, text string) bool {
+	files := linker.Files{f}
+	for i := range f.Imports().Len() {
+		if im := f.FindImportByPath(f.Imports().Get(i).Path()); im != nil {
+			files = append(files, im)
+		}
+	}
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		return false
+	}
+	p, name := &descriptorpb.FileDescriptorProto{}, fileName
+	if (proto.UnmarshalOptions{Resolver: files.AsResolver()}).Unmarshal(b, p) != nil {
+		return false
+	}
+	p.Name = &name
+	in.given[fileName] = p
+	return true
+}
+
+// Canonical is the file as text, without comments.
+func (s *Schema) Canonical() string { s.write(); return s.canonical }
+
+// Normalized has imports, options and fields in one order, and full names.
+func (s *Schema) Normalized() string { s.write(); return s.normalized }
+
+func (s *Schema) write() {
+	s.once.Do(func() {
+		s.canonical = write(s.file, false)
+		s.normalized = write(s.file, true)
+	})
+}
+
+// Serialized is the descriptor in base64, as clients ask for it.
+func (s *Schema) Serialized() string {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(s.proto)
+	if err != nil {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+const fieldsMax = 10_000 // paths told of one schema
+
+// Fields are those of the first message.
+func (s *Schema) Fields() (out []contract.Field) {
+	if s.file.Messages().Len() == 0 {
+		return nil
+	}
+	var walk func(m protoreflect.MessageDescriptor, path string, open map[protoreflect.FullName]bool)
+	walk = func(m protoreflect.MessageDescriptor, path string, open map[protoreflect.FullName]bool) {
+		if open[m.FullName()] || len(out) >= fieldsMax {
+			return
+		}
+		open[m.FullName()] = true
+		defer delete(open, m.FullName())
+		for i := range m.Fields().Len() {
+			f := m.Fields().Get(i)
+			at := string(f.Name())
+			if path != "" {
+				at = path + "." + at
+			}
+			kind := f.Kind().String()
+			if f.Message() != nil {
+				kind = string(f.Message().FullName())
+			}
+			out = append(out, contract.Field{Path: at, Type: kind, Required: f.Cardinality() == protoreflect.Required})
+			switch {
+			case f.IsMap():
+				if v := f.MapValue().Message(); v != nil {
+					walk(v, at+"{}", open)
+				}
+			case f.Message() != nil && f.IsList():
+				walk(f.Message(), at+"[]", open)
+			case f.Message() != nil:
+				walk(f.Message(), at, open)
+			}
+		}
+	}
+	walk(s.file.Messages().Get(0), "", map[protoreflect.FullName]bool{})
+	return out
+}
