@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"leat/broker"
 	"leat/broker/fault"
 	"leat/broker/record"
+	"leat/internal/kafkagroup"
 )
 
 // commited is a position of a group, as it is there.
@@ -89,13 +91,10 @@ func (w *worker) group(ctx context.Context, name string, fetched kadm.OffsetResp
 		}
 	}
 	slices.SortFunc(moves, func(a, b broker.PositionCommit) int {
-		if a.Stream != b.Stream {
-			return compare(a.Stream, b.Stream)
-		}
-		return int(a.Partition - b.Partition)
+		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Partition, b.Partition))
 	})
 	for some := range slices.Chunk(moves, commitsChunk) {
-		if err := w.l.broker.CommitPositions(ctx, w.caller, name, some); err != nil {
+		if err := w.l.broker.CommitPositions(ctx, w.caller, kafkagroup.Name(name), some); err != nil {
 			return err
 		}
 	}
@@ -103,25 +102,20 @@ func (w *worker) group(ctx context.Context, name string, fetched kadm.OffsetResp
 	return nil
 }
 
-func compare(a, b string) int {
-	if a < b {
-		return -1
-	}
-	return 1
-}
-
-// subscription makes the cursor subscription of a group. One that is there is left as it is.
-func (w *worker) subscription(ctx context.Context, name string) error {
+// subscription makes the cursor subscription of a group, as the gateway would. One that is there is left as it is.
+func (w *worker) subscription(ctx context.Context, id string) error {
+	name := kafkagroup.Name(id)
 	info, err := w.l.broker.DescribeSubscription(ctx, w.caller, name)
 	switch {
-	case err == nil && info.Config.Policy.Kind != broker.SubscriptionCursor:
+	case err == nil && (info.Config.Policy.Kind != broker.SubscriptionCursor || len(info.Config.Streams) > 0):
 		return fault.New(fault.Conflict, "link", name, "there is a subscription %q that is no group", name)
 	case !fault.Is(err, fault.NotFound):
 		return err
 	}
 	_, err = w.l.broker.PutSubscription(ctx, w.caller, name, func(c *broker.SubscriptionConfig) error {
-		c.Policy.Kind = broker.SubscriptionCursor
+		c.Policy.Kind, c.Policy.Yields = broker.SubscriptionCursor, true
+		c.Documents = map[string]string{kafkagroup.DocumentKey: kafkagroup.Document(id)}
 		return nil
-	}, broker.Start{Kind: broker.StartEarliest}, 0)
+	}, broker.Start{Kind: broker.StartLatest}, 0)
 	return err
 }

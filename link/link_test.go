@@ -12,6 +12,7 @@ import (
 
 	"leat/broker"
 	"leat/broker/fault"
+	"leat/internal/kafkagroup"
 	"leat/link"
 )
 
@@ -159,6 +160,7 @@ func TestLink_Groups(t *testing.T) {
 	}
 	commit("payments", 0, 7)
 	commit("payments", 1, 30)
+	commit("pay for it", 1, 3)
 	commit("ignored", 1, 1)
 	l.link("l", link.Settings{From: o.from, Topics: []string{"orders"}, Groups: []string{"pay*"}})
 	positions := func(group string) string {
@@ -175,6 +177,7 @@ func TestLink_Groups(t *testing.T) {
 	l.until("positions", func() bool { return positions("payments") == "orders/0:7m orders/1:30m " })
 	commit("payments", 0, 20)
 	l.until("positions that moved", func() bool { return positions("payments") == "orders/0:20m orders/1:30m " })
+	l.until("a group whose id is no name", func() bool { return positions(kafkagroup.Name("pay for it")) == "orders/1:3m " })
 	if positions("ignored") != "" {
 		t.Error("a group that was not meant")
 	}

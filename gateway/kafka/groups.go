@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"sync"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"leat/broker/record"
 	"leat/gateway/kafka/group"
 	"leat/internal/clock"
+	"leat/internal/kafkagroup"
 )
 
 // A consumer group is a cursor subscription that names no streams: its offsets are the positions of the subscription, who is in it and who reads what
@@ -30,11 +30,10 @@ import (
 // shared, from the check of the generation until the offsets are kept: when a rebalance has been answered, no commit of before comes after it.
 
 // documentGroup marks the subscriptions that are groups.
-const documentGroup = "kafka.group"
+const documentGroup = kafkagroup.DocumentKey
 
-type groupDocument struct {
-	ID string `json:"id"`
-}
+// ourName is the name of the subscription that stands for a group.
+func ourName(id string) string { return kafkagroup.Name(id) }
 
 type groupKey struct{ namespace, id string }
 
@@ -125,9 +124,8 @@ func (x *groups) isClosed() bool {
 
 // groupID is the id of the group that a subscription is.
 func groupID(s *broker.OwnSubscription) string {
-	var d groupDocument
-	if json.Unmarshal([]byte(s.Config.Documents[documentGroup]), &d) == nil && d.ID != "" {
-		return d.ID
+	if id, ok := kafkagroup.ID(s.Config.Documents[documentGroup]); ok {
+		return id
 	}
 	return s.Name
 }
@@ -179,13 +177,9 @@ func (x *groups) make(ctx context.Context, c *broker.Caller, namespace, id strin
 		if n := x.count(); n >= x.cfg.GroupsMax {
 			return nil, fault.New(fault.QuotaSpent, "group", id, "there are %d groups in use; the limit is %d", n, x.cfg.GroupsMax)
 		}
-		text, err := json.Marshal(groupDocument{ID: id})
-		if err != nil {
-			return nil, err
-		}
 		_, err = x.b.PutSubscription(ctx, x.b.OwnCallerFor(c), ourName(id), func(s *broker.SubscriptionConfig) error {
 			s.Policy.Kind, s.Policy.Yields = broker.SubscriptionCursor, true
-			s.Documents = map[string]string{documentGroup: string(text)}
+			s.Documents = map[string]string{documentGroup: kafkagroup.Document(id)}
 			return nil
 		}, broker.Start{Kind: broker.StartLatest}, broker.NewOnly)
 		if err != nil && !fault.Is(err, fault.Exists) {

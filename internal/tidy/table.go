@@ -92,6 +92,7 @@ var Table = []Room{
 		May: append([]string{"gateway", "gateway/amqp091", "gateway/amqp091/wire"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/*/**", What: "its codec (`wire`: bytes ↔ values, no I/O) and other parts that only it uses", Test: append([]string{"gateway/gatewaytest"}, core...)},
 
+	{Path: "internal/kafkagroup", What: "which subscription stands for which group of Kafka", May: append([]string{"broker/record"}, tools...)},
 	{Path: "internal/*", What: "small tools: clock, assert, outbound (HTTP to others), hooks (signatures of webhooks), tally, tidy (this law, as tests)", May: tools},
 }
 

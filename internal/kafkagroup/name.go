@@ -1,8 +1,9 @@
-package kafka
+package kafkagroup
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 
 	"leat/broker/record"
@@ -22,8 +23,8 @@ const (
 	hashBytesKept = 16
 )
 
-// ourName is the name of the subscription that stands for a group.
-func ourName(id string) string {
+// Name is the name of the subscription that stands for a group.
+func Name(id string) string {
 	if record.CheckStreamName(id) == nil && !strings.HasPrefix(id, escaped) && !strings.HasPrefix(id, "leat.") {
 		return id
 	}
@@ -42,4 +43,29 @@ func ourName(id string) string {
 	}
 	h := sha256.Sum256([]byte(id))
 	return b.String()[:escapedBegin] + escapedCut + hex.EncodeToString(h[:hashBytesKept])
+}
+
+// DocumentKey marks the subscriptions that are groups: it is the key of their document.
+const DocumentKey = "kafka.group"
+
+type document struct {
+	ID string `json:"id"`
+}
+
+// Document is what a group's subscription says of it.
+func Document(id string) string {
+	p, err := json.Marshal(document{id})
+	if err != nil {
+		panic(err) // a string
+	}
+	return string(p)
+}
+
+// ID reads what Document has written; false: it is no such document.
+func ID(text string) (string, bool) {
+	var d document
+	if json.Unmarshal([]byte(text), &d) != nil || d.ID == "" {
+		return "", false
+	}
+	return d.ID, true
 }
