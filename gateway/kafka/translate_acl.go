@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -9,6 +8,7 @@ import (
 
 	"leat/broker"
 	"leat/broker/fault"
+	"leat/internal/kafkagroup"
 )
 
 // An ACL of the protocol and a grant of ours say nearly the same: who may do what to which things. This file turns one into the other.
@@ -194,7 +194,7 @@ func bindingsOf(user string, g *broker.Grant) (all []binding, exact bool) {
 			b.name, b.pattern = name, kmsg.ACLResourcePatternTypePrefixed
 		}
 		if b.resource == kmsg.ACLResourceTypeGroup {
-			b.name = theirName(b.name)
+			b.name = kafkagroup.Unname(b.name)
 		}
 		if b.resource == kmsg.ACLResourceTypeCluster {
 			b.name, b.pattern = clusterName, kmsg.ACLResourcePatternTypeLiteral
@@ -205,30 +205,6 @@ func bindingsOf(user string, g *broker.Grant) (all []binding, exact bool) {
 		all = append(all, b)
 	}
 	return all, len(all) == 1 && g.Kind != broker.KindAny && g.Action != broker.ActionAdmin
-}
-
-// theirName is the group id, or its beginning, that ourName has written so; what was cut stays as it is.
-func theirName(name string) string {
-	text, ok := strings.CutPrefix(name, escaped)
-	if !ok || strings.Contains(text, escapedCut) {
-		return name
-	}
-	var id []byte
-	for i := 0; i < len(text); i++ {
-		if text[i] != '_' {
-			id = append(id, text[i])
-			continue
-		}
-		if i+3 > len(text) {
-			return name
-		}
-		c, err := hex.DecodeString(text[i+1 : i+3])
-		if err != nil {
-			return name
-		}
-		id, i = append(id, c...), i+2
-	}
-	return string(id)
 }
 
 // operationOf is what the action of a grant is called, Unknown when it is nothing on such a resource.

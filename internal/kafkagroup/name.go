@@ -45,6 +45,30 @@ func Name(id string) string {
 	return b.String()[:escapedBegin] + escapedCut + hex.EncodeToString(h[:hashBytesKept])
 }
 
+// Unname is the group id, or its beginning, that Name has written so; what was cut stays as it is.
+func Unname(name string) string {
+	text, ok := strings.CutPrefix(name, escaped)
+	if !ok || strings.Contains(text, escapedCut) {
+		return name
+	}
+	var id []byte
+	for i := 0; i < len(text); i++ {
+		if text[i] != '_' {
+			id = append(id, text[i])
+			continue
+		}
+		if i+3 > len(text) {
+			return name
+		}
+		c, err := hex.DecodeString(text[i+1 : i+3])
+		if err != nil {
+			return name
+		}
+		id, i = append(id, c...), i+2
+	}
+	return string(id)
+}
+
 // DocumentKey marks the subscriptions that are groups: it is the key of their document.
 const DocumentKey = "kafka.group"
 
