@@ -153,7 +153,7 @@ func (b *Broker) auditRef(ctx context.Context, c *Caller, text string) (Audit, e
 		return Audit{}, err
 	}
 	out.AuditOrigin = auditOrigin(o)
-	batches, err := pub.Read(nil, src, ref.Offset, 1, shard.AllSeqs)
+	batches, err := pub.ReadStored(nil, src, ref.Offset, 1, shard.AllSeqs)
 	if err != nil {
 		return Audit{}, err
 	}

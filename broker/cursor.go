@@ -33,7 +33,7 @@ type CommittedPosition struct {
 	Committed time.Time // zero: nobody has; it is where the subscription began
 	Start     record.Offset
 	End       record.Offset
-	Lag       int64 // records from the position to the end
+	Lag       int64 // records from the position to the end, or to the first one of an open transaction
 }
 
 // CommitPositions keeps positions, all or none of them, in one frame: once it returns they survive a crash. They may go back as well as forth, and
@@ -97,8 +97,9 @@ func (b *Broker) positions(x *subscribed, streams []string) []CommittedPosition 
 		if k.MovedMS > 0 {
 			p.Committed = time.UnixMilli(k.MovedMS)
 		}
-		p.Start, p.End = part.Ends()
-		p.Lag = max(int64(p.End-max(p.Offset, p.Start)), 0)
+		var stable record.Offset
+		p.Start, stable, p.End = part.Bounds()
+		p.Lag = max(int64(stable-max(p.Offset, p.Start)), 0)
 		out = append(out, p)
 	}
 	return out

@@ -39,6 +39,12 @@ func (b *Broker) look(sh int, w subscription.Want) (*subscription.Feed, []subscr
 		return f, nil, nil // deleted meanwhile
 	}
 	var skipped []subscription.Handle
+	// What is not stable is no gap: it is looked for again when its transaction has ended.
+	if part := b.shards[sh].Published().Part(w.Stream, w.Partition); part != nil {
+		if w.To = min(w.To, part.Stable()); w.To <= w.From {
+			return f, nil, nil
+		}
+	}
 	through, err := b.eachReaching(x, w.Place, w.From, w.To, lookBytesMax, func(m *subscription.Meta, matches bool) bool {
 		if matches {
 			f.Records = append(f.Records, *m)
@@ -90,7 +96,19 @@ func (b *Broker) eachHit(x *subscribed, at subscription.Place, ways *subscriptio
 	k := b.subs.matchers.Get().(*matching)
 	defer b.freeMatching(k)
 	r := hitReader{b: b, pub: pub, src: src, n: b.streamOf(x, at.Stream), k: k}
+	hider, err := pub.Hider(src, from, to)
+	if err != nil {
+		return from, err
+	}
 	through, err := pub.EachHit(at, ways, max(from, min(src.Part.Start(), to)), to, func(h *subscription.Hit) bool {
+		if hider != nil {
+			var hides bool
+			if hides, r.err = hider.Hides(h.Offset); r.err != nil {
+				return false
+			} else if hides {
+				return fn(&subscription.Meta{Offset: h.Offset, Size: h.Size, Seq: h.Seq, AppendedMS: h.AppendedMS}, false)
+			}
+		}
 		if h.Plain && !x.judged(at.Stream, h.Seq) {
 			return fn(&subscription.Meta{Offset: h.Offset, Size: h.Size, Seq: h.Seq, Step: h.Step, AppendedMS: h.AppendedMS}, true)
 		}
@@ -351,6 +369,9 @@ func (b *Broker) count(sh int, id subscription.ID, s subscription.Start) {
 	x := b.subs.of(sh, id)
 	if x == nil {
 		return
+	}
+	if part := b.shards[sh].Published().Part(s.Stream, s.Partition); part != nil && part.Stable() < s.End {
+		return // of what is open nobody knows whether it will be there: it is counted when the subscription has come so far
 	}
 	var n subscription.Amount
 	var err error

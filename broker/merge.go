@@ -190,7 +190,14 @@ func (m *merge) refresh() error {
 	for i := range m.lanes {
 		m.lanes[i].dry = false
 	}
-	return m.grown()
+	if err := m.grown(); err != nil {
+		return err
+	}
+	// Behind the first record of an open transaction nothing is handed out of any lane: once that is committed, it comes before them.
+	for i := range m.lanes {
+		m.upTo = min(m.upTo, m.lanes[i].src.Part.StableSeq())
+	}
+	return nil
 }
 
 // next returns the next event, nil when there is none up to upTo; after is then the end of frame upTo, so that whoever goes on from there

@@ -6,6 +6,7 @@ import (
 	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/shard"
+	"leat/broker/stream"
 )
 
 // Cursor is where a reader stands in one partition.
@@ -15,14 +16,16 @@ type Cursor struct {
 	Partition record.PartitionID
 	From      record.Offset
 	BytesMax  int
+	Committed bool // not behind the first record of an open transaction
 }
 
 // ReadResult is what is there for one cursor.
 type ReadResult struct {
-	Batches []*Stored     // whole batches, ascending; the first one holds From
-	Start   record.Offset // of the partition
-	End     record.Offset // after its last record
-	Stable  record.Offset // up to where no transaction is open
+	Batches []*Stored            // whole batches, ascending; the first one holds From
+	Start   record.Offset        // of the partition
+	End     record.Offset        // after its last record
+	Stable  record.Offset        // up to where no transaction is open
+	Aborted []AbortedTransaction // of a committed reading: whose records among Batches nobody is to see
 	Err     *fault.Error
 
 	epochOf func(seq uint64) int32 // nil: all of them are in epoch 0
@@ -36,10 +39,13 @@ func (r *ReadResult) Epoch(s *Stored) int32 {
 	return r.epochOf(s.Seq)
 }
 
+// AbortedTransaction is one of which records are stored that nobody is to see: those of the producer from First to its next marker.
+type AbortedTransaction = stream.Aborted
+
 // Stored is one stored batch. Raw is shared and never written to.
 type Stored = shard.Batch
 
-// Read returns what is there now, without waiting: for each cursor whole batches up to its BytesMax and, over all, up to totalMax. At
+// Read returns what is stored now, also what is of transactions that are open or were aborted and markers, without waiting: for each cursor whole batches up to its BytesMax and, over all, up to totalMax. At
 // least one batch is returned if there is any, even a larger one.
 func (b *Broker) Read(_ context.Context, c *Caller, q []Cursor, totalMax int) []ReadResult {
 	out := make([]ReadResult, len(q))
@@ -70,13 +76,19 @@ func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bo
 	if len(b.opt.Past) > 0 {
 		r.epochOf = func(seq uint64) int32 { return b.epochOf(n.shard, seq) }
 	}
-	r.Start, r.End = src.Part.Ends()
-	r.Stable = r.End
+	r.Start, r.Stable, r.End = src.Part.Bounds()
+	if q.Committed && q.From >= r.Stable && q.From <= r.End {
+		return nil
+	}
 	if q.From == r.End || left <= 0 && !first {
 		return nil
 	}
 	room := min(q.BytesMax, left)
-	r.Batches, err = pub.Read(nil, src, q.From, room, shard.AllSeqs)
+	if q.Committed {
+		r.Batches, r.Aborted, err = pub.ReadStable(nil, src, q.From, room)
+	} else {
+		r.Batches, err = pub.ReadStored(nil, src, q.From, room, shard.AllSeqs)
+	}
 	if err != nil {
 		return err
 	}
@@ -85,8 +97,9 @@ func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bo
 			r.Batches = nil // only the first one of all may be larger than asked for
 			return nil
 		}
-		r.End = max(r.End, r.Batches[n-1].Next)
-		r.Stable = r.End
+		if next := r.Batches[n-1].Next; next > r.End {
+			_, r.Stable, r.End = src.Part.Bounds()
+		}
 	}
 	return nil
 }

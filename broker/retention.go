@@ -419,7 +419,7 @@ func (b *Broker) overweight(pub *shard.Published, src shard.Source, limit int64,
 
 // pointBefore returns where the last record before an offset stands.
 func pointBefore(pub *shard.Published, src shard.Source, before record.Offset) (stream.Point, error) {
-	s, err := pub.ReadBefore(src, before)
+	s, err := pub.StoredBefore(src, before)
 	if err != nil {
 		return stream.Point{}, err
 	}

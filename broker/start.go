@@ -77,6 +77,7 @@ type OffsetSpec struct {
 	Partition record.PartitionID
 	At        StartKind
 	Time      int64 // ms
+	Committed bool  // the end is where the first open transaction begins
 }
 
 // OffsetResult is the answer. Offset -1: no record is at or after that time.
@@ -104,7 +105,10 @@ func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) 
 	if err != nil {
 		return -1, -1, err
 	}
-	start, end := src.Part.Ends()
+	start, stable, end := src.Part.Bounds()
+	if q.Committed {
+		end = stable
+	}
 	switch q.At {
 	case StartEarliest:
 		return start, -1, nil

@@ -119,7 +119,7 @@ func (b *Broker) offsetBehind(pub *shard.Published, n *named, src shard.Source, 
 		return from, nil
 	}
 	for from < end {
-		batches, err := pub.Read(nil, src, from, stream.RunBytesMax, shard.AllSeqs)
+		batches, err := pub.ReadStored(nil, src, from, stream.RunBytesMax, shard.AllSeqs)
 		if err != nil || len(batches) == 0 {
 			return from, err
 		}

@@ -65,6 +65,9 @@ const formatTrimmed = 2
 // formatSubscribed is the first format whose journals know subscriptions.
 const formatSubscribed = 3
 
+// formatTransactions is the first format whose journals know transactions.
+const formatTransactions = 4
+
 // stageTimes reads the histograms of the pipeline.
 func (n *Node) stageTimes() (out []broker.StageTimes) {
 	families, err := n.Registry.Gather()

@@ -65,6 +65,9 @@ func (u *Upgrade) look(fsys vfs.FS, dir string, id *Identity, progress func(done
 	if id.Format < formatSubscribed {
 		u.Changes = append(u.Changes, "subscriptions can be made")
 	}
+	if id.Format < formatTransactions {
+		u.Changes = append(u.Changes, "producers can make transactions")
+	}
 	for i := range id.Shards {
 		if err := u.lookShard(fsys, dir, i, id.Format, progress); err != nil {
 			return err

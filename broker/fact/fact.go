@@ -41,12 +41,20 @@ const (
 
 	SourceEnded Kind = 26 // a subscription reads a partition no more
 
-	kindEnd Kind = 27
+	// Transactions; since format 4.
+	TransactorPut     Kind = 27 // a named producer has an id and an epoch
+	TransactorGone    Kind = 28 // its name is free again
+	Enlisted          Kind = 29 // partitions and subscriptions of a transaction
+	PositionsDeferred Kind = 30 // positions that move when it is committed
+	TransactionEnded  Kind = 31 // it was committed or aborted, and what its producer is from here on
+
+	kindEnd Kind = 32
 )
 
 var kindNames = [...]string{"", "claimed", "catalog-put", "catalog-deleted", "stream-created", "stream-changed", "stream-deleted",
 	"appended", "keyed", "identified", "producer-allocated", "origin-defined", "trimmed", "keys-counted", "keys-built",
-	"subscription-put", "subscription-deleted", "source-started", "route-defined", "routed", "settled", "handed", "carried", "cursor-moved", "counted", "gapped", "source-ended"}
+	"subscription-put", "subscription-deleted", "source-started", "route-defined", "routed", "settled", "handed", "carried", "cursor-moved", "counted", "gapped", "source-ended",
+	"transactor-put", "transactor-gone", "enlisted", "positions-deferred", "transaction-ended"}
 
 func (k Kind) String() string {
 	if k > 0 && k < kindEnd {
@@ -61,7 +69,8 @@ const (
 	Format1      = 1
 	Format2      = 2 // trimmed, counted and built facts, and keyed and stream-changed facts of version 2
 	Format3      = 3 // the facts of subscriptions
-	FormatNewest = Format3
+	Format4      = 4 // transactions
+	FormatNewest = Format4
 )
 
 // HeadBytes is the length of a facts region's head.

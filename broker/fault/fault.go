@@ -44,19 +44,23 @@ const (
 type Reason string
 
 const (
-	ReasonSequence      Reason = "out-of-sequence" // Conflict: idempotent producer left a gap
-	ReasonProducerEpoch Reason = "producer-epoch"  // Fenced: a newer epoch of this producer exists
-	ReasonVersion       Reason = "version"         // Conflict: expected version of a key
-	ReasonChecksum      Reason = "checksum"        // Invalid: CRC of a batch
-	ReasonCodec         Reason = "codec"           // Invalid or Unsupported: compression
-	ReasonTimestamp     Reason = "timestamp"       // Invalid
-	ReasonPartition     Reason = "partition"       // NotFound: stream is there, partition is not
-	ReasonUID           Reason = "uid"             // NotFound: there is one of that name, and it is another one
-	ReasonOffset        Reason = "offset"          // Invalid or Trimmed: offset outside the partition
-	ReasonDiskReserve   Reason = "disk-reserve"    // Unavailable: free space has reached the reserve
-	ReasonLogin         Reason = "login"           // Denied: who are you
-	ReasonRevision      Reason = "revision"        // Conflict: compare-and-set of a named thing
-	ReasonKept          Reason = "kept"            // Conflict: the stream is immutable, or protected from being deleted
+	ReasonSequence           Reason = "out-of-sequence"     // Conflict: idempotent producer left a gap
+	ReasonProducerEpoch      Reason = "producer-epoch"      // Fenced: a newer epoch of this producer exists
+	ReasonVersion            Reason = "version"             // Conflict: expected version of a key
+	ReasonChecksum           Reason = "checksum"            // Invalid: CRC of a batch
+	ReasonCodec              Reason = "codec"               // Invalid or Unsupported: compression
+	ReasonTimestamp          Reason = "timestamp"           // Invalid
+	ReasonPartition          Reason = "partition"           // NotFound: stream is there, partition is not
+	ReasonUID                Reason = "uid"                 // NotFound: there is one of that name, and it is another one
+	ReasonOffset             Reason = "offset"              // Invalid or Trimmed: offset outside the partition
+	ReasonDiskReserve        Reason = "disk-reserve"        // Unavailable: free space has reached the reserve
+	ReasonLogin              Reason = "login"               // Denied: who are you
+	ReasonRevision           Reason = "revision"            // Conflict: compare-and-set of a named thing
+	ReasonProducerFenced     Reason = "producer-fenced"     // Fenced: a newer instance of a named producer exists
+	ReasonProducerMapping    Reason = "producer-id"         // NotFound: the named producer is not there, or has another id
+	ReasonTransaction        Reason = "transaction"         // Conflict: not with the transaction as it stands
+	ReasonTransactionTimeout Reason = "transaction-timeout" // Invalid
+	ReasonKept               Reason = "kept"                // Conflict: the stream is immutable, or protected from being deleted
 )
 
 // Error is a refusal at the broker's door. Its text is for users: it says what and where, and never how we are built.

@@ -91,6 +91,7 @@ func (c *Core) Feed(f *subscription.Feed, skipped []subscription.Handle, nowMS i
 func (c *Core) Tick(nowMS int64) bool {
 	c.setTime(nowMS)
 	more := c.subs.Tick(nowMS)
+	more = c.expire() || more
 	if c.lazyMS != 0 && c.lazyMS <= c.nowMS {
 		c.needFrame()
 		c.flushAll = true
@@ -108,6 +109,9 @@ func (c *Core) setTime(nowMS int64) {
 // NextMS is when Tick has something to do at the earliest; false when never.
 func (c *Core) NextMS() (int64, bool) {
 	at, some := c.subs.NextMS()
+	if due, any := c.head.Due(); any && (!some || due < at) {
+		at, some = due, true
+	}
 	if c.lazyMS != 0 && (!some || c.lazyMS < at) {
 		return c.lazyMS, true
 	}
@@ -155,7 +159,7 @@ func (c *Core) appendReaching(a *Append, r *Request) {
 	for i := range a.Outcomes {
 		if o := &a.Outcomes[i]; o.Err == nil && !o.Duplicate && runs[i] != nil {
 			at := subscription.Place{Stream: a.Entries[i].Stream, Partition: a.Entries[i].Partition}
-			c.subs.Arrive(&subscription.Arrival{Place: at, Base: o.Base, Runs: runs[i]}, &c.open.Frame)
+			c.arrive(&subscription.Arrival{Place: at, Base: o.Base, Runs: runs[i]})
 		}
 	}
 	if len(a.Acks) > 0 {

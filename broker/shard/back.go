@@ -11,30 +11,44 @@ import "leat/broker/record"
 //	[ 0 .. 9 ]        hole         [ 40 .. 49 ]     before 40
 //	       ^ 8 back               ^^ 1, 2, 4 back: all give [ 40 .. 49 ]
 func (p *Published) ReadBefore(src Source, before record.Offset) (*Batch, error) {
+	if src.Part.marked.Load() {
+		before = min(before, src.Part.Stable())
+	}
+	return readBefore(p.Read, src, before)
+}
+
+// StoredBefore is ReadBefore for all that is stored: see ReadStored.
+func (p *Published) StoredBefore(src Source, before record.Offset) (*Batch, error) {
+	return readBefore(p.ReadStored, src, before)
+}
+
+type reading func(dst []*Batch, src Source, from record.Offset, maxBytes int, upTo uint64) ([]*Batch, error)
+
+func readBefore(read reading, src Source, before record.Offset) (*Batch, error) {
 	start, _ := src.Part.Ends()
 	for step := record.Offset(1); ; step *= 2 {
 		from := max(before-step, start)
-		got, err := p.Read(nil, src, from, 1, AllSeqs)
-		if err != nil || len(got) == 0 {
+		got, err := read(nil, src, from, 1, AllSeqs)
+		if err != nil {
 			return nil, err
 		}
-		if got[0].Base < before {
-			return p.lastBefore(src, got[0], before)
+		if len(got) > 0 && got[0].Base < before {
+			return lastBefore(read, src, got[0], before)
 		}
-		if from == start {
+		if from <= start {
 			return nil, nil
 		}
 	}
 }
 
 // lastBefore goes on from a batch that begins before an offset to the last one that does.
-func (p *Published) lastBefore(src Source, b *Batch, before record.Offset) (*Batch, error) {
+func lastBefore(read reading, src Source, b *Batch, before record.Offset) (*Batch, error) {
 	for b.Next < before {
-		got, err := p.Read(nil, src, b.Next, readBackBytes, AllSeqs)
-		if err != nil || len(got) == 0 {
+		got, err := read(nil, src, b.Next, readBackBytes, AllSeqs)
+		if err != nil {
 			return nil, err
 		}
-		if got[0].Base >= before {
+		if len(got) == 0 || got[0].Base >= before {
 			break
 		}
 		for _, x := range got {

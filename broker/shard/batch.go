@@ -24,19 +24,24 @@ const batchOverhead = 160
 
 // Part is what readers see of one partition: its ends, and the hot tail, which are its newest batches without a gap.
 type Part struct {
-	first atomic.Int64 // start, for those who look at nothing else: a lock for each record that is read would cost more than the look
+	marked atomic.Bool  // it has had a transaction: what is read has to be looked at
+	first  atomic.Int64 // start, for those who look at nothing else: a lock for each record that is read would cost more than the look
 
-	mu      sync.RWMutex
-	start   record.Offset
-	gone    stream.Point // of the last record before start
-	end     record.Offset
-	batches []*Batch
-	watches []*Watch
+	mu          sync.RWMutex
+	start       record.Offset
+	gone        stream.Point // of the last record before start
+	end         record.Offset
+	stable      record.Offset // no transaction is open before it
+	unstableSeq uint64        // frame of the first record of an open one; stream.NeverStable without
+	lastAborted record.Offset
+	batches     []*Batch
+	watches     []*Watch
 }
 
-func newPart(start, end record.Offset, gone stream.Point) *Part {
-	p := &Part{end: end}
-	p.begin(start, gone)
+func newPart(x *stream.Partition) *Part {
+	p := &Part{end: x.Next}
+	p.begin(x.Start, x.Gone)
+	p.settle(x)
 	return p
 }
 

@@ -250,7 +250,7 @@ func (w *keyWalk) read() error {
 	var got []*Batch
 	if w.from < end {
 		var err error
-		if got, err = w.b.p.Read(nil, src, w.from, buildReadBytes, w.x.through); fault.Is(err, fault.Trimmed) {
+		if got, err = w.b.p.ReadStored(nil, src, w.from, buildReadBytes, w.x.through); fault.Is(err, fault.Trimmed) {
 			return nil // the start has moved on meanwhile
 		} else if err != nil {
 			return err
@@ -272,6 +272,10 @@ func (w *keyWalk) read() error {
 // take makes the entries of a batch. One that cannot be read was stored as its producer sent it, and has no keys that anybody could find.
 func (w *keyWalk) take(s *Batch) {
 	w.ready, w.arena = w.ready[:0], w.arena[:0]
+	transactional, marker := record.Hidden(s.Raw)
+	if marker {
+		return
+	}
 	_ = record.EachRecord(s.Raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
 		if r.Key == nil || len(r.Key) > keys.KeyBytesMax || r.Offset < w.start {
 			return nil
@@ -284,6 +288,9 @@ func (w *keyWalk) take(s *Batch) {
 		}
 		if r.Value == nil {
 			e.Flags = keys.Tombstone
+		}
+		if transactional {
+			e.Flags |= keys.Provisional
 		}
 		w.ready = append(w.ready, e)
 		return nil

@@ -122,7 +122,7 @@ func (s *Shard) askAgain(a asked, err error) {
 	})
 }
 
-// attention is what the loop listens to besides requests, while there are subscriptions. Without any, all of it is nil and costs nothing.
+// attention is what the loop listens to besides requests, while there are subscriptions or named producers. Without any, all of it is nil and costs nothing.
 type attention struct {
 	feeds chan fed
 	shown chan struct{}
@@ -132,9 +132,19 @@ type attention struct {
 // attend hands out what need not wait for a frame, and says what to listen to.
 func (s *Shard) attend(p *pipeline) (a attention) {
 	c := p.core
-	if !c.attends() {
-		return a
+	if c.attends() {
+		s.attendSubscriptions(p, &a)
 	}
+	if at, some := c.NextMS(); some {
+		a.timer = p.alarm(at, s.cfg.Clock.Now())
+	} else {
+		p.alarmAt = 0
+	}
+	return a
+}
+
+func (s *Shard) attendSubscriptions(p *pipeline, a *attention) {
+	c := p.core
 	if !c.follow.Empty() {
 		s.cfg.Attendant.Follow(&c.follow)
 		c.follow.reset()
@@ -144,12 +154,6 @@ func (s *Shard) attend(p *pipeline) (a attention) {
 		c.wants = c.wants[:0]
 	}
 	a.feeds, a.shown = s.feeder.feeds, p.seen
-	if at, some := c.NextMS(); some {
-		a.timer = p.alarm(at, s.cfg.Clock.Now())
-	} else {
-		p.alarmAt = 0
-	}
-	return a
 }
 
 // alarm is a timer for a time of the shard's clock, which is looked at every now and then: it may jump.

@@ -21,6 +21,9 @@ func (p *Published) addKey(id record.StreamID, key []byte, e *stream.HistoryEntr
 	if e.Tombstone {
 		p.keyEntry.Flags = keys.Tombstone
 	}
+	if e.Provisional {
+		p.keyEntry.Flags |= keys.Provisional
+	}
 	p.keys.Add(&p.keyEntry)
 }
 
@@ -74,7 +77,7 @@ func (p *Published) keepKeys(id uint32) keys.Keeper {
 func historyEntry(e *keys.Entry) stream.HistoryEntry {
 	return stream.HistoryEntry{
 		Partition: record.PartitionID(e.Partition), Offset: record.Offset(e.Offset), Version: e.Version, Seq: e.Seq, Batch: e.Batch, Record: e.Record,
-		Tombstone: e.Flags&keys.Tombstone != 0,
+		Tombstone: e.Flags&keys.Tombstone != 0, Provisional: e.Flags&keys.Provisional != 0,
 	}
 }
 
@@ -96,6 +99,7 @@ type KeyHistory struct {
 
 	part *Part // of the record before: most keys stay in one partition
 	of   record.PartitionID
+	err  error
 }
 
 // History walks the records of a key that are still there, in order of position, or backwards. from is where to begin, nil at the end that
@@ -114,15 +118,29 @@ func (h *KeyHistory) Next() (stream.HistoryEntry, bool) {
 		if h.part == nil || h.of != e.Partition {
 			h.part, h.of = h.p.Part(h.id, e.Partition), e.Partition
 		}
-		if h.part.has(&e) {
-			return e, true
+		if !h.part.has(&e) {
+			continue
 		}
+		if e.Provisional {
+			if seen, err := h.p.sees(Source{h.id, e.Partition, h.part}, e.Offset); err != nil || !seen {
+				if h.err = err; err != nil {
+					break
+				}
+				continue
+			}
+		}
+		return e, true
 	}
 	return stream.HistoryEntry{}, false
 }
 
 // Err says why Next ended early.
-func (h *KeyHistory) Err() error { return keysFault(h.it.Err()) }
+func (h *KeyHistory) Err() error {
+	if h.err != nil {
+		return h.err
+	}
+	return keysFault(h.it.Err())
+}
 
 // Close lets go of what the walk sees.
 func (h *KeyHistory) Close() { h.it.Close() }
@@ -130,20 +148,22 @@ func (h *KeyHistory) Close() { h.it.Close() }
 // LatestKeys walks the newest record of each key in the order of the keys' bytes. It sees the index as it was when it was opened; the caller
 // closes it.
 type LatestKeys struct {
-	p  *Published
-	id record.StreamID
-	it *keys.Iter
+	p    *Published
+	id   record.StreamID
+	it   *keys.Iter
+	upTo uint64
+	err  error
 }
 
 // LatestIn walks the newest record of each key from lo on and below hi; a nil hi is the end of the stream. Frames beyond upTo are left out. It
 // costs what the keys are, not what the stream is.
 func (p *Published) LatestIn(id record.StreamID, lo, hi []byte, upTo uint64) *LatestKeys {
-	return &LatestKeys{p, id, p.keys.LastIn(uint32(id), lo, hi, upTo)}
+	return &LatestKeys{p: p, id: id, it: p.keys.LastIn(uint32(id), lo, hi, upTo), upTo: upTo}
 }
 
 // Next moves to the next key, also to one whose newest record has been trimmed, so that whoever walks decides how many of these it passes over.
 // False is the end, or a fault: see Err.
-func (l *LatestKeys) Next() bool { return l.it.Next() }
+func (l *LatestKeys) Next() bool { return l.err == nil && l.it.Next() }
 
 // Key is where the walk is, until it moves.
 func (l *LatestKeys) Key() []byte { return l.it.Entry().Key }
@@ -151,11 +171,23 @@ func (l *LatestKeys) Key() []byte { return l.it.Entry().Key }
 // Entry is the newest record of that key; false when it has been trimmed.
 func (l *LatestKeys) Entry() (stream.HistoryEntry, bool) {
 	e := historyEntry(l.it.Entry())
+	if e.Provisional {
+		var there bool
+		if e, there, l.err = l.p.newestSeen(l.id, l.it.Entry().Key, e, l.upTo); l.err != nil {
+			return e, false
+		}
+		return e, there
+	}
 	return e, l.p.isThere(l.id, &e)
 }
 
 // Err says why Next ended early.
-func (l *LatestKeys) Err() error { return keysFault(l.it.Err()) }
+func (l *LatestKeys) Err() error {
+	if l.err != nil {
+		return l.err
+	}
+	return keysFault(l.it.Err())
+}
 
 // Close lets go of what the walk sees.
 func (l *LatestKeys) Close() { l.it.Close() }
@@ -177,6 +209,9 @@ func (p *Published) Latest(id record.StreamID, key []byte, upTo uint64) (stream.
 		return stream.HistoryEntry{}, false, keysFault(err)
 	}
 	e := historyEntry(&k)
+	if e.Provisional {
+		return p.newestSeen(id, key, e, upTo)
+	}
 	return e, p.isThere(id, &e), nil
 }
 

@@ -225,7 +225,11 @@ func (p *Published) show(seq uint64, timeMS int64, data [][]byte) {
 		}
 		next := a.Base + record.Offset(a.Count)
 		part.mu.Lock()
-		part.end = next
+		if part.end = next; a.Flags == 0 && part.unstableSeq == stream.NeverStable {
+			part.stable = next
+		} else if x := p.folder.Partition(a.Stream, a.Partition); x != nil {
+			part.settle(x)
+		}
 		p.woken = append(p.woken, part.watches...)
 		if data == nil {
 			part.batches = nil
@@ -254,6 +258,7 @@ func (p *Published) trim(t *stream.Trimmed) {
 	}
 	part.mu.Lock()
 	part.begin(t.Start, t.Gone)
+	part.stable = max(part.stable, t.Start)
 	p.woken = append(p.woken, part.watches...)
 	part.mu.Unlock()
 }
@@ -326,7 +331,7 @@ func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {
 	v.whole = v.whole && !x.Converted // keys from before have no version yet
 	parts := v.parts[:len(v.parts):len(v.parts)]
 	for i := len(parts); i < len(x.Partitions); i++ {
-		parts = append(parts, newPart(x.Partitions[i].Start, x.Partitions[i].Next, x.Partitions[i].Gone))
+		parts = append(parts, newPart(&x.Partitions[i]))
 	}
 	v.parts = parts
 	p.streams[id] = v

@@ -26,9 +26,10 @@ func (p *Published) Source(id record.StreamID, n record.PartitionID) (Source, bo
 	return Source{id, n, part}, part != nil
 }
 
-// Read appends to dst the batches of a partition from the one that holds from on, as long as they are of frames up to upTo and, but for
-// the first one, fit into maxBytes. It takes them from the hot tail, else from the journal. Nothing is appended when from is the end.
-func (p *Published) Read(dst []*Batch, src Source, from record.Offset, maxBytes int, upTo uint64) ([]*Batch, error) {
+// ReadStored appends to dst the batches of a partition from the one that holds from on, as long as they are of frames up to upTo and, but for
+// the first one, fit into maxBytes. It takes them from the hot tail, else from the journal. Nothing is appended when from is the end. What is of
+// transactions that are open or were aborted is among them, and markers: see Read.
+func (p *Published) ReadStored(dst []*Batch, src Source, from record.Offset, maxBytes int, upTo uint64) ([]*Batch, error) {
 	start, end := src.Part.Ends()
 	if from < start || from > end {
 		return dst, outside(from, start, end)
@@ -50,7 +51,7 @@ func (p *Published) Read(dst []*Batch, src Source, from record.Offset, maxBytes 
 		return got, nil
 	}
 	if end > was {
-		return p.Read(dst, src, from, maxBytes, upTo)
+		return p.ReadStored(dst, src, from, maxBytes, upTo)
 	}
 	if p.Part(src.Stream, src.Partition) != src.Part {
 		return dst, gone()
@@ -95,8 +96,19 @@ func outside(from, start, end record.Offset) error {
 	return fault.New(fault.Invalid, "read", "", "offset %d is past the end, which is %d", from, end).Because(fault.ReasonOffset).With(end)
 }
 
-// ReadOne calls fn with the batch that holds an offset, or a part of it; it is not called where none does.
+// ReadOne calls fn with the batch that holds an offset, or a part of it; it is not called where none does, or readers are not to see it.
 func (p *Published) ReadOne(src Source, offset record.Offset, fn func(*One) error) error {
+	return p.readStoredOne(src, offset, func(one *One) error {
+		if src.Part.marked.Load() {
+			if hidden, err := p.hidesOne(src, one); err != nil || hidden {
+				return err
+			}
+		}
+		return fn(one)
+	})
+}
+
+func (p *Published) readStoredOne(src Source, offset record.Offset, fn func(*One) error) error {
 	start, end := src.Part.Ends()
 	if offset < start || offset >= end {
 		return outside(offset, start, end)

@@ -182,7 +182,7 @@ func (s *Shard) newCore(next uint64) (*Core, error) {
 	// A handle tells by the epoch whether it is of this head: greater with every opening of the journal and every head made on it.
 	epoch := uint32(j.Tail().Epoch)<<headBits | min(s.heads, 1<<headBits-1)
 	s.heads++
-	subs, err := subscription.NewHead(p.subs.State.Clone(), p.store, subscription.Options{Epoch: epoch, NowMS: s.cfg.Clock.Now().UnixMilli(), Seq: seq})
+	subs, err := subscription.NewHead(p.subs.State.Clone(), p.store, subscription.Options{Epoch: epoch, NowMS: s.cfg.Clock.Now().UnixMilli(), Seq: seq, Stable: stableOf(p.folder.State)})
 	if err != nil {
 		return nil, err
 	}

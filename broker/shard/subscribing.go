@@ -128,7 +128,7 @@ func (c *Core) starts(x *subscription.Sub, begin []Beginning, routed bool) ([]su
 			return nil, fault.New(fault.NotFound, "subscribe", "streams", "a stream was deleted or changed meanwhile; try again")
 		}
 		s := subscription.Start{Place: b.Place, All: !routed, From: min(max(b.From, p.Start), p.Next), End: p.Next}
-		if b.Latest {
+		if s.Stable, s.Unstable = stableAt(p); b.Latest {
 			s.From = s.End
 		}
 		starts = append(starts, s)

@@ -16,6 +16,10 @@ type Append struct {
 	Slots   []Slot
 	If      []Check
 
+	// Transactor is who appends with a transaction; the zero name: nobody. Implicit: appending to a partition makes it one of the transaction's.
+	Transactor TransactorName
+	Implicit   bool
+
 	// Admit says whether an entry that could be appended may be; nil: any.
 	Admit func(i int) *fault.Error
 
@@ -281,6 +285,9 @@ func (h *Head) judge(c *Append, i int) Stale {
 		return Fresh
 	}
 	if e.Header.ProducerID >= 0 {
+		if o.Err = h.judgeTransaction(c, e, p); o.Err != nil {
+			return Fresh
+		}
 		if p.judgeProducer(&e.Header, h.frameTime, o); o.Err != nil || o.Duplicate {
 			return Fresh
 		}
@@ -313,9 +320,17 @@ func (h *Head) record(c *Append, i int, f *fact.Frame) {
 	}
 	o.Base, o.Batch = a.Base, h.batches
 	h.batches++
-	f.Add(fact.Appended, 1, a.append)
+	if e.Header.Transactional() {
+		a.Flags = AppendedTransactional
+	}
+	f.Add(fact.Appended, a.version(), a.append)
 	f.Attach(e.Batch)
 	h.evolveAppended(&a, h.frameTime)
+	if a.Flags != 0 {
+		if t := h.evolveOpened(&a, h.openSeq(), h.frameTime); t != nil {
+			h.schedule(t)
+		}
+	}
 	switch {
 	case e.Encoded.Count > 0:
 		f.Add(fact.Keyed, keyedVersion(h.Format), e.Encoded.append)

@@ -90,7 +90,11 @@ func (s *State) evolveAppended(a *Appended, timeMS int64) (pr *Producer, forgott
 	if a.Producer < 0 {
 		return nil, -1
 	}
-	pr = p.remember(a, timeMS)
+	if a.Flags&AppendedMarker != 0 {
+		pr = p.mark(a, timeMS)
+	} else {
+		pr = p.remember(a, timeMS)
+	}
 	if forgotten = p.crowded(); forgotten >= 0 {
 		delete(p.Producers, forgotten)
 	}

@@ -13,6 +13,7 @@ import (
 //	max time                                varint, ms, as the producer gave it
 //	origin, route                           uvarint (route is 0 until filters exist)
 //	producer id + 1                         uvarint, 0 without; then epoch varint, first sequence uvarint
+//	flags                                   u8, in version 2 only
 type Appended struct {
 	Stream    record.StreamID
 	Partition record.PartitionID
@@ -25,6 +26,7 @@ type Appended struct {
 	Producer  int64 // -1 without
 	Epoch     int16
 	First     int32
+	Flags     byte // AppendedTransactional, …; 0 in version 1
 }
 
 func (a *Appended) append(dst []byte) []byte {
@@ -41,7 +43,17 @@ func (a *Appended) append(dst []byte) []byte {
 		dst = binary.AppendVarint(dst, int64(a.Epoch))
 		dst = binary.AppendUvarint(dst, uint64(a.First))
 	}
+	if a.Flags != 0 {
+		dst = append(dst, a.Flags)
+	}
 	return dst
+}
+
+func (a *Appended) version() uint64 {
+	if a.Flags != 0 {
+		return appendedFlagged
+	}
+	return appendedPlain
 }
 
 // ReadAppended decodes the body of an Appended fact.
@@ -60,6 +72,9 @@ func ReadAppended(p []byte) (Appended, error) {
 	}
 	if a.Producer >= 0 {
 		a.Epoch, a.First = int16(b.Varint()), int32(b.Uvarint())
+	}
+	if b.Rest() > 0 {
+		a.Flags = b.Fixed(1)[0]
 	}
 	return a, b.Err()
 }

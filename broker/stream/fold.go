@@ -15,14 +15,15 @@ type Folder struct {
 	rows  state.Batch
 	frame FrameInfo
 
-	off     int64  // in the data region, of the next batch
-	batches uint32 // in the frame so far
-	last    Appended
-	run     Run
-	runAt   partitionAt // of run; stream 0 when there is none
-	touched map[partitionAt]struct{}
-	sent    map[producerAt]*Producer
-	buf     []byte
+	off         int64  // in the data region, of the next batch
+	batches     uint32 // in the frame so far
+	last        Appended
+	run         Run
+	runAt       partitionAt // of run; stream 0 when there is none
+	touched     map[partitionAt]struct{}
+	sent        map[producerAt]*Producer
+	transactors map[TransactorName]struct{} // to be written or removed
+	buf         []byte
 
 	// Appends lists what the frame appended, in order, for the hot tail and for waking readers. Good until the next Begin.
 	Appends []Placed
@@ -74,7 +75,7 @@ type producerAt struct {
 
 // NewFolder makes a folder that evolves s.
 func NewFolder(s *State) *Folder {
-	return &Folder{State: s, touched: map[partitionAt]struct{}{}, sent: map[producerAt]*Producer{}}
+	return &Folder{State: s, touched: map[partitionAt]struct{}{}, transactors: map[TransactorName]struct{}{}, sent: map[producerAt]*Producer{}}
 }
 
 // Begin starts a frame whose rows go to rows.
@@ -88,10 +89,10 @@ func (f *Folder) Begin(info FrameInfo, rows state.Batch) {
 
 // Apply evolves by one fact. It reports false for a fact that belongs to another machine.
 func (f *Folder) Apply(x fact.Fact) (bool, error) {
-	if x.Version != 1 && (x.Kind != fact.Keyed || x.Version != keyedFlagged) && (x.Kind != fact.StreamChanged || x.Version != changedBuilds) {
+	if x.Version != 1 && (x.Kind != fact.Keyed || x.Version != keyedFlagged) && (x.Kind != fact.StreamChanged || x.Version != changedBuilds) && (x.Kind != fact.Appended || x.Version != appendedFlagged) {
 		switch x.Kind {
 		case fact.Appended, fact.Keyed, fact.Identified, fact.StreamCreated, fact.StreamChanged, fact.StreamDeleted, fact.ProducerAllocated, fact.OriginDefined, fact.Trimmed,
-			fact.KeysCounted, fact.KeysBuilt:
+			fact.KeysCounted, fact.KeysBuilt, fact.TransactorPut, fact.TransactorGone, fact.Enlisted, fact.PositionsDeferred, fact.TransactionEnded:
 			return true, &fact.UnknownError{What: fmt.Sprintf("version %d of %s", x.Version, x.Kind)}
 		}
 	}
@@ -114,6 +115,8 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 		f.Changed = append(f.Changed, id)
 		f.writeCounters()
 		return true, nil
+	case fact.TransactorPut, fact.TransactorGone, fact.Enlisted, fact.PositionsDeferred, fact.TransactionEnded:
+		return true, f.transacted(x)
 	case fact.KeysCounted:
 		return true, f.counted(x.Body)
 	case fact.KeysBuilt:
@@ -158,6 +161,9 @@ func (f *Folder) appended(body []byte) error {
 	if forgotten >= 0 {
 		delete(f.sent, producerAt{at, forgotten})
 		f.rows.Delete(producerKey(a.Stream, a.Partition, forgotten))
+	}
+	if a.Flags != 0 {
+		f.appendedWith(&a)
 	}
 	f.touched[at] = struct{}{}
 	f.extendRun(at, &a, p)
@@ -247,6 +253,9 @@ func (f *Folder) trimmed(body []byte) error {
 	}
 	if f.evolveTrimmed(&t) {
 		f.touched[partitionAt{t.Stream, t.Partition}] = struct{}{}
+		if p.LastAborted > 0 {
+			f.rows.DeleteRange(PartitionKey(state.PrefixAborted, t.Stream, t.Partition), AbortedKey(t.Stream, t.Partition, t.Start))
+		}
 		f.Trims = append(f.Trims, t)
 	}
 	return nil
@@ -258,7 +267,9 @@ func (f *Folder) deleted(body []byte) error {
 	if err := b.Err(); err != nil {
 		return err
 	}
-	delete(f.Streams, id)
+	for _, t := range f.evolveStreamGone(id) {
+		f.transactors[t.Name] = struct{}{}
+	}
 	for at := range f.touched {
 		if at.stream == id {
 			delete(f.touched, at)
@@ -272,7 +283,7 @@ func (f *Folder) deleted(body []byte) error {
 	if f.runAt.stream == id {
 		f.runAt = partitionAt{}
 	}
-	for _, prefix := range []byte{state.PrefixRun, state.PrefixPartition, state.PrefixProducer, state.PrefixVersion} {
+	for _, prefix := range []byte{state.PrefixRun, state.PrefixPartition, state.PrefixProducer, state.PrefixVersion, state.PrefixAborted} {
 		f.rows.DeleteRange(streamKey(prefix, id), streamKey(prefix, id+1))
 	}
 	f.rows.Delete(streamKey(state.PrefixStream, id))
@@ -291,6 +302,7 @@ func (f *Folder) End() {
 		f.buf = pr.appendRow(f.buf[:0])
 		f.rows.Set(producerKey(at.stream, at.partition, at.producer), f.buf)
 	}
+	f.writeTransactors()
 	f.rows.Set(timeKey, binary.AppendVarint(f.buf[:0], f.TimeMS))
 	clear(f.touched)
 	clear(f.sent)

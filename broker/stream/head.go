@@ -32,6 +32,7 @@ type Head struct {
 	frameTime  int64
 	batches    uint32
 	resolvedAt uint64 // of the command being judged
+	pending    dues
 
 	key      []byte // scratch
 	keyed    []KeyAt
@@ -50,7 +51,11 @@ type overlayFrame struct {
 
 // NewHead makes a head of published state as of seq. It keeps s.
 func NewHead(s *State, seq uint64) *Head {
-	return &Head{State: s, Format: fact.FormatNewest, overlay: map[string]overlaid{}, overlayFrom: seq}
+	h := &Head{State: s, Format: fact.FormatNewest, overlay: map[string]overlaid{}, overlayFrom: seq}
+	for _, t := range s.Transactors {
+		h.schedule(t)
+	}
+	return h
 }
 
 // OpenFrame begins the frame seq at a time that does not run backwards, and returns that time.
@@ -167,7 +172,7 @@ func (h *Head) Delete(id record.StreamID, f *fact.Frame) {
 		return
 	}
 	f.Add(fact.StreamDeleted, 1, func(dst []byte) []byte { return binary.AppendUvarint(dst, uint64(id)) })
-	delete(h.Streams, id)
+	h.evolveStreamGone(id)
 }
 
 // AllocateProducer records that a producer id was given out and returns it.

@@ -10,13 +10,14 @@ import (
 
 // HistoryEntry is one record of a key: where it lies, and its place in the order of everything.
 type HistoryEntry struct {
-	Partition record.PartitionID
-	Offset    record.Offset
-	Version   uint64
-	Seq       uint64
-	Batch     uint32
-	Record    uint32
-	Tombstone bool // the record has no value
+	Partition   record.PartitionID
+	Offset      record.Offset
+	Version     uint64
+	Seq         uint64
+	Batch       uint32
+	Record      uint32
+	Tombstone   bool // the record has no value
+	Provisional bool // it is of a transaction, whatever has become of that
 }
 
 // EachKey calls fn for every record of a key among the facts of a frame, without evolving anything.
@@ -38,7 +39,7 @@ func EachKey(facts []byte, seq uint64, fn func(id record.StreamID, key []byte, e
 
 // eachKey calls fn for every key of a keyed fact, which speaks of the batch a.
 func eachKey(x fact.Fact, a *Appended, seq uint64, batch uint32, fn func(id record.StreamID, key []byte, e *HistoryEntry)) error {
-	e := HistoryEntry{Partition: a.Partition, Seq: seq, Batch: batch}
+	e := HistoryEntry{Partition: a.Partition, Seq: seq, Batch: batch, Provisional: a.Flags&AppendedTransactional != 0}
 	return readKeyed(x.Body, x.Version, func(k KeyAt) {
 		e.Offset, e.Record, e.Version = a.Base+record.Offset(k.Index), uint32(k.Index), k.Version
 		e.Tombstone = k.Tombstone

@@ -35,11 +35,13 @@ func Load(st state.Store) (*State, error) {
 		{state.PrefixPartition, s.loadPartition},
 		{state.PrefixProducer, s.loadProducer},
 		{state.PrefixOrigin, s.loadOrigin},
+		{state.PrefixTransactor, s.loadTransactor},
 	} {
 		if err := eachRow(st, step.prefix, step.row); err != nil {
 			return nil, fmt.Errorf("load rows %q: %w", step.prefix, err)
 		}
 	}
+	s.sortOpen()
 	return s, nil
 }
 
@@ -103,6 +105,9 @@ func (s *State) loadPartition(key, value []byte) error {
 	p.Start, p.Next, p.Bytes, p.MaxTimeMS = record.Offset(b.Uvarint()), record.Offset(b.Uvarint()), int64(b.Uvarint()), b.Varint()
 	if b.Rest() > 0 {
 		p.Gone = readPoint(b)
+	}
+	if b.Rest() > 0 {
+		p.Marked, p.LastAborted = true, record.Offset(b.Uvarint())
 	}
 	return b.Err()
 }

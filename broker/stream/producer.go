@@ -31,7 +31,11 @@ func (p *Partition) judgeProducer(h *record.BatchHeader, nowMS int64, o *Outcome
 				return
 			}
 		}
-		if want := nextSequence(pr.Recent[pr.Count-1].Last); h.BaseSequence != want {
+		want := int32(0) // behind a marker that began an epoch
+		if pr.Count > 0 {
+			want = nextSequence(pr.Recent[pr.Count-1].Last)
+		}
+		if h.BaseSequence != want {
 			o.Err = fault.New(fault.Conflict, "append", "", "producer %d sent sequence %d, expected %d",
 				h.ProducerID, h.BaseSequence, want).Because(fault.ReasonSequence)
 		}

@@ -146,10 +146,13 @@ func (p *Partition) appendRow(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(p.Next))
 	dst = binary.AppendUvarint(dst, uint64(p.Bytes))
 	dst = binary.AppendVarint(dst, p.MaxTimeMS)
-	if p.Start == 0 {
+	if p.Start == 0 && !p.Marked {
 		return dst // as it was before anything could be trimmed
 	}
-	return p.Gone.append(dst)
+	if dst = p.Gone.append(dst); p.Marked {
+		dst = binary.AppendUvarint(dst, uint64(p.LastAborted))
+	}
+	return dst
 }
 
 func (pr *Producer) appendRow(dst []byte) []byte {

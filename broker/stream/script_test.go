@@ -1,10 +1,13 @@
 package stream_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +30,12 @@ var update = flag.Bool("update", false, "rewrite the scripts with what happens n
 //	> append 1/0 a b                    records to stream 1, partition 0; key=value has a key, key:none=value expects, too
 //	> append 1/0 producer=5/0/0 a b     of producer 5, epoch 0, sequence 0
 //	> atomic 1/0 a | 1/1 b              several batches, all or none
+//	> append 1/0 of=t producer=5/0/0 a  with the transaction of t; of=t!: without announcing the partition
+//	> init t 5000 [5/0]                 a named producer, whose transactions may take so many ms, that says who it was
+//	> enlist t 5/0 1/0 1/1 cursor=9     partitions and subscriptions of its transaction
+//	> defer t 5/0 9 1/0=7 [!]           a position of subscription 9; !: without announcing it
+//	> end t 5/0 commit|abort [bump]
+//	> expire                            all that is due
 //	> trim 1/0 5 time | 1/1 7           records of stream 1 before these offsets, all or none; why is request unless it is said
 //	> format 1                          of the data directory, from here on
 //	> publish                           the open frame becomes durable and is folded
@@ -142,6 +151,8 @@ func (s *script) run(w []string) {
 	case "lose":
 		s.frame = nil
 		s.head = stream.NewHead(s.state.Clone(), s.seq)
+	case "init", "enlist", "defer", "end", "expire":
+		s.transact(w)
 	case "state":
 		s.tell()
 	default:
@@ -194,6 +205,11 @@ func (s *script) append(atomic bool, words []string) {
 				producer = of
 				continue
 			}
+			if of, ok := strings.CutPrefix(v, "of="); ok {
+				c.Transactor = stream.TransactorName{Name: strings.TrimSuffix(of, "!")}
+				c.Implicit = strings.HasSuffix(of, "!")
+				continue
+			}
 			records = append(records, s.record(c, &e, len(records), v))
 		}
 		e.Batch, _ = record.BuildBatch(records)
@@ -205,6 +221,9 @@ func (s *script) append(atomic bool, words []string) {
 				s.t.Fatal(err)
 			}
 			record.StampProducer(e.Batch, id, epoch, seq)
+			if c.Transactor.Name != "" {
+				record.StampTransactional(e.Batch)
+			}
 		}
 		e.Header, _ = record.ParseBatchHeader(e.Batch)
 		c.Entries = append(c.Entries, e)
@@ -338,11 +357,25 @@ func describe(st *stream.State) string {
 			} else {
 				fmt.Fprintf(&b, "  partition %d ends at %d\n", i, p.Next)
 			}
+			if p.Marked {
+				stable, seq := p.Stable()
+				fmt.Fprintf(&b, "    stable before %d (frame %d), open %v, last aborted at %d\n", stable, int64(seq), p.Open, p.LastAborted)
+			}
 			for pid := range int64(100) {
 				if pr := p.Producers[pid]; pr != nil {
 					fmt.Fprintf(&b, "    producer %d: epoch %d, at %d, sent %v\n", pid, pr.Epoch, pr.LastMS, pr.Recent[:pr.Count])
 				}
 			}
+		}
+	}
+	for _, t := range slices.SortedFunc(maps.Values(st.Transactors), func(x, y *stream.Transactor) int { return cmp.Compare(x.Name.Name, y.Name.Name) }) {
+		fmt.Fprintf(&b, "%s is producer %d/%d, was %d/%d, %s, %d ms, begun at %d, changed at %d\n", t.Name.Name, t.Producer, t.Epoch, t.WasID, t.WasEpoch,
+			[]string{"idle", "open", "committed", "aborted"}[t.Phase], t.TimeoutMS, t.BegunMS, t.ChangedMS)
+		for _, e := range t.Places {
+			fmt.Fprintf(&b, "    %d/%d from %d\n", e.Stream, e.Partition, e.First)
+		}
+		if len(t.Cursors) > 0 {
+			fmt.Fprintf(&b, "    subscriptions %v: %v\n", t.Cursors, t.Deferred)
 		}
 	}
 	return b.String()
@@ -353,6 +386,8 @@ func FuzzFolder(f *testing.F) {
 	f.Add(uint8(4), []byte{1, 2, 3}, uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 0})
 	f.Add(uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 6, 0, 0}, uint8(8), []byte{1, 0, 1, 'k', 1})
 	f.Add(uint8(7), []byte{1, 0, 0, 1, 70, 0, 1, 0, 0}, uint8(12), []byte{1, 0, 1, 1, 0, 0, 1, 0})
+	f.Add(uint8(27), []byte{1, 0, 0, 1, 9, 0, 1, 't'}, uint8(29), []byte{1, 1, 1, 0, 0})
+	f.Add(uint8(27), []byte{1, 0, 0, 1, 9, 0, 1, 't'}, uint8(31), []byte{1, 1, 1, 2, 0, 0})
 	f.Add(uint8(9), []byte{2, 0}, uint8(11), []byte{1, 0, 0, 0, 0})
 	f.Fuzz(func(_ *testing.T, k1 uint8, b1 []byte, k2 uint8, b2 []byte) {
 		st := statemem.New()

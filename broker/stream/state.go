@@ -2,6 +2,7 @@ package stream
 
 import (
 	"maps"
+	"slices"
 
 	"leat/broker/record"
 )
@@ -51,7 +52,9 @@ type State struct {
 	NextProducer int64
 	NextOrigin   uint32
 	Origins      map[Origin]uint32
-	TimeMS       int64 // of the last frame: append time never runs backwards
+	Transactors  map[TransactorName]*Transactor
+	ByProducer   map[int64]*Transactor // the same by their numbers
+	TimeMS       int64                 // of the last frame: append time never runs backwards
 }
 
 // Stream is one durable log.
@@ -86,12 +89,15 @@ func (st *Stream) holds() bool {
 
 // Partition is one ordered part of a stream.
 type Partition struct {
-	Start     record.Offset // of the first record that is still there
-	Gone      Point         // of the last record before Start
-	Next      record.Offset // that the next record will get
-	Bytes     int64         // of all batches ever appended
-	MaxTimeMS int64         // greatest time a producer gave so far
-	Producers map[int64]*Producer
+	Start       record.Offset // of the first record that is still there
+	Gone        Point         // of the last record before Start
+	Next        record.Offset // that the next record will get
+	Bytes       int64         // of all batches ever appended
+	MaxTimeMS   int64         // greatest time a producer gave so far
+	Producers   map[int64]*Producer
+	Open        []OpenTransaction // oldest first
+	Marked      bool              // it has had a transaction
+	LastAborted record.Offset     // marker of the last transaction that was aborted; 0: none was
 }
 
 // Producer is what a partition remembers of an idempotent producer.
@@ -113,7 +119,7 @@ type Origin struct{ Principal, Listener, Protocol, Client string }
 
 // NewState is the state before the first fact.
 func NewState() *State {
-	return &State{Streams: map[record.StreamID]*Stream{}, NextStream: 1, NextProducer: 1, NextOrigin: 1, Origins: map[Origin]uint32{}}
+	return &State{Streams: map[record.StreamID]*Stream{}, NextStream: 1, NextProducer: 1, NextOrigin: 1, Origins: map[Origin]uint32{}, Transactors: map[TransactorName]*Transactor{}, ByProducer: map[int64]*Transactor{}}
 }
 
 // Partition returns the partition, or nil.
@@ -129,12 +135,18 @@ func (s *State) Partition(id record.StreamID, p record.PartitionID) *Partition {
 func (s *State) Clone() *State {
 	c := *s
 	c.Origins = maps.Clone(s.Origins)
+	c.Transactors, c.ByProducer = make(map[TransactorName]*Transactor, len(s.Transactors)), make(map[int64]*Transactor, len(s.Transactors))
+	for name, t := range s.Transactors {
+		n := t.clone()
+		c.Transactors[name], c.ByProducer[n.Producer] = n, n
+	}
 	c.Streams = make(map[record.StreamID]*Stream, len(s.Streams))
 	for id, st := range s.Streams {
 		n := *st
 		n.Partitions = make([]Partition, len(st.Partitions))
 		copy(n.Partitions, st.Partitions)
 		for i := range n.Partitions {
+			n.Partitions[i].Open = slices.Clone(n.Partitions[i].Open)
 			if ps := n.Partitions[i].Producers; ps != nil {
 				m := make(map[int64]*Producer, len(ps))
 				for pid, p := range ps {

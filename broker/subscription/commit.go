@@ -87,6 +87,7 @@ func (h *Head) End(id ID, places []Place, f *fact.Frame) {
 		h.evolveEnded(id, at)
 		if h.Arrivals[at] == nil {
 			delete(h.visible, at)
+			delete(h.unstable, at)
 		}
 		h.unreads(x, at.Stream)
 	}

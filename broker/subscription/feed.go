@@ -11,9 +11,12 @@ import (
 // Arrival is a batch that is being appended.
 type Arrival struct {
 	Place
-	Base    record.Offset
-	Runs    []RouteRun // all its records, in order
-	Records []Meta     // of them, when the caller knows: then whoever waits is served without looking again. Else nil
+	Base     record.Offset
+	Runs     []RouteRun    // all its records, in order
+	Stable   record.Offset // up to where records of the place may be handed over then, where that is not the end of this one
+	Unstable uint64        // the first frame of which not all may; 0: all may
+	Frees    bool          // what came before may be handed over with it
+	Records  []Meta        // of them, when the caller knows: then whoever waits is served without looking again. Else nil
 }
 
 // Reads reports whether any subscription keeps account of a stream's records: if none does, Admit and Arrive have nothing to do.
@@ -58,6 +61,7 @@ func (h *Head) Arrive(a *Arrival, f *fact.Frame) {
 	h.steps.next(a.Place)
 	h.ends = append(h.ends, end{seq: h.openSeq, step: h.steps.n, at: a.Place, end: a.Base, runs: slices.Clone(a.Runs)})
 	e := &h.ends[len(h.ends)-1]
+	e.unstable, e.frees = a.Unstable, a.Frees
 	k := 0
 	for _, r := range a.Runs {
 		e.end += record.Offset(r.Count)
@@ -68,6 +72,9 @@ func (h *Head) Arrive(a *Arrival, f *fact.Frame) {
 		if len(h.desks) > 0 {
 			h.reached(a.Place, r.Route, func(d *desk, ds *deskSource) { h.reach(d, ds, r.Amount, rs, e) })
 		}
+	}
+	if e.stable = e.end; a.Unstable != 0 {
+		e.stable = a.Stable
 	}
 }
 
@@ -126,7 +133,15 @@ func (h *Head) Published(seq uint64) {
 	n := 0
 	for ; n < len(h.ends) && h.ends[n].seq <= seq; n++ {
 		e := &h.ends[n]
-		h.visible[e.at] = max(h.visible[e.at], e.end)
+		h.visible[e.at] = max(h.visible[e.at], e.stable)
+		if e.unstable != 0 {
+			h.unstable[e.at] = e.unstable
+		} else if len(h.unstable) > 0 {
+			delete(h.unstable, e.at)
+		}
+		if e.frees {
+			h.wakeReaders(e.at)
+		}
 		for _, i := range e.ready {
 			x := h.slab.at(i)
 			d := h.numbers[x.desk]
@@ -158,6 +173,23 @@ func (h *Head) Published(seq uint64) {
 	}
 	clear(h.wake)
 	h.wake = h.wake[:0]
+}
+
+// wakeReaders has all look that read a place.
+func (h *Head) wakeReaders(at Place) {
+	for _, id := range h.readers[at.Stream] {
+		if d := h.desks[id]; d != nil && d.source(at) != nil {
+			h.wake = append(h.wake, d)
+		}
+	}
+}
+
+// shownTo is the frame up to which everything of a place has been shown when what is visible of it has.
+func (h *Head) shownTo(at Place) uint64 {
+	if seq, some := h.unstable[at]; some {
+		return min(h.published, seq-1)
+	}
+	return h.published
 }
 
 // come gives a record that was shown its first state.
@@ -343,7 +375,7 @@ func (h *Head) Feed(v *Feed) {
 			h.countSelf(d, ds)
 		}
 		if through >= h.visible[v.Place] {
-			ds.shown = max(ds.shown, h.published)
+			ds.shown = max(ds.shown, h.shownTo(v.Place))
 		}
 		if k := len(v.Records) - 1; k >= 0 {
 			m := &v.Records[k]

@@ -50,6 +50,7 @@ type Head struct {
 
 	ends       []end // of frames that are not published, oldest first
 	visible    map[Place]record.Offset
+	unstable   map[Place]uint64 // the first frame of which not all may be handed over yet, where there is one
 	openSeq    uint64
 	steps      steps  // of the open frame
 	grips      uint32 // handings-over so far
@@ -79,13 +80,16 @@ type scratch struct {
 
 // end is how far a partition goes when a frame is published, and whom that concerns.
 type end struct {
-	seq   uint64
-	step  uint16
-	at    Place
-	end   record.Offset
-	sub   ID // that was started; else 0
-	runs  []RouteRun
-	ready []slot // entries that are to be handed over from then on
+	seq      uint64
+	step     uint16
+	at       Place
+	end      record.Offset
+	stable   record.Offset // up to here records may be handed over
+	unstable uint64        // see Head; 0: none
+	frees    bool          // what came before may be handed over from now on, whomever it reaches
+	sub      ID            // that was started; else 0
+	runs     []RouteRun
+	ready    []slot // entries that are to be handed over from then on
 }
 
 // Options of a head.
@@ -93,17 +97,25 @@ type Options struct {
 	Epoch uint32 // greater with every start: handles from before are known by it
 	NowMS int64
 	Seq   uint64 // of the last published frame
+	// Stable says up to where records of a place may be handed over, and the first frame of which not all may; 0: all of it may. nil: everywhere.
+	Stable func(Place) (record.Offset, uint64)
 }
 
 // NewHead makes a head of published state and the rows of its carried records. It keeps s.
 func NewHead(s *State, st state.Store, opt Options) (*Head, error) {
 	h := &Head{
 		State: s, Format: fact.Format3, trackedMax: TrackedMax, epoch: opt.Epoch, nowMS: opt.NowMS, published: opt.Seq, started: opt.NowMS, lies: map[slot]At{}, desks: map[ID]*desk{}, readers: map[record.StreamID][]ID{},
-		visible: map[Place]record.Offset{}, interned: map[uint64][]RouteID{}, wide: map[Place][]*desk{}, refusing: map[ID]bool{}, attended: map[ClassID][]*desk{},
+		visible: map[Place]record.Offset{}, unstable: map[Place]uint64{}, interned: map[uint64][]RouteID{}, wide: map[Place][]*desk{}, refusing: map[ID]bool{}, attended: map[ClassID][]*desk{},
 	}
 	h.wheel.now = opt.NowMS
 	for at, a := range s.Arrivals {
 		h.visible[at] = a.End
+		if opt.Stable == nil {
+			continue
+		}
+		if stable, unstable := opt.Stable(at); unstable != 0 {
+			h.visible[at], h.unstable[at] = min(a.End, stable), unstable
+		}
 	}
 	for _, id := range sortedIDs(s.Subs) {
 		h.noteReads(s.Subs[id])

@@ -54,6 +54,10 @@ type Start struct {
 	All  bool          // every record; otherwise what routes say
 	From record.Offset // the first it wants; at most End
 	End  record.Offset // of the partition now, that is: of the head that decides
+
+	// Stable is up to where records may be handed over, where that is not the end, and Unstable the frame from which on they may not; 0: all may.
+	Stable   record.Offset
+	Unstable uint64
 }
 
 // Begin starts sources that a subscription does not have yet: all that it was made with, and later partitions and streams. From here on
@@ -97,7 +101,11 @@ func (h *Head) start(x *Sub, s Start, f *fact.Frame) {
 	f.Add(fact.SourceStarted, 1, v.append)
 	h.evolveStarted(&v, nil)
 	if x.Policy.Kind == Delivery {
-		h.ends = append(h.ends, end{seq: h.openSeq, at: s.Place, end: v.since, sub: x.ID})
+		e := end{seq: h.openSeq, at: s.Place, end: v.since, stable: v.since, sub: x.ID}
+		if s.Unstable != 0 && s.Stable < v.since {
+			e.stable, e.unstable = s.Stable, s.Unstable
+		}
+		h.ends = append(h.ends, e)
 	}
 }
 
@@ -162,6 +170,7 @@ func (h *Head) Delete(id ID, f *fact.Frame) {
 	for _, src := range x.Sources {
 		if h.Arrivals[src.Place] == nil {
 			delete(h.visible, src.Place)
+			delete(h.unstable, src.Place)
 		}
 	}
 }

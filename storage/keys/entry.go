@@ -8,8 +8,11 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Tombstone is the flag of a record without a value.
-const Tombstone uint8 = 1
+// Flags of an entry.
+const (
+	Tombstone   uint8 = 1 << iota // a record without a value
+	Provisional                   // one that may turn out to be none: whoever reads it finds out what has become of it
+)
 
 // KeyBytesMax is the longest key an entry may have.
 const KeyBytesMax = 1<<24 - 1
@@ -42,7 +45,7 @@ type Entry struct {
 	Partition uint32
 	Offset    uint64
 	Version   uint64 // 0: the stream keeps none
-	Flags     uint8  // Tombstone
+	Flags     uint8  // Tombstone, Provisional
 }
 
 // Position is where the entry stands among those of its key.

@@ -7,23 +7,25 @@ import (
 
 // Every key starts with one of these bytes. docs/formats/state.md draws them; the code that makes rows of facts lives in the broker.
 const (
-	PrefixStore     byte = 0x00
-	PrefixArrivals  byte = 'a'
-	PrefixSub       byte = 'b'
-	PrefixCatalog   byte = 'c'
-	PrefixDedup     byte = 'd'
-	PrefixRoute     byte = 'e'
-	PrefixSource    byte = 'f'
-	PrefixProducer  byte = 'i'
-	PrefixChunk     byte = 'k'
-	PrefixMeta      byte = 'm'
-	PrefixOrigin    byte = 'o'
-	PrefixPartition byte = 'p'
-	PrefixRun       byte = 'r'
-	PrefixStream    byte = 's'
-	PrefixCarried   byte = 'u'
-	PrefixVersion   byte = 'v'
-	PrefixReached   byte = 'x'
+	PrefixStore      byte = 0x00
+	PrefixArrivals   byte = 'a'
+	PrefixSub        byte = 'b'
+	PrefixCatalog    byte = 'c'
+	PrefixDedup      byte = 'd'
+	PrefixRoute      byte = 'e'
+	PrefixSource     byte = 'f'
+	PrefixProducer   byte = 'i'
+	PrefixChunk      byte = 'k'
+	PrefixMeta       byte = 'm'
+	PrefixOrigin     byte = 'o'
+	PrefixPartition  byte = 'p'
+	PrefixRun        byte = 'r'
+	PrefixStream     byte = 's'
+	PrefixTransactor byte = 't'
+	PrefixCarried    byte = 'u'
+	PrefixVersion    byte = 'v'
+	PrefixReached    byte = 'x'
+	PrefixAborted    byte = 'y'
 )
 
 // Entry describes one prefix. Key and Value list the parts in order: uN is a big-endian unsigned number of N bits, varint is an
@@ -52,9 +54,11 @@ var Keyspace = []Entry{
 	{PrefixPartition, "partition", "stream u32, partition u32", "start, next, bytes varint, max time varint", "ends of a partition"},
 	{PrefixRun, "run", "stream u32, partition u32, base offset u64", "records, place, seq, batch, offset, bytes varint, append time, max time varint, origin varint", "batches of a partition that lie together in one frame"},
 	{PrefixStream, "stream", "stream u32", "partitions varint, key mode u8, flags u8", "a stream by number"},
+	{PrefixTransactor, "transactor", "namespace escaped, name escaped", "producer, epoch, what it was, timeout, phase, times, partitions, positions", "producers that make transactions, with the one that is open"},
 	{PrefixCarried, "carried", "subscription u32, stream u32, partition u32, offset u64", "attempts, due, and what is needed to hand the record over", "records that are remembered one by one: delayed, retried, kept elsewhere"},
 	{PrefixVersion, "key version", "stream u32, key escaped", "version varint", "how many records a key had when its stream began to number keys"},
 	{PrefixReached, "reached", "stream u32, partition u32, block u64, kind u8, then offset u64 or route u32", "0: what a frame has of a block; 1: a page of a block, by route", "which records of a block of 16,384 offsets took which routes"},
+	{PrefixAborted, "aborted", "stream u32, partition u32, offset u64 of the marker", "producer, records before the marker, offsets to what was stable varint", "transactions of which nobody is to see the records"},
 }
 
 // Escaped parts. A part of any bytes must sort as it does alone, whatever follows it in the key, and must not run into what
