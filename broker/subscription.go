@@ -122,6 +122,7 @@ type subscriptions struct {
 	alike   map[likeKey]uint32              // the class of some address filters, that is not private
 	routing []atomic.Pointer[address.Index] // all address filters of each shard
 	recalls []address.Recall                // of each shard
+	sharing sharing                         // under mu
 
 	members     sync.Map // memberKey → *Member
 	undertakers sync.Map // name → Undertaker
@@ -246,6 +247,7 @@ func (b *Broker) takeSubscription(sh int, e *catalog.Entry) {
 		b.opt.Log.Error("a policy of a subscription cannot be read: nothing matches it", "subscription", e.Name.Name, "error", err)
 	}
 	s.mu.Lock()
+	s.sharing.document(&x.doc, x.name)
 	old := s.byID[subKey{sh, x.id}]
 	if old == nil || old.revision <= x.revision {
 		s.byName[nameKey{x.namespace, x.name}], s.byID[subKey{sh, x.id}] = x, x

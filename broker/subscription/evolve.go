@@ -61,7 +61,7 @@ func (s *State) evolvePut(id ID, p Policy, class ClassID, t *touched) (*Sub, des
 	if x.Class = class; class != 0 {
 		k := s.Classes[class]
 		if k == nil {
-			k = &Class{ID: class}
+			k = newClass(class)
 			s.Classes[class] = k
 		}
 		if i, there := slices.BinarySearch(k.Members, id); !there {
@@ -184,7 +184,7 @@ func (s *State) evolveStarted(x *started, t *touched) {
 	}
 	i, ok := sub.sourceIndex(x.at)
 	if !ok {
-		sub.Sources = slices.Insert(sub.Sources, i, &Source{Place: x.at, Routed: x.since})
+		sub.Sources = insertSource(sub.Sources, i, Source{Place: x.at, Routed: x.since})
 		if sub.Policy.Kind == Delivery {
 			s.reads(x.at.Stream)
 		}

@@ -265,7 +265,7 @@ func readRoute(p []byte) (*Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Classes = make([]ClassID, 0, n)
+	r.Classes = r.room(n)
 	last := ClassID(0)
 	for i := range n {
 		d := ClassID(b.Uvarint())

@@ -82,11 +82,11 @@ func (s *State) loadSource(key, value []byte) error {
 	if x == nil {
 		return fmt.Errorf("subscription %d does not exist", id)
 	}
-	src := &Source{Place: at, Sub: id}
+	src := Source{Place: at, Sub: id}
 	if err := src.readRow(value); err != nil {
 		return err
 	}
-	x.Sources = append(x.Sources, src) // rows come in the order of places
+	x.Sources = insertSource(x.Sources, len(x.Sources), src) // rows come in the order of places
 	if x.Policy.Kind == Delivery {
 		s.reads(at.Stream)
 	}

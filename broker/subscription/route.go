@@ -28,7 +28,8 @@ func (h *Head) Route(classes []ClassID, f *fact.Frame) (RouteID, *fault.Error) {
 	if len(h.Routes) >= RoutesMax || h.members+len(classes) > RouteMembersMax {
 		return 0, fault.New(fault.QuotaSpent, "append", "", "filters have made %d different sets; the limit is %d, of %d filters together", len(h.Routes), RoutesMax, RouteMembersMax)
 	}
-	r := &Route{ID: h.NextRoute, Classes: slices.Clone(classes)}
+	r := &Route{ID: h.NextRoute}
+	r.Classes = append(r.room(len(classes)), classes...)
 	f.Add(fact.RouteDefined, 1, r.append)
 	h.evolveRoute(r)
 	if len(classes) == 1 {

@@ -145,9 +145,42 @@ type reading struct {
 
 // Route is a set of classes. Their members read the partitions of the records it was given to.
 type Route struct {
-	ID      RouteID
-	Classes []ClassID // ascending
-	taken   []taken
+	ID       RouteID
+	oneClass [1]ClassID // room for what most routes have, see room
+	Classes  []ClassID  // ascending
+	taken    []taken
+	oneTaken [1]taken
+}
+
+// Most subscriptions read one partition, most classes have one member and one route, most routes reach one class and are taken in one partition.
+// What is there once lies in what it belongs to: a hundred thousand subscriptions are half as many pieces of memory to be collected. These
+// slices are replaced when they outgrow that; a value that has one is never copied.
+
+// room is where the classes of a new route go.
+func (r *Route) room(n int) []ClassID {
+	if n <= 1 {
+		return r.oneClass[:0]
+	}
+	return make([]ClassID, 0, n)
+}
+
+func newClass(id ClassID) *Class {
+	k := &Class{ID: id}
+	k.Members, k.Routes = k.oneMember[:0], k.oneRoute[:0]
+	return k
+}
+
+// insertSource puts a source in at i.
+func insertSource(to []*Source, i int, src Source) []*Source {
+	if len(to) > 0 {
+		return slices.Insert(to, i, &src)
+	}
+	one := &struct {
+		Source
+		list [1]*Source
+	}{Source: src}
+	one.list[0] = &one.Source
+	return one.list[:]
 }
 
 // taken is how many records of a partition took a route.
@@ -172,7 +205,7 @@ func (r *Route) take(a *Arrivals) *taken {
 		return t
 	}
 	if len(r.taken) == 0 {
-		r.taken = make([]taken, 0, 1) // mostly it is one partition
+		r.taken = r.oneTaken[:0]
 	}
 	r.taken = append(r.taken, taken{at: a})
 	return &r.taken[len(r.taken)-1]
@@ -180,10 +213,12 @@ func (r *Route) take(a *Arrivals) *taken {
 
 // Class is the subscriptions that look for the same.
 type Class struct {
-	ID      ClassID
-	Members []ID     // ascending
-	Routes  []*Route // that reach it, in the order in which they were defined
-	alone   *Route   // one that reaches nothing else, if there is one
+	ID        ClassID
+	Members   []ID     // ascending
+	Routes    []*Route // that reach it, in the order in which they were defined
+	alone     *Route   // one that reaches nothing else, if there is one
+	oneMember [1]ID
+	oneRoute  [1]*Route
 }
 
 // Arrivals counts a partition's records; those that took a route, the route counts.
@@ -239,8 +274,8 @@ func (s *State) Clone() *State {
 	c.Subs = make(map[ID]*Sub, len(s.Subs))
 	for id, x := range s.Subs {
 		n := *x
-		n.Sources = make([]*Source, len(x.Sources))
-		for i, src := range x.Sources {
+		n.Sources = nil
+		for _, src := range x.Sources {
 			m := *src
 			if src.Reasons != nil {
 				reasons := *src.Reasons
@@ -253,7 +288,7 @@ func (s *State) Clone() *State {
 					m.chunks[k] = &d
 				}
 			}
-			n.Sources[i] = &m
+			n.Sources = insertSource(n.Sources, len(n.Sources), m)
 		}
 		c.Subs[id] = &n
 	}
@@ -264,7 +299,8 @@ func (s *State) Clone() *State {
 	}
 	c.Routes = make(map[RouteID]*Route, len(s.Routes))
 	for id, r := range s.Routes {
-		n := &Route{ID: r.ID, Classes: r.Classes} // members are never changed in place
+		n := &Route{ID: r.ID}
+		n.Classes = append(n.room(len(r.Classes)), r.Classes...)
 		for _, t := range r.taken {
 			if a := c.Arrivals[t.at.Place]; a != nil && s.Arrivals[t.at.Place] == t.at {
 				n.take(a).Amount = t.Amount
@@ -274,9 +310,10 @@ func (s *State) Clone() *State {
 	}
 	c.Classes = make(map[ClassID]*Class, len(s.Classes))
 	for id, k := range s.Classes {
-		n := &Class{ID: k.ID, Members: slices.Clone(k.Members), Routes: make([]*Route, len(k.Routes))}
-		for i, r := range k.Routes {
-			n.Routes[i] = c.Routes[r.ID]
+		n := newClass(k.ID)
+		n.Members = append(n.Members, k.Members...)
+		for _, r := range k.Routes {
+			n.Routes = append(n.Routes, c.Routes[r.ID])
 		}
 		if k.alone != nil {
 			n.alone = c.Routes[k.alone.ID]

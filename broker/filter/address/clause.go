@@ -118,6 +118,14 @@ func (c *Clause) canonical() (*clause, error) {
 	slices.SortFunc(out.conds, compareConds)
 	out.conds = slices.Compact(out.conds)
 	out.any = c.Any && len(out.headers()) > 1
+	if len(out.conds) == 1 { // which is most: one piece of memory
+		one := &struct {
+			clause
+			cond [1]cond
+		}{*out, [1]cond{out.conds[0]}}
+		one.conds = one.cond[:]
+		return &one.clause, nil
+	}
 	out.conds = slices.Clip(out.conds)
 	return out, nil
 }

@@ -50,7 +50,15 @@ func (l *entries) find(e entry) (chunk, at int, found bool) {
 // with gives the list with e in it, which it did not have.
 func (l *entries) with(e entry) *entries {
 	if l == nil {
-		return &entries{chunks: [][]entry{{e}}, n: 1}
+		// Most lists have one entry: it and what leads to it are one piece of memory.
+		one := &struct {
+			entries
+			chunk [1][]entry
+			first [1]entry
+		}{first: [1]entry{e}}
+		one.chunk[0] = one.first[:]
+		one.chunks, one.n = one.chunk[:], 1
+		return &one.entries
 	}
 	i, at, _ := l.find(e)
 	out := &entries{n: l.n + 1}
