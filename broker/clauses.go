@@ -32,8 +32,9 @@ type pastAddress struct {
 
 // pastWhere is a condition on content that held for records of frames up to Until; an empty one for all.
 type pastWhere struct {
-	Where string `json:"where,omitempty"`
-	Until uint64 `json:"until"`
+	Where    string `json:"where,omitempty"`
+	Selector string `json:"selector,omitempty"`
+	Until    uint64 `json:"until"`
 }
 
 // filterVersion is how documents of before say what held for records of frames after From, up to the next version.
@@ -144,8 +145,8 @@ func (d *subscriptionDocument) follow(was *subscriptionDocument, read []string) 
 			d.Past = append(d.Past, pastAddress{*f, was.since(i), fromNow})
 		}
 	}
-	if d.Where != was.Where {
-		d.Wheres = append(d.Wheres, pastWhere{was.Where, fromNow})
+	if d.Where != was.Where || d.Selector != was.Selector {
+		d.Wheres = append(d.Wheres, pastWhere{was.Where, was.Selector, fromNow})
 	}
 	return changed
 }
@@ -305,32 +306,65 @@ func (k *matching) reaches(x *subscribed, seq uint64) bool {
 // compiledWhere is a condition on content, for records of frames up to until.
 type compiledWhere struct {
 	until uint64
-	where *filter.Filter // nil: any content
-	none  bool           // it could not be read: no content
+	parts []*filter.Predicate // all must hold; none: any content
+	none  bool                // it could not be read: no content
 }
 
 // compileWheres makes filters of what a document says of content. One that cannot be read lets nothing pass, and is returned as an error.
 func (d *subscriptionDocument) compileWheres() (out []compiledWhere, failed error) {
-	if d.Where == "" && len(d.Wheres) == 0 {
+	if d.Where == "" && d.Selector == "" && len(d.Wheres) == 0 {
 		return nil, nil
 	}
-	for _, w := range append(slices.Clip(d.Wheres), pastWhere{d.Where, fromNow}) {
+	for _, w := range append(slices.Clip(d.Wheres), pastWhere{d.Where, d.Selector, fromNow}) {
 		c := compiledWhere{until: w.Until}
-		if w.Where != "" {
-			if c.where, failed = filter.Compile(w.Where); failed != nil {
-				c.none = true
-			}
+		if err := c.add(w.Where, filter.CompileCEL); err != nil {
+			failed = err
+		}
+		if err := c.add(w.Selector, compileSelector); err != nil {
+			failed = err
 		}
 		out = append(out, c)
 	}
 	return out, failed
 }
 
+// add compiles a condition, if there is one.
+func (c *compiledWhere) add(text string, compile func(string) (*filter.Predicate, error)) error {
+	if text == "" {
+		return nil
+	}
+	p, err := compile(text)
+	if c.none = c.none || err != nil; err == nil {
+		c.parts = append(c.parts, p)
+	}
+	return err
+}
+
+// matches says whether all of it holds; an error is no match, and is counted where it came up.
+func (c *compiledWhere) matches(x *filter.Extract) bool {
+	for _, p := range c.parts {
+		if ok, _ := p.Match(x); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// failing says which clause an event does not meet, and why where that could not be told; "": it meets them all.
+func (c *compiledWhere) failing(x *filter.Extract) (clause, why string) {
+	for _, p := range c.parts {
+		if clause, why = p.Failing(x); clause != "" {
+			return clause, why
+		}
+	}
+	return "", ""
+}
+
 // whereAt is the condition on the content of records of a frame; nil: any.
 func (x *subscribed) whereAt(seq uint64) *compiledWhere {
 	for i := range x.wheres {
 		if w := &x.wheres[i]; seq <= w.until {
-			if w.where == nil && !w.none {
+			if len(w.parts) == 0 && !w.none {
 				return nil
 			}
 			return w
@@ -373,9 +407,15 @@ func (d *subscriptionDocument) checkFilters(old *subscribed, index *address.Inde
 			return err
 		}
 	}
-	if d.Where == "" || old != nil && old.doc.Where == d.Where {
-		return nil
+	if d.Where != "" && (old == nil || old.doc.Where != d.Where) {
+		if _, err := filter.CompileCEL(d.Where); err != nil {
+			return err
+		}
 	}
-	_, err := filter.Compile(d.Where)
-	return err
+	if d.Selector != "" && (old == nil || old.doc.Selector != d.Selector) {
+		if _, err := compileSelector(d.Selector); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,68 +1,10 @@
 package broker
 
 import (
-	"strings"
 	"sync"
 
-	"leat/broker/filter"
 	"leat/broker/subscription"
 )
-
-// failing says which clause of a condition an event does not meet, and why where that is an error. A condition is as many clauses as && joins at its top;
-// otherwise it is one. "": it meets them all.
-func failing(f *filter.Filter, in *filter.Input) (clause, why string) {
-	for _, c := range clausesOf(f.String()) {
-		part, err := filter.Compile(c)
-		if err != nil {
-			break // it was not to be cut there: the whole of it
-		}
-		switch ok, err := part.Match(in); {
-		case err != nil:
-			return c, err.Error()
-		case !ok:
-			return c, ""
-		}
-	}
-	ok, err := f.Match(in)
-	switch {
-	case err != nil:
-		return f.String(), err.Error()
-	case !ok:
-		return f.String(), ""
-	}
-	return "", ""
-}
-
-// clausesOf cuts a condition at each && that is in no brackets and no text. One with || or ? at its top is one clause: those bind less.
-func clausesOf(expr string) (out []string) {
-	depth, from := 0, 0
-	var quote byte
-	for i := 0; i < len(expr); i++ {
-		c := expr[i]
-		switch {
-		case quote != 0:
-			if c == '\\' {
-				i++
-			} else if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
-		case strings.IndexByte("([{", c) >= 0:
-			depth++
-		case strings.IndexByte(")]}", c) >= 0:
-			depth--
-		case depth > 0:
-		case c == '?' || strings.HasPrefix(expr[i:], "||"):
-			return []string{strings.TrimSpace(expr)}
-		case strings.HasPrefix(expr[i:], "&&"):
-			out = append(out, strings.TrimSpace(expr[from:i]))
-			from = i + 2
-			i++
-		}
-	}
-	return append(out, strings.TrimSpace(expr[from:]))
-}
 
 // recentMax is of how many deliveries it is remembered when they were made and settled, for whoever asks what became of an event. They share the places of a table by
 // chance: a new one takes the place of another that had the same.

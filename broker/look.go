@@ -302,17 +302,26 @@ func (k *matching) matches(x *subscribed, n *named, d *Delivered, seq uint64) bo
 	case !some && where == nil:
 		return true
 	}
+	k.read(x, n, d)
+	if where != nil && !where.matches(k.extract) {
+		return false
+	}
+	if some {
+		ok, _ := policy.Match(k.extract)
+		return ok
+	}
+	return true
+}
+
+// read makes ready what the conditions of a subscription look at. Fields of other subscriptions are not read along.
+func (k *matching) read(x *subscribed, n *named, d *Delivered) {
 	k.event = d.Event()
 	k.input.Reset(&k.event, n.name, d.Ref.Partition, d.Ref.Offset)
-	ok := true
-	if where != nil {
-		ok, _ = where.where.Match(&k.input)
+	if k.learned != x {
+		k.extract.Forget()
+		k.learned = x
 	}
-	if some && ok {
-		k.extract.Reset(&k.input)
-		ok, _ = policy.Match(k.extract)
-	}
-	return ok
+	k.extract.Reset(&k.input)
 }
 
 // meta is what a subscription has to know of a record.

@@ -239,10 +239,15 @@ func (b *Broker) Explain(ctx context.Context, c *Caller, name string, ref record
 	k := b.subs.matchers.Get().(*matching)
 	defer b.subs.matchers.Put(k)
 	v.Reaches, v.Matches = b.reached(k, x, at.Place, d)
-	if where := x.whereAt(d.Position.Seq); v.Reaches && !v.Matches && where != nil && !where.none {
-		k.event = d.Event()
-		k.input.Reset(&k.event, n.name, ref.Partition, ref.Offset)
-		v.Clause, v.ClauseError = failing(where.where, &k.input)
+	if !v.Reaches || v.Matches {
+		return v, nil
+	}
+	k.read(x, n, d)
+	if where := x.whereAt(d.Position.Seq); where != nil {
+		v.Clause, v.ClauseError = where.failing(k.extract)
+	}
+	if policy, _ := x.policyAt(n.id, d.Position.Seq); policy != nil && v.Clause == "" {
+		v.Clause, v.ClauseError = policy.Failing(k.extract)
 	}
 	return v, nil
 }

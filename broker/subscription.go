@@ -73,6 +73,7 @@ type SubscriptionConfig struct {
 	Routed      bool              `json:"routed,omitempty"`       // only what an address filter says reaches it, without any nothing does; stays as it was made. Set where Address is
 	Address     []AddressFilter   `json:"address,omitempty"`      // one of them is enough
 	Where       string            `json:"where,omitempty"`        // CEL, of the content: what does not match is passed over
+	Selector    string            `json:"selector,omitempty"`     // likewise, in SQL-92; see selectorField
 	Policies    []StreamPolicy    `json:"policies,omitempty"`     // of the content too, one for each of some streams
 	DeadLetters string            `json:"dead_letters,omitempty"` // stream for what fails; "": it is dropped. Sets Policy.Bury
 	Undertaker  string            `json:"undertaker,omitempty"`   // who says instead what becomes of what fails; see SetUndertaker. Sets Policy.Bury
@@ -400,6 +401,7 @@ type matching struct {
 	scratch record.Event
 	input   filter.Input
 	extract *filter.Extract
+	learned *subscribed // whose fields extract knows
 	event   record.Event
 	batches []*shard.Batch
 	runs    []shard.Reach

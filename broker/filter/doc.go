@@ -10,10 +10,10 @@
 // A Predicate is a filter of any language as one kind of tree with three-valued logic. An Extract reads the fields that predicates look
 // at, each once per event, whatever the number of predicates.
 //
-//	CEL       CompileCEL       pushdown.go               parts that are more than fields against constants stay CEL
+//	CEL       CompileCEL       pushdown.go, clauses.go   parts that are more than fields against constants stay CEL
 //	policies  CompilePolicy    policy.go, rule.go, typed.go   JSON filter policies of subscription services
 //	SQL       CompileSelector  lex.go, selector*.go, term.go   selectors and rules in SQL-92
-//	          Predicate        predicate.go              Match, Explain, Errors
+//	          Predicate        predicate.go              Match, Explain, Failing, Errors
 //	          Extract          field.go, extract.go, walk.go, value.go
 //
 // # Promises

@@ -48,11 +48,12 @@ type pathNode struct {
 // NewExtract makes one.
 func NewExtract() *Extract {
 	x := &Extract{}
-	x.forget()
+	x.Forget()
 	return x
 }
 
-func (x *Extract) forget() {
+// Forget has it learn anew which fields there are: of predicates that come by no more, none are read.
+func (x *Extract) Forget() {
 	x.fields, x.known = map[Field]int{}, map[*Predicate][]int{}
 	x.list, x.vals, x.flat, x.got = nil, nil, nil, nil
 	x.exact, x.dotted = pathNode{}, pathNode{}
@@ -70,7 +71,7 @@ func (x *Extract) use(p *Predicate) []int {
 		return at
 	}
 	if len(x.list)+len(p.fields) > ExtractFieldsMax || len(x.known) >= ExtractPredicatesMax {
-		x.forget()
+		x.Forget()
 		x.data = dataUntouched
 	}
 	at := make([]int, len(p.fields))

@@ -86,7 +86,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 // Compile checks an expression and makes it ready. The same text gives the same Filter while it is in the cache, so that a thousand
 // followers with one filter share its program. An expression that is wrong is Invalid, with Subject "where" and the place in the text.
 func Compile(expr string) (*Filter, error) {
-	if f := compiled.get(expr); f != nil {
+	if f, ok := compiled.get(expr); ok {
 		return f, nil
 	}
 	f, err := compile(expr)

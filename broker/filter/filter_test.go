@@ -191,16 +191,17 @@ func TestUses(t *testing.T) {
 }
 
 func TestCompile_CacheIsBounded(t *testing.T) {
-	c := cache{max: 3, byKey: map[string]*list.Element{}}
+	c := cache[*Filter]{max: 3, byKey: map[string]*list.Element{}}
 	put := func(s string) { c.put(&Filter{expr: s}) }
 	put("a")
 	put("b")
 	put("c")
-	if c.get("a") == nil {
+	if _, ok := c.get("a"); !ok {
 		t.Fatal("a is gone")
 	}
 	put("d") // b was used least
-	if c.get("b") != nil || c.get("a") == nil || c.get("d") == nil || c.used.Len() != 3 || len(c.byKey) != 3 {
+	has := func(s string) bool { _, ok := c.get(s); return ok }
+	if has("b") || !has("a") || !has("d") || c.used.Len() != 3 || len(c.byKey) != 3 {
 		t.Error("the wrong one went")
 	}
 	one, err := Compile(`offset == 1`)

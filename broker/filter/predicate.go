@@ -11,11 +11,12 @@ import (
 
 // Predicate is a filter of any language, compiled to one kind of tree. It is safe for many goroutines.
 type Predicate struct {
-	root   node
-	text   string
-	fields []Field
-	uses   map[string]bool // of CEL's names, by the parts that stay CEL
-	errs   atomic.Uint64
+	root    node
+	text    string
+	clauses []string // of root, where it is all, as they were written; none: they say it themselves
+	fields  []Field
+	uses    map[string]bool // of CEL's names, by the parts that stay CEL
+	errs    atomic.Uint64
 }
 
 // String is the filter as it was given.
@@ -58,6 +59,55 @@ func (p *Predicate) Match(x *Extract) (bool, error) {
 func (p *Predicate) judge(x *Extract) truth {
 	x.err = nil
 	return p.root.judge(x, x.use(p))
+}
+
+// Failing is the first clause that does not hold of the event, of those that have to hold together, as it was written, and why where that could not be
+// told; "" when the event matches. It changes no count.
+func (p *Predicate) Failing(x *Extract) (clause, why string) {
+	at := x.use(p)
+	fails := func(n node, text string) bool {
+		x.err = nil
+		t := n.judge(x, at)
+		if t == yes {
+			return false
+		}
+		if clause = text; t == unknown && x.err != nil {
+			why = fault.As(x.err).Text
+		}
+		return true
+	}
+	root, ok := p.root.(all)
+	if ok {
+		parts := []node(root)
+		if len(p.clauses) != len(root) { // one and one are joined before the next is
+			parts = nil
+			root.parts(&parts)
+		}
+		for i, n := range parts {
+			text := p.text
+			if len(p.clauses) == len(parts) {
+				text = p.clauses[i]
+			} else if len(n.kids()) == 0 {
+				text = n.String()
+			}
+			if fails(n, text) {
+				return clause, why
+			}
+		}
+	}
+	fails(p.root, p.text)
+	return clause, why
+}
+
+// parts are the clauses of all, and of those among them that are such themselves.
+func (a all) parts(out *[]node) {
+	for _, n := range a {
+		if b, ok := n.(all); ok {
+			b.parts(out)
+			continue
+		}
+		*out = append(*out, n)
+	}
 }
 
 // Explain says for people how the event was judged: a line for each clause, those of a failed "and" or "or" below it. It changes no count.

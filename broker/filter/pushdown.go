@@ -16,8 +16,20 @@ import (
 const LoopPartsMax = 4
 
 // CompileCEL compiles an expression to a Predicate. It means what Compile means, error for error. What compares one field with constants is
-// done by the tree (comparisons, in, startsWith, endsWith, contains, has, and && || ! over these); what is more stays CEL, part by part.
+// done by the tree (comparisons, in, startsWith, endsWith, contains, has, and && || ! over these); what is more stays CEL, part by part. The same text gives
+// the same Predicate while it is in the cache.
 func CompileCEL(expr string) (*Predicate, error) {
+	if p, ok := pushed.get(expr); ok {
+		return p, nil
+	}
+	p, err := compileCEL(expr)
+	if err != nil {
+		return nil, err
+	}
+	return pushed.put(p), nil
+}
+
+func compileCEL(expr string) (*Predicate, error) {
 	env, checked, err := check(expr)
 	if err != nil {
 		return nil, err
@@ -31,7 +43,7 @@ func CompileCEL(expr string) (*Predicate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Predicate{root: root, text: expr, fields: c.fields, uses: c.uses}, nil
+	return &Predicate{root: root, text: expr, clauses: clausesOf(expr, root), fields: c.fields, uses: c.uses}, nil
 }
 
 type celCompiler struct {

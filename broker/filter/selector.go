@@ -70,7 +70,11 @@ func CompileSelector(text string, o SelectorOptions) (*Predicate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Predicate{root: root, text: text, fields: p.fields}, nil
+	out := &Predicate{root: root, text: text, fields: p.fields}
+	if _, ok := root.(all); ok {
+		out.clauses = p.clauses // where brackets join more, they say it themselves
+	}
+	return out, nil
 }
 
 // selectorParser climbs precedences: OR, AND, NOT, comparisons, sums, products, signs.
@@ -80,6 +84,8 @@ type selectorParser struct {
 	tok    token
 	depth  int
 	fields fieldSet
+
+	clauses []string // of the last chain of ANDs in no brackets
 }
 
 // item is what was read: a condition or a value.
@@ -199,8 +205,16 @@ func (p *selectorParser) infix() int {
 func (p *selectorParser) junction(left item, prec int) (item, error) {
 	n, err := p.condition(left)
 	parts := []node{n}
+	from, outer := left.at, p.depth == 1 && prec == precAnd
+	if outer {
+		p.clauses = nil
+	}
 	for err == nil && p.infix() == prec {
 		var right item
+		if outer {
+			p.clauses = append(p.clauses, strings.TrimSpace(p.s[from:p.tok.at]))
+			from = p.tok.at + len("AND")
+		}
 		if err = p.advance(); err != nil {
 			break
 		}
@@ -209,6 +223,9 @@ func (p *selectorParser) junction(left item, prec int) (item, error) {
 		}
 		n, err = p.condition(right)
 		parts = append(parts, n)
+	}
+	if outer {
+		p.clauses = append(p.clauses, strings.TrimSpace(p.s[from:min(p.tok.at, len(p.s))]))
 	}
 	if prec == precOr {
 		return item{n: one(parts), at: left.at}, err

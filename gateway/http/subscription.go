@@ -114,6 +114,9 @@ func listSubscriptions(x *call) error {
 			answer.Subscriptions = append(answer.Subscriptions, x.describedSubscription(&info))
 			continue
 		}
+		if s.Config.Streams == nil {
+			s.Config.Streams = []string{}
+		}
 		answer.Subscriptions = append(answer.Subscriptions, subscriptionSummary{
 			Name: s.Name, ID: s.ID, Order: wordOf(orderWords, uint8(s.Config.Policy.Order)),
 			Streams: s.Config.Streams, ShadowOf: s.Config.ShadowOf, DeadLetters: s.Config.DeadLetters, Suspended: s.Config.Policy.Suspended,
@@ -238,7 +241,7 @@ func deleteSubscription(x *call) error {
 
 // subscriptionMembers are members of the body by what the broker calls them in a refusal.
 var subscriptionMembers = map[string]string{
-	"name": "name", "from": "from", "shadow_of": "shadow_of", "streams": "streams", "routed": "routed", "address": "address", "where": "where",
+	"name": "name", "from": "from", "shadow_of": "shadow_of", "selector": "selector", "streams": "streams", "routed": "routed", "address": "address", "where": "where",
 	"filter": "where", "kind": "kind", "yields": "yields", "volatile": "volatile", "members": "members", "order": "order", "priorities": "priorities", "dead_subject": "dead_subject", "dead_letters": "dead_letters", "max_unacked": "max_unacked", "max_run": "max_run", "max_length": "max_length",
 	"max_bytes": "max_bytes", "backlog_limit": "backlog_limit", "max_attempts": "max_attempts", "policy": "order", "lease": "lease_ms",
 	"backoff": "backoff_ms", "backoff_max": "backoff_max_ms", "jitter": "jitter_percent", "delay": "delay_ms", "ttl": "ttl_ms",

@@ -19,6 +19,7 @@ type subscriptionConfigJSON struct {
 	Routed      *bool              `json:"routed,omitempty"`
 	Address     *[]addressJSON     `json:"address,omitempty"`
 	Where       *string            `json:"where,omitempty"`
+	Selector    *string            `json:"selector,omitempty"` // as where, in SQL-92
 	DeadLetters *string            `json:"dead_letters,omitempty"`
 	DeadSubject optional           `json:"dead_subject,omitzero"` // of dead letters; null: that of the event
 	DeadKey     optional           `json:"dead_key,omitzero"`
@@ -148,6 +149,7 @@ func (j *subscriptionConfigJSON) change(c *broker.SubscriptionConfig) error {
 	set(&c.ShadowOf, j.ShadowOf)
 	set(&c.Routed, j.Routed)
 	set(&c.Where, j.Where)
+	set(&c.Selector, j.Selector)
 	set(&c.DeadLetters, j.DeadLetters)
 	j.DeadSubject.set(&c.DeadSubject)
 	j.DeadKey.set(&c.DeadKey)
@@ -238,7 +240,11 @@ func subscriptionConfig(c *broker.SubscriptionConfig) subscriptionConfigJSON {
 		LengthMax: &p.LengthMax, BytesMax: &p.BytesMax, BacklogMax: &p.BacklogMax,
 	}
 	if c.ShadowOf != "" {
+		j.Streams = nil
 		j.ShadowOf = &c.ShadowOf
+	}
+	if c.Selector != "" {
+		j.Selector = &c.Selector
 	}
 	if docs := keepPush(c.Documents, nil); len(docs) > 0 {
 		j.Documents = &docs

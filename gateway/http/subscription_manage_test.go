@@ -74,3 +74,21 @@ func TestSubscription_Shadow(t *testing.T) {
 	s.want(404, "PUT", "/v1/subscriptions/other", `{"shadow_of":"none"}`)
 	s.want(400, "POST", "/v1/subscriptions/new/rewind", `{"to":"earliest"}`)
 }
+
+func TestSubscription_Selector(t *testing.T) {
+	s := start(t, nil)
+	s.work(`,"selector":"type = 'placed' AND offset > 1"`)
+	s.send("orders", 0, 4)
+	if got, body := s.take(2, ""); got != "2 3" {
+		t.Fatal(got, body)
+	}
+	if a := s.want(200, "GET", "/v1/subscriptions/work/explain?ref=orders/0/1", ""); a.str("clause") != "offset > 1" || a.str("matches") != "false" {
+		t.Fatalf("%s", a.body)
+	}
+	if a := s.want(400, "PUT", "/v1/subscriptions/work", `{"selector":"type = "}`); a.str("field") != "selector" || a.str("pointer") != "/selector" {
+		t.Fatalf("%s", a.body)
+	}
+	if a := s.want(200, "PUT", "/v1/subscriptions/work", `{"selector":""}`); a.get("config.selector") != nil {
+		t.Fatalf("%s", a.body)
+	}
+}
