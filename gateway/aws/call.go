@@ -93,6 +93,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == healthPath && r.Method == http.MethodGet:
 		s.health(w, r)
 		return
+	case r.Method == http.MethodGet && r.URL.RawQuery == "" && r.Header.Get("Authorization") == "" && !strings.HasSuffix(r.URL.Path, ".pem"):
+		s.nothing(w, r)
+		return
 	case strings.HasSuffix(r.URL.Path, ".pem"):
 		s.certificate(w, r)
 		return
@@ -137,6 +140,12 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.answer(http.StatusOK)
+}
+
+// nothing answers who only looks, as Amazon does.
+func (s *server) nothing(w http.ResponseWriter, r *http.Request) {
+	x := &call{g: s, w: w, r: r, id: newID(), out: []byte("<UnknownOperationException/>\n")}
+	x.answer(http.StatusNotFound)
 }
 
 func (x *call) serve() error {

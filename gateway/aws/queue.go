@@ -106,13 +106,8 @@ func (d *queueDocument) set(p wire.Pairs) {
 
 // asTold is a value as it is told again: clients write True, and counts as texts, too.
 func asTold(name, v string) string {
-	if name == "RedrivePolicy" && v != "" {
-		if p, err := wire.ParseRedrivePolicy(v); err == nil {
-			return string(mustJSON(struct {
-				Target string `json:"deadLetterTargetArn"`
-				Count  int64  `json:"maxReceiveCount"`
-			}{p.Target, p.MaxReceiveCount}))
-		}
+	if name == "RedrivePolicy" && strings.Contains(strings.ReplaceAll(v, " ", ""), `"maxReceiveCount":"`) {
+		return plainRedrive(v)
 	}
 	if strings.EqualFold(v, "true") || strings.EqualFold(v, "false") {
 		return strings.ToLower(v)
@@ -375,11 +370,24 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 	return err
 }
 
+// plainRedrive is a RedrivePolicy in one form, whatever its blanks.
+func plainRedrive(v string) string {
+	p, err := wire.ParseRedrivePolicy(v)
+	if err != nil || v == "" {
+		return v
+	}
+	return string(mustJSON(struct {
+		Target string `json:"deadLetterTargetArn"`
+		Count  int64  `json:"maxReceiveCount"`
+	}{p.Target, p.MaxReceiveCount}))
+}
+
 // different is the name of an attribute of which a queue has another value, or "".
 func different(q *queue, p wire.Pairs) string {
 	have := q.attributes()
 	for _, a := range p {
-		if asTold(a.Name, have[a.Name]) != asTold(a.Name, a.Value) {
+		is, asked := have[a.Name], asTold(a.Name, a.Value)
+		if is != asked && (a.Name != "RedrivePolicy" || plainRedrive(is) != plainRedrive(asked)) {
 			return a.Name
 		}
 	}

@@ -2,8 +2,11 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"leat/broker"
@@ -36,15 +39,40 @@ func receiveMessage(x *call, in *wire.ReceiveMessageInput, out *wire.ReceiveMess
 	if len(ds) == 0 && ask.Wait == 0 && !q.fifo {
 		return x.overLimit(q)
 	}
-	now := clock.Now()
-	out.Messages = make([]wire.ReceivedMessage, len(ds))
-	for i := range ds {
-		if out.Messages[i], err = x.messageOf(q, &ds[i], in, now); err != nil {
-			x.giveBack(ds)
-			return err
-		}
+	if out.Messages, err = x.messagesOf(q, ds, in); err != nil {
+		x.giveBack(ds)
 	}
-	return nil
+	return err
+}
+
+// messagesOf makes messages of deliveries. Where some are signed, which takes about a millisecond each, that is done on all cores.
+func (x *call) messagesOf(q *queue, ds []broker.Delivery, in *wire.ReceiveMessageInput) ([]wire.ReceivedMessage, error) {
+	now, ms := clock.Now(), make([]wire.ReceivedMessage, len(ds))
+	workers := 1
+	if _, topics := x.g.broker.SubscriptionWith(x.who.Namespace, q.name, sourcesName); topics && !x.g.config.UnsignedQueues {
+		workers = min(runtime.GOMAXPROCS(0), len(ds))
+	}
+	if workers <= 1 {
+		for i := range ds {
+			var err error
+			if ms[i], err = x.messageOf(q, &ds[i], in, now); err != nil {
+				return nil, err
+			}
+		}
+		return ms, nil
+	}
+	var all sync.WaitGroup
+	var next atomic.Int32
+	errs := make([]error, len(ds))
+	for range workers {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(ds); i = int(next.Add(1)) - 1 {
+				ms[i], errs[i] = x.messageOf(q, &ds[i], in, now)
+			}
+		})
+	}
+	all.Wait()
+	return ms, errors.Join(errs...)
 }
 
 // overLimit refuses who finds nothing while as much is in flight as may be. Long polls are told nothing, as at Amazon.

@@ -195,6 +195,7 @@ type signatures struct {
 	signer     *envelope.Signer
 	cert       []byte
 	young, old map[signKey]string
+	making     map[signKey]chan struct{} // by somebody, for all who want it meanwhile
 }
 
 const (
@@ -234,29 +235,51 @@ func (g *Gateway) sign(d *envelope.Document, key signKey, version int64, base st
 	if err != nil {
 		return envelope.Signature{}, err
 	}
+	if key.ref.Stream == "" {
+		return signer.Sign(d, version, base)
+	}
 	k := &g.signatures
 	key.version = version
-	kept := key.ref.Stream != ""
-	if kept {
-		k.mu.Lock()
-		text := k.young[key]
-		if text == "" {
-			text = k.old[key]
-		}
-		k.mu.Unlock()
-		if text != "" {
-			return envelope.Signature{Version: string('0' + rune(version)), Text: text, CertURL: base + signer.CertificatePath()}, nil
-		}
+	if text, made := k.find(key); made {
+		return envelope.Signature{Version: string('0' + rune(version)), Text: text, CertURL: base + signer.CertificatePath()}, nil
 	}
 	sig, err := signer.Sign(d, version, base)
-	if err != nil || !kept {
-		return sig, err
+	k.keep(key, sig.Text)
+	return sig, err
+}
+
+// find returns a signature that was made, and waits for one that is being made. Where it reports false, the caller makes it, and keeps it.
+func (k *signatures) find(key signKey) (text string, made bool) {
+	for {
+		k.mu.Lock()
+		if text = k.young[key]; text == "" {
+			text = k.old[key]
+		}
+		wait := k.making[key]
+		if text == "" && wait == nil {
+			if k.making == nil {
+				k.making = map[signKey]chan struct{}{}
+			}
+			k.making[key] = make(chan struct{})
+		}
+		k.mu.Unlock()
+		if text != "" || wait == nil {
+			return text, text != ""
+		}
+		<-wait
 	}
+}
+
+// keep keeps a signature that find has asked for, and lets go who waits for it; "" when it could not be made.
+func (k *signatures) keep(key signKey, text string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	close(k.making[key])
+	if delete(k.making, key); text == "" {
+		return
+	}
 	if k.young == nil || len(k.young) >= signaturesKeptMax {
 		k.old, k.young = k.young, make(map[signKey]string)
 	}
-	k.young[key] = sig.Text
-	return sig, nil
+	k.young[key] = text
 }

@@ -94,8 +94,13 @@ func (p *pushers) sweep() {
 	}
 }
 
-// caller is who serves a subscription: whoever made it.
+// caller is who serves a subscription: whoever made it. What was made when there were no users belongs to nobody, and goes on when there are some.
 func (g *Gateway) caller(namespace string, d *subDocument) broker.Caller {
+	if d.By == "" {
+		own := *g.broker.OwnCaller(namespace)
+		own.Client = "sns"
+		return own
+	}
 	return broker.Caller{Principal: d.By, Namespace: namespace, Listener: protocolName, Protocol: protocolName, Client: "sns"}
 }
 

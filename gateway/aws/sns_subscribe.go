@@ -303,7 +303,7 @@ func confirmSubscription(x *call, in *wire.ConfirmInput, out *wire.SubscriptionO
 		return nil // it was confirmed before
 	}
 	if x.visit { // by who was sent the URL: it is done in the name of who subscribed
-		x.who.Principal = s.By
+		x.who = x.g.caller(x.who.Namespace, &s.subDocument)
 	}
 	err = x.changeSubscription(&s, func(d *subDocument) error {
 		d.Pending, d.Locked = false, strings.EqualFold(in.Authenticate, "true")
@@ -331,7 +331,7 @@ func unsubscribe(x *call, in *wire.SubscriptionInput, _ *wire.None) error {
 		if s.Locked {
 			return wire.Refuse(wire.TopicAuthorizationError, "The subscription was confirmed with AuthenticateOnUnsubscribe: only its owner ends it")
 		}
-		x.who.Principal = s.By
+		x.who = x.g.caller(x.who.Namespace, &s.subDocument)
 	}
 	if err := x.endSubscription(&s, true); err != nil {
 		return err

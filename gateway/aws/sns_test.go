@@ -15,10 +15,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"leat/broker"
+	"leat/broker/record"
 	"leat/gateway/aws/wire"
 )
 
@@ -163,7 +166,7 @@ func TestQueue_GetsWhatIsPublished(t *testing.T) {
 	}
 	fails(s, "InvalidParameter", "Subscription already exists with different attributes", wire.Subscribe,
 		wire.SubscribeInput{TopicARN: orders, Protocol: "sqs", Endpoint: queueARN("jobs"), Attributes: pairs("RawMessageDelivery", "true")})
-	id := s.publish(orders, "hé\"llo", with("colour", "String", "red"), with("count", "Number", "5"), func(n *wire.Notice) { n.Subject = wire.Some("greeting") }).text("MessageId")
+	id := s.publish(orders, "hé\"llo", with("colour", "String", "red"), with("count", "Number", "5"), with("list", "String.Array", `["a",1]`), func(n *wire.Notice) { n.Subject = wire.Some("greeting") }).text("MessageId")
 
 	e := s.envelopes(url, 1)[0]
 	for name, want := range map[string]string{
@@ -180,7 +183,8 @@ func TestQueue_GetsWhatIsPublished(t *testing.T) {
 	s.verify(e)
 
 	ms := s.receive(raw, wait(20))
-	if len(ms) != 1 || text(ms[0], "Body") != "hé\"llo" || text(ms[0], "MessageAttributes", "colour", "StringValue") != "red" || text(ms[0], "MD5OfMessageAttributes") == "" {
+	if len(ms) != 1 || text(ms[0], "Body") != "hé\"llo" || text(ms[0], "MessageAttributes", "colour", "StringValue") != "red" ||
+		text(ms[0], "MessageAttributes", "list", "DataType") != "String.Array" || text(ms[0], "MessageAttributes", "list", "StringValue") != `["a",1]` || text(ms[0], "MD5OfMessageAttributes") == "" {
 		t.Fatalf("%v", ms)
 	}
 	s.none(url)
@@ -815,6 +819,80 @@ func TestEndpoint_WithUsers(t *testing.T) {
 	}
 	if d := e.next().doc(t); d["Type"] != "UnsubscribeConfirmation" {
 		t.Errorf("%v", d)
+	}
+}
+
+// What was subscribed when there were no users goes on when there are some, and is ended by its URL.
+func TestEndpoint_FromBeforeThereWereUsers(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	orders, e := s.topic("orders"), newEndpoint(t)
+	s.confirmed(orders, e)
+	late := newEndpoint(t)
+	does(s, wire.Subscribe, wire.SubscribeInput{TopicARN: orders, Protocol: "http", Endpoint: late.server.URL})
+	grants := []broker.Grant{{Action: "admin", Kind: "*", Pattern: "*"}}
+	if _, err := s.broker.PutUser(context.Background(), &broker.Caller{}, broker.User{Name: "root", Password: "open-sesame", Grants: grants}); err != nil {
+		t.Fatal(err)
+	}
+	visit := func(url string) {
+		t.Helper()
+		res, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != 200 {
+			t.Fatalf("%s: %s", url, res.Status)
+		}
+	}
+	visit(late.next().doc(t)["SubscribeURL"])
+	header := map[string]string{
+		"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("root:open-sesame")),
+	}
+	in := wire.PublishInput{TopicARN: orders, Notice: wire.Notice{Message: "hello"}}
+	if code, _, b := s.post(header, "/", wire.Publish.AppendRequest(nil, wire.Query, &in)); code != 200 {
+		t.Fatalf("%d %s", code, b)
+	}
+	for _, e := range []*endpoint{e, late} {
+		d := e.next().doc(t)
+		if d["Message"] != "hello" {
+			t.Errorf("%v", d)
+		}
+		visit(d["UnsubscribeURL"])
+		if d := e.next().doc(t); d["Type"] != "UnsubscribeConfirmation" {
+			t.Errorf("%v", d)
+		}
+	}
+}
+
+// The signature of a notice is made once, however many want it at once.
+func TestSignatures_AreMadeOnce(t *testing.T) {
+	t.Parallel()
+	var k signatures
+	var made atomic.Int32
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			for n := range 20 {
+				key := signKey{ref: record.Ref{Stream: "orders", Offset: record.Offset(n)}, version: 1}
+				text, ok := k.find(key)
+				if !ok {
+					if made.Add(1); made.Load()%7 == 0 {
+						k.keep(key, "") // it could not be made: the next one tries
+						continue
+					}
+					text = fmt.Sprint(n)
+					k.keep(key, text)
+				}
+				if text != fmt.Sprint(n) {
+					t.Errorf("%d has %q", n, text)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := made.Load(); n < 20 || n > 30 || len(k.making) > 0 {
+		t.Errorf("made %d times for 20", n)
 	}
 }
 

@@ -210,6 +210,10 @@ func TestQuery_Protocol(t *testing.T) {
 	if code != 200 || !strings.Contains(string(b), "<Body>a&lt;b</Body>") || h.Get("Content-Type") != "text/xml" {
 		t.Fatalf("receive: %d %s", code, b)
 	}
+	code, _, b = s.post(head, "/000000000000/orders", wire.ListQueues.AppendRequest(nil, wire.Query, &wire.ListQueuesInput{}))
+	if code != 400 || !strings.Contains(string(b), "<Code>InvalidAction</Code><Message>The action ListQueues is not valid for this endpoint.") {
+		t.Fatalf("asked of a queue: %d %s", code, b)
+	}
 	code, _, b = s.post(head, "/", wire.GetQueueURL.AppendRequest(nil, wire.Query, &wire.GetQueueURLInput{Name: "none"}))
 	if code != 400 || !strings.Contains(string(b), "<Code>AWS.SimpleQueueService.NonExistentQueue</Code>") {
 		t.Fatalf("a refusal: %d %s", code, b)

@@ -200,6 +200,8 @@ func (a *Action[In, Out]) Decode(c *Call, in *In) *Error {
 		if url := q.queue(); *url == "" && strings.Count(c.Path, "/") > 1 && utf8.ValidString(c.Path) {
 			*url = c.Path
 		}
+	} else if a.Service == SQS && c.Protocol == Query && namesQueue(c.Path) {
+		return UnknownAction(c)
 	}
 	if name := a.in.missing(in); name != "" {
 		return a.missing(name)
@@ -208,6 +210,12 @@ func (a *Action[In, Out]) Decode(c *Call, in *In) *Error {
 		return a.check(in)
 	}
 	return nil
+}
+
+// namesQueue reports whether a path is that of a queue, which answers what concerns it and nothing else.
+func namesQueue(path string) bool {
+	a, err := ParseQueueURL(path)
+	return err == nil && a.Account != ""
 }
 
 // missing is the refusal of a request without a required member.
