@@ -37,6 +37,7 @@ func protocols() []node.Protocol {
 				return nil, err
 			}
 			g.UsePush(env.Push)
+			g.UseLink(env.Link)
 			g.UseListeners(func() map[string]http.OpenListener {
 				out := map[string]http.OpenListener{}
 				for name, l := range env.Opened() {

@@ -15,6 +15,7 @@ import (
 	"leat/broker"
 	"leat/broker/fault"
 	"leat/gateway"
+	"leat/link"
 	"leat/push"
 )
 
@@ -33,6 +34,7 @@ type Gateway struct {
 	made       atomic.Uint64                  // generated ids
 	opened     func() map[string]OpenListener // nil: not known
 	hooks      hookIndex
+	link       *link.Linker                          // nil: nothing links here
 	push       *push.Sender                          // nil: subscriptions cannot be pushed here
 	failures   [fault.Unsupported + 1]gateway.Sparse // lines about each kind
 }
@@ -68,6 +70,9 @@ func New(b *broker.Broker, cfg Config, reg *prometheus.Registry, log *slog.Logge
 
 // UsePush gives the gateway what hands subscriptions to endpoints. It is called before Serve.
 func (g *Gateway) UsePush(s *push.Sender) { g.push = s }
+
+// UseLink gives the gateway what copies other clusters. It is called before Serve.
+func (g *Gateway) UseLink(l *link.Linker) { g.link = l }
 
 // UseListeners tells the gateway how to find out what listeners the node has. It is called before Serve.
 func (g *Gateway) UseListeners(opened func() map[string]OpenListener) { g.opened = opened }

@@ -18,6 +18,7 @@ import (
 	"leat/gateway"
 	"leat/gateway/gatewaytest"
 	"leat/internal/clock"
+	"leat/link"
 )
 
 // newBroker is a real broker over memory.
@@ -72,6 +73,7 @@ func startWith(t testing.TB, b *broker.Broker, change func(*Config), limits gate
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.UseLink(link.New(b, slog.New(level))) // nobody runs it: nothing is copied
 	d := g.Descriptor()
 	l, err := gateway.Listen(context.Background(), gateway.Options{
 		Name: d.Name, Addr: "127.0.0.1:0", Protocol: d.Name, Known: d.Operations, Limits: limits, Log: slog.New(level),
