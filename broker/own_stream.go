@@ -117,12 +117,3 @@ func (b *Broker) OwnNamespaces() []string {
 	b.subs.mu.RUnlock()
 	return slices.Sorted(maps.Keys(seen))
 }
-
-// OwnPartitions is how many partitions a stream has; false: there is none of that name.
-func (b *Broker) OwnPartitions(namespace, name string) (int32, bool) {
-	n := b.names.get(cmp.Or(namespace, DefaultNamespace), name)
-	if n == nil {
-		return 0, false
-	}
-	return n.config.Partitions, true
-}

@@ -35,6 +35,13 @@ func (g *Gateway) Serve(ctx context.Context, l *gateway.Listener) error {
 		ops[apis[i].key] = l.Operation(apis[i].name)
 	}
 	g.groups.begin(l.Log())
-	defer g.groups.end()
+	sweeping, stop := context.WithCancel(ctx)
+	swept := make(chan struct{})
+	go func() { defer close(swept); g.groups.sweep(sweeping) }()
+	defer func() {
+		stop()
+		<-swept
+		g.groups.end()
+	}()
 	return l.ServeConns(ctx, func(ctx context.Context, c *gateway.Conn) { newConn(g, c, ops).serve(ctx) })
 }

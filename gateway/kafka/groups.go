@@ -46,7 +46,7 @@ type groups struct {
 	mu     sync.Mutex
 	rooms  map[groupKey]*room
 	begun  bool
-	closed bool
+	served int // listeners that serve
 	log    *slog.Logger
 }
 
@@ -61,7 +61,7 @@ func (x *groups) nowMS() int64 { return x.started.UnixMilli() + clock.Since(x.st
 func (x *groups) begin(log *slog.Logger) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.closed = false
+	x.served++
 	if x.begun {
 		for _, r := range x.rooms {
 			go r.wake()
@@ -102,24 +102,22 @@ func (x *groups) dropMemos(namespace string, id uint32, ms []broker.Memo) {
 	}
 }
 
-// end stops the timers: nobody is served any more.
+// end is called when a listener serves no more; after the last one the timers stop: nobody is served any more.
 func (x *groups) end() {
 	x.mu.Lock()
-	x.closed = true
-	all := make([]*room, 0, len(x.rooms))
-	for _, r := range x.rooms {
-		all = append(all, r)
+	defer x.mu.Unlock()
+	if x.served--; x.served > 0 {
+		return
 	}
-	x.mu.Unlock()
-	for _, r := range all {
-		r.stop()
+	for _, r := range x.rooms {
+		go r.stop() // who holds a room may want to have mu
 	}
 }
 
 func (x *groups) isClosed() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.closed
+	return x.served == 0
 }
 
 // groupID is the id of the group that a subscription is.
@@ -188,6 +186,33 @@ func (x *groups) make(ctx context.Context, c *broker.Caller, namespace, id strin
 	}
 }
 
+// drop deletes a group that has no members, as c, who has been found to have the right.
+func (x *groups) drop(ctx context.Context, c *broker.Caller, r *room) (group.Code, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return group.GroupIDNotFound, nil
+	}
+	if r.State() != group.Empty {
+		return group.NonEmptyGroup, nil
+	}
+	return group.None, x.dropEmpty(ctx, c, r)
+}
+
+// dropEmpty is drop where that has been looked. r.mu is held.
+func (x *groups) dropEmpty(ctx context.Context, c *broker.Caller, r *room) error {
+	err := x.b.DeleteSubscription(ctx, x.b.OwnCallerFor(c), r.name)
+	if err == nil {
+		x.mu.Lock()
+		if x.rooms[r.key] == r {
+			delete(x.rooms, r.key)
+		}
+		x.mu.Unlock()
+		r.end()
+	}
+	return err
+}
+
 func (x *groups) count() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -202,10 +227,21 @@ func (x *groups) open(k groupKey, s *broker.OwnSubscription, memos []broker.Memo
 		rows[i] = group.Row{Key: m.Key, Value: m.Value}
 	}
 	var err error
-	if r.classic, err = group.LoadClassic(x.cfg, rows, x.nowMS()); err != nil {
-		x.log.Error("what is kept of a group cannot be read; its members join again", "group", k.id, "error", err)
-		r.classic = group.NewClassic(x.cfg, x.nowMS())
+	if group.TypeOf(rows) == "consumer" {
+		var g *group.Consumer
+		if g, err = group.LoadConsumer(x.cfg, rows, x.nowMS()); err == nil {
+			r.use(nil, g)
+			return r
+		}
+	} else {
+		var g *group.Classic
+		if g, err = group.LoadClassic(x.cfg, rows, x.nowMS()); err == nil {
+			r.use(g, nil)
+			return r
+		}
 	}
+	x.log.Error("what is kept of a group cannot be read; its members join again", "group", k.id, "error", err)
+	r.use(group.NewClassic(x.cfg, x.nowMS()), nil)
 	return r
 }
 

@@ -9,7 +9,7 @@ import (
 	"leat/gateway/kafka/group"
 )
 
-// DescribeGroups(15), versions 0-5: classic groups with their members. One that is not there is Dead, and from version 6 on, in Kafka, an error.
+// DescribeGroups(15), versions 0-6: classic groups with their members. One that is not there, or is of the newer protocol, is Dead, and from version 6 on also an error.
 func (k *conn) describeGroups(_ context.Context, s *slot, q *kmsg.DescribeGroupsRequest) (*kmsg.DescribeGroupsResponse, error) {
 	r := kmsg.NewPtrDescribeGroupsResponse()
 	var failed error
@@ -18,6 +18,9 @@ func (k *conn) describeGroups(_ context.Context, s *slot, q *kmsg.DescribeGroups
 		rg.Group, rg.State = id, "Dead"
 		if err := k.describeGroup(s.caller, id, &rg); err != nil {
 			failed = err
+		}
+		if rg.ErrorCode == codeGroupIDNotFound && q.Version < 6 {
+			rg.ErrorCode = codeNone
 		}
 		if q.IncludeAuthorizedOperations && rg.ErrorCode == codeNone {
 			rg.AuthorizedOperations = groupOperations(k.g.b, s.caller, id)
@@ -35,12 +38,16 @@ func (k *conn) describeGroup(c *broker.Caller, id string, r *kmsg.DescribeGroups
 	x, err := k.g.groups.find(c.Namespace, id)
 	switch {
 	case err == errNoGroup: //nolint:errorlint // it is returned as it is
-		return nil
+		return notClassic(r, id)
 	case err != nil:
 		r.ErrorCode, r.State = groupCode(group.None, err), ""
 		return err
 	}
 	x.mu.RLock()
+	if x.classic == nil { // it is none that this request knows
+		x.mu.RUnlock()
+		return notClassic(r, id)
+	}
 	d := x.classic.Describe()
 	x.mu.RUnlock()
 	r.State, r.ProtocolType, r.Protocol = d.State.String(), d.Kind, d.Protocol
@@ -53,6 +60,13 @@ func (k *conn) describeGroup(c *broker.Caller, id string, r *kmsg.DescribeGroups
 		}
 		r.Members = append(r.Members, rm)
 	}
+	return nil
+}
+
+// notClassic is the answer for a group that is not there, or is of the newer protocol. Versions before 6 say that it is dead.
+func notClassic(r *kmsg.DescribeGroupsResponseGroup, id string) error {
+	text := "Group " + clip(id) + " is not a classic group."
+	r.ErrorCode, r.ErrorMessage = codeGroupIDNotFound, &text
 	return nil
 }
 

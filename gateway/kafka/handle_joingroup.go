@@ -67,7 +67,7 @@ func (k *conn) join(ctx context.Context, s *slot, q *kmsg.JoinGroupRequest) (*gr
 		// The frame is not kept: what stays of it is copied.
 		j.Protocols = append(j.Protocols, group.Protocol{Name: q.Protocols[i].Name, Metadata: append([]byte(nil), q.Protocols[i].Metadata...)})
 	}
-	a, err := r.await(ctx, k, func(nowMS int64, t group.Token) { r.classic.Join(nowMS, j, t) })
+	a, err := r.await(ctx, k, true, func(nowMS int64, t group.Token) { r.classic.Join(nowMS, j, t) })
 	if err == nil && a.join == nil {
 		return refused(codeCoordinatorNotAvailable), nil // the connection ends
 	}

@@ -8,7 +8,7 @@ import (
 	"leat/gateway/kafka/group"
 )
 
-// LeaveGroup(13), versions 0-5: members go. From version 3 on there may be several, each judged alone, and static ones can be named by their instance.
+// LeaveGroup(13), versions 0-5: members go, of groups of both protocols. From version 3 on there may be several, each judged alone, and static ones can be named by their instance.
 func (k *conn) leaveGroup(_ context.Context, s *slot, q *kmsg.LeaveGroupRequest) (*kmsg.LeaveGroupResponse, error) {
 	r := kmsg.NewPtrLeaveGroupResponse()
 	c, err := k.enter(s.caller, q.Group)
@@ -34,7 +34,11 @@ func (k *conn) leaveGroup(_ context.Context, s *slot, q *kmsg.LeaveGroupRequest)
 		}
 	} else if err = x.step(func(nowMS int64) {
 		for i := range members {
-			codes[i] = x.classic.Leave(nowMS, members[i].MemberID, textOf(members[i].InstanceID))
+			if id, instance := members[i].MemberID, textOf(members[i].InstanceID); x.classic != nil {
+				codes[i] = x.classic.Leave(nowMS, id, instance)
+			} else {
+				codes[i] = x.consumer.Leave(nowMS, id, instance)
+			}
 		}
 	}); err != nil {
 		r.ErrorCode = groupCode(group.None, err)

@@ -89,9 +89,9 @@ func (k *conn) mayCommit(c *broker.Caller, topic string) topicRefusal {
 	if !k.g.b.Allowed(c, broker.ActionRead, broker.KindStream, topic) {
 		return topicRefusal{code: codeTopicDenied}
 	}
-	n, there := k.g.b.OwnPartitions(c.Namespace, topic)
+	n, there := k.g.b.OwnStreamBrief(c.Namespace, topic)
 	if !there {
 		return topicRefusal{code: codeUnknownPartition}
 	}
-	return topicRefusal{partitions: n}
+	return topicRefusal{partitions: n.Partitions}
 }

@@ -39,7 +39,7 @@ func (k *conn) sync(ctx context.Context, s *slot, q *kmsg.SyncGroupRequest) (*gr
 		x := &q.GroupAssignment[i]
 		y.Assignments[x.MemberID] = append([]byte(nil), x.MemberAssignment...)
 	}
-	a, err := r.await(ctx, k, func(nowMS int64, t group.Token) { r.classic.Sync(nowMS, y, t) })
+	a, err := r.await(ctx, k, false, func(nowMS int64, t group.Token) { r.classic.Sync(nowMS, y, t) })
 	if err == nil && a.sync == nil {
 		return refused(codeCoordinatorNotAvailable), nil // the connection ends
 	}

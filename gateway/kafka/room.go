@@ -18,15 +18,60 @@ type room struct {
 	name string // of the subscription
 	sub  uint32 // its number
 
-	mu      sync.RWMutex // who has it shared commits offsets, and changes nothing but when sessions end
-	classic *group.Classic
-	waiting map[group.Token]chan answer
-	last    group.Token
-	timer   *time.Timer
-	armed   int64 // for when; group.Never: it is not
-	stopped bool
+	mu sync.RWMutex // who has it shared commits offsets, and changes nothing but when sessions end
+	machine
+	classic  *group.Classic  // nil: it is of the newer protocol
+	consumer *group.Consumer // nil: of the older
+	waiting  map[group.Token]chan answer
+	last     group.Token
+	timer    *time.Timer
+	armed    int64 // for when; group.Never: it is not
+	stopped  bool
 
 	beats sync.Mutex // with mu shared: when sessions end
+}
+
+// machine is what groups of both protocols do alike.
+type machine interface {
+	// Tick does what is due, and NextMS says when that will be.
+	Tick(nowMS int64)
+	NextMS() int64
+	// Unsaved are the rows to be kept before anybody is answered, until Saved; Kept the keys of all that are.
+	Unsaved() []group.Row
+	Saved(rows []group.Row)
+	Kept() []string
+	// MayCommit says whether offsets may be committed, and Alive notes that they were.
+	MayCommit(member, instance string, generation int32, transactional bool) group.Code
+	Alive(nowMS int64, member string)
+	// State is what the group is doing.
+	State() group.State
+	// Subscription are the topics that its members read; known is false while that cannot be told.
+	Subscription() (names map[string]bool, known bool)
+}
+
+// use has the room be of one protocol.
+func (r *room) use(c *group.Classic, n *group.Consumer) {
+	if r.classic, r.consumer = c, n; c != nil {
+		r.machine = c
+	} else {
+		r.machine = n
+	}
+}
+
+// becomeClassic has an empty group be of the older protocol, and reports whether it is. mu is held.
+func (r *room) becomeClassic() bool {
+	if r.classic == nil && r.State() == group.Empty && len(r.Unsaved()) == 0 {
+		r.use(group.NewClassic(r.x.cfg, r.x.nowMS()), nil)
+	}
+	return r.classic != nil
+}
+
+// becomeConsumer has an empty group be of the newer protocol, and reports whether it is. mu is held.
+func (r *room) becomeConsumer() bool {
+	if r.consumer == nil && r.State() == group.Empty && r.classic.Settled() && len(r.Unsaved()) == 0 {
+		r.use(nil, group.NewConsumer(r.x.cfg, r.x.nowMS()))
+	}
+	return r.consumer != nil
 }
 
 // answer is what somebody waits for.
@@ -47,7 +92,10 @@ func (r *room) step(do func(nowMS int64)) error {
 // settle does what the machine has left to do. mu is held.
 func (r *room) settle() error {
 	err := r.keep()
-	out := r.classic.Take()
+	var out group.Output
+	if r.classic != nil {
+		out = r.classic.Take()
+	}
 	for _, j := range out.Joins {
 		if err != nil && j.Reply.Code == group.None {
 			j.Reply = &group.JoinReply{Code: group.CoordinatorNotAvailable, Generation: -1, Member: j.Reply.Member}
@@ -66,7 +114,7 @@ func (r *room) settle() error {
 
 // keep writes what has changed.
 func (r *room) keep() error {
-	rows := r.classic.Unsaved()
+	rows := r.Unsaved()
 	if len(rows) == 0 {
 		return nil
 	}
@@ -79,7 +127,7 @@ func (r *room) keep() error {
 		r.x.log.Warn("a change of a group could not be kept", "group", r.key.id, "error", err)
 		return err
 	}
-	r.classic.Saved(rows)
+	r.Saved(rows)
 	return nil
 }
 
@@ -92,7 +140,7 @@ func (r *room) tell(t group.Token, a answer) {
 
 // arm sets the timer to when the machine is due. mu is held.
 func (r *room) arm() {
-	next := r.classic.NextMS()
+	next := r.NextMS()
 	if r.stopped || next == group.Never {
 		return
 	}
@@ -119,7 +167,7 @@ func (r *room) wake() {
 	if r.stopped {
 		return
 	}
-	r.classic.Tick(r.x.nowMS())
+	r.Tick(r.x.nowMS())
 	if err := r.settle(); err != nil {
 		r.rearm()
 	}
@@ -147,15 +195,25 @@ func (r *room) stop() {
 
 // dissolve is the end of a room whose subscription is gone.
 func (r *room) dissolve() {
-	r.stop()
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.end()
+}
+
+// end is dissolve. mu is held.
+func (r *room) end() {
+	if r.stopped {
+		return
+	}
 	r.stopped = true
+	if r.timer != nil {
+		r.timer.Stop()
+	}
 	for t, ch := range r.waiting {
 		delete(r.waiting, t)
 		ch <- answer{join: &group.JoinReply{Code: group.UnknownMemberID, Generation: -1}, sync: &group.SyncReply{Code: group.UnknownMemberID}}
 	}
-	keys := r.classic.Kept()
-	r.mu.Unlock()
+	keys := r.Kept()
 	ms := make([]broker.Memo, len(keys))
 	for i, k := range keys {
 		ms[i].Key = k
@@ -167,34 +225,51 @@ func (r *room) dissolve() {
 func (r *room) commitAs(who committer, do func(subscription string) error) (group.Code, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if c := r.classic.MayCommit(who.member, who.instance, who.generation, who.transactional); c != group.None {
+	if r.consumer != nil && who.generation >= 0 && !who.newer && !who.transactional {
+		return group.UnsupportedVersion, nil
+	}
+	if c := r.MayCommit(who.member, who.instance, who.generation, who.transactional); c != group.None {
 		return c, nil
 	}
 	if err := do(r.name); err != nil {
 		return group.None, err
 	}
 	r.beats.Lock()
-	r.classic.Alive(r.x.nowMS(), who.member)
+	r.Alive(r.x.nowMS(), who.member)
 	r.beats.Unlock()
 	return group.None, nil
 }
 
 // mayFetch says whether somebody may read offsets as a member. Those of classic groups do not say who they are.
-func (r *room) mayFetch(string, int32) group.Code { return group.None }
+func (r *room) mayFetch(member string, epoch int32) group.Code {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.consumer == nil {
+		return group.None
+	}
+	return r.consumer.MayFetch(member, epoch)
+}
 
 // heartbeat does not change what is kept, and holds the lock of those who commit.
 func (r *room) heartbeat(id, instance string, generation int32) group.Code {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	if r.classic == nil {
+		return group.UnknownMemberID
+	}
 	r.beats.Lock()
 	defer r.beats.Unlock()
 	return r.classic.Heartbeat(r.x.nowMS(), id, instance, generation)
 }
 
-// await has do put a request that is answered under a token, and waits for the answer: until the connection ends, when the answer is a zero one.
-func (r *room) await(ctx context.Context, k *conn, do func(nowMS int64, t group.Token)) (answer, error) {
+// await has do put a request, of somebody who joins or who has joined, that is answered under a token, and waits for the answer: until the connection ends, when the answer is a zero one.
+func (r *room) await(ctx context.Context, k *conn, joins bool, do func(nowMS int64, t group.Token)) (answer, error) {
 	ch := make(chan answer, 1)
 	r.mu.Lock()
+	if r.classic == nil && !(joins && r.becomeClassic()) {
+		r.mu.Unlock()
+		return answer{join: &group.JoinReply{Code: group.InconsistentGroupProtocol, Generation: -1}, sync: &group.SyncReply{Code: group.UnknownMemberID}}, nil
+	}
 	if r.stopped {
 		r.mu.Unlock()
 		return answer{}, fault.New(fault.Unavailable, "group", r.key.id, "the group was deleted just now")

@@ -14,6 +14,7 @@ const (
 	UnknownMemberID           Code = 25
 	InvalidSessionTimeout     Code = 26
 	RebalanceInProgress       Code = 27
+	UnsupportedVersion        Code = 35
 	InvalidRequest            Code = 42
 	NonEmptyGroup             Code = 68
 	GroupIDNotFound           Code = 69

@@ -40,3 +40,6 @@ func (g *Classic) Describe() Description {
 	}
 	return d
 }
+
+// Settled reports whether an empty group has nobody who was told to join.
+func (g *Classic) Settled() bool { return len(g.pending) == 0 }

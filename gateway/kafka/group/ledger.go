@@ -38,9 +38,6 @@ func (g *Classic) save(ms ...*member) {
 	}
 }
 
-// forget notes that a member has gone. Its row goes with what is kept next: until then a restart brings it back, and it is found missing again.
-func (g *Classic) forget(id string) { delete(g.changed, memberPrefix+id) }
-
 type classicRow struct {
 	Type       string `json:"type"` // classic
 	Generation int32  `json:"generation"`
@@ -84,18 +81,30 @@ func (g *Classic) Unsaved() []Row {
 }
 
 // Saved says that those rows are kept.
-func (g *Classic) Saved(rows []Row) {
-	clear(g.changed)
+func (l *ledger) Saved(rows []Row) {
+	clear(l.changed)
 	for _, r := range rows {
 		switch {
 		case r.Key == groupKey:
 		case r.Value == nil:
-			delete(g.kept, r.Key)
+			delete(l.kept, r.Key)
 		default:
-			g.kept[r.Key] = struct{}{}
+			l.kept[r.Key] = struct{}{}
 		}
 	}
 }
+
+// Kept are the keys of all rows that are kept.
+func (l *ledger) Kept() []string {
+	keys := []string{groupKey}
+	for k := range l.kept {
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+// forget notes that a member has gone. Its row goes with what is kept next.
+func (l *ledger) forget(id string) { delete(l.changed, memberPrefix+id) }
 
 func encode(v any) []byte {
 	p, err := json.Marshal(v)
@@ -162,13 +171,4 @@ func LoadClassic(cfg Config, rows []Row, nowMS int64) (*Classic, error) {
 		}
 	}
 	return g, nil
-}
-
-// Kept are the keys of all rows that are kept.
-func (g *Classic) Kept() []string {
-	keys := []string{groupKey}
-	for k := range g.kept {
-		keys = append(keys, k)
-	}
-	return keys
 }
