@@ -112,7 +112,7 @@ func (c *Config) backlogBytes() int64 {
 }
 
 // BatchBytesLimit is the largest batch any stream may be set to take: it has to fit into a frame.
-const BatchBytesLimit = 12 << 20
+const BatchBytesLimit = 20 << 20
 
 // ShardStore is what one shard is opened over.
 type ShardStore struct {

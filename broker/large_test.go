@@ -91,6 +91,42 @@ func TestLarge_SingleRecordsOfFilesAndOfTheJournal(t *testing.T) {
 	}
 }
 
+// A batch of the largest size is taken whatever comes with it, and read from the journal, from files, and after a start.
+func TestLarge_AsLargeAsMayBe(t *testing.T) {
+	h := newHouse(t, 1, "")
+	small(h)
+	h.open()
+	h.create("s", broker.StreamConfig{Keys: broker.KeysOff, BatchBytesMax: broker.BatchBytesLimit, Partitions: 1})
+	p := make([]byte, broker.BatchBytesLimit-200)
+	for i := range p {
+		p[i] = byte(i * i >> 8)
+	}
+	big := string(p)
+	check := func() {
+		t.Helper()
+		for o := range 3 {
+			d, err := h.b.ReadRef(context.Background(), h.c, record.Ref{Stream: "s", Offset: record.Offset(2 * o)})
+			if err != nil || string(d.Record.Value) != big {
+				t.Fatalf("offset %d: %v", o, err)
+			}
+		}
+	}
+	var entries []broker.BatchEntry
+	for range 3 {
+		entries = append(entries, broker.BatchEntry{Stream: "s", Batch: batch(t, -1, 0, 0, big)}, broker.BatchEntry{Stream: "s", Batch: batch(t, -1, 0, 0, "small")})
+	}
+	for i, r := range h.b.SubmitBatches(context.Background(), h.c, broker.BatchAppend{Entries: entries}).Wait(context.Background()) {
+		if r.Err != nil || r.Base != record.Offset(i) {
+			t.Fatalf("entry %d: %+v", i, r)
+		}
+	}
+	check()
+	h.moved()
+	check()
+	h.restart()
+	check()
+}
+
 // A record that is damaged after its batch was found good is not served, and says so.
 func TestLarge_ADamagedPartIsNotServed(t *testing.T) {
 	h := newHouse(t, 1, "")

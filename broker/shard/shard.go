@@ -217,9 +217,12 @@ func (s *Shard) limits(j journal.Journal) Limits {
 // Published returns what readers read.
 func (s *Shard) Published() *Published { return s.published }
 
-// CommandBytesMax is how large one command may be: it must fit into a frame with another half of a frame before it.
+// CommandBytesMax is how large one command may be: it must fit into a frame of the journal with what a frame may have that takes another one, and
+// with facts of its own.
 func (s *Shard) CommandBytesMax() int64 {
-	return (*s.published.journal.Load()).Limits().FrameBytesMax / 2
+	j := *s.published.journal.Load()
+	most := j.Limits().FrameBytesMax
+	return max(most/2, most-s.limits(j).FrameBytesMax-most/16)
 }
 
 // ErrStopped is the cause when a request meets a shard that is stopping.

@@ -6,8 +6,8 @@ func (h *Head) settleDown(d *desk) {
 		return
 	}
 	h.catchUp(d)
+	h.handOver(d) // first: what somebody takes is not too much
 	h.evict(d)
-	h.handOver(d)
 	h.askFor(d)
 	h.tellRests(d)
 }

@@ -52,7 +52,7 @@ var queueArguments = []queueArgument{
 	{"x-max-in-memory-length", "q", checkNatural},
 	{"x-max-in-memory-bytes", "q", checkNatural},
 	{argumentPriorities, "c", checkPriorities},
-	{argumentOverflow, "cq", oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx")},
+	{argumentOverflow, "cq", oneOf("invalid_overflow", "drop-head", overflowReject, overflowBury)},
 	{"x-queue-mode", "c", checkMode},
 	{"x-queue-version", "c", checkVersion},
 	{argumentSingleActive, "cq", checkBool},
@@ -321,6 +321,12 @@ func plain(v wire.Value) string {
 	return fmt.Sprint(toldValue(v))
 }
 
+// What x-overflow says, beside drop-head.
+const (
+	overflowReject = "reject-publish"
+	overflowBury   = "reject-publish-dlx"
+)
+
 // Words of a policy.
 const (
 	leaseMS      = 12 * 60 * 60 * 1000 // acknowledgements have no deadline in this protocol, so a lease is as long as there are
@@ -347,12 +353,14 @@ func setPolicy(c *broker.SubscriptionConfig, kind string, t wire.Table) {
 		p.TTLMS = max(ms, neverHeld)
 	}
 	if n, ok := number(argumentLength); ok {
-		p.LengthMax = max(n, 1)
+		if p.LengthMax = n; n == 0 {
+			p.BytesMax = 1 // less than any message has: nothing waits
+		}
 	}
-	if n, ok := number(argumentBytes); ok {
+	if n, ok := number(argumentBytes); ok && p.BytesMax == 0 {
 		p.BytesMax = max(n, 1)
 	}
-	if strings.HasPrefix(word(argumentOverflow), "reject-publish") {
+	if strings.HasPrefix(word(argumentOverflow), overflowReject) {
 		p.Overflow = broker.OverflowRejectAppend
 	}
 	if n, ok := number(argumentPriorities); ok && n > 0 {

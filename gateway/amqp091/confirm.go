@@ -91,6 +91,10 @@ func (k *conn) refused(ctx context.Context, r *request, run *run, results []brok
 		k.oneByOne(ctx, r, run)
 		return
 	}
+	if f.Kind == fault.QuotaSpent {
+		k.oneByOne(ctx, r, run)
+		return
+	}
 	k.unpublished(ctx, run.ch, run.first, run.count, err)
 }
 
@@ -114,7 +118,11 @@ func (k *conn) oneByOne(ctx context.Context, r *request, of *run) {
 		if of.first > 0 {
 			number = of.first + uint64(i-from)
 		}
-		_, err := k.g.b.AppendEvents(ctx, k.caller, broker.EventsAppend{Events: []broker.EventEntry{{Stream: entry.Stream, Partition: entry.Partition, Record: rec.Clone()}}})
+		own := rec.Clone()
+		_, err := k.g.b.AppendEvents(ctx, k.caller, broker.EventsAppend{Events: []broker.EventEntry{{Stream: entry.Stream, Partition: entry.Partition, Record: own}}})
+		if fault.Is(err, fault.QuotaSpent) && k.apart(ctx, entry.Stream, &own) {
+			err = nil
+		}
 		if err != nil {
 			k.unpublished(ctx, of.ch, number, 1, err)
 			return nil

@@ -15,8 +15,8 @@ import (
 //
 //	x-death = [ {count, reason, queue, time, exchange, routing-keys, original-expiration}, … ]    the last death first, one for each queue and reason
 //
-// A message that would come to a queue again through which it has come since somebody rejected it is dropped instead: it would go round for ever.
-// RabbitMQ drops it for that queue alone; here it is dropped when all that it would reach are such.
+// A message that would come to a queue again through which it has come since somebody rejected it is dropped for that queue: it would go round for ever.
+// Others that it reaches get copies (route.go).
 
 // deathReasons are RabbitMQ's words.
 var deathReasons = map[string]string{"overflown": "maxlen", "exhausted": "delivery_limit"}
@@ -27,6 +27,7 @@ const deathRejected = "rejected"
 // Headers of deaths.
 const (
 	headerDeath              = "x-death"
+	headerCC                 = "CC"
 	headerFirstDeathExchange = "x-first-death-exchange"
 	headerFirstDeathQueue    = "x-first-death-queue"
 	headerFirstDeathReason   = "x-first-death-reason"
@@ -55,9 +56,6 @@ func (g *Gateway) undertake(d *broker.Death) []broker.EventEntry {
 		queue: queueNameOf(d.Subscription, d.Config), reason: cmp.Or(deathReasons[d.Reason], d.Reason),
 		exchange: string(from), key: string(key), seconds: d.TimeMS / 1000,
 	}
-	if v, ok := q.Table.Get(argumentDeadKey); ok {
-		key, _ = v.Text()
-	}
 	var p wire.Properties
 	if p.Decode(raw) != nil {
 		p = wire.Properties{}
@@ -66,6 +64,11 @@ func (g *Gateway) undertake(d *broker.Death) []broker.EventEntry {
 	p.Flags &^= wire.HasExpiration
 	p.Expiration = nil
 	deaths := one.write(&p)
+	if v, ok := q.Table.Get(argumentDeadKey); ok {
+		key, _ = v.Text()
+		p.Headers = p.Headers.Without(headerCC)
+	}
+	keys := append([]string{string(key)}, copiedKeys(p.Headers)...)
 	raw, err := p.Append(nil)
 	if err != nil {
 		return nil
@@ -91,8 +94,8 @@ func (g *Gateway) undertake(d *broker.Death) []broker.EventEntry {
 			r.Headers = append(r.Headers, record.Header{Key: headerExchange, Value: dead})
 		}
 		l.dress(&r, p.Headers)
-		reached := g.b.Reached(d.Namespace, streamOf(x), &r)
-		if len(reached) == 0 {
+		reached, others := g.spread(d.Namespace, x, l, &r, keys, p.Headers)
+		if len(reached)+len(others) == 0 {
 			next, is := to.alternate()
 			if !is {
 				return nil
@@ -100,18 +103,36 @@ func (g *Gateway) undertake(d *broker.Death) []broker.EventEntry {
 			x = next
 			continue
 		}
-		if !slices.ContainsFunc(reached, func(s string) bool { return !circles(g.queueNamed(d.Namespace, s), deaths) }) {
-			return nil
+		entry := func(stream string, r record.Record) broker.EventEntry {
+			return broker.EventEntry{Stream: stream, Partition: record.NoPartition, Record: r}
 		}
-		return []broker.EventEntry{{Stream: streamOf(x), Partition: record.NoPartition, Record: r}}
+		again := func(q string) bool { return circles(q, deaths) }
+		queues := g.queuesNamed(d.Namespace, reached)
+		copied := slices.DeleteFunc(g.queuesNamed(d.Namespace, others), again)
+		var out []broker.EventEntry
+		if slices.ContainsFunc(queues, again) {
+			copied = append(copied, slices.DeleteFunc(queues, again)...)
+		} else if len(reached) > 0 {
+			out = append(out, entry(streamOf(x), r))
+		}
+		for _, q := range copied {
+			out = append(out, entry(defaultStream, forQueue(&r, q, string(dead), key)))
+		}
+		return out
 	}
 	return nil
 }
 
-// queueNamed is the queue that a subscription is.
-func (g *Gateway) queueNamed(namespace, subscription string) string {
-	s, _ := g.b.OwnSubscription(namespace, subscription)
-	return queueNameOf(subscription, &s.Config)
+// copiedKeys are the routing keys in the header CC of a message that was published.
+func copiedKeys(headers wire.Table) (keys []string) {
+	v, _ := headers.Get(headerCC)
+	list, _ := v.Array()
+	for v := range list.All() {
+		if key, is := v.Text(); is {
+			keys = append(keys, string(key))
+		}
+	}
+	return keys
 }
 
 // write adds a death to the headers of a message and answers all deaths, the last first.
@@ -167,12 +188,9 @@ func (d *death) write(p *wire.Properties) []wire.Table {
 // table is a new death. The keys of the header CC are among the routing keys.
 func (d *death) table(headers wire.Table) (t wire.Table) {
 	keys := wire.Array(nil).Add(wire.String(d.key))
-	if v, ok := headers.Get("CC"); ok {
-		list, _ := v.Array()
-		for v := range list.All() {
-			if key, is := v.Text(); is && string(key) != d.key {
-				keys = keys.Add(wire.StringBytes(key))
-			}
+	for _, key := range copiedKeys(headers) {
+		if key != d.key {
+			keys = keys.Add(wire.String(key))
 		}
 	}
 	add := func(name string, v wire.Value) { t, _ = t.Add(name, v) } // our names are short

@@ -14,19 +14,18 @@
 //	consumer        a member with prefetch                                    ack, requeue, reject   ack, release, reject
 //	expiration, priority, x-delay   leat-expires-at, leat-priority, leat-deliver-at      configure, write, read   create and delete, write and alter, read
 //
-// A message is stored once, in the stream of its exchange, whatever the number of queues. What binds exchanges to one another becomes clauses of the
+// A message is stored once, in the stream of its exchange, whatever the number of queues; route.go has the exceptions. What binds exchanges to one another becomes clauses of the
 // queues behind them when it changes (binding.go). Only what would reach nobody goes on to the alternate of its exchange, whose stream has it then. The
 // stream of a deleted exchange stays, marked, while queues read it. name.go escapes names, document.go is what else is kept.
 //
 // # Known gaps
 //
-// A queue that refuses (reject-publish)
-// refuses for all that a message would reach, and reject-publish-dlx is reject-publish. x-max-length 0 is 1; x-max-length-bytes counts bytes as stored;
-// there are 32 priorities. What has outlived its own expiration is counted until somebody asks, where there are no dead letters. An alternate of an
-// exchange that was come to by another exchange is not asked. Only what AMQP publishes passes a headers exchange that asks for something. A circle of dead
-// letters is cut when all queues that it leads to are in it. Reading a stream from a number costs reading past what is before; a binding holds for it
-// backwards. Names and keys of bindings are UTF-8. No policies, no consumer timeouts. A queue bound by two of a message's CC and BCC keys gets it twice.
-// Messages have at most 11 MiB. A commit is a frame of at most broker.request_events_max events, and a batch of each stream.
+// x-max-length-bytes counts bytes as stored; there are 32 priorities. A transaction that a full queue with reject-publish would refuse is refused as
+// a whole. What has outlived its own expiration is counted until somebody asks, where there are no dead letters. An alternate of an
+// exchange that was come to by another exchange is not asked. Only what AMQP publishes passes a headers exchange that asks for something.
+// Reading a stream from a number costs reading past what is before; a binding holds for it
+// backwards. Names and keys of bindings are UTF-8. No consumer timeouts.
+// Messages have at most 19 MiB. A commit is a frame of at most broker.request_events_max events, and a batch of each stream.
 //
 // # What RabbitMQ does
 //

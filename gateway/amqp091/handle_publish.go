@@ -109,15 +109,15 @@ func (k *conn) publish(ctx context.Context, ch *channel, m *session.Content) err
 	if err != nil {
 		return err
 	}
+	if len(keys) > 0 {
+		return k.publishMany(ctx, ch, t, m, keys)
+	}
 	r := &p.rec
 	*r = record.Record{Headers: p.headers[:0]}
 	if t, err = k.recordFor(ctx, t, m, p.now, r); err != nil {
 		return err
 	}
 	p.headers = r.Headers
-	if len(keys) > 0 {
-		return k.publishMany(ctx, ch, t, m, keys)
-	}
 	if m.Mandatory {
 		if err := k.mandatory(ch, t, m, r); err != nil {
 			return err

@@ -102,20 +102,42 @@ func (k *conn) commitPublish(ctx context.Context, ch *channel, m *session.Conten
 	if err != nil {
 		return err
 	}
+	if len(keys) > 0 {
+		return k.commitMany(ctx, ch, t, m, keys, add)
+	}
 	var r record.Record
 	if t, err = k.recordFor(ctx, t, m, clock.Now(), &r); err != nil {
 		return err
 	}
-	copied, err := k.copies(ctx, t, m, keys, func(t *target, r *record.Record) error { add(t, r); return nil })
-	if err != nil {
-		return err
-	}
-	if m.Mandatory && !copied {
+	if m.Mandatory {
 		if err := k.mandatory(ch, t, m, &r); err != nil {
 			return err
 		}
 	}
 	add(t, &r)
+	return nil
+}
+
+// commitMany gives add the records of a message that has further keys.
+func (k *conn) commitMany(ctx context.Context, ch *channel, t *target, m *session.Content, keys [][]byte, add func(*target, *record.Record)) error {
+	to, r, queues, reached, err := k.many(ctx, t, m, keys)
+	if err == nil && m.Mandatory && !reached {
+		err = k.giveBackMessage(ch, m)
+	}
+	if err != nil {
+		return err
+	}
+	if len(queues) > 0 {
+		direct, err := k.targetByQueues(ctx)
+		if err != nil {
+			return err
+		}
+		for _, q := range queues {
+			one := forQueue(&r, q, to.exchange, m.RoutingKey)
+			add(direct, &one)
+		}
+	}
+	add(to, &r)
 	return nil
 }
 

@@ -28,6 +28,7 @@ type lead struct {
 	name      string // where the stream does not tell it
 	alternate string // ".": itself without a name
 	another   bool   // there is an alternate
+	hops      []hop  // by which messages go on to other exchanges
 }
 
 // special reports whether messages need more than to be stored.
@@ -50,6 +51,7 @@ func (g *Gateway) leadOf(namespace, name string) *lead {
 	}
 	l.alternate, l.another = x.alternate()
 	t := g.topologyOf(namespace)
+	l.hops = t.hops(name)
 	for at, i := name, 0; i < pathMax; i++ { // an alternate may be one
 		y := t.exchange(at)
 		if y == nil {
