@@ -45,6 +45,7 @@ const (
 	KindAny        = access.AnyKind
 
 	KindSubscription = access.Subscription
+	KindContract     = access.Contract
 )
 
 // User is a principal with its rights.

@@ -154,6 +154,7 @@ type Broker struct {
 	names     names
 	users     users
 	documents documents
+	contracts contracts
 	memory    budget
 	kept      keptEvents
 	spread    atomic.Uint32
@@ -181,6 +182,7 @@ func Open(opt Options) (*Broker, error) {
 	b.subs.init(len(opt.Shards))
 	b.users.init()
 	b.documents.init()
+	b.contracts.init()
 	b.memory.init(opt.Config.MemoryBytes)
 	b.kept.init(opt.Config.KeptEventsBytes)
 	for i, st := range opt.Shards {
@@ -448,6 +450,10 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		if err := b.documents.take(documentKind(e.Name.Kind), e); err != nil {
 			b.opt.Log.Error("a document cannot be read", "kind", e.Name.Kind, "name", e.Name.Name, "error", err)
 		}
+	case catalog.Contract:
+		if err := b.contracts.take(e); err != nil {
+			b.opt.Log.Error("a contract cannot be read", "namespace", e.Name.Namespace, "name", e.Name.Name, "error", err)
+		}
 	case catalog.User:
 		if err := b.users.take(e); err != nil {
 			b.opt.Log.Error("a user's document cannot be read", "user", e.Name.Name, "error", err)
@@ -476,6 +482,8 @@ func (b *Broker) drop(n catalog.Name) {
 		b.names.dropTrash(n)
 	case catalog.Hook, catalog.Link:
 		b.documents.drop(n)
+	case catalog.Contract:
+		b.contracts.drop(n)
 	case catalog.User:
 		b.users.drop(n.Name)
 	}

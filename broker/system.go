@@ -48,6 +48,7 @@ const (
 	TypeHookDeleted      = "leat.hook.deleted"
 	TypeLinkStopped      = "leat.link.stopped"  // a link copies a partition, or anything, no more
 	TypeLinkSwitched     = "leat.link.switched" // what it copied stands by itself
+	TypeContractChanged  = "leat.contract.changed"
 	TypeLoginRefused     = "leat.login.refused"
 	TypeArchiveFailing   = "leat.archive.failing"
 	TypeArchiveRecovered = "leat.archive.recovered"

@@ -35,6 +35,8 @@ const (
 
 	Subscription Kind = "subscription"
 
+	Contract Kind = "contract"
+
 	AnyKind Kind = "*"
 )
 
@@ -60,9 +62,9 @@ func (g *Grant) Check() error {
 		return fault.New(fault.Invalid, "grant", "action", "action %q is none of read, write, create, delete, alter, describe, admin, *", g.Action)
 	}
 	switch g.Kind {
-	case Stream, Subscription, User, Node, Hook, Link, Producer, AnyKind:
+	case Stream, Subscription, User, Node, Hook, Contract, Link, Producer, AnyKind:
 	default:
-		return fault.New(fault.Invalid, "grant", "kind", "kind %q is none of stream, subscription, user, node, hook, link, producer, *", g.Kind)
+		return fault.New(fault.Invalid, "grant", "kind", "kind %q is none of stream, subscription, user, node, hook, contract, link, producer, *", g.Kind)
 	}
 	if i := strings.IndexByte(g.Pattern, '*'); g.Pattern == "" || i >= 0 && i != len(g.Pattern)-1 {
 		return fault.New(fault.Invalid, "grant", "pattern", "pattern %q must be a name, or a beginning followed by *", g.Pattern)

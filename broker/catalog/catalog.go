@@ -26,6 +26,7 @@ const (
 
 	Subscription Kind = "subscription" // since format 3
 	Secret       Kind = "secret"       // keys that the platform has made for itself
+	Contract     Kind = "contract"     // versions of schemas, their settings and bindings; programs that do not know the kind keep it
 	Memo         Kind = "memo"         // what gateways keep with a subscription in rows of its own; programs that do not know the kind keep it
 )
 

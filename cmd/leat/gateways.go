@@ -8,13 +8,14 @@ import (
 	"leat/gateway/http"
 	"leat/gateway/kafka"
 	"leat/gateway/rabbitmq"
+	"leat/gateway/schemaregistry"
 	"leat/node"
 )
 
 // protocols lists the gateways in this binary. A new one is added here, and nowhere else.
 func protocols() []node.Protocol {
 	kafkaConfig, httpConfig, amqpConfig, awsConfig := kafka.Default(), http.Default(), amqp091.Default(), aws.Default()
-	rabbitConfig := rabbitmq.Default()
+	rabbitConfig, registryConfig := rabbitmq.Default(), schemaregistry.Default()
 	var amqp *amqp091.Gateway // the one of both listeners that are made of it, whichever is opened
 	var of *broker.Broker
 	amqpOf := func(b *broker.Broker) *amqp091.Gateway {
@@ -53,6 +54,10 @@ func protocols() []node.Protocol {
 		{Name: "rabbitmq-management", Config: &rabbitConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			cfg := *env.Config.(*rabbitmq.Config)
 			return rabbitmq.New(b, amqpOf(b), cfg), cfg.Validate()
+		}},
+		{Name: "schema-registry", Config: &registryConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
+			cfg := *env.Config.(*schemaregistry.Config)
+			return schemaregistry.New(b, cfg), cfg.Validate()
 		}},
 		{Name: "aws", Config: &awsConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			return aws.New(b, *env.Config.(*aws.Config), env.Outbound, env.Log)

@@ -41,7 +41,7 @@ var Table = []Room{
 	{Path: "sim", What: "deterministic simulation: seeded world, fault plans, checkers", May: world},
 
 	{Path: "broker", What: "the one way in: name, permission, contract, quota, metrics",
-		May: []string{"broker/**", "storage/journal", "storage/state", "storage/segment", "storage/keys", "storage/archive"}, Test: []string{"storage/**"}},
+		May: []string{"broker/**", "contract", "contract/registry", "storage/journal", "storage/state", "storage/segment", "storage/keys", "storage/archive"}, Test: []string{"storage/**"}},
 	{Path: "broker/fault", What: "vocabulary: the closed set of refusals"},
 	{Path: "broker/record", What: "vocabulary: records, batches, CloudEvents attributes; the one stored encoding", May: []string{"broker/fault"}},
 	{Path: "broker/fact", What: "vocabulary: what was decided, and its encoding in the journal", May: []string{"broker/record", "broker/fault"}},
@@ -88,6 +88,8 @@ var Table = []Room{
 		May: append([]string{"gateway"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/http", What: "HTTP: CloudEvents, subscriptions, webhooks in; what can be set about webhooks out",
 		May: append([]string{"gateway", "link", "push"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
+	{Path: "gateway/schemaregistry", What: "the REST API of Confluent's Schema Registry, over contracts",
+		May: append([]string{"gateway", "contract", "contract/registry"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/rabbitmq", What: "RabbitMQ's management API, about what AMQP clients have made: another door to the rooms of amqp091",
 		May: append([]string{"gateway", "gateway/amqp091", "gateway/amqp091/wire"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/*/**", What: "its codec (`wire`: bytes ↔ values, no I/O) and other parts that only it uses", Test: append([]string{"gateway/gatewaytest"}, core...)},

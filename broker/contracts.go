@@ -1,0 +1,138 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"sync"
+
+	"leat/broker/catalog"
+	"leat/broker/fault"
+	"leat/broker/shard"
+	"leat/contract/registry"
+)
+
+// Contracts are kept as documents of the catalog, one for each version of a schema, setting and binding. What they mean the registry knows, which is
+// folded from them as they are published. A change is decided by one at a time in a namespace, recorded in one frame, and seen by the next:
+//
+//	lock → decide against the index → one command → durable, published, folded → unlock
+//
+// What a change became when its frame failed is read from the index, as after a restart.
+
+// contracts are the registries by namespace.
+type contracts struct {
+	mu   sync.RWMutex
+	all  map[string]*contractRoom
+	none *registry.Registry // for namespaces without one
+}
+
+type contractRoom struct {
+	deciding chan struct{} // the token of whoever changes it
+	registry *registry.Registry
+	checks   checks
+}
+
+func (x *contracts) init() {
+	x.all, x.none = map[string]*contractRoom{}, registry.New()
+}
+
+func (x *contracts) room(namespace string) *contractRoom {
+	x.mu.RLock()
+	r := x.all[namespace]
+	x.mu.RUnlock()
+	if r != nil {
+		return r
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.all[namespace] == nil {
+		x.all[namespace] = &contractRoom{deciding: make(chan struct{}, 1), registry: registry.New()}
+	}
+	return x.all[namespace]
+}
+
+func (x *contracts) take(e *catalog.Entry) error {
+	return x.room(e.Name.Namespace).registry.Take(e.Name.Name, e.Document)
+}
+
+func (x *contracts) drop(n catalog.Name) { x.room(n.Namespace).registry.Drop(n.Name) }
+
+// Contracts is the registry of a namespace, to be read: what it decides is only recorded by ChangeContracts. Nobody is asked whether he may; see
+// MayContract.
+func (b *Broker) Contracts(namespace string) *registry.Registry {
+	namespace = cmp.Or(namespace, DefaultNamespace)
+	b.contracts.mu.RLock()
+	defer b.contracts.mu.RUnlock()
+	if r := b.contracts.all[namespace]; r != nil {
+		return r.registry
+	}
+	return b.contracts.none
+}
+
+// MayContract refuses those who may not do it to the contracts of a subject.
+func (b *Broker) MayContract(c *Caller, a Action, subject string) error {
+	return b.allow(c, string(a), a, KindContract, subject)
+}
+
+// contractChangeBytes bounds what one command holds of a change. A larger one (a subject of thousands of versions is deleted) is recorded in several,
+// in order; a crash between them leaves a part, which may be asked for again.
+const contractChangeBytes = 2 << 20
+
+// ChangeContracts lets decide look at the registry of the caller's namespace and say what is to be recorded, and returns when it is durable and the
+// registry knows it. decide is called once, and nobody else decides meanwhile. An error of decide is returned as it is.
+func (b *Broker) ChangeContracts(ctx context.Context, c *Caller, a Action, subject string, decide func(r *registry.Registry) (registry.Change, error)) error {
+	if err := b.MayContract(c, a, subject); err != nil {
+		return err
+	}
+	room := b.contracts.room(c.namespace())
+	select {
+	case room.deciding <- struct{}{}:
+	case <-ctx.Done():
+		return fault.New(fault.Unavailable, "change", subject, "others are changing contracts; try again").From(ctx.Err())
+	}
+	defer func() { <-room.deciding }()
+	change, err := decide(room.registry)
+	if err != nil || change.Empty() {
+		return err
+	}
+	for _, x := range b.contractCommands(c.namespace(), change) {
+		if err := b.do(ctx, c, c.namespace(), x); err != nil {
+			return err
+		}
+	}
+	b.System(SystemEvent{Type: TypeContractChanged, Subject: subject, Caller: c, Data: contractData(c, change)})
+	return nil
+}
+
+func (b *Broker) contractCommands(namespace string, change registry.Change) (out []*shard.ChangeDocuments) {
+	x, bytes := &shard.ChangeDocuments{}, 0
+	name := func(s string) catalog.Name {
+		return catalog.Name{Kind: catalog.Contract, Namespace: namespace, Name: s}
+	}
+	next := func(n int) {
+		if bytes += n; bytes > contractChangeBytes && bytes > n {
+			out = append(out, x)
+			x, bytes = &shard.ChangeDocuments{}, n
+		}
+	}
+	for _, d := range change.Put { // first: an id is kept before what had it goes
+		next(factBytes + len(d.Name) + len(d.Body))
+		x.Put = append(x.Put, shard.NamedDocument{Name: name(d.Name), Document: d.Body})
+	}
+	for _, d := range change.Delete {
+		next(factBytes + len(d))
+		x.Delete = append(x.Delete, name(d))
+	}
+	return append(out, x)
+}
+
+const contractNamesTold = 100 // documents that an event names
+
+// contractData says which documents changed: their names tell kind, subject and version.
+func contractData(c *Caller, change registry.Change) map[string]any {
+	put, deleted := []string{}, []string{}
+	for _, d := range change.Put[:min(len(change.Put), contractNamesTold)] {
+		put = append(put, d.Name)
+	}
+	deleted = append(deleted, change.Delete[:min(len(change.Delete), contractNamesTold)]...)
+	return map[string]any{"namespace": c.namespace(), "put": put, "deleted": deleted, "changes": len(change.Put) + len(change.Delete)}
+}

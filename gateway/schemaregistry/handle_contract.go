@@ -1,0 +1,47 @@
+package schemaregistry
+
+import (
+	"context"
+	"slices"
+
+	"leat/broker"
+	"leat/contract/registry"
+)
+
+// GET /contracts: which streams and types of events keep to which subject.
+func listContracts(_ context.Context, x *call) (any, error) {
+	all := slices.DeleteFunc(x.registry().Bindings(), func(b *registry.Binding) bool { return x.maySee(b.Name) != nil })
+	return page(x, all)
+}
+
+// GET /contracts/{name}
+func getContract(_ context.Context, x *call) (any, error) {
+	if err := x.maySee(x.vars["name"]); err != nil {
+		return nil, err
+	}
+	return answer(x.registry().Binding(x.vars["name"]))
+}
+
+// PUT /contracts/{name}
+func putContract(ctx context.Context, x *call) (any, error) {
+	var in registry.Binding
+	if err := x.body(ctx, &in); err != nil {
+		return nil, err
+	}
+	in.Name = x.vars["name"]
+	err := x.g.b.ChangeContracts(ctx, &x.caller, broker.ActionAlter, in.Name, func(r *registry.Registry) (registry.Change, error) {
+		return r.PutBinding(in)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer(x.registry().Binding(in.Name))
+}
+
+// DELETE /contracts/{name}
+func deleteContract(ctx context.Context, x *call) (any, error) {
+	err := x.g.b.ChangeContracts(ctx, &x.caller, broker.ActionDelete, x.vars["name"], func(r *registry.Registry) (registry.Change, error) {
+		return r.DeleteBinding(x.vars["name"])
+	})
+	return nothing{}, err
+}
