@@ -650,6 +650,7 @@ func TestEndpoint_ConfirmedAndServed(t *testing.T) {
 	s.publish(orders, "before it was confirmed")
 	fails(s, "InvalidParameter", "Invalid token", wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: "made up"})
 	fails(s, "InvalidParameter", "Invalid parameter: Token", wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: newToken()})
+	fails(s, "InvalidParameter", "Invalid parameter: Token", wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: "abc123"})
 	sub := does(s, wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: d["Token"]}).text("SubscriptionArn")
 	if again := does(s, wire.ConfirmSubscription, wire.ConfirmInput{TopicARN: orders, Token: d["Token"]}).text("SubscriptionArn"); again != sub || !strings.HasPrefix(sub, orders+":") {
 		t.Errorf("%s %s", sub, again)

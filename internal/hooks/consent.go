@@ -96,12 +96,6 @@ func (a Ask) ReadGrant(h http.Header) (g Grant, granted bool, err error) {
 	return g, true, nil
 }
 
-// ReadCallback reads the request with which a target calls back. Where it names no rate, what was asked for is granted.
-func (a Ask) ReadCallback(h http.Header) (Grant, error) {
-	rate, err := readRate(h, a.Rate)
-	return Grant{Rate: rate}, err
-}
-
 func readRate(h http.Header, asked int) (int, error) {
 	switch v := strings.TrimSpace(h.Get(headerAllowedRate)); v {
 	case "":

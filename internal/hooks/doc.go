@@ -12,7 +12,6 @@
 //	standard.go, stripe.go, plain.go   how each scheme is read
 //	consent.go           CloudEvents' OPTIONS, both sides
 //	eventgrid.go, slack.go             their validations
-//	confirm.go           URLs that consent when somebody opens them
 //
 // # Promises
 //

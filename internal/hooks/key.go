@@ -24,31 +24,11 @@ const (
 	secretBytesMost  = 64
 )
 
-// NewSecret returns a new shared secret, and NewKeyPair a new pair: the first signs and is kept, the second is given to who checks.
+// NewSecret returns a new shared secret.
 func NewSecret() string {
 	b := make([]byte, 32)
 	rand.Read(b) // never fails
 	return secretPrefix + base64.StdEncoding.EncodeToString(b)
-}
-
-// NewKeyPair is described with NewSecret.
-func NewKeyPair() (private, public string) {
-	b := make([]byte, ed25519.SeedSize)
-	rand.Read(b)
-	k := ed25519.NewKeyFromSeed(b)
-	return privatePrefix + base64.StdEncoding.EncodeToString(k), publicPrefix + base64.StdEncoding.EncodeToString(k[ed25519.SeedSize:])
-}
-
-// PublicKey returns what belongs to a whsk_ key.
-func PublicKey(private string) (string, error) {
-	k, err := parseKey(private)
-	if err != nil {
-		return "", err
-	}
-	if k.private == nil {
-		return "", errors.New("hooks: this is no whsk_ key")
-	}
-	return publicPrefix + base64.StdEncoding.EncodeToString(k.public), nil
 }
 
 // key is one of the three.

@@ -3,8 +3,8 @@
 // # What
 //
 // A Client holds what all endpoints share: which addresses may be reached, and how many connections may be open. An Endpoint is one place
-// to send to, with connections of its own (HTTP/2 where offered), a gate that says when it may be sent to, and figures. Schedule says when
-// a failed delivery is tried again. What is delivered, leased, counted and given up is the caller's business.
+// to send to, with connections of its own (HTTP/2 where offered), a gate that says when it may be sent to, and figures. When a failed delivery is tried
+// again, what is leased, counted and given up is the caller's business.
 //
 //	address.go, allow.go  which addresses are public, and the rules that open others
 //	client.go             dialing: the check at each connect, the limit of connections
@@ -12,7 +12,7 @@
 //	gate.go, bucket.go    health, concurrency and rate: a machine without clock or chance
 //	send.go               one attempt, under deadlines for each phase
 //	outcome.go            what came of it
-//	retry.go              Schedule; retryafter.go the header Retry-After
+//	retryafter.go         the header Retry-After
 //
 // # Promises
 //
@@ -38,6 +38,6 @@
 //
 // # How tested
 //
-// The gate and Schedule by tables; endpoints against real servers that stall, trickle, reset, redirect, never stop sending or have the wrong
+// The gate by tables; endpoints against real servers that stall, trickle, reset, redirect, never stop sending or have the wrong
 // certificate; rebinding against a DNS server that changes its mind; Retry-After and the rules are fuzzed. bench_test.go measures.
 package outbound

@@ -252,3 +252,12 @@ func (g *gate) resume(now time.Time) (Change, bool) {
 	g.allow = 1
 	return g.move(now, Closed, "resumed"), true
 }
+
+// chance is a number from 0 to below 1 that depends on nothing but its arguments (splitmix64).
+func chance(seed, n uint64) float64 {
+	x := seed + (n+1)*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	x ^= x >> 31
+	return float64(x>>11) / (1 << 53)
+}

@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
 // world drives a gate by words, one line a step, and writes down what it does.
 type world struct {
 	g     *gate

@@ -103,6 +103,7 @@ func TestDecode_RefusesPublishingInAmazonsWords(t *testing.T) {
 		{"PublishBatch", to + "PublishBatchRequestEntries.member.1.Id=a&PublishBatchRequestEntries.member.1.Message=m&PublishBatchRequestEntries.member.2.Id=a&PublishBatchRequestEntries.member.2.Message=m", TopicBatchIDsNotDistinct, "Two or more batch entries in the request have the same Id."},
 		{"PublishBatch", to + "PublishBatchRequestEntries.member.1.Id=message.id&PublishBatchRequestEntries.member.1.Message=m", TopicInvalidBatchID, "The Id of a batch entry in the batch request contains an impermissible character: message.id"},
 		{"CreateTopic", "Name=a%20b", TopicInvalidParameter, "Invalid parameter: Topic Name"},
+		{"CreateTopic", "Name=", TopicInvalidParameter, "Invalid parameter: Topic Name"},
 		{"CreateTopic", "Name=a&Tags.member.1.Key=k&Tags.member.1.Value=1&Tags.member.2.Key=k&Tags.member.2.Value=2", TopicInvalidParameter, "Invalid parameter: Duplicated keys are not allowed."},
 		{"Subscribe", to + "Protocol=pigeon&Endpoint=x", TopicInvalidParameter, "Invalid parameter: Amazon SNS does not support this protocol string: pigeon"},
 		{"Subscribe", to + "Protocol=https&Endpoint=http://x", TopicInvalidParameter, "Invalid parameter: Endpoint must match the specified protocol"},

@@ -192,7 +192,7 @@ var (
 	), checkPublishBatch)
 
 	CreateTopic = action(SNS, "CreateTopic", of(
-		member("Name", text, func(in *CreateTopicInput) *string { return &in.Name }).must(),
+		member("Name", text, func(in *CreateTopicInput) *string { return &in.Name }), // "" is refused as a name
 		member("Attributes", pairs(entries, "key", "value"), func(in *CreateTopicInput) *Pairs { return &in.Attributes }),
 		member("Tags", list(tag.kind(), members), func(in *CreateTopicInput) *[]Pair { return &in.Tags }),
 		member("DataProtectionPolicy", text, func(in *CreateTopicInput) *string { return &in.ProtectionPolicy }),

@@ -4,7 +4,7 @@
 //
 // Document is a notification, or a request to confirm a subscription or its end. Canonical is the text of it that is signed, Signer signs
 // it (SignatureVersion 1 and 2), Append writes the document. NewIdentity makes the key and the certificate. Headers are those of deliveries
-// by HTTP; RawAttributes is what a raw delivery to a queue carries along.
+// by HTTP.
 //
 // # Promises
 //

@@ -189,18 +189,3 @@ func (d *Document) Headers(subscriptionARN, contentType string, raw bool) []Head
 	}
 	return h
 }
-
-// RawAttributes are the attributes of the message that a raw delivery puts into a queue. ok is false where a queue would not take them: SQS
-// has ten at most, and then Amazon counts the delivery as one that failed for good. Types that SQS lacks become String.
-func RawAttributes(a wire.Attributes) (out wire.Attributes, ok bool) {
-	if len(a) > wire.AttributesMax {
-		return nil, false
-	}
-	for _, at := range a {
-		if strings.HasPrefix(at.DataType, "String.Array") {
-			at.DataType = "String"
-		}
-		out = append(out, at)
-	}
-	return out, true
-}

@@ -230,17 +230,6 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-func TestRawAttributes(t *testing.T) {
-	a := wire.Attributes{{Name: "a", DataType: "String.Array", String: wire.Some(`["x"]`)}, {Name: "b", DataType: "Number", String: wire.Some("1")}}
-	got, ok := RawAttributes(a)
-	if !ok || got[0].DataType != "String" || got[1].DataType != "Number" || a[0].DataType != "String.Array" {
-		t.Errorf("%+v %v", got, ok)
-	}
-	if _, ok := RawAttributes(make(wire.Attributes, 11)); ok {
-		t.Error("eleven are taken")
-	}
-}
-
 func FuzzAppend(f *testing.F) {
 	f.Add("m", "s", "\xff\x00")
 	f.Fuzz(func(t *testing.T, message, subject, name string) {

@@ -189,11 +189,3 @@ func firstWord(s string) string {
 
 // clip shortens what is repeated in a refusal.
 func clip(s string) string { return s[:min(len(s), 200)] }
-
-// Account is the account that an access key stands for where nobody configured one: the key itself if it is twelve digits, else def.
-func Account(accessKey, def string) string {
-	if len(accessKey) != 12 || strings.ContainsFunc(accessKey, func(u rune) bool { return u < '0' || u > '9' }) {
-		return def
-	}
-	return accessKey
-}

@@ -190,14 +190,6 @@ func TestVerify_ThatTheSignatureCovers(t *testing.T) {
 	}
 }
 
-func TestAccount(t *testing.T) {
-	for key, want := range map[string]string{"123456789012": "123456789012", "AKIDEXAMPLE": "000000000000", "1234567890123": "000000000000", "12345678901x": "000000000000", "": "000000000000"} {
-		if got := Account(key, "000000000000"); got != want {
-			t.Errorf("%s: %s", key, got)
-		}
-	}
-}
-
 // captured reads the requests of real clients, which were signed with AKIDEXAMPLE and "secret".
 func captured(t testing.TB) map[string]*Request {
 	t.Helper()
