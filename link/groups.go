@@ -14,8 +14,8 @@ import (
 	"leat/internal/kafkagroup"
 )
 
-// commited is a position of a group, as it is there.
-type commited struct {
+// promise is a position that a group has committed there.
+type promise struct {
 	at       int64
 	metadata string
 }
@@ -64,7 +64,7 @@ func (w *worker) groups(ctx context.Context) error {
 func (w *worker) group(ctx context.Context, name string, fetched kadm.OffsetResponses) error {
 	was := w.committed[name]
 	var moves []broker.PositionCommit
-	now := map[part]commited{}
+	now := map[part]promise{}
 	var failed error
 	fetched.Each(func(o kadm.OffsetResponse) {
 		if o.Err != nil {
@@ -75,7 +75,7 @@ func (w *worker) group(ctx context.Context, name string, fetched kadm.OffsetResp
 		if w.copies[k] == nil || o.At < 0 {
 			return
 		}
-		now[k] = commited{o.At, o.Metadata}
+		now[k] = promise{o.At, o.Metadata}
 		if was[k] != now[k] {
 			moves = append(moves, broker.PositionCommit{
 				Stream: o.Topic, Partition: record.PartitionID(o.Partition), Offset: record.Offset(o.At), LeaderEpoch: -1, Metadata: o.Metadata,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,11 +169,11 @@ func TestLink_Groups(t *testing.T) {
 		if err != nil {
 			return ""
 		}
-		s := ""
+		var s strings.Builder
 		for _, p := range ps {
-			s += fmt.Sprintf("%s/%d:%d%s ", p.Stream, p.Partition, p.Offset, p.Metadata)
+			fmt.Fprintf(&s, "%s/%d:%d%s ", p.Stream, p.Partition, p.Offset, p.Metadata)
 		}
-		return s
+		return s.String()
 	}
 	l.until("positions", func() bool { return positions("payments") == "orders/0:7m orders/1:30m " })
 	commit("payments", 0, 20)

@@ -191,17 +191,17 @@ func (l *Linker) Switch(ctx context.Context, c *broker.Caller, name string, wait
 		return fault.New(fault.Denied, "switch", name, "you may not alter this link")
 	}
 	k := key{namespaceOf(c), name}
+	d := l.broker.OwnDocument(broker.KindLink, k.namespace, name)
+	if d == nil {
+		return fault.New(fault.NotFound, "switch", name, "there is no link %q", name)
+	}
+	if s, err := Of(d); err == nil && s.Mode == ModeSwitched {
+		return nil
+	}
 	l.mu.Lock()
 	w := l.workers[k]
 	l.mu.Unlock()
 	if w == nil {
-		d := l.broker.OwnDocument(broker.KindLink, k.namespace, name)
-		if d == nil {
-			return fault.New(fault.NotFound, "switch", name, "there is no link %q", name)
-		}
-		if s, err := Of(d); err == nil && s.Mode == ModeSwitched {
-			return nil
-		}
 		return fault.New(fault.Unavailable, "switch", name, "the link has not begun to work yet; try again")
 	}
 	if w.settings.Mode == ModePause {

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/url"
 	"path"
@@ -179,13 +178,6 @@ func (s *Settings) reach(name, password string) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// same reports whether a client for one can go on for the other.
-func (s *Settings) same(o *Settings) bool {
-	a, err1 := json.Marshal(s)
-	b, err2 := json.Marshal(o)
-	return err1 == nil && err2 == nil && string(a) == string(b)
-}
-
 // matches reports whether one of the patterns has the name; without patterns any name is meant that no system has made for itself.
 func matches(patterns []string, name string) bool {
 	if len(patterns) == 0 {
@@ -197,9 +189,4 @@ func matches(patterns []string, name string) bool {
 		}
 	}
 	return false
-}
-
-// String says what a link does in a few words.
-func (s *Settings) String() string {
-	return fmt.Sprintf("%s topics %v groups %v", s.From, s.Topics, s.Groups)
 }

@@ -34,7 +34,7 @@ type worker struct {
 	admin     *kadm.Client
 	copies    map[part]*copying
 	known     map[string]bool              // topics for which there is a stream
-	committed map[string]map[part]commited // of groups, as they were last copied
+	committed map[string]map[part]promise // of groups, as they were last copied
 	builder   *record.Builder
 	asked     *ask // somebody waits for everything to be copied
 }
@@ -119,7 +119,7 @@ func (w *worker) round(ctx context.Context) error {
 	}
 	defer w.client.Close()
 	w.admin = kadm.NewClient(w.client)
-	w.copies, w.known, w.committed = map[part]*copying{}, map[string]bool{}, map[string]map[part]commited{}
+	w.copies, w.known, w.committed = map[part]*copying{}, map[string]bool{}, map[string]map[part]promise{}
 	next := clock.Now()
 	for {
 		now := clock.Now()
