@@ -33,7 +33,7 @@ type worker struct {
 	client    *kgo.Client
 	admin     *kadm.Client
 	copies    map[part]*copying
-	known     map[string]bool              // topics for which there is a stream
+	known     map[string]bool             // topics for which there is a stream
 	committed map[string]map[part]promise // of groups, as they were last copied
 	builder   *record.Builder
 	asked     *ask // somebody waits for everything to be copied
