@@ -59,8 +59,11 @@ func (h *Head) Arrive(a *Arrival, f *fact.Frame) {
 	f.Add(fact.Routed, routedPlain, v.append)
 	h.evolveRouted(&v, nil)
 	h.steps.next(a.Place)
-	h.ends = append(h.ends, end{seq: h.openSeq, step: h.steps.n, at: a.Place, end: a.Base, runs: slices.Clone(a.Runs)})
+	h.ends = append(h.ends, end{seq: h.openSeq, step: h.steps.n, at: a.Place, end: a.Base, all: len(h.desks) == 0})
 	e := &h.ends[len(h.ends)-1]
+	if !e.all {
+		e.runs = slices.Clone(a.Runs)
+	}
 	e.unstable, e.frees = a.Unstable, a.Frees
 	k := 0
 	for _, r := range a.Runs {
@@ -151,6 +154,13 @@ func (h *Head) Published(seq uint64) {
 		h.wake = append(h.wake, h.wide[e.at]...)
 		if d := h.desks[e.sub]; d != nil {
 			h.wake = append(h.wake, d)
+		}
+		if e.all && len(h.desks) > 0 {
+			for _, d := range h.numbers { // they came after the records
+				if d != nil && d.source(e.at) != nil {
+					h.wake = append(h.wake, d)
+				}
+			}
 		}
 		for _, r := range e.runs {
 			if rt := h.Routes[r.Route]; rt != nil {

@@ -89,6 +89,7 @@ type end struct {
 	frees    bool          // what came before may be handed over from now on, whomever it reaches
 	sub      ID            // that was started; else 0
 	runs     []RouteRun
+	all      bool   // instead of runs: there was no desk then, so it may concern any that is there by now
 	ready    []slot // entries that are to be handed over from then on
 }
 
