@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -15,7 +16,7 @@ import (
 
 // ConsumerGroupHeartbeat(68), versions 0-1: a member of a group of the newer protocol joins (epoch 0), is there, or leaves (-1; -2 for a static one that comes back). What
 // it is to own is in the answer when that has changed. In version 0 the node makes the member's id; patterns come with version 1, and stand for whole names of
-// topics, internal ones left out.
+// topics, the platform's own left out.
 func (k *conn) consumerGroupHeartbeat(ctx context.Context, s *slot, q *kmsg.ConsumerGroupHeartbeatRequest) (*kmsg.ConsumerGroupHeartbeatResponse, error) {
 	r := kmsg.NewPtrConsumerGroupHeartbeatResponse()
 	reply, refusal, err := k.consumerBeat(ctx, s, q)
@@ -129,7 +130,7 @@ func (v topicView) Topic(name string) (group.Topic, bool) {
 
 func (v topicView) Each(fn func(group.Topic)) {
 	v.b.OwnStreamBriefs(v.c, func(s broker.StreamBrief) {
-		if !isInternal(s.Name) {
+		if !strings.HasPrefix(s.Name, "leat.") {
 			fn(group.Topic{ID: group.ID(s.UID), Name: s.Name, Partitions: s.Partitions})
 		}
 	})

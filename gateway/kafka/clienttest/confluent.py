@@ -113,6 +113,8 @@ def group(protocol, strategy):
 for strategy in ("range", "roundrobin", "cooperative-sticky"):
     ok, detail = group("classic", strategy)
     check("group " + strategy, ok, detail)
+ok, detail = group("consumer", "")
+check("group of the newer protocol", ok, detail)
 
 for mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
     sasl = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism, "sasl.username": user}

@@ -10,6 +10,8 @@
 //	LEAT_BIN      the binary; without it, it is built
 //	KCAT          kcat, if it is not on the path
 //	PYTHON        a python that can import confluent_kafka
+//	KAFKAJS       a folder in which kafkajs is installed (npm install kafkajs)
+//	KAFKA_PYTHON  a python that can import kafka (kafka-python)
 //	KAFKA_JARS    directories with the jars of java/pom.xml, one per version, separated by ":"
 //
 // # Promises

@@ -123,8 +123,6 @@ func (q *Beat) Check() *Refusal {
 		return refuse(InvalidRequest, "MemberEpoch is invalid.")
 	case q.Member == "" && q.Epoch != epochJoin:
 		return refuse(InvalidRequest, "MemberId can't be empty.")
-	case q.Epoch == epochLeaveStatic && q.Instance == nil:
-		return refuse(InvalidRequest, "InstanceId can't be null.")
 	case q.Epoch == epochJoin && q.RebalanceMS < 0:
 		return refuse(InvalidRequest, "RebalanceTimeoutMs must be provided in first request.")
 	case q.Epoch == epochJoin && (q.Owned == nil || len(q.Owned) > 0):
@@ -473,7 +471,11 @@ func (g *Consumer) leave(nowMS int64, q *Beat) (*BeatReply, *Refusal) {
 	if m == nil {
 		return nil, refuse(UnknownMemberID, "Member "+q.Member+" is not a member of the group.")
 	}
+	if q.Epoch == epochLeaveStatic && m.instance == "" {
+		return nil, refuse(InvalidRequest, "InstanceId can't be null.")
+	}
 	if q.Epoch == epochLeaveStatic {
+		// It need not say its instance, which is known by its id: franz-go does not.
 		g.own(m, m.owned, Parts{})
 		m.epoch, m.progress, m.revokeMS = epochLeaveStatic, settled, 0
 		g.save(m.id)

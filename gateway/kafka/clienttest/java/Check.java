@@ -155,6 +155,7 @@ public class Check {
         for (String assignor : List.of("RangeAssignor", "RoundRobinAssignor", "StickyAssignor", "CooperativeStickyAssignor"))
             works("group, " + assignor, () -> group(conf(plain, "group.id", "g-" + assignor, "auto.offset.reset", "earliest", "enable.auto.commit", "false",
                 "partition.assignment.strategy", "org.apache.kafka.clients.consumer." + assignor)));
+        works("group, newer protocol", () -> group(conf(plain, "group.id", "g-newer", "auto.offset.reset", "earliest", "enable.auto.commit", "false", "group.protocol", "consumer")));
         refused("transaction", KafkaException.class, () -> {
             try (KafkaProducer<String, String> p = producer(conf(plain, "transactional.id", "t"))) {
                 long start = System.currentTimeMillis();
