@@ -71,6 +71,8 @@ const amqpGroup = "amqp"
 // group is what w may be chosen by beside its own name.
 func (w work) group() string {
 	switch first, _, _ := strings.Cut(w.name, "-"); first {
+	case "jvm":
+		return "jvm"
 	case "keep", "keys", "archive":
 		return keepGroup
 	case amqpGroup:

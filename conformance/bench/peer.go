@@ -134,6 +134,7 @@ func peerWorks() []work {
 		{"peer-kafka-sync", "Apache Kafka, log.flush.interval.messages=1", java, func(b *bench, ctx context.Context) error {
 			return b.against(ctx, "kafka-jvm-sync", kafkaPeer(true))
 		}},
+		{"jvm-table", "Apache Kafka as shipped: sizes, partitions, producers", java, (*bench).jvm},
 		{"peer-postgres", "PostgreSQL as an event store", postgres, func(b *bench, ctx context.Context) error { return b.against(ctx, "postgres", postgresPeer()) }},
 	}
 }

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The table against Apache Kafka: the same client for both, Leat synced, the other with its default of leaving that to the kernel.
+//
+//	produce      records of 1 KiB and 100 B to 1 and 16 partitions, by one and four producers, each a client of its own
+//	consume      the same records from the start, by one client
+//	end to end   records at a fixed rate, from the call that sends one to its return from the consumer's poll
+
+const (
+	jvmRate         = 5000 // records a second, end to end
+	jvmLargeBytes   = 1024
+	jvmSmallBytes   = 100
+	jvmSmallerShare = 3 // of the volume, for small records: their cost is per record
+	jvmWarmBytes    = 192 << 20
+)
+
+// shape is one kind of producing.
+type shape struct{ size, partitions, producers int }
+
+func (s shape) topic() string { return fmt.Sprintf("jvm-%d-%d-%d", s.size, s.partitions, s.producers) }
+
+func (s shape) records(volume int) int {
+	if s.size == jvmSmallBytes {
+		volume /= jvmSmallerShare
+	}
+	return volume / s.size / s.producers * s.producers
+}
+
+var jvmShapes = func() (all []shape) {
+	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
+		for _, partitions := range []int{1, 16} {
+			for _, producers := range []int{1, 4} {
+				all = append(all, shape{size, partitions, producers})
+			}
+		}
+	}
+	return all
+}()
+
+// jvmRows are the rows of the table, in its order.
+type jvmRows struct {
+	produce map[shape]*row
+	consume map[shape]*row
+	p50     map[int]*row // by size
+	p99     map[int]*row
+}
+
+const (
+	jvmGoal        = 1.2
+	jvmLatencyGoal = 1.0
+)
+
+func (b *bench) jvmRows(other string) *jvmRows {
+	rows := &jvmRows{produce: map[shape]*row{}, consume: map[shape]*row{}, p50: map[int]*row{}, p99: map[int]*row{}}
+	for _, s := range jvmShapes {
+		id := fmt.Sprintf("jvm-produce-%d-%d-%d", s.size, s.partitions, s.producers)
+		rows.produce[s] = b.row(id, fmt.Sprintf("produce %d B, %d partitions, %d producers", s.size, s.partitions, s.producers), "records/s", other, jvmGoal)
+	}
+	for _, s := range jvmShapes {
+		if s.producers == 1 {
+			id := fmt.Sprintf("jvm-consume-%d-%d", s.size, s.partitions)
+			rows.consume[s] = b.row(id, fmt.Sprintf("consume %d B from the start, %d partitions", s.size, s.partitions), "records/s", other, jvmGoal)
+		}
+	}
+	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
+		what := fmt.Sprintf("end to end, %d B at %d/s", size, jvmRate)
+		rows.p50[size] = b.row(fmt.Sprintf("jvm-e2e-%d-p50", size), what+", p50", "ms", other, 0)
+		rows.p99[size] = b.row(fmt.Sprintf("jvm-e2e-%d-p99", size), what+", p99", "ms", other, jvmLatencyGoal)
+		rows.p50[size].less, rows.p99[size].less = true, true
+	}
+	return rows
+}
+
+// jvm measures the table, in pairs; both sides are started anew for each and warmed alike.
+func (b *bench) jvm(ctx context.Context) error {
+	other := kafkaPeer(false)
+	rows := b.jvmRows(other.name)
+	for i := range b.pairs {
+		if err := b.jvmPair(ctx, i, other, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) jvmPair(ctx context.Context, i int, other peer, rows *jvmRows) error {
+	leat, err := b.startLeat(ctx, b.ring)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = leat.stop() }()
+	theirs, err := other.start(b, ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = theirs.stop() }()
+	for _, p := range []*proc{leat, theirs} {
+		if err := jvmWarm(ctx, p, min(jvmWarmBytes, b.volume)); err != nil {
+			return fmt.Errorf("warm %s: %w", p.name, err)
+		}
+	}
+	for _, s := range jvmShapes {
+		n := s.records(b.volume / 4)
+		if err := rows.produce[s].pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return produceBy(ctx, p, s, n) }); err != nil {
+			return err
+		}
+		if r := rows.consume[s]; r != nil {
+			if err := r.pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return consumeAll(ctx, p, s, n) }); err != nil {
+				return err
+			}
+		}
+	}
+	for size, p50 := range rows.p50 {
+		var tails [2]float64
+		if err := p50.pair(i, leat, theirs, func(side int, p *proc) (float64, error) {
+			h, err := endToEnd(ctx, p, size, b.latencyFor)
+			if err != nil {
+				return 0, err
+			}
+			tails[side] = h.quantile(0.99) / 1e6
+			return h.quantile(0.50) / 1e6, nil
+		}); err != nil {
+			return err
+		}
+		rows.p99[size].add(tails[0], tails[1])
+	}
+	return nil
+}
+
+// jvmWarm lets just-in-time compilers see every path that is measured.
+func jvmWarm(ctx context.Context, p *proc, bytes int) error {
+	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
+		s := shape{size, 4, 2}
+		n := s.records(bytes)
+		if _, err := produceBy(ctx, p, s, n); err != nil {
+			return err
+		}
+		if _, err := consumeAll(ctx, p, s, n); err != nil {
+			return err
+		}
+	}
+	_, err := endToEnd(ctx, p, jvmLargeBytes, 2*time.Second)
+	return err
+}
+
+// makeTopic makes a topic unless it is there, and waits until its partitions can be written.
+func makeTopic(ctx context.Context, p *proc, topic string, partitions int) error {
+	c, err := kafkaClient(p)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	q := kmsg.NewPtrCreateTopicsRequest()
+	t := kmsg.NewCreateTopicsRequestTopic()
+	t.Topic, t.NumPartitions, t.ReplicationFactor = topic, int32(partitions), 1
+	q.Topics, q.TimeoutMillis = append(q.Topics, t), 30_000
+	r, err := q.RequestWith(ctx, c)
+	if err != nil {
+		return err
+	}
+	const exists = 36
+	if code := r.Topics[0].ErrorCode; code != 0 && code != exists {
+		return fmt.Errorf("make %s on %s: error %d", topic, p.name, code)
+	}
+	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		m := kmsg.NewPtrMetadataRequest()
+		mt := kmsg.NewMetadataRequestTopic()
+		mt.Topic = &topic
+		m.Topics = append(m.Topics, mt)
+		led := 0
+		if r, err := m.RequestWith(ctx, c); err == nil && len(r.Topics) == 1 {
+			for _, part := range r.Topics[0].Partitions {
+				if part.ErrorCode == 0 && part.Leader >= 0 {
+					led++
+				}
+			}
+		}
+		if led == partitions {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s on %s: its partitions have no leaders", topic, p.name)
+}
+
+// produceBy writes n records with so many clients at once and returns records a second.
+func produceBy(ctx context.Context, p *proc, s shape, n int) (float64, error) {
+	if err := makeTopic(ctx, p, s.topic(), s.partitions); err != nil {
+		return 0, err
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, s.producers)
+	began := time.Now()
+	for i := range s.producers {
+		wg.Go(func() {
+			_, _, errs[i] = load{topics: []string{s.topic()}, size: s.size, n: n / s.producers}.run(ctx, p)
+		})
+	}
+	wg.Wait()
+	return float64(n) / time.Since(began).Seconds(), errors.Join(errs...)
+}
+
+// consumeAll reads the n records of a topic and returns records a second.
+func consumeAll(ctx context.Context, p *proc, s shape, n int) (float64, error) {
+	c, err := kafkaClient(p, kgo.FetchMaxBytes(fetchBytesMax), kgo.FetchMaxPartitionBytes(fetchPartBytesMax),
+		kgo.ConsumeTopics(s.topic()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	if err := c.Ping(ctx); err != nil {
+		return 0, err
+	}
+	began, got := time.Now(), 0
+	for got < n {
+		f := c.PollFetches(ctx)
+		if err := f.Err(); err != nil {
+			return 0, fmt.Errorf("consume from %s after %d of %d records: %w", p.name, got, n, err)
+		}
+		for part := range partitions(f) {
+			if r := part.Records[len(part.Records)-1]; len(r.Value) != s.size {
+				return 0, fmt.Errorf("consume from %s: %d bytes at offset %d, want %d", p.name, len(r.Value), r.Offset, s.size)
+			}
+			got += len(part.Records)
+		}
+	}
+	return float64(got) / time.Since(began).Seconds(), nil
+}
+
+// endToEnd sends records at a fixed rate while another client reads them, and takes the time of each from send to poll. The rate does not wait.
+func endToEnd(ctx context.Context, p *proc, size int, duration time.Duration) (*histogram, error) {
+	topic := fmt.Sprintf("e2e-%d", size)
+	if err := makeTopic(ctx, p, topic, 1); err != nil {
+		return nil, err
+	}
+	in, err := kafkaClient(p, kgo.ProducerLinger(0))
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	out, err := kafkaClient(p, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()))
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	var (
+		h       = &histogram{}
+		failed  atomic.Pointer[error]
+		got     = make(chan int, 1)
+		measure atomic.Bool
+		zero    = time.Now()
+	)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		n := 0
+		defer func() { got <- n }()
+		for {
+			f := out.PollFetches(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			now := time.Since(zero)
+			f.EachRecord(func(r *kgo.Record) {
+				if sent := binary.BigEndian.Uint64(r.Value); sent > 0 {
+					h.add(int64(now) - int64(sent))
+					n++
+				}
+			})
+		}
+	}()
+	sent := 0
+	send := func() {
+		value := make([]byte, size)
+		if measure.Load() {
+			binary.BigEndian.PutUint64(value, uint64(time.Since(zero)))
+			sent++
+		}
+		in.Produce(ctx, &kgo.Record{Topic: topic, Value: value}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				failed.CompareAndSwap(nil, &err)
+			}
+		})
+	}
+	if err := pace(ctx, jvmRate, 2*time.Second, send); err != nil { // warm
+		return nil, err
+	}
+	measure.Store(true)
+	if err := pace(ctx, jvmRate, duration, send); err != nil {
+		return nil, err
+	}
+	if err := in.Flush(ctx); err != nil {
+		return nil, err
+	}
+	time.Sleep(2 * time.Second) // the last ones arrive
+	cancel()
+	if n := <-got; n < sent*99/100 {
+		return nil, fmt.Errorf("%s: %d of %d records arrived", p.name, n, sent)
+	}
+	if e := failed.Load(); e != nil {
+		return nil, fmt.Errorf("produce to %s: %w", p.name, *e)
+	}
+	return h, nil
+}
