@@ -43,6 +43,7 @@ const (
 	KindLink       = access.Link
 	KindProducer   = access.Producer
 	KindAny        = access.AnyKind
+	KindAllotment  = access.Allotment
 
 	KindSubscription = access.Subscription
 	KindContract     = access.Contract

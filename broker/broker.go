@@ -166,7 +166,9 @@ type Broker struct {
 	keeping   keeping
 	subs      subscriptions
 	sizes     sizes
-	epochs    []int32 // of the lineages, the oldest first
+
+	allotments allotments
+	epochs     []int32 // of the lineages, the oldest first
 }
 
 // Open opens all shards and is ready to serve.
@@ -446,9 +448,12 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		b.takeSubscription(sh, e)
 	case catalog.Trash:
 		b.takeTrash(sh, e)
-	case catalog.Hook, catalog.Link:
+	case catalog.Hook, catalog.Link, catalog.Allotment:
 		if err := b.documents.take(documentKind(e.Name.Kind), e); err != nil {
 			b.opt.Log.Error("a document cannot be read", "kind", e.Name.Kind, "name", e.Name.Name, "error", err)
+		}
+		if e.Name.Kind == catalog.Allotment {
+			b.takeAllotments()
 		}
 	case catalog.Contract:
 		if err := b.contracts.take(e); err != nil {
@@ -480,8 +485,11 @@ func (b *Broker) drop(n catalog.Name) {
 		}
 	case catalog.Trash:
 		b.names.dropTrash(n)
-	case catalog.Hook, catalog.Link:
+	case catalog.Hook, catalog.Link, catalog.Allotment:
 		b.documents.drop(n)
+		if n.Kind == catalog.Allotment {
+			b.takeAllotments()
+		}
 	case catalog.Contract:
 		b.contracts.drop(n)
 	case catalog.User:

@@ -36,7 +36,7 @@ type Document struct {
 const DocumentsMax = 1000
 
 // documentKinds are the kinds that have documents, and what the catalog calls them.
-var documentKinds = map[Kind]catalog.Kind{KindHook: catalog.Hook, KindLink: catalog.Link}
+var documentKinds = map[Kind]catalog.Kind{KindHook: catalog.Hook, KindLink: catalog.Link, KindAllotment: catalog.Allotment}
 
 // documentBody is what the catalog holds of a Document.
 type documentBody struct {

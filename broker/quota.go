@@ -29,6 +29,10 @@ func (b *Broker) quotaOf(c *Caller) (Quota, *meter) {
 	if c.Principal == SystemPrincipal {
 		return q, nil
 	}
+	perSecond, of, level := b.allotted(c, amountWrite)
+	if level >= 0 && level <= allotmentOfPrincipal {
+		return Quota{BytesPerSecond: max(int64(perSecond), 1)}, b.allotments.meterOf(amountWrite, of)
+	}
 	if c.Principal != "" {
 		d := b.users.get(c.Principal)
 		if d == nil {
@@ -36,8 +40,11 @@ func (b *Broker) quotaOf(c *Caller) (Quota, *meter) {
 		}
 		m = d.meter
 		if d.Quota != nil {
-			q = *d.Quota
+			q, level = *d.Quota, -1
 		}
+	}
+	if level >= 0 {
+		return Quota{BytesPerSecond: max(int64(perSecond), 1)}, b.allotments.meterOf(amountWrite, of)
 	}
 	if !q.Limits() {
 		return q, nil

@@ -16,7 +16,11 @@ type Cursor struct {
 	Partition record.PartitionID
 	From      record.Offset
 	BytesMax  int
+
 	Committed bool // not behind the first record of an open transaction
+
+	// Buffer gives memory of n bytes to read into; nil: new memory. It is the caller's again when it is done with what was read.
+	Buffer func(n int) []byte
 }
 
 // ReadResult is what is there for one cursor.
@@ -84,6 +88,7 @@ func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bo
 		return nil
 	}
 	room := min(q.BytesMax, left)
+	src.Buffer = q.Buffer
 	if q.Committed {
 		r.Batches, r.Aborted, err = pub.ReadStable(nil, src, q.From, room)
 	} else {

@@ -31,6 +31,8 @@ const (
 	Hook   Kind = "hook"
 	Link   Kind = "link"
 
+	Allotment Kind = "allotment" // of the platform's own making: nobody is granted anything on it
+
 	Producer Kind = "producer" // the name under which a producer's transactions are known
 
 	Subscription Kind = "subscription"

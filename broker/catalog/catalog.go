@@ -20,9 +20,10 @@ const (
 	Namespace Kind = "namespace"
 	Stream    Kind = "stream"
 	User      Kind = "user"
-	Trash     Kind = "trash" // streams that were deleted and can be restored; since format 2
-	Hook      Kind = "hook"  // addresses that take events in; programs that do not know the kind keep it
-	Link      Kind = "link"  // copies of other logs that go on; programs that do not know the kind keep it
+	Trash     Kind = "trash"     // streams that were deleted and can be restored; since format 2
+	Hook      Kind = "hook"      // addresses that take events in; programs that do not know the kind keep it
+	Link      Kind = "link"      // copies of other logs that go on; programs that do not know the kind keep it
+	Allotment Kind = "allotment" // how much of the node somebody may use; programs that do not know the kind keep it
 
 	Subscription Kind = "subscription" // since format 3
 	Secret       Kind = "secret"       // keys that the platform has made for itself

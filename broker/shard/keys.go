@@ -122,7 +122,7 @@ func (h *KeyHistory) Next() (stream.HistoryEntry, bool) {
 			continue
 		}
 		if e.Provisional {
-			if seen, err := h.p.sees(Source{h.id, e.Partition, h.part}, e.Offset); err != nil || !seen {
+			if seen, err := h.p.sees(Source{Stream: h.id, Partition: e.Partition, Part: h.part}, e.Offset); err != nil || !seen {
 				if h.err = err; err != nil {
 					break
 				}

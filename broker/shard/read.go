@@ -18,12 +18,23 @@ type Source struct {
 	Stream    record.StreamID
 	Partition record.PartitionID
 	Part      *Part
+
+	// Buffer gives memory of n bytes for what is read from files, instead of new memory, which the system clears and maps first. Whoever
+	// gives it has it back when it is done with the batches.
+	Buffer func(n int) []byte
+}
+
+func (s *Source) buffer(n int) []byte {
+	if s.Buffer != nil {
+		return s.Buffer(n)
+	}
+	return make([]byte, n)
 }
 
 // Source returns a partition to read from, false when there is none.
 func (p *Published) Source(id record.StreamID, n record.PartitionID) (Source, bool) {
 	part := p.Part(id, n)
-	return Source{id, n, part}, part != nil
+	return Source{Stream: id, Partition: n, Part: part}, part != nil
 }
 
 // ReadStored appends to dst the batches of a partition from the one that holds from on, as long as they are of frames up to upTo and, but for
@@ -276,9 +287,12 @@ func (p *Published) readFrom(l *locator, dst []*Batch, from, end record.Offset, 
 // readSome reads neighbouring runs of a file with one call, from the one that l stands on; l then stands on the last one read.
 func (l *locator) readSome(dst []*Batch, from, end record.Offset, room int, upTo uint64) ([]*Batch, error) {
 	room = min(max(room, int(l.run.Bytes)), readSomeMax)
+	if there := l.cold.Together(int64(room), uint64(end)); there > 0 { // of a thousand partitions with a few bytes each, not a thousand times the room
+		room = int(there)
+	}
 	size, full := 0, false
 	var failed error
-	_, err := l.cold.ReadSome(make([]byte, 0, max(room, int(l.run.Bytes))), room, uint64(end), func(r *segment.Run, data []byte) {
+	_, err := l.cold.ReadSome(l.src.buffer(max(room, int(l.run.Bytes)))[:0], room, uint64(end), func(r *segment.Run, data []byte) {
 		if full = full || failed != nil || r.Seq > upTo; full {
 			return
 		}
@@ -306,7 +320,7 @@ func (p *Published) readRun(l *locator, dst []*Batch, from record.Offset, room i
 	if run.Bytes <= 0 || run.Bytes > runReadMax {
 		return dst, corrupt(fmt.Errorf("run of %d bytes", run.Bytes))
 	}
-	buf := make([]byte, run.Bytes)
+	buf := l.src.buffer(int(run.Bytes))
 	if err := p.readJournal(run, 0, buf); err != nil {
 		return dst, err
 	}

@@ -56,6 +56,8 @@ var apis = []api{
 	{44, 0, 1, "incremental_alter_configs", handler((*conn).incrementalAlterConfigs)},
 	{45, 0, 0, "alter_partition_reassignments", handler((*conn).alterReassignments)},
 	{46, 0, 0, "list_partition_reassignments", handler((*conn).listReassignments)},
+	{48, 0, 1, "describe_client_quotas", handler((*conn).describeClientQuotas)},
+	{49, 0, 1, "alter_client_quotas", handler((*conn).alterClientQuotas)},
 	{50, 0, 0, "describe_user_scram_credentials", handler((*conn).describeScram)},
 	{51, 0, 0, "alter_user_scram_credentials", handler((*conn).alterScram)},
 	{68, 0, 1, "consumer_group_heartbeat", handler((*conn).consumerGroupHeartbeat)},

@@ -38,6 +38,7 @@ type conn struct {
 
 	caller  *broker.Caller // of the reader; a new one at login
 	login   login
+	mute    mute
 	names   names // of the reader
 	reading *slot // by the reader, and not in the queue yet
 
@@ -96,6 +97,9 @@ func (k *conn) serve(ctx context.Context) {
 
 func (k *conn) readLoop(ctx context.Context) error {
 	for {
+		if err := k.mute.wait(ctx, k.c.Draining()); err != nil {
+			return err
+		}
 		if err := k.c.Await(k.br); err != nil {
 			return err
 		}

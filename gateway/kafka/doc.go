@@ -8,7 +8,7 @@
 //	SaslHandshake 0-1            SaslAuthenticate 0-2  ApiVersions 0-4               InitProducerId 0-4  DescribeCluster 0-2
 //	OffsetForLeaderEpoch 0-4     DescribeTopicPartitions 0  ListConfigResources 0-1  DescribeAcls, CreateAcls, DeleteAcls 0-3
 //	DescribeLogDirs 0-4          AlterReplicaLogDirs 0-2  ElectLeaders 0-2           Alter-, ListPartitionReassignments 0
-//	Describe-, AlterUserScramCredentials 0
+//	Describe-, AlterUserScramCredentials 0  Describe-, AlterClientQuotas 0-1
 //	CreateTopics 0-7             DeleteTopics 0-6      CreatePartitions 0-3          DescribeConfigs 0-4
 //	AlterConfigs 0-2             IncrementalAlterConfigs 0-1  DeleteRecords 0-2
 //
@@ -25,8 +25,7 @@
 //	topic id              UID of the stream; leader epoch: that of the lineage, 0 until there is a restore
 //	cluster id            name of the data directory; broker: this node, leader of everything
 //
-// Known gaps: consumer groups, transactions, fetch sessions (always answered with session 0), quota
-// administration, record formats before 2. What is missing is not advertised.
+// Known gaps: consumer groups, transactions, fetch sessions (always answered with session 0), record formats before 2. What is missing is not advertised.
 //
 // # Promises
 //

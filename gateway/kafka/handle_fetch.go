@@ -23,6 +23,8 @@ type reader struct {
 	cursors []broker.Cursor
 	refused []int16  // a code per partition that is not read
 	raw     [][]byte // the batches that are being sent
+	rooms   rooms    // where those lie that came from files
+	buffer  func(int) []byte
 }
 
 func partitionID(p int32) record.PartitionID { return record.PartitionID(p) }
@@ -37,8 +39,9 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 		k.out.answer.Begin(f.Version, s.header.Correlation, codeSessionNotFound, 0)
 		return k.send(nil)
 	}
+	w := k.startWork()
 	k.cursors(s.caller, f)
-	results, err := k.readEnough(ctx, s, f)
+	results, err := k.readEnough(ctx, s, f, &w)
 	if err != nil {
 		return err
 	}
@@ -68,6 +71,7 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 		return err
 	}
 	defer release()
+	a.Throttle(k.mute.keep(max(k.g.b.SpendRead(s.caller, a.Len()), w.spent(s.caller))))
 	return k.send(ctx.Err())
 }
 
@@ -75,12 +79,15 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 func (k *conn) cursors(caller *broker.Caller, f *wire.Fetch) {
 	r := &k.out.reader
 	r.cursors, r.refused = r.cursors[:0], r.refused[:0]
+	if r.buffer == nil {
+		r.buffer = r.rooms.take
+	}
 	epoch := k.g.b.Epoch()
 	for _, t := range f.Topics {
 		name := k.topicName(caller, &k.out.names, &t)
 		for _, p := range f.Parts[t.First : t.First+t.Count] {
 			r.cursors = append(r.cursors, broker.Cursor{
-				Stream: name, UID: t.ID, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)),
+				Stream: name, UID: t.ID, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)), Buffer: r.buffer,
 			})
 			r.refused = append(r.refused, epochCode(p.LeaderEpoch, epoch))
 		}
@@ -110,10 +117,10 @@ func (k *conn) topicName(caller *broker.Caller, n *names, t *wire.Topic) string 
 // readEnough reads, and while there is less than MinBytes, no fault and time left, waits for appends and reads again.
 //
 // The watch is set before the read whose result decides to wait: an append between that read and the wait has then fired it.
-func (k *conn) readEnough(ctx context.Context, s *slot, f *wire.Fetch) ([]broker.ReadResult, error) {
+func (k *conn) readEnough(ctx context.Context, s *slot, f *wire.Fetch, w *work) ([]broker.ReadResult, error) {
 	most := min(int(max(f.MaxBytes, 0)), k.g.cfg.FetchBytesMax)
 	cursors := k.out.reader.cursors
-	results := k.g.b.Read(ctx, s.caller, cursors, most)
+	results := k.read(ctx, s, most)
 	wait := min(time.Duration(max(f.MaxWaitMS, 0))*time.Millisecond, k.g.cfg.FetchWaitMax) - clock.Since(s.begun)
 	if wait <= 0 || k.enough(results, f) {
 		return results, nil
@@ -126,13 +133,16 @@ func (k *conn) readEnough(ctx context.Context, s *slot, f *wire.Fetch) ([]broker
 	timer := clock.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		results = k.g.b.Read(ctx, s.caller, cursors, most)
+		results = k.read(ctx, s, most)
 		if k.enough(results, f) {
 			return results, nil
 		}
+		idle := clock.Now()
 		select {
 		case <-watch.C():
+			w.apart += clock.Since(idle)
 		case <-timer.C:
+			w.apart += clock.Since(idle)
 			return results, nil
 		case <-k.hurry:
 			return results, nil
@@ -142,6 +152,12 @@ func (k *conn) readEnough(ctx context.Context, s *slot, f *wire.Fetch) ([]broker
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// read reads all cursors into memory that goes back with the answer, or with the next read.
+func (k *conn) read(ctx context.Context, s *slot, most int) []broker.ReadResult {
+	k.out.reader.rooms.give()
+	return k.g.b.Read(ctx, s.caller, k.out.reader.cursors, most)
 }
 
 // enough reports whether a fetch can be answered: there is as much as was asked for, or a fault, which the client should hear of now.
@@ -185,6 +201,7 @@ func (k *conn) send(err error) error {
 	clear(w.bufs) // what was sent must not be kept alive by a connection that waits
 	clear(w.reader.raw)
 	w.reader.raw = w.reader.raw[:0]
+	w.reader.rooms.give()
 	w.buf = w.buf[:0]
 	return err
 }

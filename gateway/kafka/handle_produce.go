@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"leat/broker"
 	"leat/gateway/kafka/wire"
@@ -16,7 +17,7 @@ import (
 
 // submit decodes a request and hands its batches to the broker, in the reader.
 func (k *conn) submit(ctx context.Context, s *slot) error {
-	p := &s.produce
+	p, work := &s.produce, k.startWork()
 	if err := p.Decode(s.header.Version, s.body); err != nil {
 		return fmt.Errorf("produce request version %d: %w", s.header.Version, err)
 	}
@@ -44,15 +45,15 @@ func (k *conn) submit(ctx context.Context, s *slot) error {
 		}
 	}
 	s.pending = k.g.b.SubmitBatches(ctx, s.caller, broker.BatchAppend{Entries: s.entries, Reserved: s.begun})
+	s.throttleMS = k.mute.keep(max(s.pending.Throttle(), work.spent(s.caller)))
 	return nil
 }
 
 // answerProduce waits for the appends and answers, in the writer.
 func (k *conn) answerProduce(ctx context.Context, s *slot) error {
 	p := &s.produce
-	var throttleMS int32
+	throttleMS := s.throttleMS
 	if s.pending != nil {
-		throttleMS = throttleFor(s.pending.Throttle())
 		for i, r := range s.pending.Wait(ctx) {
 			s.results = append(s.results, produceResult(p.Parts[i].Partition, &r))
 			throttleMS = throttle(r.Err, throttleMS)
@@ -60,6 +61,9 @@ func (k *conn) answerProduce(ctx context.Context, s *slot) error {
 				s.err = r.Err
 				k.report(s.entries[i].Stream, p.Parts[i].Partition, r.Err)
 			}
+		}
+		if throttleMS > s.throttleMS {
+			k.mute.keep(time.Duration(throttleMS) * time.Millisecond)
 		}
 	}
 	if p.Acks == 0 {

@@ -24,10 +24,11 @@ type slot struct {
 	last  bool   // the connection ends after it
 	err   error  // for the numbers
 
-	produce wire.Produce
-	entries []broker.BatchEntry
-	results []wire.ProduceResult
-	pending *broker.PendingBatches // nil when results are final
+	produce    wire.Produce
+	entries    []broker.BatchEntry
+	results    []wire.ProduceResult
+	throttleMS int32                  // how long the client is told to keep away, as far as the reader knows
+	pending    *broker.PendingBatches // nil when results are final
 }
 
 var slots = sync.Pool{New: func() any { return new(slot) }}

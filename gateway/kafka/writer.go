@@ -134,7 +134,13 @@ func (k *conn) respond(ctx context.Context, s *slot) error {
 	if err := q.ReadFrom(s.body); err != nil {
 		return fmt.Errorf("request %d version %d: %w", s.header.Key, s.header.Version, err)
 	}
+	work := k.startWork()
 	r, err := findAPI(s.header.Key).handle(k, ctx, s, q)
+	if t, ok := r.(kmsg.SetThrottleResponse); ok && !waits[s.header.Key] {
+		if ms := k.mute.keep(work.spent(s.caller)); ms > 0 {
+			t.SetThrottle(ms)
+		}
+	}
 	if err != nil {
 		s.err = err
 		k.report("", -1, err)
@@ -142,6 +148,9 @@ func (k *conn) respond(ctx context.Context, s *slot) error {
 	k.out.buf = appendResponse(k.out.buf, s, r)
 	return nil
 }
+
+// waits are the requests that are answered when others have done something: the time is not theirs.
+var waits = map[int16]bool{11: true, 14: true} // JoinGroup, SyncGroup
 
 // appendResponse appends a whole frame.
 func appendResponse(dst []byte, s *slot, r kmsg.Response) []byte {

@@ -110,6 +110,16 @@ func (c *Cursor) ReadSome(buf []byte, bytesMax int, below uint64, each func(r *R
 	}
 }
 
+// Together is how many bytes the next ReadSome can read with one system call when it may take bytesMax, 0 when the cursor stands on no run. Who
+// asks for so many reads no more than those.
+func (c *Cursor) Together(bytesMax int64, below uint64) int64 {
+	if c.standing() != nil {
+		return 0
+	}
+	_, bytes := c.together(bytesMax, below)
+	return bytes
+}
+
 // together counts the runs from here on that one read can take, at least one.
 func (c *Cursor) together(bytesMax int64, below uint64) (end int, bytes int64) {
 	runs := c.block.runs

@@ -1,5 +1,7 @@
 package wire
 
+import "encoding/binary"
+
 // Versions of Fetch that are understood.
 const (
 	FetchVersionMin      int16 = 4
@@ -136,6 +138,15 @@ func (f *FetchResponse) Begin(version int16, correlation int32, topCode int16, t
 		f.buf = appendInt32(f.buf, 0)
 	}
 	f.buf = appendArray(f.buf, topics, f.flex)
+}
+
+// Throttle says how long the client should keep away.
+func (f *FetchResponse) Throttle(ms int32) {
+	at := 8 // length, correlation id
+	if f.flex {
+		at++
+	}
+	binary.BigEndian.PutUint32(f.buf[at:], uint32(ms))
 }
 
 // Topic starts the next topic, of which so many partitions follow.

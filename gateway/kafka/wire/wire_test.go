@@ -167,6 +167,7 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 	b1, b2 := bytes.Repeat([]byte("a"), 70), bytes.Repeat([]byte("b"), 90)
 	for v := FetchVersionMin; v <= FetchVersionMax; v++ {
 		f.Begin(v, 77, 0, 2)
+		f.Throttle(1234)
 		f.Topic(&Topic{Name: []byte("orders"), ID: [16]byte{7}}, 2)
 		f.Part(FetchResult{0, 0, 10, 9, 1, [][]byte{b1, b2}, nil})
 		f.Part(FetchResult{1, 74, -1, -1, -1, nil, &Leader{3, 70}})
@@ -189,6 +190,9 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 		r.Version = v
 		if err := r.ReadFrom(h.Rest()); err != nil {
 			t.Fatalf("version %d: %v", v, err)
+		}
+		if r.ThrottleMillis != 1234 {
+			t.Errorf("version %d: throttled %d ms", v, r.ThrottleMillis)
 		}
 		var got []FetchResult
 		for _, tp := range r.Topics {
