@@ -6,8 +6,11 @@ func (h *Head) settleDown(d *desk) {
 		return
 	}
 	h.catchUp(d)
-	h.handOver(d) // first: what somebody takes is not too much
+	if d.sub.Policy.BytesMax == 1 {
+		h.handOver(d) // where nothing may wait, what somebody takes does not
+	}
 	h.evict(d)
+	h.handOver(d)
 	h.askFor(d)
 	h.tellRests(d)
 }

@@ -332,8 +332,21 @@ const (
 	leaseMS      = 12 * 60 * 60 * 1000 // acknowledgements have no deadline in this protocol, so a lease is as long as there are
 	lanesMax     = 32
 	neverHeld    = 50 // ms: a time to live of 0 is for whoever waits; so long it may take to come to him
+	nothing      = 1  // bytes, less than any message has: with that limit none waits
 	undertakerID = "amqp091"
 )
+
+// holdsNothing reports whether messages are only for who waits for them: who asks, gets none.
+func (q *queue) holdsNothing() bool {
+	for _, name := range []string{argumentTTL, argumentLength, argumentBytes} {
+		if v, ok := q.get(name); ok {
+			if n, ok := v.Int(); ok && n == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // setPolicy is what the arguments of a queue say, which were checked.
 func setPolicy(c *broker.SubscriptionConfig, kind string, t wire.Table) {
@@ -354,11 +367,11 @@ func setPolicy(c *broker.SubscriptionConfig, kind string, t wire.Table) {
 	}
 	if n, ok := number(argumentLength); ok {
 		if p.LengthMax = n; n == 0 {
-			p.BytesMax = 1 // less than any message has: nothing waits
+			p.BytesMax = nothing
 		}
 	}
 	if n, ok := number(argumentBytes); ok && p.BytesMax == 0 {
-		p.BytesMax = max(n, 1)
+		p.BytesMax = max(n, nothing)
 	}
 	if strings.HasPrefix(word(argumentOverflow), overflowReject) {
 		p.Overflow = broker.OverflowRejectAppend

@@ -3,6 +3,7 @@ package amqp091
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"leat/broker"
 	"leat/gateway/amqp091/session"
@@ -15,7 +16,8 @@ type channel struct {
 	prefetch   int // of each consumer that begins from now on
 	lastQueue  string
 	confirms   bool
-	published  uint64 // number of the last publish, of a channel that confirms
+	published  uint64       // number of the last publish, of a channel that confirms
+	sent       atomic.Int64 // messages published
 	txReleases []func()
 	reply      string // what replies are sent to, see reply.go
 	replyTag   string // of their consumer
@@ -23,6 +25,7 @@ type channel struct {
 	// Guarded by mu.
 	tx        *session.Tx[delivered] // nil: the channel has no transactions
 	consumers map[string]*consumer
+	counts    Counts
 	ended     bool
 	unacked   session.Unacked[delivered]
 	window    int         // unacknowledged deliveries of all consumers, at most; 0: any number

@@ -65,6 +65,11 @@ func (s *said) add(w *wire.Writer, ch *channel, first, count uint64, ok bool) {
 	if first == 0 || ch.ended {
 		return
 	}
+	if ok {
+		ch.counts.Confirmed += int64(count)
+	} else {
+		ch.counts.refused += int64(count)
+	}
 	if s.ch != ch || s.ok != ok {
 		s.flush(w)
 	}

@@ -63,8 +63,10 @@ type conn struct {
 	pieces       [][]byte
 	joined       []byte
 	sent         atomic.Int64 // when something was written last
-	cancelNotify bool         // the client takes basic.cancel
-	paused       atomic.Bool  // nothing is read for now, and the peer was told
+	bytesWritten atomic.Int64
+	writes       atomic.Int64
+	cancelNotify bool        // the client takes basic.cancel
+	paused       atomic.Bool // nothing is read for now, and the peer was told
 }
 
 func newConn(g *Gateway, c *gateway.Conn, ops map[wire.ID]*gateway.Operation) *conn {

@@ -43,7 +43,7 @@ type death struct {
 // undertake says what becomes of a message that a queue has given up.
 func (g *Gateway) undertake(d *broker.Death) []broker.EventEntry {
 	q := queueOf(d.Config)
-	v, _ := q.Table.Get(argumentDeadExchange)
+	v, _ := q.get(argumentDeadExchange)
 	dead, ok := v.Text()
 	if !ok {
 		return nil
@@ -64,7 +64,7 @@ func (g *Gateway) undertake(d *broker.Death) []broker.EventEntry {
 	p.Flags &^= wire.HasExpiration
 	p.Expiration = nil
 	deaths := one.write(&p)
-	if v, ok := q.Table.Get(argumentDeadKey); ok {
+	if v, ok := q.get(argumentDeadKey); ok {
 		key, _ = v.Text()
 		p.Headers = p.Headers.Without(headerCC)
 	}

@@ -12,6 +12,7 @@ import (
 // What exchanges, queues and bindings are beyond streams, subscriptions and address filters is kept with those as documents, JSON each:
 //
 //	stream        amqp.exchange   an exchange; "deleted": it is none any more, and the stream keeps what queues have not had yet
+//	stream        amqp.policies   of amqp.default: the policies of the virtual host
 //	stream        amqp.bindings   a list of bindings of which the exchange is the destination
 //	subscription  amqp.queue      a queue
 //	subscription  amqp.bindings   a list of bindings of which the queue is the destination, but for the one to the exchange without a name
@@ -44,6 +45,8 @@ type queue struct {
 	Name       string         `json:"name,omitempty"` // where the subscription has another
 	Arguments  map[string]any `json:"arguments,omitempty"`
 	Table      wire.Table     `json:"table,omitempty"`
+	Policy     string         `json:"policy,omitempty"`  // its name
+	Applied    wire.Table     `json:"applied,omitempty"` // what it gives the queue
 }
 
 type binding struct {

@@ -295,10 +295,15 @@ func (k *conn) addDelivery(u *consumer, d *broker.Delivery) error {
 	if u.counts && d.Attempt > 1 {
 		properties = withNumber(properties, headerDeliveries, int64(d.Attempt-1))
 	}
+	if d.Again {
+		u.ch.counts.Redelivered++
+	}
 	if u.noAck {
+		u.ch.counts.DeliveredNoAck++
 		m.DeliveryTag = u.ch.unacked.Skip()
 		u.acks = append(u.acks, d.Handle)
 	} else {
+		u.ch.counts.Delivered++
 		m.DeliveryTag = u.ch.unacked.Add(delivered{d.Handle, u})
 		u.held++
 		u.ch.held++
@@ -408,6 +413,9 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 	if err != nil {
 		return err
 	}
+	if !k.may(broker.ActionRead, broker.KindSubscription, own.Name) {
+		return k.refusedTo("queue", queue, m.ID())
+	}
 	k.g.touch(k.key(queue))
 	info, err := k.g.b.DescribeSubscription(ctx, k.us(), own.Name)
 	if err != nil {
@@ -417,12 +425,15 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 		return &wire.Error{Code: wire.NotImplemented, Method: m.ID(), Text: fmt.Sprintf("basic.get not supported by stream queues queue '%s' in vhost '%s'", queue, k.vhost())}
 	}
 	var ds []broker.Delivery
-	if ready(&info) > 0 { // it may have to be looked for
+	if q := queueOf(&own.Config); ready(&info) > 0 && !q.holdsNothing() { // it may have to be looked for
 		if ds, err = k.g.b.Receive(ctx, k.caller, own.Name, broker.ReceiveRequest{Max: 1, Wait: getWait}); err != nil {
 			return k.denied(err, "queue", queue, m.ID())
 		}
 	}
 	if len(ds) == 0 {
+		k.mu.Lock()
+		ch.counts.GotNone++
+		k.mu.Unlock()
 		return k.answer(ch.number, &wire.BasicGetEmpty{})
 	}
 	d := &ds[0]
@@ -430,14 +441,23 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 	if exchange == nil {
 		exchange = []byte(exchangeOf(d.Ref.Stream))
 	}
+	if atOnce(properties) {
+		k.giveBack(ctx, ds)
+		return k.answer(ch.number, &wire.BasicGetEmpty{})
+	}
 	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: exchange, RoutingKey: key, MessageCount: ready(&info) - 1}
 	if queueOf(&own.Config).Type == typeQuorum { // also of the first delivery, as RabbitMQ does for basic.get alone
 		properties = withNumber(properties, headerDeliveries, int64(d.Attempt-1))
 	}
 	k.mu.Lock()
+	if d.Again {
+		ch.counts.Redelivered++
+	}
 	if m.NoAck {
+		ch.counts.GotNoAck++
 		ok.DeliveryTag = ch.unacked.Skip()
 	} else {
+		ch.counts.Got++
 		ok.DeliveryTag = ch.unacked.Add(delivered{handle: d.Handle})
 	}
 	err = k.w.Content(ch.number, ok, properties, body)
@@ -449,6 +469,12 @@ func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
 		k.settle(ctx, session.Acked, d.Handle)
 	}
 	return err
+}
+
+// atOnce reports whether a message is only for who waited for it when it came.
+func atOnce(properties []byte) bool {
+	var p wire.Properties
+	return p.Decode(properties) == nil && string(p.Expiration) == "0"
 }
 
 // recover is basic.recover: everything unacknowledged goes back to its queue.

@@ -86,6 +86,7 @@ const (
 // publish gathers a message.
 func (k *conn) publish(ctx context.Context, ch *channel, m *session.Content) error {
 	p := &k.pub
+	ch.sent.Add(1)
 	if p.now.IsZero() {
 		p.now = clock.Now()
 	}
@@ -250,6 +251,7 @@ func (k *conn) giveBackMessage(ch *channel, m *session.Content) error {
 	back := &wire.BasicReturn{ReplyCode: wire.NoRoute, ReplyText: []byte("NO_ROUTE"), Exchange: m.Exchange, RoutingKey: m.RoutingKey}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	ch.counts.Returned++
 	body := m.Body
 	if len(body) > wire.BodyBytesCopied {
 		body = append([]byte(nil), body...) // it may be written when the frame is gone

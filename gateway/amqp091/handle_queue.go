@@ -174,8 +174,10 @@ func (k *conn) makeQueue(ctx context.Context, name string, m *wire.QueueDeclare)
 	k.g.topology.RLock()
 	defer k.g.topology.RUnlock()
 	edit := func(c *broker.SubscriptionConfig) error {
-		c.Routed, c.Documents = true, map[string]string{documentQueue: document(&q)}
-		setPolicy(c, q.Type, q.Table)
+		c.Routed, c.Documents = true, map[string]string{}
+		policySet(k.g.policies(k.namespace())).give(&q, name)
+		c.Documents[documentQueue] = document(&q)
+		setPolicy(c, q.Type, q.effective())
 		return k.g.topologyOf(k.namespace()).put(c, name, nil)
 	}
 	_, err := k.g.b.PutSubscription(ctx, k.us(), ourName(name), edit, broker.Start{Kind: broker.StartLatest}, broker.NewOnly)

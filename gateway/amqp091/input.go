@@ -18,14 +18,15 @@ import (
 // The memory begins small, doubles when reads fill it, and is small again when they no longer do. A frame that is longer than it has it
 // grow as the frame comes: a claim costs nothing.
 type input struct {
-	c        *gateway.Conn
-	p        []byte
-	from, to int
-	filled   bool         // the last read left nothing free
-	small    int          // reads in a row that would have fitted the least memory
-	waits    int          // bytes that have come since ReadTimeout began to run; -1: it does not run
-	heard    atomic.Int64 // when something was read last
-	reading  atomic.Bool  // somebody waits for more
+	c                *gateway.Conn
+	p                []byte
+	from, to         int
+	filled           bool // the last read left nothing free
+	small            int  // reads in a row that would have fitted the least memory
+	waits            int  // bytes that have come since ReadTimeout began to run; -1: it does not run
+	bytesRead, reads atomic.Int64
+	heard            atomic.Int64 // when something was read last
+	reading          atomic.Bool  // somebody waits for more
 }
 
 // Memory for what is read.
@@ -95,6 +96,8 @@ func (in *input) fill() error {
 	}
 	if n > 0 {
 		in.heard.Store(clock.Now().UnixNano())
+		in.bytesRead.Add(int64(n))
+		in.reads.Add(1)
 	}
 	in.to += n
 	in.filled = in.to == len(in.p)

@@ -30,6 +30,8 @@ type QueueInfo struct {
 	Durable, AutoDelete, Exclusive bool
 	Arguments                      wire.Table
 	Consumers                      int
+	Policy                         string     // its name
+	Applied                        wire.Table // arguments that it gives the queue
 	subscription                   string
 }
 
@@ -62,6 +64,12 @@ func (g *Gateway) Namespace(c *broker.Caller, vhost string) (namespace string, o
 	}
 	return vhost, slices.Contains(g.Vhosts(c), vhost)
 }
+
+// StreamOf is the stream that an exchange is, SubscriptionOf the subscription that a queue is: what grants are about.
+func StreamOf(exchange string) string { return streamOf(exchange) }
+
+// SubscriptionOf is told with StreamOf.
+func SubscriptionOf(queue string) string { return ourName(queue) }
 
 // Exchanges lists the exchanges, by name; those that every virtual host has are among them.
 func (g *Gateway) Exchanges(ctx context.Context, c *broker.Caller) ([]ExchangeInfo, error) {
@@ -112,7 +120,7 @@ func (g *Gateway) Queues(ctx context.Context, c *broker.Caller) ([]QueueInfo, er
 		}
 		q := queueOf(&subs[i].Config)
 		name := queueNameOf(subs[i].Name, &subs[i].Config)
-		out = append(out, QueueInfo{name, q.Type, q.Durable, q.AutoDelete, q.Exclusive, q.Table, g.consumersOf(queueKey{namespace, name}), subs[i].Name})
+		out = append(out, QueueInfo{name, q.Type, q.Durable, q.AutoDelete, q.Exclusive, q.Table, g.consumersOf(queueKey{namespace, name}), q.Policy, q.Applied, subs[i].Name})
 	}
 	slices.SortFunc(out, func(a, b QueueInfo) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil

@@ -69,6 +69,8 @@ func (k *conn) writeRest() {
 
 // put writes all of w.
 func (k *conn) put(w *wire.Writer) error {
+	k.bytesWritten.Add(int64(w.Len()))
+	k.writes.Add(1)
 	k.pieces = w.Pieces(k.pieces[:0])
 	if len(k.pieces) == 1 {
 		_, err := k.c.Write(k.pieces[0])

@@ -216,7 +216,7 @@ func (k *conn) apart(ctx context.Context, stream string, r *record.Record) bool 
 // buryRefused makes a dead letter of what a queue refuses, where it has reject-publish-dlx.
 func (g *Gateway) buryRefused(ctx context.Context, namespace string, own *broker.OwnSubscription, stream string, r *record.Record) {
 	q := queueOf(&own.Config)
-	if v, _ := q.Table.Get(argumentOverflow); plain(v) != overflowBury || own.Config.Undertaker == "" {
+	if v, _ := q.get(argumentOverflow); plain(v) != overflowBury || own.Config.Undertaker == "" {
 		return
 	}
 	letters := g.undertake(&broker.Death{

@@ -142,6 +142,9 @@ func (k *conn) acknowledge(ctx context.Context, ch *channel, m wire.Method) erro
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	err := ch.unacked.Take(tag, multiple, m.ID(), func(_ uint64, d delivered) {
+		if how == session.Acked {
+			ch.counts.Acked++
+		}
 		if d.u != nil && d.u.reader != nil {
 			a.lists[session.Acked] = append(a.lists[session.Acked], d.handle) // it makes room for the next, and no more
 		} else {

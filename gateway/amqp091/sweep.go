@@ -24,7 +24,7 @@ const (
 
 // used notes that a queue was declared or asked for a message.
 func (g *Gateway) used(key queueKey, q *queue) {
-	v, ok := q.Table.Get(argumentExpires)
+	v, ok := q.get(argumentExpires)
 	if !ok {
 		return
 	}

@@ -16,7 +16,23 @@ import (
 	"leat/internal/clock"
 )
 
-// What the management API tells of connections, channels and consumers: as they are when somebody asks. Nothing is counted for it.
+// What the management API tells of connections, channels and consumers: as they are when somebody asks. What is counted for it
+// costs an addition where something else is done under the same lock, or one atomic one for each message or system call.
+
+// Counts are what a channel has done.
+type Counts struct {
+	Published, Confirmed, Returned         int64
+	Delivered, DeliveredNoAck, Redelivered int64 // of both
+	Got, GotNoAck, GotNone                 int64
+	Acked                                  int64
+	refused                                int64 // of the published ones, by a nack
+}
+
+// Traffic is what a connection has read and written: bytes, and how often.
+type Traffic struct {
+	ReadBytes, Reads, WrittenBytes, Writes int64
+	Waiting                                int // bytes that wait to be written
+}
 
 // ConnectionInfo is an open connection.
 type ConnectionInfo struct {
@@ -29,6 +45,7 @@ type ConnectionInfo struct {
 	Limits             wire.Limits
 	TLS                bool
 	Since              time.Time
+	Traffic            Traffic
 	Channels           []ChannelInfo // by number
 	blocked, namespace string
 }
@@ -39,7 +56,11 @@ type ChannelInfo struct {
 	Number                  uint16
 	Confirms, Transactional bool
 	Prefetch, Window        int // of each consumer, of all together
-	Unacked, Uncommitted    int
+	Unacked                 int
+	Uncommitted             int   // messages that wait for a commit
+	UncommittedAcks         int   // and acks
+	Unconfirmed             int64 // messages
+	Counts                  Counts
 	Consumers               []ConsumerInfo // by tag
 }
 
@@ -168,10 +189,17 @@ func (k *conn) look(at *ConnectionInfo) {
 	slices.SortFunc(chs, func(a, b *channel) int { return cmp.Compare(a.number, b.number) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	at.Traffic = Traffic{k.in.bytesRead.Load(), k.in.reads.Load(), k.bytesWritten.Load(), k.writes.Load(), k.w.Len()}
 	at.Channels = make([]ChannelInfo, len(chs))
 	for i, ch := range chs {
 		c := &at.Channels[i]
-		*c = ChannelInfo{Connection: at, Number: ch.number, Confirms: ch.confirms, Transactional: ch.tx != nil, Prefetch: ch.prefetch, Window: ch.window, Unacked: ch.unacked.Len()}
+		*c = ChannelInfo{Connection: at, Number: ch.number, Confirms: ch.confirms, Transactional: ch.tx != nil, Prefetch: ch.prefetch, Window: ch.window, Unacked: ch.unacked.Len(), Counts: ch.counts}
+		if c.Counts.Published = ch.sent.Load(); ch.confirms {
+			c.Unconfirmed = max(0, c.Counts.Published-ch.counts.Confirmed-ch.counts.refused)
+		}
+		if ch.tx != nil {
+			c.Uncommitted, c.UncommittedAcks = len(ch.tx.Publishes), len(ch.tx.Settlements)
+		}
 		for _, tag := range slices.Sorted(maps.Keys(ch.consumers)) {
 			u := ch.consumers[tag]
 			c.Consumers = append(c.Consumers, ConsumerInfo{c, u.tag, u.queue, u.noAck, u.excluded, u.options.Prefetch, u.held})

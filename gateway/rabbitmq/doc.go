@@ -19,12 +19,13 @@
 //
 // # Known gaps
 //
-// Users, permissions, policies and parameters are read where tools need an answer and never changed here: users are made with `leat user`. Definitions
-// with such entries are taken without them, and the answer says what was left out. No web pages, no tracing, no shovels and federation.
+// Permissions are regular expressions there and names or their beginnings here: others are refused (expression.go). Hashes of passwords cannot be taken
+// over, so definitions are taken without users and permissions, and without parameters and operator policies; the answer says what was left out. Policies
+// are for queues only. No web pages, no tracing, no shovels and federation.
 //
 // # Promises
 //
-// Nothing is sampled or counted for this API while nobody calls it. Every list is bounded by the catalog; bodies and pages have limits of their own.
+// Nothing is sampled for this API while nobody calls it; connections and channels count what they do. Every list is bounded by the catalog; bodies and pages have limits of their own.
 //
 // # Imports
 //

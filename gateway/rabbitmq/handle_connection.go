@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"leat/gateway/amqp091"
+	"leat/internal/clock"
 )
 
 func (x *call) connection(c *amqp091.ConnectionInfo) object {
@@ -13,7 +14,12 @@ func (x *call) connection(c *amqp091.ConnectionInfo) object {
 		"protocol": "AMQP 0-9-1", "auth_mechanism": c.Mechanism, "channels": len(c.Channels), "channel_max": c.Limits.ChannelMax, "frame_max": c.Limits.FrameMax,
 		"timeout": c.Limits.Heartbeat, "connected_at": c.Since.UnixMilli(), "client_properties": jsonOf(c.ClientProperties), "host": c.Host, "port": c.Port,
 		"peer_host": c.PeerHost, "peer_port": c.PeerPort, "ssl": c.TLS,
+		"recv_cnt": c.Traffic.Reads, "send_cnt": c.Traffic.Writes, "send_pend": c.Traffic.Waiting, "reductions": 0, "garbage_collection": object{},
 	}
+	counts := [countsMax]int64{countRead: c.Traffic.ReadBytes, countWritten: c.Traffic.WrittenBytes}
+	per := x.g.rates.of("c "+c.Name, clock.Now(), counts)
+	details(o, "recv_oct", counts[countRead], per[countRead])
+	details(o, "send_oct", counts[countWritten], per[countWritten])
 	if v, ok := c.ClientProperties.Get("connection_name"); ok {
 		if text, ok := v.Text(); ok {
 			o["user_provided_name"] = string(text)
@@ -76,12 +82,43 @@ func deleteConnection(ctx context.Context, x *call) error {
 }
 
 func (x *call) channel(c *amqp091.ChannelInfo) object {
-	return object{
+	o := object{
 		"name": c.Name(), "number": c.Number, "node": x.g.node(), "user": c.Connection.User, "user_who_performed_action": c.Connection.User, "vhost": c.Connection.Vhost,
 		"state": "running", "confirm": c.Confirms, "transactional": c.Transactional, "prefetch_count": c.Prefetch, "global_prefetch_count": c.Window,
-		"messages_unacknowledged": c.Unacked, "messages_unconfirmed": 0, "messages_uncommitted": 0, "acks_uncommitted": 0, "consumer_count": len(c.Consumers),
-		"connection_details": connectionDetails(c.Connection),
+		"messages_unacknowledged": c.Unacked, "messages_unconfirmed": c.Unconfirmed, "messages_uncommitted": c.Uncommitted, "acks_uncommitted": c.UncommittedAcks,
+		"consumer_count": len(c.Consumers), "connection_details": connectionDetails(c.Connection), "message_stats": x.channelStats(c),
 	}
+	if c.Connection.State() != "running" {
+		o["state"] = "flow"
+	}
+	return o
+}
+
+// channelStats are what a channel has done, of what it has done any.
+func (x *call) channelStats(c *amqp091.ChannelInfo) object {
+	n := &c.Counts
+	counts := [countsMax]int64{
+		countPublish: n.Published, countConfirm: n.Confirmed, countReturn: n.Returned, countDeliver: n.Delivered, countDeliverNoAck: n.DeliveredNoAck,
+		countGet: n.Got, countGetNoAck: n.GotNoAck, countGetEmpty: n.GotNone, countRedeliver: n.Redelivered, countAck: n.Acked,
+	}
+	per := x.g.rates.of("h "+c.Name(), clock.Now(), counts)
+	o := object{}
+	for i, name := range map[int]string{
+		countPublish: "publish", countConfirm: "confirm", countReturn: "return_unroutable", countDeliver: "deliver", countDeliverNoAck: "deliver_no_ack",
+		countGet: "get", countGetNoAck: "get_no_ack", countGetEmpty: "get_empty", countRedeliver: "redeliver", countAck: "ack",
+	} {
+		if counts[i] > 0 {
+			details(o, name, counts[i], per[i])
+		}
+	}
+	given, rate := int64(0), 0.0
+	for _, i := range []int{countDeliver, countDeliverNoAck, countGet, countGetNoAck} {
+		given, rate = given+counts[i], rate+per[i]
+	}
+	if given > 0 {
+		details(o, "deliver_get", given, rate)
+	}
+	return o
 }
 
 func connectionDetails(c *amqp091.ConnectionInfo) object {

@@ -14,11 +14,11 @@ type definitions struct {
 	Queues    []queueBody             `json:"queues"`
 	Exchanges []exchangeBody          `json:"exchanges"`
 	Bindings  []bindingBody           `json:"bindings"`
+	Policies  []policyBody            `json:"policies"`
 
 	Users            []object `json:"users"`
 	Permissions      []object `json:"permissions"`
 	TopicPermissions []object `json:"topic_permissions"`
-	Policies         []object `json:"policies"`
 	Parameters       []object `json:"parameters"`
 	GlobalParameters []object `json:"global_parameters"`
 	OperatorPolicies []object `json:"operator_policies"`
@@ -33,7 +33,7 @@ func getDefinitions(ctx context.Context, x *call) error {
 		}
 		return o
 	}
-	out := object{"rabbit_version": rabbitVersion, "rabbitmq_version": rabbitVersion, "product_name": productName, "product_version": rabbitVersion, "parameters": []object{}, "policies": []object{}}
+	out := object{"rabbit_version": rabbitVersion, "rabbitmq_version": rabbitVersion, "product_name": productName, "product_version": rabbitVersion, "parameters": []object{}}
 	lasting := map[string]bool{}
 	qs, err := x.g.amqp.Queues(ctx, &x.caller)
 	if err != nil {
@@ -75,7 +75,11 @@ func getDefinitions(ctx context.Context, x *call) error {
 		}
 		bindings = append(bindings, with(object{"source": b.Source, "destination": b.Destination, "destination_type": word, "routing_key": b.Key, "arguments": jsonOf(b.Arguments)}))
 	}
-	out["queues"], out["exchanges"], out["bindings"] = queues, exchanges, bindings
+	policies := []object{}
+	for _, p := range x.g.amqp.Policies(&x.caller) {
+		policies = append(policies, x.policy(&p))
+	}
+	out["queues"], out["exchanges"], out["bindings"], out["policies"] = queues, exchanges, bindings, policies
 	if !one {
 		out["vhosts"], out["users"], out["permissions"] = []object{{"name": x.vhost}}, []object{}, []object{}
 		out["topic_permissions"], out["global_parameters"] = []object{}, []object{}
@@ -86,10 +90,10 @@ func getDefinitions(ctx context.Context, x *call) error {
 	return x.item(out)
 }
 
-// POST definitions, definitions/{vhost}: exchanges, queues and bindings are made, in that order; what is there already and is the same stays. The
+// POST definitions, definitions/{vhost}: exchanges, queues, bindings and policies are made, in that order; what is there already and is the same stays. The
 // first that is refused ends it, and what was made before stays. All must be in the caller's virtual host.
 //
-// Users, permissions, policies and parameters are left out. 204: all was taken; 200 says what was left out.
+// Users, permissions and parameters are left out. 204: all was taken; 200 says what was left out.
 func postDefinitions(ctx context.Context, x *call) error {
 	var d definitions
 	if err := x.body(ctx, &d); err != nil {
@@ -122,12 +126,17 @@ func postDefinitions(ctx context.Context, x *call) error {
 			return err
 		}
 	}
+	for i := range d.Policies {
+		if err := inside("policy", d.Policies[i].Name, d.Policies[i].Vhost); err != nil {
+			return err
+		}
+	}
 	if err := x.bringIn(ctx, &d); err != nil {
 		return err
 	}
 	left := object{}
 	for name, n := range map[string]int{
-		"users": len(d.Users), "permissions": len(d.Permissions), "topic_permissions": len(d.TopicPermissions), "policies": len(d.Policies),
+		"users": len(d.Users), "permissions": len(d.Permissions), "topic_permissions": len(d.TopicPermissions),
 		"parameters": len(d.Parameters), "operator_policies": len(d.OperatorPolicies),
 	} {
 		if n > 0 {
@@ -137,7 +146,7 @@ func postDefinitions(ctx context.Context, x *call) error {
 	if len(left) == 0 {
 		return x.done(http.StatusNoContent)
 	}
-	return x.answer(http.StatusOK, object{"left_out": left, "reason": "users are made with `leat user`; policies and parameters are not known: give queues arguments instead"})
+	return x.answer(http.StatusOK, object{"left_out": left, "reason": "the passwords of users cannot be taken over: put users and their permissions one by one; parameters and operator policies are not known"})
 }
 
 // bringIn makes what definitions name, over one connection.
@@ -188,6 +197,15 @@ func (x *call) bringIn(ctx context.Context, d *definitions) error {
 		}
 		if err != nil {
 			return because("binding", b.Source+" -> "+b.Destination, err)
+		}
+	}
+	for i := range d.Policies {
+		p, err := d.Policies[i].policy(d.Policies[i].Name)
+		if err == nil {
+			_, err = x.g.amqp.PutPolicy(ctx, &x.caller, p)
+		}
+		if err != nil {
+			return because("policy", d.Policies[i].Name, err)
 		}
 	}
 	return nil

@@ -195,37 +195,3 @@ func getVhost(ctx context.Context, x *call) error {
 
 // PUT vhosts/{vhost}: one that is there stays as it is, others are refused before
 func putVhost(_ context.Context, x *call) error { return x.done(http.StatusNoContent) }
-
-// GET users. Only the caller: users are Leat's, see `leat user`.
-func getUsers(_ context.Context, x *call) error {
-	return x.answer(http.StatusOK, []object{x.userObject()})
-}
-
-func (x *call) userObject() object {
-	return object{"name": x.user, "password_hash": "", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": x.tags(), "limits": object{}}
-}
-
-// GET users/{name}
-func getUser(_ context.Context, x *call) error {
-	if x.vars[0] != x.user {
-		return errNotFound
-	}
-	return x.item(x.userObject())
-}
-
-// GET permissions, users/{name}/permissions, vhosts/{vhost}/permissions: of the caller, as far as regular expressions can say what grants do.
-func getPermissions(_ context.Context, x *call) error {
-	if len(x.vars) == 1 && x.vars[0] != x.user && x.vars[0] != x.vhost {
-		return errNotFound
-	}
-	all := func(a broker.Action, k broker.Kind) string {
-		if !x.g.b.UsersExist() || x.g.b.Allowed(&x.caller, a, k, "*") {
-			return ".*"
-		}
-		return ""
-	}
-	return x.answer(http.StatusOK, []object{{
-		"user": x.user, "vhost": x.vhost, "configure": all(broker.ActionCreate, broker.KindSubscription),
-		"write": all(broker.ActionWrite, broker.KindStream), "read": all(broker.ActionRead, broker.KindSubscription),
-	}})
-}

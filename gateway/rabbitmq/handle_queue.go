@@ -69,10 +69,13 @@ func (x *call) queue(ctx context.Context, q *amqp091.QueueInfo, stats bool) (obj
 	more := object{
 		"consumers": q.Consumers, "consumer_utilisation": utilisation(q.Consumers, ready), "consumer_capacity": utilisation(q.Consumers, ready),
 		"message_bytes": d.WaitingBytes, "message_bytes_persistent": d.WaitingBytes, "messages_persistent": d.Waiting, "messages_ram": 0, "message_bytes_ram": 0,
-		"messages_delayed": d.Delayed, "policy": nil, "operator_policy": nil, "effective_policy_definition": object{}, "exclusive_consumer_tag": nil,
+		"messages_delayed": d.Delayed, "policy": nil, "operator_policy": nil, "effective_policy_definition": definitionOf(q.Applied), "exclusive_consumer_tag": nil,
 		"single_active_consumer_tag": nil, "head_message_timestamp": nil, "memory": 0,
 	}
 	maps.Copy(o, more)
+	if q.Policy != "" {
+		o["policy"] = q.Policy
+	}
 	if !d.Oldest.IsZero() {
 		o["head_message_timestamp"] = d.Oldest.Unix()
 	}

@@ -28,6 +28,15 @@ const (
 	countMessages
 	countReady
 	countUnacked
+	countConfirm
+	countReturn
+	countDeliverNoAck
+	countGet
+	countGetNoAck
+	countGetEmpty
+	countRedeliver
+	countRead
+	countWritten
 	countsMax
 )
 

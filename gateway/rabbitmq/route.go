@@ -58,7 +58,7 @@ func init() {
 	get("auth", getAuth)
 	get("vhosts", getVhosts)
 	get("vhosts/{vhost}", getVhost)
-	get("vhosts/{vhost}/permissions", getPermissions)
+	get("vhosts/{vhost}/permissions", getVhostPermissions)
 	add(http.MethodPut, "vhosts/{vhost}", putVhost)
 
 	get("connections", getConnections)
@@ -104,11 +104,24 @@ func init() {
 	add(http.MethodPost, "definitions/{vhost}", postDefinitions)
 
 	get("users", getUsers)
+	get("users/without-permissions", getUsersWithout)
 	get("users/{name}", getUser)
+	add(http.MethodPut, "users/{name}", putUser)
+	add(http.MethodDelete, "users/{name}", deleteUser)
+	add(http.MethodPost, "users/bulk-delete", deleteUsers)
 	get("users/{name}/permissions", getPermissions)
+	get("users/{name}/topic-permissions", getNothing)
 	get("permissions", getPermissions)
+	get("permissions/{vhost}/{name}", getPermission)
+	add(http.MethodPut, "permissions/{vhost}/{name}", putPermission)
+	add(http.MethodDelete, "permissions/{vhost}/{name}", deletePermission)
+	get("policies", getPolicies)
+	get("policies/{vhost}", getPolicies)
+	get("policies/{vhost}/{name}", getPolicy)
+	add(http.MethodPut, "policies/{vhost}/{name}", putPolicy)
+	add(http.MethodDelete, "policies/{vhost}/{name}", deletePolicy)
 	for _, empty := range []string{
-		"topic-permissions", "parameters", "global-parameters", "policies", "operator-policies", "vhost-limits", "user-limits",
+		"topic-permissions", "parameters", "global-parameters", "operator-policies", "vhost-limits", "user-limits",
 	} {
 		get(empty, getNothing)
 		get(empty+"/{vhost}", getNothing)

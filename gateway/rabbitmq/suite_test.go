@@ -112,8 +112,9 @@ func TestSuite(t *testing.T) {
 				}
 				return gatewaytest.ErrRefused
 			}},
-			{Name: "making users", Try: func(c net.Conn) error {
-				if err := roundTrip(c, http.StatusMethodNotAllowed, "PUT /api/users/bob HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+			{Name: "hashes of passwords", Try: func(c net.Conn) error {
+				body := `{"password_hash":"x","tags":""}`
+				if err := roundTrip(c, http.StatusBadRequest, fmt.Sprintf("PUT /api/users/bob HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)); err != nil {
 					return err
 				}
 				return gatewaytest.ErrRefused
