@@ -166,7 +166,7 @@ func (d *subscriptionDocument) checkCursor() error {
 		said bool
 	}{
 		{"address", d.Routed || len(d.Address) > 0},
-		{"where", d.Where != "" || d.Selector != "" || len(d.Policies) > 0},
+		{"where", d.Where != "" || d.Selector != "" || len(d.Policies) > 0}, {"marks", d.Marks},
 		{"dead_letters", d.DeadLetters != "" || d.Undertaker != ""},
 		{"order", p.Order != 0}, {"members", p.Members != 0}, {"volatile", p.Volatile}, {"suspended", p.Suspended}, {"event_ttl", p.Expires},
 		{"max_attempts", p.AttemptsMax != 0}, {"delay", p.DelayMS != 0}, {"ttl", p.TTLMS != 0}, {"max_length", p.LengthMax != 0 || p.BytesMax != 0},

@@ -33,6 +33,7 @@ type Delivery struct {
 	Attempt int    // from 1
 	Until   time.Time
 	Again   bool // it was handed over before
+	Marks   Marks
 }
 
 // MemberOptions say how a member takes part.
@@ -283,6 +284,13 @@ func (m *Member) read(ls []subscription.Leased) []Delivery {
 			m.b.opt.Log.Warn("an event of a subscription cannot be read; it is tried again", "subscription", m.x.name, "error", err)
 			later = append(later, l.Handle)
 		}
+	}
+	id := m.x.id
+	if m.seat != nil && len(ls) > 0 {
+		id = m.realID(&ls[0])
+	}
+	if x := m.b.subs.of(m.x.shard, id); x != nil && x.doc.Marks && len(out) > 0 {
+		m.b.mark(x, out)
 	}
 	if len(ls) >= nearKeptMin { // more waits, most probably
 		m.near.Store(near)

@@ -98,7 +98,7 @@ func (b *Broker) checkShadow(c *Caller, d *subscriptionDocument, old *subscribed
 	if p.LengthMax > ShadowWaitingLimit {
 		return fault.New(fault.Invalid, "subscribe", "max_length", "%d events wait for a shadow at most", ShadowWaitingLimit)
 	}
-	if p != want || len(d.Streams)+len(d.Address)+len(d.Policies) > 0 || d.Routed || d.Where != "" || d.Selector != "" || d.DeadLetters != "" || d.Undertaker != "" || d.DropExpired {
+	if p != want || len(d.Streams)+len(d.Address)+len(d.Policies) > 0 || d.Routed || d.Where != "" || d.Selector != "" || d.Marks || d.DeadLetters != "" || d.Undertaker != "" || d.DropExpired {
 		return fault.New(fault.Invalid, "subscribe", "shadow_of", "a shadow has streams, filters, order and retries of the subscription it shadows; of its own are members, lease, max_length, suspended and push")
 	}
 	if old != nil {

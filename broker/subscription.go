@@ -79,6 +79,7 @@ type SubscriptionConfig struct {
 	Undertaker  string            `json:"undertaker,omitempty"`   // who says instead what becomes of what fails; see SetUndertaker. Sets Policy.Bury
 	DeadSubject *string           `json:"dead_subject,omitempty"` // of dead letters instead of the event's; nil: as it is
 	DeadKey     *string           `json:"dead_key,omitempty"`     // likewise
+	Marks       bool              `json:"marks,omitempty"`        // deliveries say what the number of the event says of it; see Marks
 	DropExpired bool              `json:"drop_expired,omitempty"` // what outlives its time is dropped, and no dead letter
 	Policy      Policy            `json:"policy"`
 	Documents   map[string]string `json:"documents,omitempty"` // settings that gateways own, kept verbatim
@@ -145,6 +146,7 @@ type subscriptions struct {
 	gaps        gaps
 	recent      recent
 	shadows     shadows
+	sequences   sequenceWindows
 }
 
 type classKey struct {
@@ -273,6 +275,7 @@ func (b *Broker) dropSubscription(sh int, n catalog.Name) {
 		_ = s.route(sh, old, nil) // what is taken away had been read
 		s.tellWatches(subKey{sh, old.id}, nil)
 		s.shadows.drop(subKey{sh, old.id})
+		s.sequences.drop(subKey{sh, old.id})
 	}
 	s.mu.Unlock()
 	if old != nil {

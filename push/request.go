@@ -16,6 +16,9 @@ import (
 const (
 	headerSubscription = "Leat-Subscription"
 	headerAttempt      = "Leat-Attempt" // from 1
+	headerGap          = "Leat-Gap"     // marks, of those that have some
+	headerLate         = "Leat-Late"
+	headerDuplicateOf  = "Leat-Duplicate-Of"
 	headerID           = "Webhook-Id"
 	headerTimestamp    = "Webhook-Timestamp"
 )
@@ -44,6 +47,9 @@ func (u *pump) request(ds []broker.Delivery) (*outbound.Request, error) {
 	}
 	h[headerSubscription] = []string{u.l.key.name}
 	h[headerAttempt] = []string{strconv.Itoa(ds[0].Attempt)}
+	if u.doc.Format != FormatBatch {
+		mark(h, &ds[0].Marks)
+	}
 	now := clock.Now()
 	if u.signer != nil {
 		if err := u.signer.Sign(h, id, now, body); err != nil {
@@ -53,6 +59,18 @@ func (u *pump) request(ds []broker.Delivery) (*outbound.Request, error) {
 		h[headerID], h[headerTimestamp] = []string{id}, []string{strconv.FormatInt(now.Unix(), 10)}
 	}
 	return &outbound.Request{Header: h, Body: body}, nil
+}
+
+func mark(h http.Header, m *broker.Marks) {
+	if m.Gap > 0 {
+		h[headerGap] = []string{strconv.FormatInt(m.Gap, 10)}
+	}
+	if m.Late {
+		h[headerLate] = []string{"true"}
+	}
+	if m.DuplicateOf != "" {
+		h[headerDuplicateOf] = []string{m.DuplicateOf}
+	}
 }
 
 var (

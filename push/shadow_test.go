@@ -26,3 +26,20 @@ func TestPush_Shadow(t *testing.T) {
 		t.Fatal(n)
 	}
 }
+
+// What a sequence says of an event goes along as headers.
+func TestPush_Marks(t *testing.T) {
+	s, e := serve(t, "", nil).streams(), receiver(t, nil)
+	s.push("billing", e.URL, `,"marks":true`, `,"ordered":true`)
+	for _, n := range []string{"1", "3", "2", "3"} {
+		s.do(201, "POST", "/v1/append", fmt.Sprintf(`{"events":[{"stream":"orders","source":"/shop","sequence":%q}]}`, n))
+	}
+	s.untilIs("billing", "state.acked", 4.0)
+	got := ""
+	for _, r := range e.all() {
+		got += fmt.Sprintf("%s%s%s,", r.header.Get("Leat-Gap"), r.header.Get("Leat-Late"), r.header.Get("Leat-Duplicate-Of"))
+	}
+	if got != ",1,true,orders/0/1," {
+		t.Fatal(got)
+	}
+}

@@ -15,7 +15,7 @@ import (
 var (
 	subColumns   = []string{"name", "shadow_of", "streams", "order", "dead_letters", "suspended", "created"}
 	subDescribed = []string{
-		"name", "namespace", "kind", "shadow_of", "streams", "address", "where", "selector", "order", "dead_letters", "suspended", "lease_ms", "max_attempts", "backoff_ms", "backoff_max_ms", // settings
+		"name", "namespace", "kind", "shadow_of", "streams", "address", "where", "selector", "marks", "order", "dead_letters", "suspended", "lease_ms", "max_attempts", "backoff_ms", "backoff_max_ms", // settings
 		"push", "push_url", "push_format", "push_why", "push_until", "push_last_failure", "push_delivered", "push_attempts", "push_warnings", "new_secret",
 		"waiting", "waiting_bytes", "exact", "leased", "delayed", "oldest", "lag_ms", "acked", "skipped", "dead", "gaps", "receivers", "created", "revision",
 	}
@@ -44,6 +44,7 @@ type subFlags struct {
 	order, where, selector, dead, from     string
 	attempts                               int
 	backlog                                int64
+	marks                                  bool
 	lease, backoff, backoffMax, delay, ttl time.Duration
 }
 
@@ -91,6 +92,7 @@ func (a *app) subCreate() *cobra.Command {
 	fl.StringVar(&f.order, "order", "", "what must not overtake: none, key or total (default none)")
 	fl.StringVar(&f.where, "where", "", "CEL: events for which it is false are passed over")
 	fl.StringVar(&f.selector, "selector", "", "SQL-92: events for which it is not true are passed over")
+	fl.BoolVar(&f.marks, "marks", false, "deliveries say what the sequence of the event says of it: a gap before it, late, a duplicate")
 	fl.DurationVar(&f.lease, "lease", 0, "how long a delivery is its receiver's (default 30s)")
 	fl.IntVar(&f.attempts, "attempts", 0, "handed over so often and not acked, an event has failed (default never)")
 	fl.DurationVar(&f.backoff, "backoff", 0, "wait before the second attempt, doubled for each further one")
@@ -126,6 +128,7 @@ func (f *subFlags) body(cmd *cobra.Command) (map[string]any, error) {
 		{"order", "order", f.order},
 		{"where", "where", f.where},
 		{"selector", "selector", f.selector},
+		{"marks", "marks", f.marks},
 		{"dead-letters", "dead_letters", f.dead},
 		{"attempts", "max_attempts", f.attempts},
 		{"from", "from", f.from},

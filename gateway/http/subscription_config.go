@@ -20,6 +20,7 @@ type subscriptionConfigJSON struct {
 	Address     *[]addressJSON     `json:"address,omitempty"`
 	Where       *string            `json:"where,omitempty"`
 	Selector    *string            `json:"selector,omitempty"` // as where, in SQL-92
+	Marks       *bool              `json:"marks,omitempty"`
 	DeadLetters *string            `json:"dead_letters,omitempty"`
 	DeadSubject optional           `json:"dead_subject,omitzero"` // of dead letters; null: that of the event
 	DeadKey     optional           `json:"dead_key,omitzero"`
@@ -150,6 +151,7 @@ func (j *subscriptionConfigJSON) change(c *broker.SubscriptionConfig) error {
 	set(&c.Routed, j.Routed)
 	set(&c.Where, j.Where)
 	set(&c.Selector, j.Selector)
+	set(&c.Marks, j.Marks)
 	set(&c.DeadLetters, j.DeadLetters)
 	j.DeadSubject.set(&c.DeadSubject)
 	j.DeadKey.set(&c.DeadKey)
@@ -242,6 +244,9 @@ func subscriptionConfig(c *broker.SubscriptionConfig) subscriptionConfigJSON {
 	if c.ShadowOf != "" {
 		j.Streams = nil
 		j.ShadowOf = &c.ShadowOf
+	}
+	if c.Marks {
+		j.Marks = &c.Marks
 	}
 	if c.Selector != "" {
 		j.Selector = &c.Selector

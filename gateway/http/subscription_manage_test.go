@@ -2,6 +2,7 @@ package http
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 )
 
@@ -89,6 +90,24 @@ func TestSubscription_Selector(t *testing.T) {
 		t.Fatalf("%s", a.body)
 	}
 	if a := s.want(200, "PUT", "/v1/subscriptions/work", `{"selector":""}`); a.get("config.selector") != nil {
+		t.Fatalf("%s", a.body)
+	}
+}
+
+func TestSubscription_Marks(t *testing.T) {
+	s := start(t, nil)
+	s.work(`,"marks":true`)
+	for i, n := range []string{"1", "4", "2", "4"} {
+		s.want(201, "POST", "/v1/streams/orders/events", fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":"/shop","type":"placed","sequence":%q}`, i, n), "Content-Type", mediaEvent)
+	}
+	a := s.want(200, "POST", "/v1/subscriptions/work/receive", `{"max":4,"wait":"30s"}`)
+	if a.len("deliveries") != 4 {
+		t.Fatalf("%s", a.body)
+	}
+	if a.get("deliveries.0.marks") != nil || a.str("deliveries.1.marks.gap") != "2" || a.str("deliveries.2.marks.late") != "true" || a.str("deliveries.3.marks.duplicate_of") != "orders/0/1" {
+		t.Fatalf("%s", a.body)
+	}
+	if a.get("deliveries.1.marks.late") != nil || a.str("deliveries.1.ref") != "orders/0/1" {
 		t.Fatalf("%s", a.body)
 	}
 }

@@ -155,10 +155,29 @@ func (x *call) answerDeliveries(ds []broker.Delivery) error {
 		b = strconv.AppendInt(b, int64(d.Attempt), 10)
 		b = strconv.AppendBool(appendName(b, "again"), d.Again)
 		b = d.Until.UTC().AppendFormat(append(b, `,"until":"`...), time.RFC3339Nano)
-		b = appendPlace(append(b, '"', ','), d.Delivered)
+		b = append(b, '"', ',')
+		if !d.Marks.None() {
+			b = append(appendMarks(b, &d.Marks), ',')
+		}
+		b = appendPlace(b, d.Delivered)
 		b = append(append(appendName(b, "event"), e...), '}')
 	}
 	*buf = append(b, ']', '}', '\n')
 	x.answer(nethttp.StatusOK, contentTypeJSON, *buf)
 	return nil
+}
+
+// appendMarks appends "marks":{"gap":2,"late":true,"duplicate_of":"orders/0/2"}, of which what holds is there.
+func appendMarks(b []byte, m *broker.Marks) []byte {
+	b = append(b, `"marks":{`...)
+	if m.Gap > 0 {
+		b = append(strconv.AppendInt(append(b, `"gap":`...), m.Gap, 10), ',')
+	}
+	if m.Late {
+		b = append(b, `"late":true,`...)
+	}
+	if m.DuplicateOf != "" {
+		b = append(appendString(append(b, `"duplicate_of":`...), m.DuplicateOf), ',')
+	}
+	return append(b[:len(b)-1], '}')
 }
