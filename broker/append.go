@@ -110,6 +110,11 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	if err := b.checkBatch(n, &h); err != nil {
 		return err
 	}
+	if !in.Copied {
+		if err := b.keepsBatch(p.c, n, in.Batch); err != nil {
+			return err
+		}
+	}
 	p.shard = b.shards[n.shard] // of a caller's namespace, so always the same
 	if size, limit := batchBytes(in.Batch), p.shard.CommandBytesMax(); p.open != nil && p.open.bytes+size > limit {
 		p.submit()

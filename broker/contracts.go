@@ -3,7 +3,9 @@ package broker
 import (
 	"cmp"
 	"context"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"leat/broker/catalog"
 	"leat/broker/fault"
@@ -23,6 +25,8 @@ type contracts struct {
 	mu   sync.RWMutex
 	all  map[string]*contractRoom
 	none *registry.Registry // for namespaces without one
+
+	bound atomic.Int64 // bindings of all namespaces
 }
 
 type contractRoom struct {
@@ -51,10 +55,24 @@ func (x *contracts) room(namespace string) *contractRoom {
 }
 
 func (x *contracts) take(e *catalog.Entry) error {
-	return x.room(e.Name.Namespace).registry.Take(e.Name.Name, e.Document)
+	return x.fold(e.Name, func(r *registry.Registry) error { return r.Take(e.Name.Name, e.Document) })
 }
 
-func (x *contracts) drop(n catalog.Name) { x.room(n.Namespace).registry.Drop(n.Name) }
+func (x *contracts) drop(n catalog.Name) {
+	_ = x.fold(n, func(r *registry.Registry) error { r.Drop(n.Name); return nil }) // has no error
+}
+
+// fold changes an index, and keeps count of what is bound. Documents of one shard come one after the other.
+func (x *contracts) fold(n catalog.Name, change func(*registry.Registry) error) error {
+	r := x.room(n.Namespace).registry
+	if !strings.HasPrefix(n.Name, registry.BindingPrefix) {
+		return change(r)
+	}
+	before := r.BindingCount()
+	err := change(r)
+	x.bound.Add(int64(r.BindingCount() - before))
+	return err
+}
 
 // Contracts is the registry of a namespace, to be read: what it decides is only recorded by ChangeContracts. Nobody is asked whether he may; see
 // MayContract.

@@ -172,6 +172,9 @@ func (x *eventsCommand) resolve(ctx context.Context) error {
 			x.shard = b.shards[n.shard]
 			x.cmd.ResolvedAt = x.shard.Published().Seq()
 		}
+		if err := b.keepsEvent(x.c, n, i, &e.Record); err != nil {
+			return at(err, i, len(a.Events))
+		}
 		if err := x.place(i, e, n); err != nil {
 			return at(err, i, len(a.Events))
 		}

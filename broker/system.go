@@ -49,6 +49,7 @@ const (
 	TypeLinkStopped      = "leat.link.stopped"  // a link copies a partition, or anything, no more
 	TypeLinkSwitched     = "leat.link.switched" // what it copied stands by itself
 	TypeContractChanged  = "leat.contract.changed"
+	TypeContractBroken   = "leat.contract.broken"
 	TypeLoginRefused     = "leat.login.refused"
 	TypeArchiveFailing   = "leat.archive.failing"
 	TypeArchiveRecovered = "leat.archive.recovered"

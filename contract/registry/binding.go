@@ -90,6 +90,13 @@ func (r *Registry) Binding(name string) (*Binding, error) {
 	return nil, refuse(BindingNotFound, "there is no contract %q", clip(name))
 }
 
+// BindingCount is how many there are.
+func (r *Registry) BindingCount() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.bindings)
+}
+
 // Bindings are all of them, by name.
 func (r *Registry) Bindings() []*Binding {
 	r.mu.RLock()

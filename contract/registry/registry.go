@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"leat/contract"
 	"leat/contract/avro"
@@ -60,6 +61,9 @@ const (
 	kindBinding = "b:"
 )
 
+// BindingPrefix begins the names of documents that are bindings.
+const BindingPrefix = kindBinding
+
 func versionName(subject string, version int) string {
 	return fmt.Sprintf("%s%s:%d", kindVersion, subject, version)
 }
@@ -87,7 +91,7 @@ type Registry struct {
 	modes    map[string]Mode
 	bindings map[string]*Binding
 	parsed   parsedCache
-	revision uint64 // of the index: what was derived from it is good while it is the same
+	revision atomic.Uint64 // of the index: what was derived from it is good while it is the same
 }
 
 type idKey struct {
@@ -119,7 +123,7 @@ func New() *Registry {
 func (r *Registry) Take(name string, body []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.revision++
+	defer r.revision.Add(1) // when the change is there: what is derived from it is not older than it says
 	kind, about := name[:min(2, len(name))], name[min(2, len(name)):]
 	switch kind {
 	case kindVersion:
@@ -161,7 +165,7 @@ func (r *Registry) Take(name string, body []byte) error {
 func (r *Registry) Drop(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.revision++
+	defer r.revision.Add(1) // when the change is there: what is derived from it is not older than it says
 	kind, about := name[:min(2, len(name))], name[min(2, len(name)):]
 	switch kind {
 	case kindVersion:
@@ -237,7 +241,5 @@ func (r *Registry) drop(name string) {
 
 // Revision changes with every document that is taken or dropped.
 func (r *Registry) Revision() uint64 {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.revision
+	return r.revision.Load()
 }

@@ -78,8 +78,12 @@ func (p *problem) document(instance string) (code int, body []byte) {
 	if at, ok := f.Detail.(string); ok && f.Kind == fault.ContractBroken { // where in the event
 		pointer += at
 	}
+	field := p.field
+	if d, ok := f.Detail.(*broker.ContractBreak); ok {
+		field = d.Field
+	}
 	for _, m := range [...][2]string{
-		{"reason", string(f.Reason)}, {"subject", f.Subject}, {"field", p.field}, {"pointer", pointer},
+		{"reason", string(f.Reason)}, {"subject", f.Subject}, {"field", field}, {"pointer", pointer},
 	} {
 		if m[1] != "" {
 			b = appendMember(b, m[0], m[1])

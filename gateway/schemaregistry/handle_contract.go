@@ -19,7 +19,23 @@ func getContract(_ context.Context, x *call) (any, error) {
 	if err := x.maySee(x.vars["name"]); err != nil {
 		return nil, err
 	}
-	return answer(x.registry().Binding(x.vars["name"]))
+	return x.tellContract(x.vars["name"])
+}
+
+// seenContract is a binding with what it has seen.
+type seenContract struct {
+	*registry.Binding
+	Checked int64 `json:"checked"`
+	Broken  int64 `json:"broken"`
+}
+
+func (x *call) tellContract(name string) (any, error) {
+	b, err := x.registry().Binding(name)
+	if err != nil {
+		return nil, err
+	}
+	checked, broken := x.g.b.ContractStats(x.caller.Namespace, name)
+	return seenContract{b, checked, broken}, nil
 }
 
 // PUT /contracts/{name}
@@ -35,7 +51,7 @@ func putContract(ctx context.Context, x *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer(x.registry().Binding(in.Name))
+	return x.tellContract(in.Name)
 }
 
 // DELETE /contracts/{name}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"leat/broker"
+	"leat/broker/fault"
+	"leat/broker/record"
 )
 
 func avroRecord(fields ...string) string {
@@ -231,4 +233,21 @@ func TestRegister_AtOnce(t *testing.T) {
 		}
 	}
 	a.want(200, `[1,2,3,4,5,6]`, "GET", "subjects/s/versions", "")
+}
+
+func TestContractsOfStreams(t *testing.T) {
+	b := newBroker(t, false)
+	a := serve(t, New(b, Default()))
+	a.want(200, `{"id":1}`, "POST", "subjects/s/versions", aSchema)
+	a.want(200, `{"name":"c","enforce":"reject","checked":0}`, "PUT", "contracts/c", `{"stream":"x","subject":"s"}`)
+	a.want(422, `quarantine is not offered`, "PUT", "contracts/d", `{"stream":"x","subject":"s","enforce":"quarantine"}`)
+	a.want(404, `{"error_code":40401}`, "PUT", "contracts/d", `{"stream":"x","subject":"nothing"}`)
+	_, err := b.AppendEvents(t.Context(), &broker.Caller{}, broker.EventsAppend{AutoCreate: true, Events: []broker.EventEntry{{Stream: "x", Partition: -1, Record: record.Record{Value: []byte("?")}}}})
+	if !fault.Is(err, fault.ContractBroken) {
+		t.Error(err)
+	}
+	a.want(200, `{"subject":"s","checked":1,"broken":1}`, "GET", "contracts/c", "")
+	a.want(200, `"name":"c"`, "GET", "contracts", "")
+	a.want(204, ``, "DELETE", "contracts/c", "")
+	a.want(404, `{"error_code":40450}`, "GET", "contracts/c", "")
 }
