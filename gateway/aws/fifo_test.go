@@ -222,3 +222,58 @@ func TestLargest(t *testing.T) {
 		t.Errorf("received %d bytes, want %d", n, want)
 	}
 }
+
+// Each attribute of the system's is told to who asks for it, by the newer name of the parameter and by the older one, and nothing else is.
+func TestSystemAttributes(t *testing.T) {
+	s := start(t)
+	dead := s.queue("dead.fifo", "FifoQueue", "true")
+	url := s.queue("orders.fifo", "FifoQueue", "true", "RedrivePolicy", redrive("dead.fifo"))
+	sent := s.send(url, "x", group("a", "1"), func(m *wire.Message) {
+		m.System = wire.Attributes{{Name: "AWSTraceHeader", DataType: "String", String: wire.Some("Root=1-2")}}
+	})
+	want := map[string]string{
+		"SenderId": "000000000000", "SentTimestamp": "", "ApproximateReceiveCount": "1", "ApproximateFirstReceiveTimestamp": "",
+		"SequenceNumber": text(sent, "SequenceNumber"), "MessageGroupId": "a", "MessageDeduplicationId": "1", "AWSTraceHeader": "Root=1-2",
+	}
+	ask := func(url string, in wire.ReceiveMessageInput) map[string]any {
+		t.Helper()
+		in.QueueURL, in.WaitTimeSeconds = url, wire.Some(int64(20))
+		list, _ := ok(s, wire.ReceiveMessage, in)["Messages"].([]any)
+		if len(list) != 1 {
+			t.Fatalf("%v", list)
+		}
+		return list[0].(map[string]any)
+	}
+	check := func(m map[string]any, want map[string]string) {
+		t.Helper()
+		got, _ := m["Attributes"].(map[string]any)
+		if len(got) != len(want) {
+			t.Errorf("told %v", got)
+		}
+		for name, v := range want {
+			if got[name] == nil || v != "" && got[name] != v {
+				t.Errorf("%s is %v, want %q", name, got[name], v)
+			}
+		}
+	}
+	m := ask(url, wire.ReceiveMessageInput{SystemAttributeNames: []string{"All"}})
+	check(m, want)
+	s.visibility(url, m, 0) // and it is a dead letter, for it was received once
+	first := text(m, "Attributes", "SentTimestamp")
+	want["DeadLetterQueueSourceArn"], want["ApproximateReceiveCount"], want["SentTimestamp"], want["SequenceNumber"] = arnPrefix+"orders.fifo", "2", first, ""
+	m = ask(dead, wire.ReceiveMessageInput{AttributeNames: []string{"All"}})
+	check(m, want)
+	for name := range want {
+		for _, in := range []wire.ReceiveMessageInput{{SystemAttributeNames: []string{name}}, {AttributeNames: []string{name}}} {
+			s.visibility(dead, m, 0)
+			m = ask(dead, in)
+			if got := m["Attributes"].(map[string]any); len(got) != 1 || got[name] == nil {
+				t.Errorf("asked for %s: %v", name, got)
+			}
+		}
+	}
+	s.visibility(dead, m, 0)
+	if m = ask(dead, wire.ReceiveMessageInput{}); m["Attributes"] != nil {
+		t.Errorf("asked for nothing: %v", m["Attributes"])
+	}
+}
