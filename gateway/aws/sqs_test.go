@@ -2,6 +2,8 @@ package aws
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -213,6 +215,18 @@ func TestQuery_Protocol(t *testing.T) {
 	code, _, b = s.post(head, "/000000000000/orders", wire.ListQueues.AppendRequest(nil, wire.Query, &wire.ListQueuesInput{}))
 	if code != 400 || !strings.Contains(string(b), "<Code>InvalidAction</Code><Message>The action ListQueues is not valid for this endpoint.") {
 		t.Fatalf("asked of a queue: %d %s", code, b)
+	}
+	code, _, b = s.post(head, "/000000000000/orders", wire.GetQueueURL.AppendRequest(nil, wire.Query, &wire.GetQueueURLInput{Name: "orders"}))
+	if code != 200 {
+		t.Fatalf("its URL asked of a queue: %d %s", code, b)
+	}
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if b, err = io.ReadAll(res.Body); err != nil || res.StatusCode != 404 || !strings.Contains(string(b), "<UnknownOperationException") {
+		t.Fatalf("a visit: %s %s %v", res.Status, b, err)
 	}
 	code, _, b = s.post(head, "/", wire.GetQueueURL.AppendRequest(nil, wire.Query, &wire.GetQueueURLInput{Name: "none"}))
 	if code != 400 || !strings.Contains(string(b), "<Code>AWS.SimpleQueueService.NonExistentQueue</Code>") {

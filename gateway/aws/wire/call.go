@@ -200,7 +200,7 @@ func (a *Action[In, Out]) Decode(c *Call, in *In) *Error {
 		if url := q.queue(); *url == "" && strings.Count(c.Path, "/") > 1 && utf8.ValidString(c.Path) {
 			*url = c.Path
 		}
-	} else if a.Service == SQS && c.Protocol == Query && namesQueue(c.Path) {
+	} else if (a.Key == CreateQueue.Key || a.Key == ListQueues.Key) && c.Protocol == Query && namesQueue(c.Path) {
 		return UnknownAction(c)
 	}
 	if name := a.in.missing(in); name != "" {
@@ -212,7 +212,7 @@ func (a *Action[In, Out]) Decode(c *Call, in *In) *Error {
 	return nil
 }
 
-// namesQueue reports whether a path is that of a queue, which answers what concerns it and nothing else.
+// namesQueue reports whether a path is that of a queue, where nobody makes or lists queues.
 func namesQueue(path string) bool {
 	a, err := ParseQueueURL(path)
 	return err == nil && a.Account != ""
