@@ -85,7 +85,7 @@ crash: build ## kill -9 under load, 250 cycles, with a checker: producers and re
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 50 -queues $(CRASH)
 
 .PHONY: suites-aws
-suites-aws: build ## the SQS tests of LocalStack (answers recorded at Amazon) and of moto against the binary, 5 minutes; needs Python 3.12
+suites-aws: build ## the SQS and SNS tests of LocalStack (answers recorded at Amazon) and SQS of moto against the binary, 6 minutes; needs Python 3.13
 	.ci/suites-aws bin/leat
 
 .PHONY: bench-sqs
