@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"leat/gateway/kafka/group"
+	"leat/gateway/kafka/oidc"
 )
 
 // Config bounds and addresses the gateway.
@@ -23,6 +24,10 @@ type Config struct {
 	PartitionsDefault int32         `yaml:"partitions_default" doc:"partitions of topics whose maker does not say"`
 	PartitionsMax     int32         `yaml:"partitions_max" doc:"partitions of one topic"`
 	Groups            group.Config  `yaml:"groups"`
+
+	SessionLifetimeMax time.Duration `yaml:"session_lifetime_max" doc:"how long a login by SASL holds before the client has to log in again; 0: as long as the connection, or until its token expires"`
+	PrincipalRules     string        `yaml:"principal_rules" doc:"which user a client certificate is: RULE:pattern/replacement/[LU] over its distinguished name, separated by commas, DEFAULT being the whole name; empty: its common name"`
+	OAuth              oidc.Config   `yaml:"oauth"`
 }
 
 // Default is what Kafka's own defaults lead clients to expect.
@@ -39,6 +44,7 @@ func Default() Config {
 		PartitionsDefault: 1,
 		PartitionsMax:     10_000,
 		Groups:            group.Default(),
+		OAuth:             oidc.Default(),
 	}
 }
 
@@ -68,6 +74,15 @@ func (c Config) Validate() error {
 	}
 	if err := c.Groups.Validate(); err != nil {
 		return fmt.Errorf("groups.%w", err)
+	}
+	if c.SessionLifetimeMax != 0 && (c.SessionLifetimeMax < time.Second || c.SessionLifetimeMax > 365*24*time.Hour) {
+		return fmt.Errorf("session_lifetime_max is %v; it must be 0 or from 1s to 8760h", c.SessionLifetimeMax)
+	}
+	if _, err := parseRules(c.PrincipalRules); err != nil {
+		return fmt.Errorf("principal_rules: %w", err)
+	}
+	if err := c.OAuth.Validate(); err != nil {
+		return err
 	}
 	if c.Advertise != "" {
 		if _, _, err := splitAddr(c.Advertise); err != nil {

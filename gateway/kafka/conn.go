@@ -51,13 +51,17 @@ type conn struct {
 const readBufferBytes = 8 << 10
 
 func newConn(g *Gateway, c *gateway.Conn, ops map[int16]*gateway.Operation) *conn {
-	return &conn{
+	k := &conn{
 		g: g, c: c, ops: ops,
 		br:     bufio.NewReaderSize(c, readBufferBytes),
 		caller: &broker.Caller{Listener: c.Listener().Name(), Protocol: "kafka", Address: hostOf(c.RemoteAddr().String())},
 		queue:  make(chan *slot, g.cfg.InFlightMax),
 		hurry:  make(chan struct{}),
 	}
+	if user := g.certified(c); user != "" {
+		k.caller.Principal, k.caller.Namespace = user, g.b.NamespaceOf(user)
+	}
+	return k
 }
 
 // serve runs until the peer has left, broken the protocol or logged in badly, or the listener drains; what has been read is answered.
@@ -141,6 +145,9 @@ func (k *conn) readRequest(ctx context.Context, s *slot) (end bool, err error) {
 	a := findAPI(s.header.Key)
 	if a == nil || s.header.Version < a.min || s.header.Version > a.max {
 		return false, fmt.Errorf("request %d version %d is not offered; ApiVersions says what is", s.header.Key, s.header.Version)
+	}
+	if err := k.expired(s.header.Key); err != nil {
+		return false, err
 	}
 	switch s.header.Key {
 	case wire.KeyProduce:

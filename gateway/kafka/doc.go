@@ -2,7 +2,8 @@
 //
 // # What
 //
-// Specification: the message definitions of Apache Kafka 3.9 (clients/src/main/resources/common/message), KIP-98, 152, 219, 255, 482.
+// Specification: the message definitions of Apache Kafka 3.9 (clients/src/main/resources/common/message), KIP-98, 152, 219, 255, 368, 482,
+// 516; RFC 4616, 5802, 7628.
 //
 //	Produce 0-13 (0-2 refused)   Fetch 4-17            ListOffsets 0-10              Metadata 0-13       FindCoordinator 0-4 (refused)
 //	SaslHandshake 0-1            SaslAuthenticate 0-2  ApiVersions 0-4               InitProducerId 0-4  DescribeCluster 0-2

@@ -5,6 +5,7 @@ import (
 
 	"leat/broker"
 	"leat/gateway"
+	"leat/gateway/kafka/oidc"
 )
 
 // Gateway speaks the Kafka protocol with the clients of one node. It is safe for many listeners.
@@ -12,11 +13,18 @@ type Gateway struct {
 	b      *broker.Broker
 	cfg    Config
 	groups *groups
+	rules  []certificateRule
+	tokens *oidc.Verifier // nil: nobody's are taken
 }
 
 // New makes the gateway. It does no I/O and starts nothing; cfg has been validated.
 func New(b *broker.Broker, cfg Config) *Gateway {
-	return &Gateway{b: b, cfg: cfg, groups: newGroups(b, cfg.Groups)}
+	g := &Gateway{b: b, cfg: cfg, groups: newGroups(b, cfg.Groups)}
+	g.rules, _ = parseRules(cfg.PrincipalRules) // Validate has been here
+	if cfg.OAuth.Offered() {
+		g.tokens = oidc.New(cfg.OAuth)
+	}
+	return g
 }
 
 // Descriptor says what the gateway is.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -23,8 +24,16 @@ const (
 	keySaslAuthenticate int16 = 36
 )
 
-// mechanisms are offered in this order.
-var mechanisms = []string{"SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"}
+const mechanismOAuth = "OAUTHBEARER"
+
+// mechanisms are offered in this order; that of tokens where the gateway has somebody whose tokens it takes.
+func (g *Gateway) mechanisms() []string {
+	all := []string{"SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"}
+	if g.tokens != nil {
+		all = append(all, mechanismOAuth)
+	}
+	return all
+}
 
 // errLogin ends a connection whose login was refused.
 var errLogin = errors.New("the user name or the secret is wrong")
@@ -36,6 +45,11 @@ type login struct {
 	mechanism string       // "" before a handshake
 	raw       bool         // tokens come bare
 	scram     *scramServer // nil before its first token
+	refused   error        // of a token of OAUTHBEARER, whose client has been told and has still to acknowledge it
+	token     time.Time    // when the token that was taken expires; zero: it is none
+
+	as      string    // the user that has logged in by SASL, "" is nobody yet
+	expires time.Time // by when it has to do so again; zero: never
 }
 
 // SaslHandshake(17), versions 0-1.
@@ -46,11 +60,11 @@ func (k *conn) saslHandshake(s *slot) error {
 		return fmt.Errorf("sasl handshake: %w", err)
 	}
 	r := kmsg.NewPtrSASLHandshakeResponse()
-	r.SupportedMechanisms = mechanisms
-	k.login = login{}
-	for _, m := range mechanisms {
+	r.SupportedMechanisms = k.g.mechanisms()
+	k.login = k.login.again()
+	for _, m := range r.SupportedMechanisms {
 		if q.Mechanism == m {
-			k.login = login{mechanism: m, raw: s.header.Version == 0}
+			k.login.mechanism, k.login.raw = m, s.header.Version == 0
 		}
 	}
 	if k.login.mechanism == "" {
@@ -81,6 +95,9 @@ func (k *conn) saslAuthenticate(ctx context.Context, s *slot) (end bool, err err
 	if r.SASLAuthBytes == nil {
 		r.SASLAuthBytes = []byte{}
 	}
+	if err == nil && k.login.mechanism == "" && !k.login.expires.IsZero() {
+		r.SessionLifetimeMillis = max(k.login.expires.Sub(clock.Now()).Milliseconds(), 1)
+	}
 	s.ready = appendResponse(nil, s, r)
 	return s.last, nil
 }
@@ -99,13 +116,19 @@ func (k *conn) rawToken(ctx context.Context, s *slot, token []byte) (end bool, e
 // token takes one step of the mechanism. When it was the last, the connection is the user's.
 func (k *conn) token(ctx context.Context, token []byte) (answer []byte, err error) {
 	var user string
-	if k.login.mechanism == "PLAIN" {
+	switch k.login.mechanism {
+	case "PLAIN":
 		user, err = k.plain(ctx, token)
-	} else {
+	case mechanismOAuth:
+		answer, user, err = k.bearer(ctx, token)
+	default:
 		answer, user, err = k.scramStep(token)
 	}
+	if err == nil && user != "" && k.login.as != "" && k.login.as != user {
+		err = refused(user, "a connection stays that of the user who logged in first")
+	}
 	if err != nil {
-		k.login = login{}
+		k.login = k.login.again()
 		k.c.Log().Warn("login refused", "user", clip(user), "client", k.caller.Client, "error", err)
 		if waitErr := clock.Sleep(ctx, k.g.cfg.LoginDelay); waitErr != nil {
 			return nil, waitErr
@@ -116,9 +139,70 @@ func (k *conn) token(ctx context.Context, token []byte) (answer []byte, err erro
 		c := *k.caller
 		c.Principal, c.Namespace = user, k.g.b.NamespaceOf(user)
 		k.caller = &c
-		k.login = login{}
+		expires := k.login.token
+		k.login = k.login.again()
+		k.login.as, k.login.expires = user, k.g.sessionEnd(expires)
 	}
 	return answer, nil
+}
+
+// again is where a connection stands when a login begins or has ended: what it is logged in as stays.
+func (l login) again() login { return login{as: l.as, expires: l.expires} }
+
+// sessionEnd is by when a client has to log in again, given when its token expires, if it has one.
+func (g *Gateway) sessionEnd(token time.Time) time.Time {
+	if g.cfg.SessionLifetimeMax == 0 {
+		return token
+	}
+	if end := clock.Now().Add(g.cfg.SessionLifetimeMax); token.IsZero() || end.Before(token) {
+		return end
+	}
+	return token
+}
+
+// expired says that a request must not be served because the client should have logged in again before it (KIP-368).
+func (k *conn) expired(key int16) error {
+	if k.login.expires.IsZero() || key == keySaslHandshake || key == keySaslAuthenticate || key == keyAPIVersions || clock.Now().Before(k.login.expires) {
+		return nil
+	}
+	return fmt.Errorf("%s should have logged in again by %s", k.login.as, k.login.expires.UTC().Format(time.RFC3339))
+}
+
+// bearer is RFC 7628: "n,a=USER," then key=value pairs that each end in \x01, of which auth=Bearer TOKEN counts, then \x01. Who is refused gets an
+// object that says so, which it acknowledges with \x01, and only then the login has failed.
+func (k *conn) bearer(ctx context.Context, message []byte) (answer []byte, user string, err error) {
+	if err := k.login.refused; err != nil {
+		return nil, "", err
+	}
+	refuse := func(user, text string, cause error) ([]byte, string, error) {
+		k.g.b.LoginRefused(k.caller, user)
+		k.login.refused = fault.New(fault.Denied, "login", clip(user), "%s", text).Because(fault.ReasonLogin).From(cause)
+		return []byte(`{"status":"invalid_token"}`), "", nil
+	}
+	head, rest, ok1 := strings.Cut(string(message), ",")
+	authz, rest, ok2 := strings.Cut(rest, ",")
+	if !ok1 || !ok2 || head != "n" && head != "y" || !strings.HasPrefix(rest, "\x01") {
+		return nil, "", refused("", "this is no message of OAUTHBEARER")
+	}
+	token := ""
+	for pair := range strings.SplitSeq(rest, "\x01") {
+		name, value, _ := strings.Cut(pair, "=")
+		scheme, credentials, _ := strings.Cut(value, " ")
+		if name == "auth" && strings.EqualFold(scheme, "bearer") {
+			token = strings.TrimSpace(credentials)
+		}
+	}
+	user, expires, err := k.g.tokens.Verify(ctx, token)
+	switch {
+	case err != nil:
+		return refuse(user, "the token is not taken", err)
+	case authz != "" && authz != "a="+user:
+		return refuse(user, "nobody may act as somebody else", nil)
+	case k.g.b.UsersExist() && !k.g.b.HasUser(user):
+		return refuse(user, "the user of the token is not known here", nil)
+	}
+	k.login.token = expires
+	return nil, user, nil
 }
 
 func refused(user, text string) error {
