@@ -113,6 +113,7 @@ type subscribed struct {
 	wheres    []compiledWhere // oldest first
 	lazy      atomic.Pointer[clauseIndex]
 	policies  map[record.StreamID][]compiledPolicy
+	filter    [1]AddressFilter // room for doc.Address, of which most have one
 }
 
 // subscriptions is the index of subscriptions by name and by number, kept in step with what is published.
@@ -251,6 +252,10 @@ func (b *Broker) takeSubscription(sh int, e *catalog.Entry) {
 	}
 	s.mu.Lock()
 	s.sharing.document(&x.doc, x.name)
+	if len(x.doc.Address) == 1 {
+		x.filter[0] = x.doc.Address[0]
+		x.doc.Address = x.filter[:]
+	}
 	old := s.byID[subKey{sh, x.id}]
 	if old == nil || old.revision <= x.revision {
 		s.byName[nameKey{x.namespace, x.name}], s.byID[subKey{sh, x.id}] = x, x

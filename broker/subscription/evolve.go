@@ -184,7 +184,7 @@ func (s *State) evolveStarted(x *started, t *touched) {
 	}
 	i, ok := sub.sourceIndex(x.at)
 	if !ok {
-		sub.Sources = insertSource(sub.Sources, i, Source{Place: x.at, Routed: x.since})
+		sub.insertSource(i, Source{Place: x.at, Routed: x.since})
 		if sub.Policy.Kind == Delivery {
 			s.reads(x.at.Stream)
 		}

@@ -86,7 +86,7 @@ func (s *State) loadSource(key, value []byte) error {
 	if err := src.readRow(value); err != nil {
 		return err
 	}
-	x.Sources = insertSource(x.Sources, len(x.Sources), src) // rows come in the order of places
+	x.insertSource(len(x.Sources), src) // rows come in the order of places
 	if x.Policy.Kind == Delivery {
 		s.reads(at.Stream)
 	}

@@ -79,6 +79,9 @@ type Sub struct {
 	Policy  *Policy // never changed; those with equal ones share it
 	Class   ClassID
 	Sources []*Source // in the order of their places
+
+	one     Source // room for what most subscriptions have, see insertSource
+	oneList [1]*Source
 }
 
 // Source is one partition as a subscription sees it.
@@ -170,17 +173,20 @@ func newClass(id ClassID) *Class {
 	return k
 }
 
-// insertSource puts a source in at i.
-func insertSource(to []*Source, i int, src Source) []*Source {
-	if len(to) > 0 {
-		return slices.Insert(to, i, &src)
+// insertSource puts a source in at i. The first that a subscription ever has lies in it.
+func (x *Sub) insertSource(i int, src Source) {
+	p := &x.one
+	if x.oneList[0] == nil {
+		x.oneList[0] = p
+		*p = src
+	} else {
+		p = &src
 	}
-	one := &struct {
-		Source
-		list [1]*Source
-	}{Source: src}
-	one.list[0] = &one.Source
-	return one.list[:]
+	if len(x.Sources) == 0 && p == &x.one {
+		x.Sources = x.oneList[:]
+		return
+	}
+	x.Sources = slices.Insert(x.Sources, i, p)
 }
 
 // taken is how many records of a partition took a route.
@@ -273,8 +279,7 @@ func (s *State) Clone() *State {
 	}
 	c.Subs = make(map[ID]*Sub, len(s.Subs))
 	for id, x := range s.Subs {
-		n := *x
-		n.Sources = nil
+		n := &Sub{ID: x.ID, Policy: x.Policy, Class: x.Class}
 		for _, src := range x.Sources {
 			m := *src
 			if src.Reasons != nil {
@@ -288,9 +293,9 @@ func (s *State) Clone() *State {
 					m.chunks[k] = &d
 				}
 			}
-			n.Sources = insertSource(n.Sources, len(n.Sources), m)
+			n.insertSource(len(n.Sources), m)
 		}
-		c.Subs[id] = &n
+		c.Subs[id] = n
 	}
 	c.Arrivals = make(map[Place]*Arrivals, len(s.Arrivals))
 	for at, a := range s.Arrivals {

@@ -67,6 +67,7 @@ type clause struct {
 	stream record.StreamID
 	any    bool // one of the header conditions is enough
 	conds  []cond
+	alone  listOfOne // the list that has nobody but this clause
 }
 
 func (c *clause) compare(d *clause) int {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"sync/atomic"
+
+	"leat/internal/assert"
 )
 
 // posting is who is reached from one place of the index. It is never changed.
@@ -35,6 +37,24 @@ type entries struct {
 	n      int
 }
 
+// listOfOne is what most lists are, in one piece with the clause that it has.
+type listOfOne struct {
+	entries
+	chunk [1][]entry
+	first [1]entry
+}
+
+// of makes it the list of that entry. A clause is added for one subscription, so what is there is that entry, or nothing yet.
+func (x *listOfOne) of(e entry) *entries {
+	if x.n == 0 {
+		x.first[0] = e
+		x.chunk[0] = x.first[:]
+		x.chunks, x.n = x.chunk[:], 1
+	}
+	assert.That(x.first[0] == e, "a clause is of one subscription")
+	return &x.entries
+}
+
 func (l *entries) find(e entry) (chunk, at int, found bool) {
 	if l == nil {
 		return 0, 0, false
@@ -50,15 +70,7 @@ func (l *entries) find(e entry) (chunk, at int, found bool) {
 // with gives the list with e in it, which it did not have.
 func (l *entries) with(e entry) *entries {
 	if l == nil {
-		// Most lists have one entry: it and what leads to it are one piece of memory.
-		one := &struct {
-			entries
-			chunk [1][]entry
-			first [1]entry
-		}{first: [1]entry{e}}
-		one.chunk[0] = one.first[:]
-		one.chunks, one.n = one.chunk[:], 1
-		return &one.entries
+		return e.clause.alone.of(e)
 	}
 	i, at, _ := l.find(e)
 	out := &entries{n: l.n + 1}
