@@ -32,7 +32,7 @@ var rooms = []struct{ section, file string }{
 	{"listeners", "../gateway/config.go"}, {"tls", "config.go"},
 	{"archive", "archive.go"}, {"archive.keys", "archive.go"}, {"archive.packs", "../storage/archive/config.go"}, {"outbound", "../internal/outbound/config.go"}, {"gateways.amqp", "../gateway/amqp091/config.go"}, {"gateways.aws", "../gateway/aws/config.go"},
 	{"gateways.rabbitmq-management", "../gateway/rabbitmq/config.go"},
-	{"gateways.http", "../gateway/http/config.go"}, {"gateways.kafka", "../gateway/kafka/config.go"}, {"gateways.kafka.groups", "../gateway/kafka/group/config.go"},
+	{"gateways.http", "../gateway/http/config.go"}, {"gateways.kafka", "../gateway/kafka/config.go"}, {"gateways.kafka.groups", "../gateway/kafka/group/config.go"}, {"gateways.kafka.oauth", "../gateway/kafka/oidc/verify.go"},
 }
 
 func protocols() []node.Protocol {

@@ -27,7 +27,7 @@ type Config struct {
 
 	SessionLifetimeMax time.Duration `yaml:"session_lifetime_max" doc:"how long a login by SASL holds before the client has to log in again; 0: as long as the connection, or until its token expires"`
 	PrincipalRules     string        `yaml:"principal_rules" doc:"which user a client certificate is: RULE:pattern/replacement/[LU] over its distinguished name, separated by commas, DEFAULT being the whole name; empty: its common name"`
-	OAuth              oidc.Config   `yaml:"oauth"`
+	Oauth              oidc.Config   `yaml:"oauth"`
 }
 
 // Default is what Kafka's own defaults lead clients to expect.
@@ -44,7 +44,7 @@ func Default() Config {
 		PartitionsDefault: 1,
 		PartitionsMax:     10_000,
 		Groups:            group.Default(),
-		OAuth:             oidc.Default(),
+		Oauth:             oidc.Default(),
 	}
 }
 
@@ -81,7 +81,7 @@ func (c Config) Validate() error {
 	if _, err := parseRules(c.PrincipalRules); err != nil {
 		return fmt.Errorf("principal_rules: %w", err)
 	}
-	if err := c.OAuth.Validate(); err != nil {
+	if err := c.Oauth.Validate(); err != nil {
 		return err
 	}
 	if c.Advertise != "" {

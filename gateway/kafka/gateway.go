@@ -21,8 +21,8 @@ type Gateway struct {
 func New(b *broker.Broker, cfg Config) *Gateway {
 	g := &Gateway{b: b, cfg: cfg, groups: newGroups(b, cfg.Groups)}
 	g.rules, _ = parseRules(cfg.PrincipalRules) // Validate has been here
-	if cfg.OAuth.Offered() {
-		g.tokens = oidc.New(cfg.OAuth)
+	if cfg.Oauth.Offered() {
+		g.tokens = oidc.New(cfg.Oauth)
 	}
 	return g
 }

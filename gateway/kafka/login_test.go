@@ -67,8 +67,8 @@ func TestOAuth(t *testing.T) {
 		return s
 	}
 	addr := serve(t, newBroker(t, 1, testUser), func(c *Config) {
-		c.OAuth.Issuer, c.OAuth.Audience = "https://id.example", "leat"
-		c.OAuth.JWKS = fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public))
+		c.Oauth.Issuer, c.Oauth.Audience = "https://id.example", "leat"
+		c.Oauth.JWKS = fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public))
 	})
 	c := dial(t, addr)
 	r := bearer(c, "", sign("alice", time.Hour))
