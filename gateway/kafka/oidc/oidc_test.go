@@ -158,7 +158,7 @@ func TestVerify_KeysAreFetched(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 	}))
 	defer s.Close()
-	v := verifier(t, func(c *Config) { c.JWKSURL = s.URL })
+	v := verifier(t, func(c *Config) { c.JwksURL = s.URL })
 	verify := func(k *rsa.PrivateKey, id string) error {
 		_, _, err := v.Verify(t.Context(), sign(t, jwt.SigningMethodRS256, k, id, good()))
 		return err
@@ -201,9 +201,9 @@ func TestConfig_Validate(t *testing.T) {
 		"no issuer":      {Audience: "a"},
 		"no audience":    {Issuer: "i", JWKS: keys, PrincipalClaim: "sub"},
 		"no keys":        {Issuer: "i", Audience: "a", PrincipalClaim: "sub"},
-		"both":           {Issuer: "i", Audience: "a", PrincipalClaim: "sub", JWKS: keys, JWKSURL: "https://x"},
+		"both":           {Issuer: "i", Audience: "a", PrincipalClaim: "sub", JWKS: keys, JwksURL: "https://x"},
 		"no claim":       {Issuer: "i", Audience: "a", JWKS: keys},
-		"no URL":         {Issuer: "i", Audience: "a", PrincipalClaim: "sub", JWKSURL: "x"},
+		"no URL":         {Issuer: "i", Audience: "a", PrincipalClaim: "sub", JwksURL: "x"},
 		"keys that fail": {Issuer: "i", Audience: "a", PrincipalClaim: "sub", JWKS: `{"keys":[]}`},
 	} {
 		if c.Validate() == nil {

@@ -19,7 +19,7 @@ import (
 type Config struct {
 	Issuer         string `yaml:"issuer" doc:"what tokens must say in iss; empty: logins by OAUTHBEARER are not offered"`
 	Audience       string `yaml:"audience" doc:"what tokens must name in aud"`
-	JWKSURL        string `yaml:"jwks_url" doc:"where the provider's keys are"`
+	JwksURL        string `yaml:"jwks_url" doc:"where the provider's keys are"`
 	JWKS           string `yaml:"jwks" doc:"the keys themselves, as JSON, instead of jwks_url"`
 	PrincipalClaim string `yaml:"principal_claim" doc:"the claim that is the user; it must be one that Leat has"`
 }
@@ -33,7 +33,7 @@ func (c *Config) Offered() bool { return c.Issuer != "" }
 // Validate says what is missing.
 func (c *Config) Validate() error {
 	if !c.Offered() {
-		if c.Audience != "" || c.JWKSURL != "" || c.JWKS != "" {
+		if c.Audience != "" || c.JwksURL != "" || c.JWKS != "" {
 			return errors.New("oauth.issuer is not set, and other settings of oauth are")
 		}
 		return nil
@@ -43,7 +43,7 @@ func (c *Config) Validate() error {
 		return errors.New("oauth.audience is not set: tokens for any service would be taken")
 	case c.PrincipalClaim == "":
 		return errors.New("oauth.principal_claim is not set")
-	case (c.JWKSURL == "") == (c.JWKS == ""):
+	case (c.JwksURL == "") == (c.JWKS == ""):
 		return errors.New("one of oauth.jwks_url and oauth.jwks must be set")
 	}
 	if c.JWKS != "" {
@@ -52,8 +52,8 @@ func (c *Config) Validate() error {
 		}
 		return nil
 	}
-	if u, err := url.Parse(c.JWKSURL); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return fmt.Errorf("oauth.jwks_url is %q; it must be an http or https URL", c.JWKSURL)
+	if u, err := url.Parse(c.JwksURL); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return fmt.Errorf("oauth.jwks_url is %q; it must be an http or https URL", c.JwksURL)
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (v *Verifier) key(ctx context.Context, id, algorithm string) (any, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := clock.Now()
-	if v.cfg.JWKSURL != "" && (v.keys.find(id, algorithm) == nil || now.Sub(v.fetched) > keysAgeMax) && now.Sub(v.tried) >= fetchIntervalMS*time.Millisecond {
+	if v.cfg.JwksURL != "" && (v.keys.find(id, algorithm) == nil || now.Sub(v.fetched) > keysAgeMax) && now.Sub(v.tried) >= fetchIntervalMS*time.Millisecond {
 		v.tried = now
 		keys, err := v.fetch(ctx)
 		if err == nil {
@@ -142,7 +142,7 @@ func (v *Verifier) key(ctx context.Context, id, algorithm string) (any, error) {
 func (v *Verifier) fetch(ctx context.Context) (keySet, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, v.cfg.JWKSURL, nil)
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, v.cfg.JwksURL, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -153,14 +153,14 @@ func (v *Verifier) fetch(ctx context.Context) (keySet, error) {
 	}
 	defer func() { _ = r.Body.Close() }()
 	if r.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s", v.cfg.JWKSURL, r.Status)
+		return nil, fmt.Errorf("%s answered %s", v.cfg.JwksURL, r.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, keysBytesMax+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(body) > keysBytesMax {
-		return nil, fmt.Errorf("%s answered more than %d bytes", v.cfg.JWKSURL, keysBytesMax)
+		return nil, fmt.Errorf("%s answered more than %d bytes", v.cfg.JwksURL, keysBytesMax)
 	}
 	return parseKeys(body)
 }
