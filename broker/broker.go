@@ -220,6 +220,7 @@ func Open(opt Options) (*Broker, error) {
 	close(b.subs.opened)
 	if opt.System {
 		b.openSystem()
+		b.findUntoldGaps()
 	}
 	b.startKeeping()
 	return b, nil
@@ -231,7 +232,6 @@ func (b *Broker) Close() error {
 		return nil
 	}
 	b.stopKeeping()
-	b.tellGaps(func(gapKey, *untoldGap) bool { return true })
 	b.closeSystem()
 	b.subs.close()
 	var errs []error

@@ -12,3 +12,11 @@ func (b *Broker) ReadLatestAfter(ctx context.Context, c *Caller, q LatestRequest
 	between()
 	return l.page(ctx, &q)
 }
+
+// ToldGaps is of how many events that went before a subscription had them it remembers that they were told.
+func (b *Broker) ToldGaps(c *Caller, name string) (n int64) {
+	for _, t := range b.subs.get(c.namespace(), name).doc.Told {
+		n += t.Events
+	}
+	return n
+}

@@ -103,3 +103,56 @@ func TestGap_KeepsTheNewestUnsettled(t *testing.T) {
 		}
 	})
 }
+
+// What was not told before a restart is told by it, once.
+func TestGap_ToldAfterARestart(t *testing.T) {
+	h := newHouse(t, 1, "")
+	h.system = true
+	h.open()
+	h.create("s", broker.StreamConfig{Keep: broker.Keep{RetentionMS: 1000}})
+	h.subscribe("w", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.BacklogMax = 4 }, "s")
+	lose := func(from, to int) {
+		t.Helper()
+		h.numbers("s", from, to)
+		h.clock.Advance(time.Minute)
+		h.keep()
+	}
+	told := func(want ...string) {
+		t.Helper()
+		var got []string
+		for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(time.Millisecond) {
+			if got = h.gaps(); len(got) >= len(want) {
+				break
+			}
+		}
+		if strings.Join(got, ", ") != strings.Join(want, ", ") {
+			t.Fatalf("told %v, want %v", got, want)
+		}
+	}
+	lose(0, 10)
+	told()
+	h.restart()
+	told("w 0-6 6")
+	lose(10, 12)
+	wait(t, func() bool { return h.told("w") == 6 })
+	h.restart()
+	told("w 0-6 6", "w 6-8 2")
+	wait(t, func() bool { return h.told("w") == 8 })
+	h.forget()
+	if i := h.standing("w"); i.Gaps != 8 || i.Waiting != 4 {
+		t.Fatalf("%+v", i)
+	}
+	lose(12, 13)
+	h.receive("w", 1) // somebody has come
+	told("w 0-6 6", "w 6-8 2", "w 8-9 1")
+	wait(t, func() bool { return h.told("w") == 9 })
+	if _, err := h.b.PutSubscription(ctx, h.c, "w", func(c *broker.SubscriptionConfig) error { c.Policy.LeaseMS = 1; return nil }, broker.Start{Kind: broker.StartLatest}, 0); err != nil {
+		t.Fatal(err)
+	}
+	h.restart()
+	h.mustAppend(event("s", "", "x"))
+	told("w 0-6 6", "w 6-8 2", "w 8-9 1")
+}
+
+// told is of how many events that were lost a subscription remembers that it was told.
+func (h *house) told(name string) int64 { return h.b.ToldGaps(h.c, name) }

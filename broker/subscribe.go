@@ -57,7 +57,7 @@ func (b *Broker) putSubscription(ctx context.Context, c *Caller, name string, ed
 func (b *Broker) putSubscribed(ctx context.Context, c *Caller, name string, edit func(*subscriptionDocument) error, from Start, revision uint64) error {
 	old := b.subs.get(c.namespace(), name)
 	action, at := ActionCreate, catalog.NoRevision
-	doc := subscriptionDocument{CreatedMS: b.nowMS()}
+	doc := subscriptionDocument{CreatedMS: b.nowMS(), Tells: true}
 	if old != nil {
 		action, at = ActionAlter, old.revision
 		doc = old.doc
@@ -111,17 +111,22 @@ func (b *Broker) putSubscribed(ctx context.Context, c *Caller, name string, edit
 		doc.Class = uint32(class)
 		doc.datePolicies(seq)
 		doc.date(seq)
-		p, err := json.Marshal(&doc)
-		if err != nil {
-			panic(err) // a struct of numbers and strings
-		}
-		return p
+		return doc.text()
 	}
 	if err := b.do(ctx, c, c.namespace(), put); err != nil {
 		return err
 	}
 	b.countBegun(b.shardOf(c.namespace()), subscription.ID(put.Entry.ID), put.Begun) //nolint:contextcheck // what is given back or counted is no part of the request
 	return nil
+}
+
+// text is the document as it is stored.
+func (d *subscriptionDocument) text() []byte {
+	p, err := json.Marshal(d)
+	if err != nil {
+		panic(err) // a struct of numbers and strings
+	}
+	return p
 }
 
 const fromNow = ^uint64(0) // the frame that is to be
@@ -268,6 +273,7 @@ func (b *Broker) checkSubscription(c *Caller, d *subscriptionDocument, old *subs
 		added = append(added, n)
 		d.StreamIDs = append(d.StreamIDs, n.id)
 	}
+	d.Told = slices.DeleteFunc(slices.Clone(d.Told), func(t toldGap) bool { return !slices.Contains(d.StreamIDs, t.Stream) })
 	if err := d.checkFilters(old, b.subs.routing[b.shardOf(c.namespace())].Load()); err != nil {
 		return nil, err
 	}

@@ -98,6 +98,8 @@ type subscriptionDocument struct {
 	Filters []filterVersion `json:"filters,omitempty"` // instead, in documents of before
 
 	Dropped []droppedLetters `json:"dropped,omitempty"`
+	Told    []toldGap        `json:"told_gaps,omitempty"`
+	Tells   bool             `json:"tells_gaps,omitempty"` // Told is all; one of before does not say what it has told
 
 	PoliciesOf []policyVersion `json:"policies_of,omitempty"` // of before, while records wait from then
 }
