@@ -30,6 +30,8 @@ type BatchAppend struct {
 	Entries    []BatchEntry
 	AutoCreate bool         // make streams that are missing, if the caller may
 	Defaults   StreamConfig // of streams made so
+	Transactor string       // the named producer whose transaction the batches are of; "": none
+	Implicit   bool         // its partitions need not be announced
 	Reserved   time.Time    // when memory for the request was reserved, for the stage histograms; zero: not measured
 }
 
@@ -110,6 +112,9 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	if err := b.checkBatch(n, &h); err != nil {
 		return err
 	}
+	if err := checkTransaction(a.Transactor, n, &h); err != nil {
+		return err
+	}
 	if !in.Copied {
 		if err := b.keepsBatch(p.c, n, in.Batch); err != nil {
 			return err
@@ -122,6 +127,9 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	if p.open == nil {
 		p.open = &portion{}
 		p.open.command.Origin = p.c.origin()
+		if a.Transactor != "" {
+			p.open.command.Transactor, p.open.command.Implicit = stream.TransactorName{Namespace: p.c.namespace(), Name: a.Transactor}, a.Implicit
+		}
 		p.open.command.Entries = make([]stream.Entry, 0, len(a.Entries)-i)
 		p.open.command.ResolvedAt = p.shard.Published().Seq()
 	}
@@ -209,12 +217,18 @@ func (b *Broker) checkBatch(n *named, h *record.BatchHeader) error {
 	switch {
 	case h.Bytes > limit:
 		return fault.New(fault.TooLarge, "append", n.name, "the batch has %d bytes; the stream takes %d", h.Bytes, limit)
-	case h.Transactional():
-		return fault.New(fault.Unsupported, "append", n.name, "transactional batches are not offered")
 	case h.Control():
 		return fault.New(fault.Invalid, "append", n.name, "a producer cannot send control batches")
 	case h.ProducerID >= 0 && h.BaseSequence < 0:
 		return fault.New(fault.Invalid, "append", n.name, "a batch with a producer id needs a sequence")
+	}
+	return nil
+}
+
+// checkTransaction refuses a batch that is of a transaction where its request is of none.
+func checkTransaction(transactor string, n *named, h *record.BatchHeader) error {
+	if h.Transactional() && transactor == "" {
+		return fault.New(fault.Invalid, "append", n.name, "the batch is of a transaction, and the request names no producer of one")
 	}
 	return nil
 }
@@ -389,6 +403,7 @@ func (p *PendingBatches) collect(o *portion, try int) *portion {
 		p.fail(rest, fault.New(fault.Unavailable, "append", "", "the stream is changing too fast; try again"))
 		return nil
 	}
+	rest.command.Transactor, rest.command.Implicit = o.command.Transactor, o.command.Implicit
 	rest.command.Origin, rest.command.ResolvedAt = o.command.Origin, p.shard.Published().Seq()
 	for _, e := range o.command.Entries[n:] {
 		named := &named{id: e.Stream, shard: slices.Index(p.b.shards, p.shard)}

@@ -39,34 +39,11 @@ type CommittedPosition struct {
 // CommitPositions keeps positions, all or none of them, in one frame: once it returns they survive a crash. They may go back as well as forth, and
 // lie behind the end. It takes the right to read the subscription and the streams.
 func (b *Broker) CommitPositions(ctx context.Context, c *Caller, name string, ps []PositionCommit) error {
-	x, err := b.findCursor(c, "commit", ActionRead, name)
+	x, moves, err := b.moves(c, name, ps)
 	if err != nil {
 		return err
 	}
-	if len(ps) > PositionsMax {
-		return fault.New(fault.TooLarge, "commit", name, "%d positions at once; the limit is %d", len(ps), PositionsMax)
-	}
-	cmd := &shard.Commit{Sub: x.id, Moves: make([]subscription.Move, len(ps))}
-	for i := range ps {
-		p := &ps[i]
-		if len(x.doc.Streams) > 0 && !slices.Contains(x.doc.Streams, p.Stream) {
-			return fault.New(fault.Invalid, "commit", p.Stream, "the subscription does not read stream %q", p.Stream)
-		}
-		if i == 0 || ps[i-1].Stream != p.Stream {
-			if err := b.allow(c, "commit", ActionRead, KindStream, p.Stream); err != nil {
-				return err
-			}
-		}
-		n, err := b.find(c, "commit", p.Stream)
-		if err != nil {
-			return err
-		}
-		if n.shard != x.shard || p.Partition < 0 || int32(p.Partition) >= n.config.Partitions {
-			return fault.New(fault.NotFound, "commit", p.Stream, "stream %q has no partition %d", p.Stream, p.Partition).Because(fault.ReasonPartition)
-		}
-		cmd.Moves[i] = subscription.Move{Place: subscription.Place{Stream: n.id, Partition: p.Partition}, To: p.Offset, Epoch: max(p.LeaderEpoch, -1) + 1, Metadata: []byte(p.Metadata)}
-	}
-	return b.do(ctx, c, x.namespace, cmd)
+	return b.do(ctx, c, x.namespace, &shard.Commit{Sub: x.id, Moves: moves})
 }
 
 // Positions are those that are kept, by stream and partition: of some streams, or of all where none is named. Streams that are gone are left out.

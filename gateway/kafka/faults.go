@@ -75,8 +75,11 @@ func code(e *fault.Error, at place) int16 {
 	case fault.Invalid:
 		return invalidCode(e, at)
 	case fault.NotFound:
-		if e.Reason == fault.ReasonUID {
+		switch e.Reason {
+		case fault.ReasonUID:
 			return codeUnknownTopicID
+		case fault.ReasonProducerMapping:
+			return codeInvalidProducerMapping
 		}
 		return codeUnknownPartition
 	case fault.Exists:
@@ -95,6 +98,8 @@ func code(e *fault.Error, at place) int16 {
 		switch e.Reason {
 		case fault.ReasonSequence:
 			return codeOutOfOrderSequence
+		case fault.ReasonTransaction:
+			return codeInvalidTxnState
 		case fault.ReasonVersion:
 			return codeInvalidRecord
 		case fault.ReasonKept:

@@ -95,7 +95,6 @@ func TestProduce_Refusals(t *testing.T) {
 		{"bad name", produceRequest("a/b", -1, good), 9, codeInvalidTopic},
 		{"acks 2", produceRequest("orders", 2, good), 9, codeInvalidAcks},
 		{"version 2", produceRequest("orders", -1, good), 2, codeUnsupportedVersion},
-		{"transactional id", &kmsg.ProduceRequest{TransactionID: new("tx"), Acks: -1, Topics: produceRequest("orders", -1, good).Topics}, 9, codeTransactionalDenied},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := dial(t, serve(t, newBroker(t, 1)))
@@ -412,9 +411,12 @@ func TestApiVersions(t *testing.T) {
 		if r.ErrorCode != 0 || len(r.ApiKeys) != len(apis) {
 			t.Errorf("version %d: error %d, %d keys", v, r.ErrorCode, len(r.ApiKeys))
 		}
-		for _, k := range r.ApiKeys {
-			if slices.Contains([]int16{24, 25, 26}, k.ApiKey) {
-				t.Errorf("%d is advertised and not there", k.ApiKey)
+		if f := r.FinalizedFeatures; v >= 3 && (len(f) < 2 || f[1].Name != "transaction.version" || f[1].MaxVersionLevel != 2 || r.FinalizedFeaturesEpoch < 0) {
+			t.Errorf("version %d: features %+v in epoch %d", v, f, r.FinalizedFeaturesEpoch)
+		}
+		for _, f := range r.SupportedFeatures {
+			if v == 3 && f.MinVersion == 0 {
+				t.Errorf("%s has a least version that clients of version 3 take for an error", f.Name)
 			}
 		}
 	}
@@ -495,7 +497,7 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// This node coordinates all groups, and fails for good where it is asked for transactions.
+// This node coordinates all groups and all transactional ids.
 func TestFindCoordinator(t *testing.T) {
 	c := dial(t, serve(t, newBroker(t, 1)))
 	for v := range int16(5) {
@@ -507,7 +509,7 @@ func TestFindCoordinator(t *testing.T) {
 		}
 		if q.CoordinatorType = 1; v > 0 {
 			r = ask[*kmsg.FindCoordinatorResponse](c, q, v)
-			if v < 4 && r.ErrorCode != codeUnsupportedVersion || v == 4 && r.Coordinators[1].ErrorCode != codeUnsupportedVersion {
+			if v < 4 && (r.ErrorCode != 0 || r.Port == 0) || v == 4 && (r.Coordinators[1].ErrorCode != 0 || r.Coordinators[1].Port == 0) {
 				t.Errorf("transactions, version %d: %+v", v, r)
 			}
 		}

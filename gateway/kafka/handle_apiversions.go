@@ -30,7 +30,7 @@ func (k *conn) apiVersions(s *slot) error {
 	for i := range apis {
 		r.ApiKeys = append(r.ApiKeys, advertised(&apis[i]))
 	}
-	addFeatures(r)
+	tellFeatures(r, q.Version)
 	s.ready = appendResponse(nil, s, r)
 	return nil
 }

@@ -87,7 +87,7 @@ func (k *conn) cursors(caller *broker.Caller, f *wire.Fetch) {
 		name := k.topicName(caller, &k.out.names, &t)
 		for _, p := range f.Parts[t.First : t.First+t.Count] {
 			r.cursors = append(r.cursors, broker.Cursor{
-				Stream: name, UID: t.ID, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)), Buffer: r.buffer,
+				Stream: name, UID: t.ID, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)), Buffer: r.buffer, Committed: f.Committed,
 			})
 			r.refused = append(r.refused, epochCode(p.LeaderEpoch, epoch))
 		}

@@ -15,9 +15,7 @@ const (
 	coordinatorOfTransaction = 1
 )
 
-// FindCoordinator(10), versions 0-4: this node is the coordinator of all groups. Of transactions there is none, and the answer is one that no client
-// retries: with COORDINATOR_NOT_AVAILABLE the Java producer asks for ever and says nothing, with UNSUPPORTED_VERSION each client
-// tested fails at once, and those that show the message show why.
+// FindCoordinator(10), versions 0-4: this node is the coordinator of all groups and of all transactional ids.
 func (k *conn) findCoordinator(_ context.Context, s *slot, q *kmsg.FindCoordinatorRequest) (*kmsg.FindCoordinatorResponse, error) {
 	r := kmsg.NewPtrFindCoordinatorResponse()
 	keys := q.CoordinatorKeys
@@ -51,11 +49,15 @@ func (k *conn) findCoordinator(_ context.Context, s *slot, q *kmsg.FindCoordinat
 // coordinator says whether this node is one.
 func (k *conn) coordinator(c *broker.Caller, kind int8, key string) (code int16, text string, err error) {
 	switch {
+	case kind == coordinatorOfTransaction && key == "":
+		return codeInvalidRequest, "a transactional id is not empty", nil
 	case kind == coordinatorOfTransaction:
-		text := "transactions are not offered by this node; leave transactional.id unset"
-		return codeUnsupportedVersion, text, fault.New(fault.Unsupported, "find coordinator", "", "%s", text)
+		if err := k.mayTransact(c, broker.ActionDescribe, key); err != nil {
+			return codeTransactionalDenied, fault.As(err).Text, err
+		}
+		return codeNone, "", nil
 	case kind != coordinatorOfGroup:
-		text := "there are coordinators of groups"
+		text := "there are coordinators of groups and of transactions"
 		return codeInvalidRequest, text, fault.New(fault.Invalid, "find coordinator", "", "%s", text)
 	case key == "":
 		return codeInvalidGroupID, "a group has an id", nil

@@ -18,6 +18,7 @@ func (k *conn) listOffsets(ctx context.Context, s *slot, q *kmsg.ListOffsetsRequ
 	for _, t := range q.Topics {
 		for _, p := range t.Partitions {
 			spec, ok := offsetSpec(t.Topic, p.Partition, p.Timestamp)
+			spec.Committed = q.IsolationLevel == 1
 			specs, known = append(specs, spec), append(known, ok)
 		}
 	}

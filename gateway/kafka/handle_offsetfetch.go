@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -17,7 +18,7 @@ import (
 func (k *conn) offsetFetch(ctx context.Context, s *slot, q *kmsg.OffsetFetchRequest) (*kmsg.OffsetFetchResponse, error) {
 	r := kmsg.NewPtrOffsetFetchResponse()
 	if q.Version < 8 {
-		one := fetchOf{group: q.Group, all: q.Topics == nil, memberEpoch: -1}
+		one := fetchOf{group: q.Group, all: q.Topics == nil, memberEpoch: -1, stable: q.RequireStable}
 		for i := range q.Topics {
 			one.topics = append(one.topics, fetchTopic{q.Topics[i].Topic, q.Topics[i].Partitions})
 		}
@@ -31,7 +32,7 @@ func (k *conn) offsetFetch(ctx context.Context, s *slot, q *kmsg.OffsetFetchRequ
 	var failed error
 	for i := range q.Groups {
 		g := &q.Groups[i]
-		one := fetchOf{group: g.Group, all: g.Topics == nil, memberID: textOf(g.MemberID), memberEpoch: -1}
+		one := fetchOf{group: g.Group, all: g.Topics == nil, memberID: textOf(g.MemberID), memberEpoch: -1, stable: q.RequireStable}
 		if q.Version >= 9 {
 			one.memberEpoch = g.MemberEpoch
 		}
@@ -59,6 +60,7 @@ type fetchOf struct {
 	topics      []fetchTopic
 	memberID    string
 	memberEpoch int32
+	stable      bool // not what a transaction is about to change
 }
 
 type fetchTopic struct {
@@ -106,6 +108,12 @@ func (k *conn) offsetsOf(ctx context.Context, c *broker.Caller, q *fetchOf) (fou
 	if !q.all && len(names) == 0 {
 		return nil, codeNone, nil
 	}
+	var pending []broker.StreamPartition // asked for first: what has ended by then is among the positions
+	if q.stable {
+		if pending, err = k.g.b.PendingPositions(ctx, k.g.b.OwnCallerFor(c), x.name); err != nil && !fault.Is(err, fault.NotFound) {
+			return unknownOffsets(q), groupCode(group.None, err), err
+		}
+	}
 	ps, err := k.g.b.Positions(ctx, k.g.b.OwnCallerFor(c), x.name, names)
 	if fault.Is(err, fault.NotFound) {
 		return unknownOffsets(q), codeNone, nil // it was deleted just now
@@ -128,8 +136,19 @@ func (k *conn) offsetsOf(ctx context.Context, c *broker.Caller, q *fetchOf) (fou
 			continue
 		}
 		found = append(found, offsetsOfTopic(&t, codeNone, at))
+		unsettle(&found[len(found)-1], pending)
 	}
 	return found, codeNone, nil
+}
+
+// unsettle refuses the partitions of which offsets wait for the end of a transaction.
+func unsettle(t *kmsg.OffsetFetchResponseGroupTopic, pending []broker.StreamPartition) {
+	for i := range t.Partitions {
+		p := &t.Partitions[i]
+		if slices.Contains(pending, broker.StreamPartition{Stream: t.Topic, Partition: record.PartitionID(p.Partition)}) {
+			p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode = -1, -1, new(string), codeUnstableOffset
+		}
+	}
 }
 
 // asked are all partitions that have an offset, as if they had been asked for.

@@ -6,14 +6,18 @@ import (
 	"time"
 
 	"leat/broker"
+	"leat/broker/fault"
 	"leat/gateway/kafka/wire"
 )
 
 // Produce(0), versions 3-13; 0-2 are advertised, because clients read abilities off the low end, and refused.
 //
-// Refused: transactions; acks other than -1, 0, 1; records of format 0 and 1. acks 1 and -1 are the same: the records are on disk.
+// Refused: acks other than -1, 0, 1; records of format 0 and 1. acks 1 and -1 are the same: the records are on disk.
 // acks 0 is answered with nothing; when it fails the connection is closed, so that the client asks for metadata again.
 // A stream that is not there is not made here: that is what the client's Metadata request is for.
+
+// produceVersionAbortable is the first one that knows TRANSACTION_ABORTABLE.
+const produceVersionAbortable = 11
 
 // submit decodes a request and hands its batches to the broker, in the reader.
 func (k *conn) submit(ctx context.Context, s *slot) error {
@@ -30,8 +34,6 @@ func (k *conn) submit(ctx context.Context, s *slot) error {
 	switch {
 	case p.Version < wire.ProduceVersionServed:
 		return refuse(codeUnsupportedVersion, "record formats before 2 (Kafka 0.11) are not accepted")
-	case p.Transactional:
-		return refuse(codeTransactionalDenied, "transactions are not offered")
 	case p.Acks < -1 || p.Acks > 1:
 		return refuse(codeInvalidAcks, "acks must be -1, 0 or 1")
 	case len(p.Parts) == 0:
@@ -44,7 +46,14 @@ func (k *conn) submit(ctx context.Context, s *slot) error {
 			s.entries = append(s.entries, broker.BatchEntry{Stream: name, UID: t.ID, Partition: partitionID(part.Partition), Batch: part.Records})
 		}
 	}
-	s.pending = k.g.b.SubmitBatches(ctx, s.caller, broker.BatchAppend{Entries: s.entries, Reserved: s.begun})
+	a := broker.BatchAppend{Entries: s.entries, Reserved: s.begun}
+	if p.Transactor != nil {
+		a.Transactor, a.Implicit = string(p.Transactor), p.Version >= wire.ProduceVersionImplicit
+		if err := k.mayTransact(s.caller, broker.ActionWrite, a.Transactor); err != nil {
+			return refuse(codeTransactionalDenied, fault.As(err).Text)
+		}
+	}
+	s.pending = k.g.b.SubmitBatches(ctx, s.caller, a)
 	s.throttleMS = k.mute.keep(max(s.pending.Throttle(), work.spent(s.caller)))
 	return nil
 }
@@ -56,6 +65,9 @@ func (k *conn) answerProduce(ctx context.Context, s *slot) error {
 	if s.pending != nil {
 		for i, r := range s.pending.Wait(ctx) {
 			s.results = append(s.results, produceResult(p.Parts[i].Partition, &r))
+			if last := &s.results[len(s.results)-1]; last.Code == codeInvalidTxnState && p.Version >= produceVersionAbortable {
+				last.Code = codeTransactionAbortable
+			}
 			throttleMS = throttle(r.Err, throttleMS)
 			if r.Err != nil {
 				s.err = r.Err

@@ -78,12 +78,12 @@ func TestSuite(t *testing.T) {
 			oversize(0xffffffff, 0, 0),
 		},
 		Abilities: []gatewaytest.Ability{
-			{Name: "transactions", Try: func(c net.Conn) error {
+			{Name: "transactions", Offered: true, Try: func(c net.Conn) error {
 				q := kmsg.NewPtrInitProducerIDRequest()
-				q.TransactionalID = new("tx")
+				q.TransactionalID, q.TransactionTimeoutMillis = new("tx"), 1000
 				r, err := call[*kmsg.InitProducerIDResponse](c, q, 4)
-				if err == nil && r.ErrorCode == codeTransactionalDenied {
-					return gatewaytest.ErrRefused
+				if err == nil && r.ErrorCode != 0 {
+					err = fmt.Errorf("error %d", r.ErrorCode)
 				}
 				return err
 			}},

@@ -250,10 +250,14 @@ func fetchResult(partition int32, r *broker.ReadResult, raw *[][]byte) wire.Fetc
 	for _, b := range r.Batches {
 		*raw = appendBatch(*raw, b.Raw, r.Epoch(b))
 	}
-	return wire.FetchResult{
+	f := wire.FetchResult{
 		Partition: partition,
 		High:      int64(r.End), Stable: int64(r.Stable), Start: int64(r.Start), Batches: (*raw)[from:len(*raw):len(*raw)],
 	}
+	for i := range r.Aborted {
+		f.Aborted = append(f.Aborted, wire.Aborted{Producer: r.Aborted[i].Producer, First: int64(r.Aborted[i].First)})
+	}
+	return f
 }
 
 // appendBatch appends a stored batch as it is sent. Stored ones say leader epoch 0, as all do of a node that was never restored; the bytes of

@@ -253,12 +253,6 @@ func TestFranz_Refusals(t *testing.T) {
 	if err != nil || kerr.ErrorForCode(r.Topics[0].Partitions[0].ErrorCode) == nil {
 		t.Errorf("bad CRC: %v %+v", err, r)
 	}
-	tx := franz(t, n, kgo.TransactionalID("t"), kgo.DefaultProduceTopic("orders"))
-	if err := tx.BeginTransaction(); err == nil {
-		if err := tx.ProduceSync(ctx, kgo.StringRecord("x")).FirstErr(); err == nil {
-			t.Error("a transaction, which is not offered, took a record")
-		}
-	}
 }
 
 func TestFranz_AutoCreate(t *testing.T) {

@@ -122,8 +122,12 @@ type FetchResult struct {
 	Code                int16
 	High, Stable, Start int64 // -1 when not known
 	Batches             [][]byte
+	Aborted             []Aborted
 	Leader              *Leader // who leads now, where the client believes something else; nil: nothing to say
 }
+
+// Aborted is a transaction of which records are among the batches: those of the producer from First to its next marker.
+type Aborted struct{ Producer, First int64 }
 
 // Leader is the node that leads a partition, and since when.
 type Leader struct{ Node, Epoch int32 }
@@ -164,7 +168,10 @@ func (f *FetchResponse) Part(p FetchResult) {
 	if f.version >= 5 {
 		f.buf = appendInt64(f.buf, p.Start)
 	}
-	f.buf = appendArray(f.buf, 0, f.flex)
+	f.buf = appendArray(f.buf, len(p.Aborted), f.flex)
+	for _, a := range p.Aborted {
+		f.buf = appendTags(appendInt64(appendInt64(f.buf, a.Producer), a.First), f.flex)
+	}
 	if f.version >= 11 {
 		f.buf = appendInt32(f.buf, -1)
 	}

@@ -6,6 +6,7 @@ const (
 	ProduceVersionServed   int16 = 3
 	ProduceVersionMax      int16 = 13
 	produceVersionFlexible int16 = 9
+	ProduceVersionImplicit int16 = 12 // partitions need not be added to a transaction before
 	produceVersionID       int16 = 13 // topics are named by their id
 )
 
@@ -15,12 +16,12 @@ const (
 //	topic:     name string, id uuid instead (13+) | [partition] | tags
 //	partition: index int32 | records nullable bytes | tags
 type Produce struct {
-	Version       int16
-	Transactional bool // a transactional id was given
-	Acks          int16
-	TimeoutMS     int32
-	Topics        []Topic
-	Parts         []ProducePart // of all topics, one after the other
+	Version    int16
+	Transactor []byte // the transactional id; nil when null
+	Acks       int16
+	TimeoutMS  int32
+	Topics     []Topic
+	Parts      []ProducePart // of all topics, one after the other
 }
 
 // Topic is a name, or an id, and the run of partitions, Parts[First:First+Count], that belong to it.
@@ -68,7 +69,7 @@ func (p *Produce) Decode(version int16, body []byte) error {
 	*p = Produce{Version: version, Topics: p.Topics[:0], Parts: p.Parts[:0]}
 	r := NewReader(body, p.Flexible())
 	if version >= 3 {
-		p.Transactional = r.String() != nil
+		p.Transactor = r.String()
 	}
 	p.Acks = r.Int16()
 	p.TimeoutMS = r.Int32()

@@ -48,7 +48,7 @@ func TestProduce_DecodesWhatKmsgEncodes(t *testing.T) {
 		if err := p.Decode(v, q.AppendTo(nil)); err != nil {
 			t.Fatalf("version %d: %v", v, err)
 		}
-		if p.Acks != -1 || p.TimeoutMS != 1500 || p.Transactional != (v >= 3) || len(p.Topics) != 2 || len(p.Parts) != 6 {
+		if p.Acks != -1 || p.TimeoutMS != 1500 || (string(p.Transactor) == "tx") != (v >= 3) || len(p.Topics) != 2 || len(p.Parts) != 6 {
 			t.Fatalf("version %d: %+v", v, p)
 		}
 		for i, qt := range q.Topics {
@@ -169,11 +169,11 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 		f.Begin(v, 77, 0, 2)
 		f.Throttle(1234)
 		f.Topic(&Topic{Name: []byte("orders"), ID: [16]byte{7}}, 2)
-		f.Part(FetchResult{0, 0, 10, 9, 1, [][]byte{b1, b2}, nil})
-		f.Part(FetchResult{1, 74, -1, -1, -1, nil, &Leader{3, 70}})
+		f.Part(FetchResult{0, 0, 10, 9, 1, [][]byte{b1, b2}, []Aborted{{8, 3}, {9, 5}}, nil})
+		f.Part(FetchResult{1, 74, -1, -1, -1, nil, nil, &Leader{3, 70}})
 		f.EndTopic()
 		f.Topic(&Topic{Name: []byte("x"), ID: [16]byte{8}}, 1)
-		f.Part(FetchResult{5, 0, 3, 3, 0, [][]byte{b2}, nil})
+		f.Part(FetchResult{5, 0, 3, 3, 0, [][]byte{b2}, nil, nil})
 		f.EndTopic()
 		frame := bytes.Join(f.Buffers(nil), nil)
 		h := NewReader(frame, false)
@@ -200,7 +200,10 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 				if p.PreferredReadReplica != -1 {
 					t.Errorf("version %d: preferred replica %d", v, p.PreferredReadReplica)
 				}
-				g := FetchResult{p.Partition, p.ErrorCode, p.HighWatermark, p.LastStableOffset, p.LogStartOffset, nil, nil}
+				g := FetchResult{p.Partition, p.ErrorCode, p.HighWatermark, p.LastStableOffset, p.LogStartOffset, nil, nil, nil}
+				for _, a := range p.AbortedTransactions {
+					g.Aborted = append(g.Aborted, Aborted{a.ProducerID, a.FirstOffset})
+				}
 				if p.CurrentLeader.LeaderID >= 0 {
 					g.Leader = &Leader{p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch}
 				}
@@ -210,7 +213,7 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 				got = append(got, g)
 			}
 		}
-		want := []FetchResult{{0, 0, 10, 9, 1, [][]byte{append(slices.Clone(b1), b2...)}, nil}, {1, 74, -1, -1, -1, nil, nil}, {5, 0, 3, 3, 0, [][]byte{b2}, nil}}
+		want := []FetchResult{{0, 0, 10, 9, 1, [][]byte{append(slices.Clone(b1), b2...)}, []Aborted{{8, 3}, {9, 5}}, nil}, {1, 74, -1, -1, -1, nil, nil, nil}, {5, 0, 3, 3, 0, [][]byte{b2}, nil, nil}}
 		if v >= 12 {
 			want[1].Leader = &Leader{3, 70}
 		}
