@@ -11,7 +11,7 @@ import (
 
 func must(t testing.TB, text string, refs ...contract.Named) *Schema {
 	t.Helper()
-	s, err := parse(text, refs)
+	s, err := parse(text, refs, true)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -107,11 +107,22 @@ func TestParse_Refuses(t *testing.T) {
 	}
 }
 
+func TestParseOld(t *testing.T) {
+	bad := rec(`{"name":"a","type":["null","int"],"default":"null"}`)
+	if _, err := (Format{}).Parse(bad, nil); err == nil {
+		t.Error("a default that does not fit is taken")
+	}
+	if s, err := (Format{}).ParseOld(bad, nil); err != nil || s.Validate([]byte{2, 2}, nil) != nil {
+		t.Error(err)
+	}
+}
+
 func TestText(t *testing.T) {
 	ref := contract.Named{Name: "a.Ref", Text: `{"type":"record","name":"Ref","namespace":"a","fields":[]}`}
 	for _, c := range []struct{ in, canonical, normalized string }{
 		{` "string" `, `"string"`, `"string"`},
 		{`{"type":"string"}`, `"string"`, `"string"`},
+		{`{"type":"int","name":"n","doc":"d"}`, `"int"`, `"int"`},
 		{`{"type":"string","z":1,"a":2}`, `{"type":"string","z":1,"a":2}`, `{"type":"string","a":2,"z":1}`},
 		{
 			`{"namespace":"a", "name":"R","type":"record","doc":"d","fields":[{"type":"a.Ref","name":"r"},{"name":"n","type":["null","a.R"],"default":null, "order":"ascending","y":1}]}`,
@@ -182,14 +193,14 @@ func FuzzParse(f *testing.F) {
 	f.Add(rec(`{"name":"a","type":["null","R"],"default":null}`), []byte{2, 0})
 	f.Add(`{"type":"map","values":{"type":"fixed","name":"F","size":2}}`, []byte{2, 2, 'k', 1, 2, 0})
 	f.Fuzz(func(t *testing.T, text string, payload []byte) {
-		s, err := parse(text, nil)
+		s, err := parse(text, nil, true)
 		if err != nil {
 			return
 		}
 		_ = s.Validate(payload, nil)
 		_ = s.Reads(s, "")
 		_ = s.Fields()
-		again, err := parse(s.Canonical(), nil)
+		again, err := parse(s.Canonical(), nil, true)
 		if err != nil {
 			t.Fatalf("%s is written as %s, which is refused: %v", text, s.Canonical(), err)
 		}

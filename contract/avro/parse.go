@@ -25,14 +25,14 @@ type given struct {
 
 const fixedMax = 1 << 30 // bytes of a fixed
 
-func parse(text string, refs []contract.Named) (*Schema, error) {
+func parse(text string, refs []contract.Named, strict bool) (*Schema, error) {
 	p := &parser{names: map[string]*node{}, refs: true}
 	for _, r := range refs {
 		if _, err := p.text(r.Text); err != nil {
 			return nil, contract.Bad("", "the reference %s cannot be read: %s", r.Name, err)
 		}
 	}
-	p.refs, p.check = false, true
+	p.refs, p.check = false, strict
 	root, err := p.text(text)
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (p *parser) object(v *jsontree.Value, space, path string) (*node, error) {
 		return p.container(v, t.Text, space, path)
 	}
 	if k, ok := primitive(t.Text); ok {
-		return &node{kind: k, props: rest(v, "type")}, nil
+		return &node{kind: k, props: rest(v, reservedInSchemas)}, nil
 	}
 	return p.byName(t.Text, space, path)
 }
@@ -152,7 +152,7 @@ func (p *parser) container(v *jsontree.Value, t, space, path string) (*node, err
 	}
 	var err error
 	n.items, err = p.schema(e, space, path+member+"/")
-	n.props = rest(v, "type", member)
+	n.props = rest(v, reservedInSchemas)
 	return n, err
 }
 
@@ -245,7 +245,7 @@ func (p *parser) record(v *jsontree.Value, space, path string, isError bool) (*n
 		n.byName[f.name] = len(n.fields)
 		n.fields = append(n.fields, f)
 	}
-	n.props = rest(v, "type", "name", "namespace", "doc", "fields", "aliases")
+	n.props = rest(v, reservedInSchemas)
 	return n, nil
 }
 
@@ -279,7 +279,7 @@ func (p *parser) field(e *jsontree.Value, of *node, path string) (f field, err e
 	if f.def != nil && p.check {
 		p.defaults = append(p.defaults, given{name, path, f.node, f.def})
 	}
-	f.props = rest(e, "name", "type", "doc", "default", "order", "aliases")
+	f.props = rest(e, reservedInFields)
 	return f, nil
 }
 
@@ -309,7 +309,7 @@ func (p *parser) enum(v *jsontree.Value, space, path string) (*node, error) {
 	if n.byDef = text(v, "default"); n.byDef != nil && !seen[*n.byDef] {
 		return nil, contract.Bad(path+"default", "The Enum Default: %s is not in the enum symbol set: %v", *n.byDef, n.symbols)
 	}
-	n.props = rest(v, "type", "name", "namespace", "doc", "symbols", "default", "aliases")
+	n.props = rest(v, append(slices.Clone(reservedInSchemas), "default"))
 	return n, nil
 }
 
@@ -325,12 +325,18 @@ func (p *parser) fixed(v *jsontree.Value, space, path string) (*node, error) {
 	if n.size, err = strconv.Atoi(s.Text); err != nil || n.size < 0 || n.size > fixedMax {
 		return nil, contract.Bad(path+"size", "Invalid or no size: %s", s.Text)
 	}
-	n.props = rest(v, "type", "name", "namespace", "doc", "size", "aliases")
+	n.props = rest(v, reservedInSchemas)
 	return n, nil
 }
 
+// Names that have a meaning in some schema, and are left out of those where they have none, as Avro's library does.
+var (
+	reservedInSchemas = []string{"doc", "fields", "items", "name", "namespace", "size", "symbols", "values", "type", "aliases"}
+	reservedInFields  = []string{"default", "doc", "name", "order", "type", "aliases"}
+)
+
 // rest are the members that have no meaning of their own.
-func rest(v *jsontree.Value, known ...string) (out []jsontree.Member) {
+func rest(v *jsontree.Value, known []string) (out []jsontree.Member) {
 	for i := range v.Members {
 		if !slices.Contains(known, v.Members[i].Name) {
 			out = append(out, v.Members[i])

@@ -90,9 +90,17 @@ func (Format) Name() string { return "AVRO" }
 
 // Parse reads a schema of Avro.
 func (Format) Parse(text string, refs []contract.Named) (contract.Schema, error) {
-	s, err := parse(text, refs)
+	return answer(parse(text, refs, true))
+}
+
+// ParseOld reads a schema that was taken before, perhaps by another registry: defaults need not fit their fields.
+func (Format) ParseOld(text string, refs []contract.Named) (contract.Schema, error) {
+	return answer(parse(text, refs, false))
+}
+
+func answer(s *Schema, err error) (contract.Schema, error) {
 	if err != nil {
-		return nil, err
+		return nil, err // and no schema that is a nil pointer
 	}
 	return s, nil
 }

@@ -1,12 +1,14 @@
 package protobuf
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"leat/contract"
@@ -185,6 +187,26 @@ func TestValidate(t *testing.T) {
 		if (err == nil) != (c.want == "") || err != nil && (!errors.As(err, &v) || !strings.Contains(got, c.want)) && c.payload[0] != '{' {
 			t.Errorf("%x: %v, want %q", c.payload, err, c.want)
 		}
+	}
+}
+
+func TestWellKnown(t *testing.T) {
+	for name := range confluentFiles {
+		must(t, file("import \""+name+"\"; message M {}"))
+	}
+	// A descriptor without the names in JSON, as Python's serializer sends it.
+	s := must(t, file("message M { string a_b = 1; message N { int32 c = 1; int32 d = 2; } }"))
+	p := proto.Clone(s.proto).(*descriptorpb.FileDescriptorProto)
+	p.MessageType[0].Field[0].JsonName = nil
+	for _, f := range p.MessageType[0].NestedType[0].Field {
+		f.JsonName = nil
+	}
+	b, err := proto.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := must(t, base64.StdEncoding.EncodeToString(b)); got.Canonical() != s.Canonical() {
+		t.Error(got.Canonical())
 	}
 }
 

@@ -36,34 +36,6 @@ type Schema struct {
 
 const fileName = "default.proto"
 
-// Well-known files that Confluent's clients refer to without sending them.
-var confluentFiles = map[string]string{
-	"confluent/meta.proto": `syntax = "proto3";
-package confluent;
-import "google/protobuf/descriptor.proto";
-message Meta {
-  string doc = 1;
-  map<string, string> params = 2;
-  repeated string tags = 3;
-}
-extend google.protobuf.FileOptions { Meta file_meta = 1088; }
-extend google.protobuf.MessageOptions { Meta message_meta = 1088; }
-extend google.protobuf.FieldOptions { Meta field_meta = 1088; }
-extend google.protobuf.EnumOptions { Meta enum_meta = 1088; }
-extend google.protobuf.EnumValueOptions { Meta enum_value_meta = 1088; }
-`,
-	"confluent/type/decimal.proto": `syntax = "proto3";
-package confluent.type;
-message Decimal {
-  bytes value = 1;
-  uint32 precision = 2;
-  int32 scale = 3;
-}
-`,
-	"google/type/date.proto":      "syntax = \"proto3\";\npackage google.type;\nmessage Date {\n  int32 year = 1;\n  int32 month = 2;\n  int32 day = 3;\n}\n",
-	"google/type/timeofday.proto": "syntax = \"proto3\";\npackage google.type;\nmessage TimeOfDay {\n  int32 hours = 1;\n  int32 minutes = 2;\n  int32 seconds = 3;\n  int32 nanos = 4;\n}\n",
-}
-
 // Parse reads a file.
 func (Format) Parse(text string, refs []contract.Named) (s contract.Schema, err error) {
 	defer func() {
@@ -144,11 +116,25 @@ func (in *input) take(name, text string) {
 		p := &descriptorpb.FileDescriptorProto{}
 		if proto.Unmarshal(b, p) == nil && (len(p.MessageType) > 0 || len(p.EnumType) > 0) {
 			p.Name = &name
+			nameJSON(p.MessageType)
 			in.given[name] = p
 			return
 		}
 	}
 	in.texts[name] = text
+}
+
+// nameJSON gives fields the names in JSON that descriptors of clients leave out.
+func nameJSON(all []*descriptorpb.DescriptorProto) {
+	for _, m := range all {
+		for _, f := range m.Field {
+			if f.JsonName == nil {
+				name := camel(f.GetName())
+				f.JsonName = &name
+			}
+		}
+		nameJSON(m.NestedType)
+	}
 }
 
 // know reads the descriptor again, with the extensions of its imports.
@@ -168,6 +154,7 @@ func (in *input) know(f linker.File, text string) bool {
 		return false
 	}
 	p.Name = &name
+	nameJSON(p.MessageType)
 	in.given[fileName] = p
 	return true
 }

@@ -93,7 +93,7 @@ func (r *Registry) Compatible(subject string, in *Content, version int, normaliz
 		return nil, versionNotFound(version)
 	}
 	cfg := r.InScope(subject)
-	c, s, err := r.canonical(subject, in, normalize || cfg.Normalized())
+	c, s, err := r.canonical(subject, in, normalize || cfg.Normalized(), true)
 	if err != nil {
 		return nil, err
 	}

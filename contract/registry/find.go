@@ -195,7 +195,7 @@ func (r *Registry) contexts() []string {
 
 // Find is the version of a subject that has a content; the text may be written in another way.
 func (r *Registry) Find(subject string, in *Content, normalize, deleted bool) (*Version, error) {
-	c, _, err := r.canonical(subject, in, normalize || r.InScope(subject).Normalized())
+	c, _, err := r.canonical(subject, in, normalize || r.InScope(subject).Normalized(), false)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func (r *Registry) Register(subject string, in Registration) (*Version, Change, 
 			return nil, none, err
 		}
 	}
-	c, s, err := r.canonical(subject, &in.Content, in.Normalize || cfg.Normalized())
+	c, s, err := r.canonical(subject, &in.Content, in.Normalize || cfg.Normalized(), in.ID <= 0)
 	if err != nil {
 		return nil, none, err
 	}
@@ -78,13 +78,13 @@ func (r *Registry) mayRegister(subject string, mode Mode, id int) error {
 }
 
 // canonical is a content in its canonical text.
-func (r *Registry) canonical(subject string, in *Content, normalize bool) (*Content, contract.Schema, error) {
+func (r *Registry) canonical(subject string, in *Content, normalize, strict bool) (*Content, contract.Schema, error) {
 	c := *in
 	c.Type = cmp.Or(c.Type, "AVRO")
 	if strings.TrimSpace(c.Text) == "" {
 		return nil, nil, refuse(InvalidSchema, "Empty schema")
 	}
-	s, err := r.parse(subject, &c)
+	s, err := r.parse(subject, &c, strict)
 	if err != nil {
 		return nil, nil, err
 	}

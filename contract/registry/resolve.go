@@ -18,6 +18,7 @@ type parsedKey struct {
 	context string
 	hash    [32]byte
 	refs    string // versions of references that are the latest
+	strict  bool
 }
 
 const parsedMax = 4096
@@ -43,10 +44,12 @@ func (p *parsedCache) put(k parsedKey, s contract.Schema) {
 }
 
 // Parse is the schema of a version.
-func (r *Registry) Parse(v *Version) (contract.Schema, error) { return r.parse(v.Subject, &v.Content) }
+func (r *Registry) Parse(v *Version) (contract.Schema, error) {
+	return r.parse(v.Subject, &v.Content, false)
+}
 
-// parse reads a content in the context of a subject.
-func (r *Registry) parse(subject string, c *Content) (contract.Schema, error) {
+// parse reads a content in the context of a subject. strict: it is new, and all of it must be right.
+func (r *Registry) parse(subject string, c *Content, strict bool) (contract.Schema, error) {
 	f := formats[c.Type]
 	if f == nil {
 		return nil, refuse(InvalidSchema, "Invalid schema type %s", clip(c.Type))
@@ -60,11 +63,17 @@ func (r *Registry) parse(subject string, c *Content) (contract.Schema, error) {
 	}
 	context, _ := Split(subject)
 	text := Content{Type: c.Type, Text: c.Text, References: c.References}
-	k := parsedKey{context, text.sum(), res.latest.String()}
+	k := parsedKey{context, text.sum(), res.latest.String(), strict}
 	if s := r.parsed.get(k); s != nil {
 		return s, nil
 	}
-	s, err := f.Parse(c.Text, res.out)
+	parse := f.Parse
+	if old, ok := f.(interface {
+		ParseOld(text string, refs []contract.Named) (contract.Schema, error)
+	}); ok && !strict {
+		parse = old.ParseOld
+	}
+	s, err := parse(c.Text, res.out)
 	if err != nil {
 		if errors.Is(err, contract.ErrTooLarge) {
 			return nil, refuse(SchemaTooLarge, "%s", err)

@@ -77,7 +77,11 @@ func (x *call) negotiate() error {
 	if accept := x.r.Header.Get("Accept"); accept != "" {
 		best, quality := "", 0.0
 		for part := range strings.SplitSeq(accept, ",") {
-			t, params, err := mime.ParseMediaType(strings.TrimSpace(part))
+			part = strings.TrimSpace(part)
+			if rest, ok := strings.CutPrefix(part, "*"); ok && !strings.HasPrefix(rest, "/") {
+				part = "*/*" + rest // as some clients write it
+			}
+			t, params, err := mime.ParseMediaType(part)
 			if err != nil {
 				continue
 			}
@@ -85,7 +89,7 @@ func (x *call) negotiate() error {
 			if f, err := strconv.ParseFloat(params["q"], 64); err == nil {
 				q = f
 			}
-			if t == "*/*" || t == "application/*" {
+			if strings.HasPrefix(t, "*/") || t == "application/*" {
 				t = mediaTypes[0]
 			}
 			if slices.Contains(mediaTypes, t) && q > quality {

@@ -59,6 +59,7 @@ func TestRegister_IDsAndVersions(t *testing.T) {
 	a.want(400, `{"error_code":400}`, "POST", "subjects/a/versions", `{`)
 	a.want(415, `{"error_code":415}`, "POST", "subjects/a/versions", `{}`, "Content-Type", "text/plain")
 	a.want(406, `{"error_code":406}`, "GET", "subjects", "", "Accept", "text/html")
+	a.want(200, `["a","b"]`, "GET", "subjects", "", "Accept", "text/html, image/gif, *; q=.2, */*; q=.2")
 	a.want(405, `{"error_code":405}`, "PUT", "subjects", "")
 	a.want(404, `{"error_code":404}`, "GET", "nowhere", "")
 	a.want(422, `{"error_code":42208}`, "POST", "subjects/__GLOBAL/versions", avroRecord("x"))
