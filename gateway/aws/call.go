@@ -93,7 +93,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == healthPath && r.Method == http.MethodGet:
 		s.health(w, r)
 		return
-	case r.Method == http.MethodGet && r.URL.RawQuery == "" && !strings.HasSuffix(r.URL.Path, ".pem"):
+	case r.Method == http.MethodGet && !r.URL.Query().Has("Action") && !strings.HasSuffix(r.URL.Path, ".pem"):
 		s.nothing(w, r)
 		return
 	case strings.HasSuffix(r.URL.Path, ".pem"):

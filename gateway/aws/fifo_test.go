@@ -85,6 +85,24 @@ func (s *served) visibility(url string, m map[string]any, seconds int64) {
 	ok(s, wire.ChangeMessageVisibility, wire.ChangeMessageVisibilityInput{QueueURL: url, ReceiptHandle: text(m, "ReceiptHandle"), VisibilityTimeout: wire.Some(seconds)})
 }
 
+// A visibility timeout of 0: the messages can be received again when they have been answered, and not before others of a FIFO queue.
+func TestVisibility_OfNothing(t *testing.T) {
+	s := start(t)
+	zero := func(in *wire.ReceiveMessageInput) { in.VisibilityTimeout = wire.Some(int64(0)) }
+	url, fifo := s.queue("orders"), s.queue("orders.fifo", "FifoQueue", "true")
+	s.send(url, "x")
+	for n := range 5 {
+		if ms := s.receive(url, zero); len(ms) != 1 || text(ms[0], "Attributes", "ApproximateReceiveCount") != fmt.Sprint(n+1) {
+			t.Fatalf("%d: %v", n, ms)
+		}
+	}
+	s.sendTogether(fifo, "a0", "b0", "b1", "c0", "a1")
+	first := s.receive(fifo, zero, most(3))
+	if got := fmt.Sprint(bodies(first), bodies(s.receive(fifo, zero))); got != "[a0 a1 b0] [c0 a0 a1 b0 b1]" {
+		t.Error(got)
+	}
+}
+
 // Any handle of a message of a standard queue hides it and shows it again, until it is deleted.
 func TestVisibility_ByAnOlderHandle(t *testing.T) {
 	s := start(t)

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -27,12 +28,10 @@ func receiveMessage(x *call, in *wire.ReceiveMessageInput, out *wire.ReceiveMess
 	if in.VisibilityTimeout.Set {
 		lease = time.Duration(in.VisibilityTimeout.V) * time.Second
 	}
-	if in.VisibilityTimeout.Set || lease == 0 {
-		ask.Lease = max(leaseAtOnce, lease)
-	}
+	ask.Lease = cmp.Or(lease, leaseNone)
 	x.release() // no memory is held while waiting
 	x.release = func() {}
-	ds, err := x.receiveOnce(q, ask, in.AttemptID, max(leaseAtOnce, lease))
+	ds, err := x.receiveOnce(q, ask, in.AttemptID, ask.Lease)
 	if err != nil {
 		return err
 	}
@@ -41,6 +40,10 @@ func receiveMessage(x *call, in *wire.ReceiveMessageInput, out *wire.ReceiveMess
 	}
 	if out.Messages, err = x.messagesOf(q, ds, in); err != nil {
 		x.giveBack(ds)
+		return err
+	}
+	if lease == 0 && len(ds) > 0 { // before it is answered: the client may ask for them again at once
+		_, err = x.g.broker.Postpone(x.ctx, &x.who, handlesOf(ds), 0)
 	}
 	return err
 }

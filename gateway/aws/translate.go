@@ -45,14 +45,14 @@ const unackedMax = 120_000
 // streamBatchMax is the largest batch of a stream that was made here: the largest batch of a client, and what its records have around them.
 const streamBatchMax = wire.BatchBytesMax + 128<<10
 
-// leaseAtOnce is a visibility timeout of 0: the message is to be had again at once.
-const leaseAtOnce = time.Millisecond
+// leaseNone is how long a message is held whose visibility timeout is 0, at most: until the receive is answered.
+const leaseNone = 30 * time.Second
 
 // applyPolicy has a subscription do what the attributes of a queue say.
 func applyPolicy(c *broker.SubscriptionConfig, q *queue, redrive *wire.RedrivePolicy) {
 	p := &c.Policy
 	p.Expires = true
-	p.LeaseMS = q.seconds("VisibilityTimeout").Milliseconds() // 0: the default, and each receive says leaseAtOnce
+	p.LeaseMS = q.seconds("VisibilityTimeout").Milliseconds() // 0: the default, and each receive says its own
 	p.TTLMS = q.seconds("MessageRetentionPeriod").Milliseconds()
 	p.UnackedMax = unackedMax
 	if p.Order = broker.OrderNone; q.fifo {
