@@ -48,23 +48,6 @@ const platform = "leat."
 
 func namespaceOf(c *broker.Caller) string { return cmp.Or(c.Namespace, broker.DefaultNamespace) }
 
-// Vhosts are the virtual hosts that a caller may open: "/", which is his own namespace, and where he has none of his own those of others.
-func (g *Gateway) Vhosts(c *broker.Caller) []string {
-	out := []string{"/"}
-	if c.Principal != "" && g.b.NamespaceOf(c.Principal) != "" {
-		return out
-	}
-	return append(out, slices.DeleteFunc(g.b.OwnNamespaces(), func(name string) bool { return name == namespaceOf(c) })...)
-}
-
-// Namespace is that of a virtual host; false when the caller may not open it.
-func (g *Gateway) Namespace(c *broker.Caller, vhost string) (namespace string, ok bool) {
-	if vhost == "/" || vhost == namespaceOf(c) {
-		return c.Namespace, true
-	}
-	return vhost, slices.Contains(g.Vhosts(c), vhost)
-}
-
 // StreamOf is the stream that an exchange is, SubscriptionOf the subscription that a queue is: what grants are about.
 func StreamOf(exchange string) string { return streamOf(exchange) }
 

@@ -124,18 +124,18 @@ const clientBytesMax = 256
 func (k *conn) open(m *wire.ConnectionOpen) error {
 	host := string(m.VirtualHost)
 	k.host = clip(host)
-	if host != "/" && host != k.namespace() {
+	if ns := namespaceOfVhost(host); host != "/" && ns != k.namespace() {
 		refuse := func(format string, args ...any) error {
 			return &wire.Error{Code: wire.NotAllowed, Method: m.ID(), Text: fmt.Sprintf(format, args...)}
 		}
 		switch bound := k.caller.Principal != "" && k.g.b.NamespaceOf(k.caller.Principal) != ""; {
-		case !slices.Contains(k.g.b.OwnNamespaces(), host):
+		case !slices.Contains(k.g.b.OwnNamespaces(), ns):
 			return refuse("vhost %s not found", k.host)
 		case bound:
 			return refuse("access to vhost '%s' refused for user '%s'", k.host, k.caller.Principal)
 		}
 		c := *k.caller
-		c.Namespace = host
+		c.Namespace = ns
 		k.caller = &c
 	}
 	err := k.write(func(w *wire.Writer) error {

@@ -81,6 +81,36 @@ func deleteConnection(ctx context.Context, x *call) error {
 	return x.done(http.StatusNoContent)
 }
 
+// GET connections/username/{name}
+func getConnectionsOf(_ context.Context, x *call) error {
+	all := []named{}
+	for _, c := range x.connections() {
+		if c.User == x.vars[0] {
+			all = append(all, named{c.Name, func() (object, error) {
+				return object{"name": c.Name, "node": x.g.node(), "user": c.User, "vhost": c.Vhost}, nil
+			}})
+		}
+	}
+	return x.list(all)
+}
+
+// DELETE connections/username/{name}
+func deleteConnectionsOf(ctx context.Context, x *call) error {
+	reason := x.r.Header.Get("X-Reason")
+	if reason == "" {
+		reason = "Closed via management plugin"
+	}
+	_ = x.each(func(x *call) error { // nothing can fail
+		for _, c := range x.g.amqp.Connections(&x.caller) {
+			if c.User == x.vars[0] {
+				x.g.amqp.CloseConnection(ctx, &x.caller, c.Name, clip(reason))
+			}
+		}
+		return nil
+	})
+	return x.done(http.StatusNoContent)
+}
+
 func (x *call) channel(c *amqp091.ChannelInfo) object {
 	o := object{
 		"name": c.Name(), "number": c.Number, "node": x.g.node(), "user": c.Connection.User, "user_who_performed_action": c.Connection.User, "vhost": c.Connection.Vhost,

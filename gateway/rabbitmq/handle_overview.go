@@ -193,5 +193,24 @@ func getVhost(ctx context.Context, x *call) error {
 	return x.item(o)
 }
 
-// PUT vhosts/{vhost}: one that is there stays as it is, others are refused before
-func putVhost(_ context.Context, x *call) error { return x.done(http.StatusNoContent) }
+// PUT vhosts/{name}: one that is there stays as it is
+func putVhost(ctx context.Context, x *call) error {
+	if _, is := x.g.amqp.Namespace(&x.caller, x.vars[0]); is {
+		return x.done(http.StatusNoContent)
+	}
+	if err := x.g.amqp.MakeVhost(ctx, &x.caller, x.vars[0]); err != nil {
+		return err
+	}
+	return x.done(http.StatusCreated)
+}
+
+// DELETE vhosts/{name}, with all that is in it
+func deleteVhost(ctx context.Context, x *call) error {
+	if _, is := x.g.amqp.Namespace(&x.caller, x.vars[0]); !is {
+		return errNotFound
+	}
+	if err := x.g.amqp.DeleteVhost(ctx, &x.caller, x.vars[0]); err != nil {
+		return err
+	}
+	return x.done(http.StatusNoContent)
+}

@@ -169,13 +169,14 @@ func putUser(ctx context.Context, x *call) error {
 	if missing == nil {
 		u.Namespace, u.Quota, u.Grants = old.Namespace, old.Quota, slices.DeleteFunc(old.Grants, func(g broker.Grant) bool { return strings.HasPrefix(g.Label, tagLabel) })
 	}
+	given := b.Password != nil && *b.Password != ""
 	switch {
 	case b.Hash != nil && *b.Hash != "":
 		return badRequest("a password_hash of RabbitMQ cannot be taken over, for passwords are kept as what SCRAM needs of them: say the password")
-	case b.Password != nil && *b.Password != "":
+	case given:
 		u.Password = *b.Password
 	case missing != nil:
-		return badRequest("a new user needs a password")
+		u.NewToken = true // nobody is told: who is to log in by a certificate needs none, but a user needs something
 	}
 	for _, t := range tags {
 		for _, g := range tagGrants[t] {
@@ -318,10 +319,14 @@ func (x *call) setPermission(ctx context.Context, grants []broker.Grant) (had bo
 	if err != nil {
 		return false, err
 	}
-	if x.vhost != vhostRoot && u.Namespace != x.vhost {
-		return false, badRequest("the user's virtual host is \"/\", which is his namespace; grants are about that one alone")
-	}
 	n := len(u.Grants)
+	was := slices.DeleteFunc(slices.Clone(u.Grants), func(g broker.Grant) bool { return g.Label != permissionLabel })
+	if x.vhost != vhostRoot && u.Namespace != x.caller.Namespace {
+		if slices.Equal(was, grants) {
+			return true, nil
+		}
+		return false, badRequest("permissions are the same in all virtual hosts that a user may open: put those for \"/\" first, and the same here")
+	}
 	u.Grants = slices.DeleteFunc(u.Grants, func(g broker.Grant) bool { return g.Label == permissionLabel })
 	had = len(u.Grants) < n
 	u.Grants = append(u.Grants, grants...)

@@ -43,7 +43,7 @@ func TestPatterns(t *testing.T) {
 // Users and permissions put by the API are what AMQP clients are held to.
 func TestUsers_ArePutAndHeldTo(t *testing.T) {
 	a := serve(t, newGateway(t, false))
-	a.want(http.StatusBadRequest, "PUT", "users/bob", `{"tags":"management"}`)
+	a.want(http.StatusBadRequest, "PUT", "users/bob", `{}`)
 	a.want(http.StatusBadRequest, "PUT", "users/bob", `{"password":"looking-glass"}`)
 	a.want(http.StatusBadRequest, "PUT", "users/bob", `{"password":"looking-glass","tags":"impersonator"}`)
 	a.want(http.StatusBadRequest, "PUT", "users/bob", `{"password":"looking-glass","tags":"management"}`) // the first one has to be an administrator
@@ -158,4 +158,32 @@ func TestPolicies_HoldForQueues(t *testing.T) {
 	has("jobs.1", 3)
 	a.want(http.StatusNoContent, "POST", "definitions", `{"policies":[{"vhost":"/","name":"again","pattern":"^jobs","definition":{"max-length":1},"priority":0}]}`)
 	has("jobs.1", 1)
+}
+
+// A virtual host is made, is apart from others, and goes with all that is in it.
+func TestVhosts_AreMadeAndGo(t *testing.T) {
+	a := serve(t, newGateway(t, false))
+	a.want(http.StatusNotFound, "GET", "vhosts/rabbit%2Fhole", "")
+	a.want(http.StatusCreated, "PUT", "vhosts/rabbit%2Fhole", "{}")
+	a.want(http.StatusNoContent, "PUT", "vhosts/rabbit%2Fhole", "{}")
+	a.want(http.StatusNoContent, "PUT", "vhosts/%2F", "{}")
+	if v := a.want(http.StatusOK, "GET", "vhosts/rabbit%2Fhole", ""); at(v, "name") != "rabbit/hole" {
+		t.Error(v)
+	}
+	a.want(http.StatusCreated, "PUT", "exchanges/rabbit%2Fhole/shop", `{"type":"fanout"}`)
+	a.want(http.StatusCreated, "PUT", "queues/rabbit%2Fhole/orders", "{}")
+	a.want(http.StatusCreated, "POST", "bindings/rabbit%2Fhole/e/shop/q/orders", "{}")
+	a.want(http.StatusOK, "POST", "exchanges/rabbit%2Fhole/shop/publish", `{"properties":{},"routing_key":"k","payload":"x","payload_encoding":"string"}`)
+	a.want(http.StatusNotFound, "GET", "queues/%2F/orders", "")
+	a.want(http.StatusCreated, "PUT", "queues/%2F/orders", "{}")
+	a.want(http.StatusBadRequest, "DELETE", "vhosts/%2F", "")
+	a.want(http.StatusNoContent, "DELETE", "vhosts/rabbit%2Fhole", "")
+	a.want(http.StatusNotFound, "GET", "vhosts/rabbit%2Fhole", "")
+	a.want(http.StatusNotFound, "DELETE", "vhosts/rabbit%2Fhole", "")
+	a.want(http.StatusNotFound, "GET", "queues/rabbit%2Fhole/orders", "")
+	a.want(http.StatusOK, "GET", "queues/%2F/orders", "")
+	a.want(http.StatusCreated, "PUT", "vhosts/rabbit%2Fhole", "{}")
+	if v := a.want(http.StatusOK, "GET", "queues/rabbit%2Fhole", ""); at(v, 0) != nil {
+		t.Error(v)
+	}
 }
