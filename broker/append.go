@@ -253,7 +253,12 @@ func (b *Broker) resolveKeys(cmd *shard.Append, e *stream.Entry, n *named) error
 	err := b.eachKey(e, n, func(i int, r *record.Record) error {
 		keys = append(keys, r.Key...)
 		ends = append(ends, len(keys))
-		e.Keys = append(e.Keys, stream.KeyUse{Index: int32(i), Slot: -1, Tombstone: r.Value == nil, Event: -1})
+		expect, err := expectOf(r, i)
+		if err != nil {
+			return err
+		}
+		e.Expects = e.Expects || expect.Kind != ExpectAny
+		e.Keys = append(e.Keys, stream.KeyUse{Index: int32(i), Slot: -1, Tombstone: r.Value == nil, Expect: expect, Event: -1})
 		return nil
 	})
 	if err != nil {
@@ -271,11 +276,37 @@ func (b *Broker) resolveKeys(cmd *shard.Append, e *stream.Entry, n *named) error
 	return nil
 }
 
+// HeaderExpectVersion is a header by which a record of a batch says which version its key must have: a number, "none" (or 0), or "exists". It counts
+// in streams that keep versions. All records of a batch hold, or none of them is appended.
+const HeaderExpectVersion = "leat-expect-version"
+
+// expectOf is what a record's header asks of the version of its key.
+func expectOf(r *record.Record, i int) (Expect, error) {
+	text, ok := r.Header(HeaderExpectVersion)
+	if !ok {
+		return Expect{}, nil
+	}
+	switch string(text) {
+	case "none", "0":
+		return Expect{Kind: ExpectNone}, nil
+	case "exists":
+		return Expect{Kind: ExpectExists}, nil
+	}
+	n, err := strconv.ParseUint(string(text), 10, 63)
+	if err != nil {
+		return Expect{}, fault.New(fault.Invalid, "append", HeaderExpectVersion, "record %d expects version %q; it must be a number, none or exists", i, clip(string(text)))
+	}
+	return Expect{Kind: ExpectVersion, Version: n}, nil
+}
+
 // encodeKeys makes the keys' fact, where the stream does not number them.
 func (b *Broker) encodeKeys(e *stream.Entry, n *named) error {
 	const perKey = 24 // a first guess at a key with what stands around it
 	e.Encoded = stream.EncodedKeys{Bytes: make([]byte, 0, perKey*min(int(e.Header.Count), len(e.Batch)))}
 	return b.eachKey(e, n, func(i int, r *record.Record) error {
+		if _, expects := r.Header(HeaderExpectVersion); expects {
+			return fault.New(fault.Unsupported, "append", n.name, "record %d expects a version, and the stream does not keep them; it needs keys: versioned", i)
+		}
 		e.Encoded.Add(b.opt.Format, i, r.Key, r.Value == nil)
 		return nil
 	})
@@ -290,6 +321,9 @@ func (b *Broker) eachKey(e *stream.Entry, n *named, fn func(i int, r *record.Rec
 		case r.Key == nil && e.Mode == stream.KeysLatest && !e.Pinned:
 			return fault.New(fault.Invalid, "append", n.name, "record %d has no key; the stream keeps the latest record of each key", i)
 		case r.Key == nil:
+			if _, expects := r.Header(HeaderExpectVersion); expects {
+				return fault.New(fault.Invalid, "append", n.name, "record %d has no key, so there is no version of it to expect", i)
+			}
 			return nil
 		case len(r.Key) > b.cfg.KeyBytesMax:
 			return fault.New(fault.TooLarge, "append", n.name, "the key of record %d has %d bytes; a stream that keeps keys takes %d", i, len(r.Key), b.cfg.KeyBytesMax)
@@ -394,6 +428,7 @@ func (p *PendingBatches) collect(o *portion, try int) *portion {
 	n := len(o.command.Outcomes)
 	for k := range n {
 		p.take(o.place[k], &o.command.Outcomes[k])
+		p.failed(o, k)
 	}
 	if o.command.Stale == stream.Fresh {
 		return nil
@@ -424,6 +459,24 @@ func (p *PendingBatches) collect(o *portion, try int) *portion {
 		return nil
 	}
 	return rest
+}
+
+// failed tells which conditions of an entry did not hold: Detail is a []FailedCondition with all of them, Event being the record's place in its batch.
+func (p *PendingBatches) failed(o *portion, k int) {
+	out := &o.command.Outcomes[k]
+	if len(out.Failed) == 0 {
+		return
+	}
+	name := ""
+	if n := p.b.names.of(slices.Index(p.b.shards, p.shard), o.command.Entries[k].Stream); n != nil {
+		name = n.name
+	}
+	failed := make([]FailedCondition, len(out.Failed))
+	for i, f := range out.Failed {
+		failed[i] = FailedCondition{Event: f.Event, If: -1, Stream: name, Key: string(o.command.Slots[f.Slot].Key), Expected: f.Expect.String(), Current: f.Current}
+	}
+	f := &failed[0]
+	p.results[o.place[k]].Err = fault.New(fault.Conflict, "append", name, "%s", f).Because(fault.ReasonVersion).With(failed)
 }
 
 func (p *PendingBatches) take(i int, o *stream.Outcome) {

@@ -77,6 +77,11 @@ type FailedCondition struct {
 	Current  uint64 // 0: the key has no events
 }
 
+// String says what was found instead of what was expected.
+func (f *FailedCondition) String() string {
+	return fmt.Sprintf("key %q is at version %d, expected %s", f.Key, f.Current, f.Expected)
+}
+
 // AppendEvents appends all events or none and returns when they are durable, with one result for each. When conditions fail, the error
 // is a Conflict whose Detail is a []FailedCondition with all of them.
 //
@@ -573,7 +578,7 @@ func (x *eventsCommand) refused() error {
 	}
 	slices.SortStableFunc(failed, func(a, b FailedCondition) int { return a.Event - b.Event })
 	f := failed[0]
-	return fault.New(fault.Conflict, "append", f.Stream, "key %q is at version %d, expected %s", f.Key, f.Current, f.Expected).
+	return fault.New(fault.Conflict, "append", f.Stream, "%s", &f).
 		Because(fault.ReasonVersion).With(failed)
 }
 

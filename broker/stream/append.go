@@ -42,6 +42,7 @@ type Entry struct {
 	Mode      KeyMode // the stream's key mode as resolved
 	Keys      []KeyUse
 	Encoded   EncodedKeys // instead of Keys where nothing about them has to be decided
+	Expects   bool        // one of Keys has a condition, of an entry that is judged alone
 	IDs       []IDUse
 }
 
@@ -145,6 +146,7 @@ type Outcome struct {
 	Duplicate bool
 	Versions  []uint64 // one for each of Keys with a slot, else nil
 	Err       *fault.Error
+	Failed    []Failure // conditions of the entry's own keys that did not hold; Event is the record's place in the batch
 }
 
 // Append judges c, which was resolved when published state stood at resolvedAt, and records what it decided.
@@ -170,9 +172,37 @@ func (h *Head) Append(c *Append, resolvedAt uint64, f *fact.Frame) {
 			c.Entries, c.Outcomes = c.Entries[:len(c.Entries):len(c.Entries)], c.Outcomes[:i]
 			return
 		}
-		if o := &c.Outcomes[i]; o.Err == nil && !o.Duplicate {
+		o := &c.Outcomes[i]
+		if o.Err == nil && !o.Duplicate && c.Entries[i].Expects {
+			h.conditions(c, i)
+		}
+		if o.Err == nil && !o.Duplicate {
 			h.record(c, i, f)
 		}
+	}
+}
+
+// conditions judges those of an entry that stands alone: all hold, each on what the records before it in the batch leave, or the entry is
+// refused and has moved nothing.
+func (h *Head) conditions(c *Append, i int) {
+	e, o := &c.Entries[i], &c.Outcomes[i]
+	for _, k := range e.Keys {
+		if k.Slot < 0 {
+			continue
+		}
+		s := &c.Slots[k.Slot]
+		if !k.Expect.Holds(s.Version) {
+			o.Failed = append(o.Failed, Failure{Event: int(k.Index), If: -1, Slot: k.Slot, Expect: k.Expect, Current: s.Version})
+		}
+		s.Version++
+	}
+	for _, k := range e.Keys { // recording does it again
+		if k.Slot >= 0 {
+			c.Slots[k.Slot].Version--
+		}
+	}
+	if len(o.Failed) > 0 {
+		o.Err = fault.New(fault.Conflict, "append", "", "%d records expect other versions of their keys", len(o.Failed)).Because(fault.ReasonVersion)
 	}
 }
 

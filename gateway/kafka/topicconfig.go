@@ -35,6 +35,7 @@ var configKeys = []configKey{
 	{"follower.replication.throttled.replicas", kmsg.ConfigTypeList, "", 0, nil, kept},
 	{"index.interval.bytes", kmsg.ConfigTypeInt, "4096", 0, nil, kept},
 	{"leader.replication.throttled.replicas", kmsg.ConfigTypeList, "", 0, nil, kept},
+	{"leat.keys", kmsg.ConfigTypeString, "off", 0, keyModes, "What is kept about keys: nothing, the latest record of each, its history, or numbered versions, which records can expect (leat-expect-version)."},
 	{"local.retention.bytes", kmsg.ConfigTypeLong, "-2", -2, nil, kept},
 	{"local.retention.ms", kmsg.ConfigTypeLong, "-2", -2, nil, kept},
 	{"max.compaction.lag.ms", kmsg.ConfigTypeLong, "9223372036854775807", 1, nil, kept},

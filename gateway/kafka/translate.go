@@ -3,6 +3,7 @@ package kafka
 import (
 	"encoding/binary"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +69,11 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 		if value != nil && *value == "LogAppendTime" {
 			c.TimeOf = broker.TimeOfAppend
 		}
+	case "leat.keys":
+		c.Keys = broker.KeysOff
+		if value != nil {
+			c.Keys = broker.KeyMode(slices.Index(keyModes, *value)) + broker.KeysOff
+		}
 	case "max.message.bytes":
 		c.BatchBytesMax = 0
 		if value != nil {
@@ -75,6 +81,9 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 		}
 	}
 }
+
+// keyModes are the values of the config leat.keys, which is what a stream keeps about the keys of its records.
+var keyModes = []string{"off", "latest", "history", "versioned"}
 
 // setRetention makes of the topic configs what the stream keeps. A topic that is only compacted lets go of nothing else, whatever is set
 // about it; a stream that keeps the latest of each key does when it has a limit. So the limits are in force, or only in the documents.
@@ -120,8 +129,15 @@ func topicConfig(c *broker.StreamConfig, k *configKey) (value string, own bool) 
 		}
 		return formatNumber(now), true
 	}
-	if k.name == "cleanup.policy" {
+	switch k.name {
+	case "cleanup.policy":
 		return policy(c, value, own)
+	case "leat.keys":
+		mode := c.Keys
+		if mode == broker.KeysUnset {
+			mode = broker.KeysHistory
+		}
+		return keyModes[mode-broker.KeysOff], own // only who has set it here resets it here
 	}
 	if own {
 		return value, true
@@ -227,10 +243,19 @@ func truncationPlace(offset int64) broker.Start {
 // produceResult is the answer to one appended batch.
 func produceResult(partition int32, r *broker.BatchResult) wire.ProduceResult {
 	if r.Err != nil {
-		return refusedPart(partition, code(r.Err, placeAppend), r.Err.Text)
+		refused := refusedPart(partition, code(r.Err, placeAppend), r.Err.Text)
+		if failed, ok := r.Err.Detail.([]broker.FailedCondition); ok {
+			for i := range failed[:min(len(failed), recordErrorsMax)] {
+				refused.Errors = append(refused.Errors, wire.RecordError{Index: int32(failed[i].Event), Message: failed[i].String()})
+			}
+		}
+		return refused
 	}
 	return wire.ProduceResult{Partition: partition, Base: int64(r.Base), AppendTime: r.AppendTime, Start: int64(r.Start)}
 }
+
+// recordErrorsMax is how many records of a batch an answer tells of.
+const recordErrorsMax = 1000
 
 // refusedPart is the answer to a batch that is not appended.
 func refusedPart(partition int32, code int16, text string) wire.ProduceResult {
