@@ -112,6 +112,11 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	if err := b.checkBatch(n, &h); err != nil {
 		return err
 	}
+	if !in.Copied {
+		if err := b.checkTimes(n, &h); err != nil {
+			return err
+		}
+	}
 	if err := checkTransaction(a.Transactor, n, &h); err != nil {
 		return err
 	}
@@ -229,6 +234,23 @@ func (b *Broker) checkBatch(n *named, h *record.BatchHeader) error {
 func checkTransaction(transactor string, n *named, h *record.BatchHeader) error {
 	if h.Transactional() && transactor == "" {
 		return fault.New(fault.Invalid, "append", n.name, "the batch is of a transaction, and the request names no producer of one")
+	}
+	return nil
+}
+
+// checkTimes refuses a batch whose producer's clock is further off than the stream lets it be: its first record too old, or its newest too far ahead.
+// Records between are not looked at.
+func (b *Broker) checkTimes(n *named, h *record.BatchHeader) error {
+	past, ahead := n.config.TimePastMSMax, n.config.TimeAheadMSMax
+	if past == 0 && ahead == 0 || n.config.TimeOf != TimeOfProducer {
+		return nil
+	}
+	now := b.nowMS()
+	switch {
+	case past > 0 && now-h.BaseTimestamp > past:
+		return fault.New(fault.Invalid, "append", n.name, "the first record's time is %d ms ago; the stream takes records of at most %d ms ago", now-h.BaseTimestamp, past).Because(fault.ReasonTimestamp)
+	case ahead > 0 && h.MaxTimestamp-now > ahead:
+		return fault.New(fault.Invalid, "append", n.name, "a record's time is %d ms ahead; the stream takes at most %d", h.MaxTimestamp-now, ahead).Because(fault.ReasonTimestamp)
 	}
 	return nil
 }

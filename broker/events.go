@@ -515,6 +515,9 @@ func (x *eventsCommand) build() error {
 		if e.Header, err = record.ParseBatchHeader(batch); err != nil {
 			return err
 		}
+		if err := x.b.checkTimes(gr.target, &e.Header); err != nil && !x.c.platform {
+			return err
+		}
 		if err := x.b.checkBatch(gr.target, &e.Header); err != nil {
 			return err
 		}

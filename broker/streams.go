@@ -39,13 +39,17 @@ const (
 
 // StreamConfig is what can be set about a stream.
 type StreamConfig struct {
-	Partitions    int32             `json:"partitions"`
-	Keys          KeyMode           `json:"keys,omitempty"` // KeysUnset becomes KeysHistory, and KeysVersioned when a version is first asked for
-	TimeOf        TimeKind          `json:"time_of,omitempty"`
-	BatchBytesMax int               `json:"batch_bytes_max,omitempty"` // 0: the node's
-	DefaultType   string            `json:"default_type,omitempty"`    // CloudEvents type of records that have none
-	LinkedBy      string            `json:"linked_by,omitempty"`       // the link by which this is a copy of another log: only that appends
-	Documents     map[string]string `json:"documents,omitempty"`       // settings that gateways own, kept verbatim
+	Partitions    int32    `json:"partitions"`
+	Keys          KeyMode  `json:"keys,omitempty"` // KeysUnset becomes KeysHistory, and KeysVersioned when a version is first asked for
+	TimeOf        TimeKind `json:"time_of,omitempty"`
+	BatchBytesMax int      `json:"batch_bytes_max,omitempty"` // 0: the node's
+
+	TimePastMSMax  int64 `json:"time_past_ms_max,omitempty"`  // how long ago a producer's time may be; 0: any time
+	TimeAheadMSMax int64 `json:"time_ahead_ms_max,omitempty"` // how far ahead it may be; 0: any time
+
+	DefaultType string            `json:"default_type,omitempty"` // CloudEvents type of records that have none
+	LinkedBy    string            `json:"linked_by,omitempty"`    // the link by which this is a copy of another log: only that appends
+	Documents   map[string]string `json:"documents,omitempty"`    // settings that gateways own, kept verbatim
 
 	Keep
 }
@@ -165,6 +169,8 @@ func (b *Broker) checkConfig(name string, c *StreamConfig) error {
 		return fault.New(fault.Invalid, "create", "keys", "keys must be off, latest, history or versioned")
 	case c.BatchBytesMax < 0 || c.BatchBytesMax > BatchBytesLimit:
 		return fault.New(fault.Invalid, "create", "batch_bytes_max", "batch_bytes_max is %d; it must be between 1 and %d", c.BatchBytesMax, BatchBytesLimit)
+	case c.TimePastMSMax < 0 || c.TimeAheadMSMax < 0:
+		return fault.New(fault.Invalid, "create", "time_past_ms_max", "time_past_ms_max is %d and time_ahead_ms_max %d; they must be 0, which is any time, or more", c.TimePastMSMax, c.TimeAheadMSMax)
 	case len(c.DefaultType) > 256:
 		return fault.New(fault.Invalid, "create", "default_type", "default_type is longer than 256 bytes")
 	}

@@ -64,6 +64,9 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 		if value != nil {
 			c.CompactionLagMS = min(parseNumber(*value), limitMost)
 		}
+	case "message.timestamp.before.max.ms", "message.timestamp.after.max.ms", "message.timestamp.difference.max.ms":
+		c.TimePastMSMax = timeLimit(c, "message.timestamp.before.max.ms")
+		c.TimeAheadMSMax = timeLimit(c, "message.timestamp.after.max.ms")
 	case "message.timestamp.type":
 		c.TimeOf = broker.TimeOfProducer
 		if value != nil && *value == "LogAppendTime" {
@@ -80,6 +83,20 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 			c.BatchBytesMax = int(parseNumber(*value))
 		}
 	}
+}
+
+// timeLimit is how far a producer's time may be off: as its own config says, else the older one for both directions; 0 is any time. Their 0, which is
+// not at all, is the least there is.
+func timeLimit(c *broker.StreamConfig, name string) int64 {
+	for _, n := range []string{name, "message.timestamp.difference.max.ms"} {
+		if value, set := c.Documents[documentPrefix+n]; set {
+			if ms := parseNumber(value); ms <= limitMost {
+				return max(ms, 1)
+			}
+			return 0
+		}
+	}
+	return 0
 }
 
 // keyModes are the values of the config leat.keys, which is what a stream keeps about the keys of its records.
