@@ -400,7 +400,7 @@ func TestConfigs_OfNodesAndOthers(t *testing.T) {
 		code int16
 	}{
 		{kmsg.ConfigResourceTypeBroker, "1", 0}, {kmsg.ConfigResourceTypeBroker, "", 0}, {kmsg.ConfigResourceTypeBroker, "2", codeInvalidRequest},
-		{kmsg.ConfigResourceTypeBrokerLogger, "1", codeInvalidRequest}, {kmsg.ConfigResourceTypeTopic, "nope", codeUnknownPartition},
+		{kmsg.ConfigResourceTypeGroupConfig, "g", codeInvalidRequest}, {kmsg.ConfigResourceTypeTopic, "nope", codeUnknownPartition},
 	} {
 		q := kmsg.NewPtrDescribeConfigsRequest()
 		res := kmsg.NewDescribeConfigsRequestResource()

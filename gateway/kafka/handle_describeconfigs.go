@@ -25,6 +25,8 @@ func (k *conn) describeConfigs(ctx context.Context, s *slot, q *kmsg.DescribeCon
 			rr.Configs, err = k.topicConfigs(ctx, s.caller, q, res)
 		case kmsg.ConfigResourceTypeBroker:
 			rr.Configs, err = k.nodeConfigs(s.caller, q, res)
+		case kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics: // there are none, and tools ask for them all the same
+			err = k.mayCluster(s.caller, broker.ActionDescribe)
 		default:
 			err = fault.New(fault.Invalid, "describe", res.ResourceName, "configs of resource type %d are not kept here; of topics (2) and brokers (4) they are", res.ResourceType)
 		}
