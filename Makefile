@@ -30,7 +30,7 @@ demo: build ## a node on a new data directory, and a live shop around it
 	bin/leat demo $(DEMO)
 
 # Modules of their own, so that the clients of others stay out of go.mod.
-MODULES := examples conformance gateway/kafka/clienttest gateway/http/clienttest gateway/amqp091/clienttest gateway/aws/clienttest
+MODULES := examples conformance gateway/kafka/clienttest gateway/http/clienttest gateway/amqp091/clienttest gateway/aws/clienttest gateway/schemaregistry/clienttest
 
 .PHONY: test
 test: format ## everything CI runs

@@ -38,5 +38,5 @@
 //
 // # How tested
 //
-// gatewaytest; handlers against the real broker in memory; clienttest with real clients: franz-go's sr, srclient, confluent-kafka for Python, and others.
+// gatewaytest; handlers against the real broker in memory; clienttest with real clients: franz-go's sr, and confluent-kafka for Python with its serializers.
 package schemaregistry

@@ -47,7 +47,7 @@ func register(ctx context.Context, x *call) (any, error) {
 	}
 	if err := x.maySee(subject); err == nil {
 		if v, c, err := x.registry().Register(subject, ask); err == nil && c.Empty() {
-			return registered(v), nil
+			return registered(v, &in), nil
 		}
 	}
 	var v *registry.Version
@@ -58,12 +58,17 @@ func register(ctx context.Context, x *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return registered(v), nil
+	return registered(v, &in), nil
 }
 
-func registered(v *registry.Version) *told {
+// registered is the answer to a registration. The text is told where the client left it to us; a client that sent one may keep its own: Python's
+// takes what is answered for what it sent, which may have been a descriptor in base64.
+func registered(v *registry.Version, in *schemaRequest) *told {
 	t := tell(v)
 	t.Subject, t.TS = "", 0
+	if in.Schema != "" {
+		t.Schema = ""
+	}
 	return t
 }
 

@@ -43,7 +43,7 @@ type told struct {
 	References []registry.Reference `json:"references,omitempty"`
 	Metadata   *registry.Metadata   `json:"metadata,omitempty"`
 	RuleSet    *registry.RuleSet    `json:"ruleSet,omitempty"`
-	Schema     string               `json:"schema"`
+	Schema     string               `json:"schema,omitempty"`
 	TS         int64                `json:"ts,omitempty"`
 	Deleted    bool                 `json:"deleted,omitempty"`
 }
