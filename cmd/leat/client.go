@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -160,7 +161,13 @@ func readProblem(res *http.Response) error {
 		return err
 	}
 	p := &problem{}
-	if json.Unmarshal(text, p) != nil || p.Title == "" {
+	var r struct { // of the schema registry
+		Code    int    `json:"error_code"`
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(text, &r) == nil && r.Code != 0 {
+		p = &problem{Title: "refused (" + strconv.Itoa(r.Code) + ")", Detail: r.Message}
+	} else if json.Unmarshal(text, p) != nil || p.Title == "" {
 		p = &problem{Title: res.Status, Detail: strings.TrimSpace(string(text[:min(len(text), 200)]))}
 	}
 	p.Status, p.RetryAfter = res.StatusCode, res.Header.Get("Retry-After")

@@ -86,7 +86,7 @@ func (a *app) root() *cobra.Command {
 	}
 	add("node", a.nodeCommands()...)
 	add("use", a.publishCommand(), a.readCommand(), a.streamCommand(), a.subCommand(), a.dlqCommand(), a.queueCommand(), a.groupCommand(), a.linkCommand(), a.connectCommand())
-	add("care", a.userCommand(), a.hookCommand(), a.auditCommand(), a.doctorCommand(), a.benchCommand())
+	add("care", a.userCommand(), a.hookCommand(), a.contractCommand(), a.auditCommand(), a.doctorCommand(), a.benchCommand())
 	add("care", a.directoryCommands()...)
 	root.AddCommand(a.versionCommand())
 	return root

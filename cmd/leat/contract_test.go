@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"leat/node"
+)
+
+func TestContract(t *testing.T) {
+	n, err := node.Open(node.Options{
+		Protocols: protocols(), Listen: map[string]string{"http": "127.0.0.1:0", "schema-registry": "127.0.0.1:0"}, Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := cli{url: "http://" + n.Addr("http"), env: map[string]string{"LEAT_REGISTRY": n.Addr("schema-registry")}}
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	good := write("good.json", `{"type":"object","required":["id"],"properties":{"id":{"type":"string"}}}`)
+	other := write("other.json", `{"type":"object","required":["id"],"properties":{"id":{"type":"integer"}}}`)
+	if out := c.must(t, "", "contract put orders --stream orders --schema "+good); !strings.Contains(out, "enforce\treject") {
+		t.Error(out)
+	}
+	c.must(t, `{"id":"1"}`+"\n", "publish orders")
+	if _, errs, code := c.run(context.Background(), `{"id":1}`+"\n", "publish", "orders"); code == exitOK || !strings.Contains(errs, "field id: got number, want string") {
+		t.Error(code, errs)
+	}
+	if out := c.must(t, "", "contract show orders"); !strings.Contains(out, "broken\t1") {
+		t.Error(out)
+	}
+	if out := c.must(t, "", "contract list"); !strings.Contains(out, "orders\torders") {
+		t.Error(out)
+	}
+	if out := c.must(t, "", "contract check --stream orders --subject orders --schema "+good); !strings.Contains(out, "1 of the last 1 events of orders keep to it") {
+		t.Error(out)
+	}
+	out, errs, code := c.run(context.Background(), "", "contract", "check", "--stream", "orders", "--subject", "orders", "--schema", other)
+	if code == exitOK || !strings.Contains(out, "TYPE_CHANGED") || !strings.Contains(out, "field id: got string, want integer") {
+		t.Error(code, out, errs)
+	}
+	if _, errs, code := c.run(context.Background(), "", "contract", "put", "x", "--stream", "x", "--subject", "nothing"); code == exitOK || !strings.Contains(errs, "Subject 'nothing' not found") {
+		t.Error(code, errs)
+	}
+	c.must(t, "", "contract delete orders")
+	c.must(t, `{"id":1}`+"\n", "publish orders")
+}
