@@ -195,8 +195,8 @@ var (
 
 	UntagQueue = action(SQS, "UntagQueue", of(
 		member("QueueUrl", text, (*UntagQueueInput).queue).must(),
-		member("TagKeys", list(text, flat), func(in *UntagQueueInput) *[]string { return &in.Keys }).as("TagKey").must(),
-	), (*shape[None])(nil), nil)
+		member("TagKeys", list(text, flat), func(in *UntagQueueInput) *[]string { return &in.Keys }).as("TagKey"),
+	), (*shape[None])(nil), checkUntag)
 
 	AddPermission = action(SQS, "AddPermission", of(
 		member("QueueUrl", text, (*AddPermissionInput).queue).must(),
@@ -282,6 +282,13 @@ func checkTags(queue string, tags Pairs) *Error {
 		if runes(t.Value) > TagValueMax {
 			return Refuse(InvalidParameterValue, "Tag values must be between 0 and "+itoa(TagValueMax)+" characters in length.")
 		}
+	}
+	return nil
+}
+
+func checkUntag(in *UntagQueueInput) *Error {
+	if len(in.Keys) == 0 {
+		return Refuse(InvalidParameterValue, "Tag keys must be between 1 and "+itoa(TagKeyMax)+" characters in length.")
 	}
 	return nil
 }
