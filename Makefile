@@ -68,7 +68,7 @@ peers: bench-programs ## side by side with NATS JetStream, Apache Kafka on the J
 	@mkdir -p bin/peers
 	-@test -x bin/peers/nats-server || GOBIN=$(CURDIR)/bin/peers CGO_ENABLED=0 go install $(NATS_SERVER)
 	-@test -d bin/peers/kafka || .ci/jars $(KAFKA_JARS) bin/peers/kafka
-	bin/bench -leat bin/leat -peers bin/peers -only peer-nats,peer-nats-sync,peer-kafka,peer-kafka-sync,peer-postgres $(PEERS)
+	bin/bench -leat bin/leat -peers bin/peers -only peer-nats,peer-nats-sync,peer-kafka,peer-kafka-sync,jvm-table,peer-postgres $(PEERS)
 
 .PHONY: suites-amqp
 suites-amqp: build ## the test suites of AMQP clients against this build; SUITES="go pika", SOURCES= checkouts of those that do not publish their tests
