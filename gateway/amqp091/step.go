@@ -129,7 +129,7 @@ func (k *conn) open(m *wire.ConnectionOpen) error {
 			return &wire.Error{Code: wire.NotAllowed, Method: m.ID(), Text: fmt.Sprintf(format, args...)}
 		}
 		switch bound := k.caller.Principal != "" && k.g.b.NamespaceOf(k.caller.Principal) != ""; {
-		case !slices.Contains(k.g.b.OwnNamespaces(), ns):
+		case !slices.Contains(k.g.b.OwnNamespaces(), ns) || !k.g.hosts(ns):
 			return refuse("vhost %s not found", k.host)
 		case bound:
 			return refuse("access to vhost '%s' refused for user '%s'", k.host, k.caller.Principal)

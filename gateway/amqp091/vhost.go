@@ -3,6 +3,7 @@ package amqp091
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -25,11 +26,24 @@ func (g *Gateway) Vhosts(c *broker.Caller) []string {
 		return out
 	}
 	for _, name := range g.b.OwnNamespaces() {
-		if name != namespaceOf(c) {
+		if name != namespaceOf(c) && g.hosts(name) {
 			out = append(out, vhostOf(name))
 		}
 	}
 	return out
+}
+
+// hosts reports whether there is anything of anybody's in a namespace: what the platform keeps of one that was deleted does not make it one.
+func (g *Gateway) hosts(namespace string) bool {
+	if s, _ := g.b.OwnStream(namespace, defaultStream, documentExchange); s.Name != "" {
+		return true
+	}
+	streams, err := g.b.ListStreams(context.Background(), g.b.OwnCaller(namespace))
+	if err != nil || slices.ContainsFunc(streams, func(s broker.StreamSummary) bool { return !s.Internal && !strings.HasPrefix(s.Name, platform) }) {
+		return true
+	}
+	subs, err := g.b.ListSubscriptions(context.Background(), g.b.OwnCaller(namespace))
+	return err != nil || slices.ContainsFunc(subs, func(s broker.SubscriptionSummary) bool { return !strings.HasPrefix(s.Name, platform) })
 }
 
 // Namespace is that of a virtual host; false when the caller may not open it.

@@ -216,3 +216,36 @@ func TestRates(t *testing.T) {
 		t.Error("the first sample has no rate:", got)
 	}
 }
+
+// KEDA's scaler asks for one queue, or for a page of those whose names match: what it reads of the answers has to be there.
+func TestKEDA_Requests(t *testing.T) {
+	a := serve(t, newGateway(t, false))
+	for _, q := range []string{"orders.eu", "orders.us", "other"} {
+		a.want(http.StatusCreated, "PUT", "queues/%2F/"+q, "{}")
+	}
+	for range 3 {
+		a.want(http.StatusOK, "POST", "exchanges/%2F/amq.default/publish", `{"properties":{},"routing_key":"orders.eu","payload":"x","payload_encoding":"string"}`)
+	}
+	one := a.want(http.StatusOK, "GET", "queues/%2F/orders.eu", "")
+	if at(one, "messages") != 3.0 || at(one, "messages_ready") != 3.0 || at(one, "messages_unacknowledged") != 0.0 || at(one, "name") != "orders.eu" {
+		t.Error(one)
+	}
+	for _, rate := range []string{"publish_details", "deliver_get_details"} {
+		if _, is := at(one, "message_stats", rate, "rate").(float64); !is {
+			t.Errorf("no %s in %v", rate, one)
+		}
+	}
+	for _, vhost := range []string{"", "/%2F"} {
+		page := a.want(http.StatusOK, "GET", "queues"+vhost+"?page=1&use_regex=true&pagination=false&name=%5Eorders&page_size=100", "")
+		if at(page, "page_count") != 1.0 || at(page, "items", 0, "name") != "orders.eu" || at(page, "items", 0, "messages_ready") != 3.0 || at(page, "items", 1, "name") != "orders.us" || at(page, "items", 2) != nil {
+			t.Error(page)
+		}
+		page = a.want(http.StatusOK, "GET", "queues"+vhost+"?page=1&use_regex=true&pagination=false&name=%5Enone&page_size=100", "")
+		if at(page, "page_count") != 0.0 || len(at(page, "items").([]any)) != 0 {
+			t.Error(page)
+		}
+	}
+	if v := a.want(http.StatusNotFound, "GET", "queues/%2F/none", ""); at(v, "error") == nil {
+		t.Error(v)
+	}
+}

@@ -44,7 +44,7 @@ func (x *call) paging() (p paging, err error) {
 			p.name = re.MatchString
 		}
 	}
-	if !x.query.Has("page") || x.query.Get("pagination") == "false" {
+	if !x.query.Has("page") { // RabbitMQ looks at nothing else either: pagination=false, which KEDA says, is about newer ones
 		return p, nil
 	}
 	asked := cmp.Or(x.query.Get("page_size"), "undefined")
@@ -127,7 +127,7 @@ func (x *call) list(all []named) error {
 		return x.answer(http.StatusOK, out)
 	}
 	return x.answer(http.StatusOK, object{
-		"filtered_count": len(all), "item_count": len(out), "items": out, "page": p.page, "page_count": max(1, (len(all)+p.size-1)/p.size), "page_size": p.size,
+		"filtered_count": len(all), "item_count": len(out), "items": out, "page": p.page, "page_count": (len(all) + p.size - 1) / p.size, "page_size": p.size,
 		"total_count": total,
 	})
 }
