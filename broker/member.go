@@ -91,14 +91,13 @@ func (b *Broker) attach(ctx context.Context, x *subscribed, o MemberOptions) (*M
 		credit = subscription.Endless
 	}
 	k := memberKey{x.shard, m.id}
-	b.subs.members.Store(k, m) // before it is handed anything
 	if s := b.subs.shadows.of(subKey{x.shard, x.id}); s != nil {
-		if err := s.attach(m, &o, credit); err != nil {
-			b.subs.members.Delete(k)
+		if err := b.attachShadow(s, k, m, &o, credit); err != nil {
 			return nil, err
 		}
 		return m, nil
 	}
+	b.subs.members.Store(k, m) // before it is handed anything
 	_, err := b.shards[x.shard].Do(ctx, &shard.Attach{Sub: x.id, Member: subscription.Member{
 		ID: m.id, Rank: o.Rank, Prefetch: int32(o.Prefetch), Credit: credit, LeaseMS: o.Lease.Milliseconds(),
 	}})
@@ -109,7 +108,7 @@ func (b *Broker) attach(ctx context.Context, x *subscribed, o MemberOptions) (*M
 		}
 		return nil, err
 	}
-	b.tellGapsTo(x)
+	b.tellGapsTo(x) //nolint:contextcheck // what is told is no part of the request
 	return m, nil
 }
 

@@ -75,7 +75,7 @@ func (b *Broker) Receive(ctx context.Context, c *Caller, name string, q ReceiveR
 		if err != nil {
 			return nil, err
 		}
-		b.tellGapsTo(x)
+		b.tellGapsTo(x) //nolint:contextcheck // what is told is no part of the request
 		ls, left, err := p.receive(ctx, q.Max, timer.C, most.C, &over)
 		if left {
 			<-p.out

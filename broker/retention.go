@@ -189,7 +189,7 @@ func (b *Broker) KeepOnce(ctx context.Context) error {
 	}
 	b.keeping.pass.Lock()
 	defer b.keeping.pass.Unlock()
-	defer b.tellOldGaps()
+	defer b.tellOldGaps() //nolint:contextcheck // what was told is noted, whatever ends meanwhile
 	err := b.purge(ctx)
 	if x := b.learnNeeds(); x != nil {
 		return errors.Join(err, x) // nothing goes that somebody may need

@@ -309,6 +309,20 @@ func (s *shadow) attach(m *Member, o *MemberOptions, credit int64) error {
 	return nil
 }
 
+// attachShadow brings in a member of a shadow. Whoever deletes the shadow finds it among the members, or is found to have deleted it.
+func (b *Broker) attachShadow(s *shadow, k memberKey, m *Member, o *MemberOptions, credit int64) error {
+	if err := s.attach(m, o, credit); err != nil {
+		return err
+	}
+	b.subs.members.Store(k, m)
+	if b.subs.of(m.x.shard, m.x.id) == nil {
+		b.subs.members.Delete(k)
+		m.seat.leave()
+		return fault.New(fault.NotFound, "receive", m.x.name, "the subscription was deleted")
+	}
+	return nil
+}
+
 // leave takes a member out. What it has is its own: nothing is handed to another.
 func (t *seat) leave() {
 	s := t.s

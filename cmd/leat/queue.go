@@ -89,6 +89,8 @@ func inner(m map[string]any, name string) map[string]any {
 func madeOf(s map[string]any) string {
 	docs := inner(inner(s, "config"), "documents")
 	switch {
+	case inner(s, "config")["shadow_of"] != nil:
+		return "shadow"
 	case docs["amqp.queue"] != nil:
 		return "amqp"
 	case docs["sqs.queue"] != nil:

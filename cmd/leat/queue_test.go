@@ -29,6 +29,10 @@ func TestQueueAndGroup(t *testing.T) {
 	if !strings.Contains(out, "mails\t3\t2\t0\t") || !strings.Contains(out, "bills\t3\t0\t") {
 		t.Fatalf("%s", out)
 	}
+	c.must(t, "", "sub create new --shadow-of mails")
+	if out = c.must(t, "", "queue ls"); !strings.Contains(out, "new\t0\t0\t0\t0\tshadow\t") {
+		t.Fatalf("%s", out)
+	}
 	if out = c.must(t, "", "queue ls --prefix b"); strings.Contains(out, "mails") {
 		t.Fatalf("%s", out)
 	}
