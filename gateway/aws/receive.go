@@ -28,10 +28,12 @@ func receiveMessage(x *call, in *wire.ReceiveMessageInput, out *wire.ReceiveMess
 	if in.VisibilityTimeout.Set {
 		lease = time.Duration(in.VisibilityTimeout.V) * time.Second
 	}
-	ask.Lease = cmp.Or(lease, leaseNone)
+	if held := cmp.Or(lease, leaseNone); held != q.lease { // the queue's is what it is leased for anyway
+		ask.Lease = held
+	}
 	x.release() // no memory is held while waiting
 	x.release = func() {}
-	ds, err := x.receiveOnce(q, ask, in.AttemptID, ask.Lease)
+	ds, err := x.receiveOnce(q, ask, in.AttemptID, cmp.Or(lease, leaseNone))
 	if err != nil {
 		return err
 	}
