@@ -118,6 +118,7 @@ func (b *Broker) findCursor(c *Caller, op string, a Action, name string) (*subsc
 func (b *Broker) describeCursor(x *subscribed, info *SubscriptionInfo) {
 	pub := b.shards[x.shard].Published()
 	info.Exact = true
+	info.Members = b.occupants(x)
 	for _, p := range b.positions(x, nil) {
 		info.Waiting += p.Lag
 		n := b.names.get(x.namespace, p.Stream)

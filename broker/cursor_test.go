@@ -255,3 +255,40 @@ func TestSubscription_RewindsAKeyAndWhatFailed(t *testing.T) {
 		}
 	})
 }
+
+// A cursor of no streams of its own is rewound with all partitions of which it keeps a position, unless somebody is in it.
+func TestCursor_RewindOfAGroup(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{Partitions: 2})
+		h.create("t", broker.StreamConfig{})
+		h.numbers("s", 0, 5)
+		h.cursor("group", func(c *broker.SubscriptionConfig) { c.Documents = map[string]string{"clients": "{}"} })
+		members := 2
+		h.b.SetOccupants("clients", func(_, name string) int {
+			if name != "group" {
+				t.Errorf("asked for %q", name)
+			}
+			return members
+		})
+		if err := h.b.CommitPositions(ctx, h.c, "group", []broker.PositionCommit{{Stream: "s", Offset: 4, LeaderEpoch: -1}, {Stream: "t", LeaderEpoch: -1}}); err != nil {
+			t.Fatal(err)
+		}
+		if i := h.standing("group"); i.Members != 2 {
+			t.Fatalf("%d members", i.Members)
+		}
+		to := broker.Start{Kind: broker.StartEarliest}
+		wantKind(t, h.b.Rewind(ctx, h.c, "group", to), fault.Conflict)
+		members = 0
+		for want, to := range map[string]broker.Start{
+			`s/0 at 0 of 0-5 epoch -1 lag 5 ""; t/0 at 0 of 0-0 epoch -1 lag 0 ""`: to,
+			`s/0 at 5 of 0-5 epoch -1 lag 0 ""; t/0 at 0 of 0-0 epoch -1 lag 0 ""`: {Kind: broker.StartLatest},
+		} {
+			if err := h.b.Rewind(ctx, h.c, "group", to); err != nil {
+				t.Fatal(err)
+			}
+			if got := h.positions("group"); got != want {
+				t.Fatalf("%s; want %s", got, want)
+			}
+		}
+	})
+}

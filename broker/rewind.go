@@ -28,6 +28,12 @@ func (b *Broker) Rewind(ctx context.Context, c *Caller, name string, to Start) e
 		s.purge()
 		return nil
 	}
+	if n := b.occupants(x); n > 0 {
+		return fault.New(fault.Conflict, "rewind", name, "%d members are in the group and keep their own positions: stop them first", n)
+	}
+	if x.doc.Policy.Kind == SubscriptionCursor && len(x.doc.Streams) == 0 {
+		return b.rewindPositions(ctx, c, x, to)
+	}
 	cmd := &shard.Rewind{Sub: x.id}
 	for _, id := range x.doc.StreamIDs {
 		n := b.names.of(x.shard, id)

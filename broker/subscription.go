@@ -131,6 +131,7 @@ type subscriptions struct {
 
 	members     sync.Map // memberKey → *Member
 	undertakers sync.Map // name → Undertaker
+	occupants   sync.Map // func(namespace, name string) int, by the key of a document; see SetOccupants
 	next        atomic.Uint64
 	pullMu      sync.Mutex
 	pullers     map[subKey]*puller

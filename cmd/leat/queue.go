@@ -70,7 +70,7 @@ func (a *app) groupCommand() *cobra.Command {
 				rows = append(rows, map[string]any{"name": s["name"], "lag": state["waiting"], "members": state["members"], "streams": config["streams"]})
 			}
 			if len(rows) == 0 {
-				a.remark("there are no groups. Consumer groups of Kafka clients are not kept yet; subscriptions that hand events out are listed by leat queue ls")
+				a.remark("there are no groups; a Kafka client that subscribes with a group.id makes one. Subscriptions that hand events out are listed by leat queue ls")
 			}
 			return a.list(rows, groupColumns)
 		},

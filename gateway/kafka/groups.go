@@ -69,6 +69,7 @@ func (x *groups) begin(log *slog.Logger) {
 		return
 	}
 	x.begun, x.log = true, log
+	x.b.SetOccupants(documentGroup, x.members)
 	for _, ns := range x.b.OwnNamespaces() {
 		memos := x.b.AllMemos(ns)
 		if len(memos) == 0 {
@@ -126,6 +127,23 @@ func groupID(s *broker.OwnSubscription) string {
 		return id
 	}
 	return s.Name
+}
+
+// members is how many there are in a group, by the name of its subscription.
+func (x *groups) members(namespace, name string) int {
+	s, there := x.b.OwnSubscription(namespace, name)
+	if !there {
+		return 0
+	}
+	x.mu.Lock()
+	r := x.rooms[groupKey{namespace, groupID(&s)}]
+	x.mu.Unlock()
+	if r == nil || r.sub != s.ID {
+		return 0
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.Members()
 }
 
 // isGroup reports whether a subscription can be a group: it keeps positions of any stream.

@@ -43,8 +43,9 @@ type machine interface {
 	// MayCommit says whether offsets may be committed, and Alive notes that they were.
 	MayCommit(member, instance string, generation int32, transactional bool) group.Code
 	Alive(nowMS int64, member string)
-	// State is what the group is doing.
+	// State is what the group is doing, and Members how many there are.
 	State() group.State
+	Members() int
 	// Subscription are the topics that its members read; known is false while that cannot be told.
 	Subscription() (names map[string]bool, known bool)
 }

@@ -4,7 +4,7 @@
 //
 // franz-go, sarama and kafka-go in this module; kcat, confluent-kafka for Python (both librdkafka) and the Java client with its console
 // tools as programs, when they are there. Each produces (every compression, idempotent and not, acks 0, 1 and all), consumes from the
-// start and from a time, administers topics, logs in, speaks TLS, and is refused what should be refused. Clients that hash keys
+// start and from a time, reads in groups, administers topics, logs in, speaks TLS, and is refused what should be refused. Clients that hash keys
 // differently write the same keys, beside conditional appends by HTTP, while partitions are added and the node is killed; then each key is read.
 //
 //	LEAT_BIN      the binary; without it, it is built

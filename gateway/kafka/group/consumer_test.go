@@ -225,11 +225,7 @@ func (w *world) whole() {
 
 // No partition is ever read by two, whatever comes, goes, crashes and is lost; and when things calm down each has a reader, and shares are even.
 func TestConsumer_ModelOwnsEachPartitionOnce(t *testing.T) {
-	seeds := uint64(300)
-	if testing.Short() {
-		seeds = 60
-	}
-	for seed := range seeds {
+	for seed := range uint64(60) {
 		w := newWorld(t, seed)
 		for i := range 3 {
 			w.topic(fmt.Sprint("t", i), int32(1+w.rnd.IntN(12)))

@@ -3,7 +3,8 @@
 // # What
 //
 // Classic is a group of the older protocol, where members join, one of them says who reads what, and all sync (JoinGroup, SyncGroup, Heartbeat,
-// LeaveGroup). It follows Apache Kafka's coordinator in what it answers, state by state. Offsets are no part of it.
+// LeaveGroup). Consumer is one of the newer protocol (KIP-848), where the group says who reads what, and each member gets there heartbeat by heartbeat.
+// Both follow Apache Kafka's coordinator in what they answer. Offsets are no part of them.
 //
 // # Promises
 //
@@ -17,9 +18,11 @@
 //
 // # Where to start
 //
-// classic.go, which draws the states; join.go and sync.go are the protocol, tick.go is time, ledger.go what is kept.
+// classic.go, which draws the states; join.go and sync.go are the protocol, tick.go is time. consumer.go, which draws how a member gets to its target;
+// assign.go shares out. ledger.go and consumerledger.go are what is kept.
 //
 // # How tested
 //
-// Scripts in testdata/scripts; a model that lets many members come, go and crash and looks that no partition has two owners; real clients in ../clienttest.
+// Scripts in testdata/scripts; models that let members come, go and die, lose answers and crash the node, and look that nothing has two owners and in the
+// end everything has one; real clients in ../clienttest.
 package group

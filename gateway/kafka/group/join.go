@@ -229,6 +229,9 @@ func (g *Classic) replace(nowMS int64, m *member, q *Join, t Token) {
 		return
 	}
 	g.save(m)
+	if g.leader != oldLeader {
+		g.save()
+	}
 	g.forget(oldID)
 	r := g.joined(m)
 	r.Members = nil
