@@ -21,16 +21,16 @@ func (k *conn) consumerGroupHeartbeat(ctx context.Context, s *slot, q *kmsg.Cons
 	r := kmsg.NewPtrConsumerGroupHeartbeatResponse()
 	reply, refusal, err := k.consumerBeat(ctx, s, q)
 	switch {
-	case err != nil:
-		f := fault.As(err)
-		r.ErrorCode, r.ErrorMessage = groupCode(group.None, err), message(f)
-		return r, err
 	case refusal != nil:
 		r.ErrorCode = int16(refusal.Code)
 		if refusal.Text != "" {
 			r.ErrorMessage = &refusal.Text
 		}
-		return r, nil
+		return r, err
+	case err != nil:
+		f := fault.As(err)
+		r.ErrorCode, r.ErrorMessage = groupCode(group.None, err), message(f)
+		return r, err
 	}
 	r.MemberID, r.MemberEpoch = &reply.Member, reply.Epoch
 	r.HeartbeatIntervalMillis = int32(k.g.cfg.Groups.Heartbeat.Milliseconds())
