@@ -49,6 +49,7 @@ func (k *conn) describeClientQuotas(_ context.Context, s *slot, q *kmsg.Describe
 	slices.SortFunc(all, func(x, y broker.Allotment) int {
 		return strings.Compare(x.Principal+"\x00"+x.Client, y.Principal+"\x00"+y.Client)
 	})
+	r.Entries = []kmsg.DescribeClientQuotasResponseEntry{} // null makes the Java client fail
 	for i := range all {
 		if matchesQuota(q, &all[i]) {
 			r.Entries = append(r.Entries, quotaEntry(&all[i]))

@@ -45,6 +45,9 @@ func describeQuotas(c *client, strict bool, components ...kmsg.DescribeClientQuo
 	if r.ErrorCode != 0 {
 		c.t.Fatalf("describe: %d %s", r.ErrorCode, *r.ErrorMessage)
 	}
+	if r.Entries == nil {
+		c.t.Error("the list of entries is null, which the Java client does not take for an empty one")
+	}
 	for _, e := range r.Entries {
 		text := ""
 		for _, x := range e.Entity {
