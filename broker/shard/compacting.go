@@ -81,7 +81,7 @@ func (k *keeper) compact() (bool, error) {
 			continue
 		}
 		seen[c.Stream] = true
-		l := k.s.published.layoutOf(c, v, through, now.UnixMilli())
+		l := k.s.published.layoutOf(c, v, min(through, v.stableSeq()), now.UnixMilli())
 		if k.due(l, now) {
 			return true, k.look(l, now)
 		}
@@ -204,6 +204,16 @@ func (p *Published) latestStreams() (ids []record.StreamID) {
 	return ids
 }
 
+// stableSeq is the last frame of which everything in the stream is stable: what comes behind it neither supersedes anything nor is looked at, since a file
+// says of itself up to which frame nothing is in it that was superseded, and what is open may yet turn out to supersede.
+func (v *view) stableSeq() uint64 {
+	seq := uint64(stream.NeverStable)
+	for _, part := range v.parts {
+		seq = min(seq, part.StableSeq())
+	}
+	return seq
+}
+
 // indexed says whether the index has all records of the stream that have a key.
 func (v *view) indexed() bool { return v.building == 0 && !v.partial }
 
@@ -234,7 +244,7 @@ func (k *keeper) plan(files []segment.FileID) (*plan, error) {
 	}
 	// What becomes superseded from here on is found the next time.
 	through, nowMS, last := k.through.Load(), k.s.cfg.Clock.Now().UnixMilli(), p.segments.LastTimeMS(files)
-	whole, joined, blind, chunks := true, false, p.segments.Blind(), deadChunksMax
+	whole, joined, joinsAny, blind, chunks := true, false, false, p.segments.Blind(), deadChunksMax
 	all := k.s.cfg.Compactions()
 	for _, id := range p.latestStreams() {
 		v := p.latestView(id)
@@ -242,11 +252,12 @@ func (k *keeper) plan(files []segment.FileID) (*plan, error) {
 			continue
 		}
 		s, asked := compactionOf(all, id)
-		l := p.layoutOf(s, v, through, nowMS)
+		l := p.layoutOf(s, v, min(through, v.stableSeq()), nowMS)
 		some, joins := l.choose(files, &chunks)
 		if !some {
 			continue
 		}
+		through, joinsAny = min(through, l.through), joinsAny || joins
 		if !asked || !v.indexed() || last > nowMS-s.LagMS || blind {
 			// Deleted for now, not all of its keys or files are known, or something is too young to be looked at.
 			whole, joined = false, joined || joins
@@ -262,9 +273,9 @@ func (k *keeper) plan(files []segment.FileID) (*plan, error) {
 		}
 	}
 	switch {
-	case whole && chunks > 0:
+	case whole && chunks > 0 && through >= c.through:
 		c.through, c.timeMS = through, nowMS
-	case joined || chunks == 0:
+	case joined || joinsAny || chunks == 0:
 		// The last record of a piece may have stayed although it was superseded, for being the last. Where pieces become one it is that no longer, and
 		// what the files said of themselves would make it one that is gone.
 		c.through, c.timeMS = 0, 0
@@ -429,10 +440,18 @@ func (p *Published) supersededKeys(id uint32) keys.Superseded {
 			l.parts[i].pieces = append(l.parts[i].pieces, pieceLayout{Piece: x, cleaned: c.cleaned(&x, v.since)})
 		}
 	}
-	var at keys.Entry
-	return func(partition uint32, offset, by uint64) bool {
-		at.Partition, at.Offset = partition, offset
-		x, _, gone := l.find(&at)
-		return gone || x != nil && x.cleaned >= by && offset != x.Next-1
+	l.id, l.v = record.StreamID(id), v
+	return func(old, by *keys.Entry) bool {
+		x, _, gone := l.find(old)
+		switch aborted, err := l.aborted(p, old); {
+		case err != nil:
+			return false
+		case aborted:
+			return gone || x != nil && x.cleaned >= old.Seq && old.Offset != x.Next-1
+		}
+		if aborted, err := l.aborted(p, by); aborted || err != nil {
+			return false
+		}
+		return gone || x != nil && x.cleaned >= by.Seq && old.Offset != x.Next-1
 	}
 }

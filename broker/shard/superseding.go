@@ -24,6 +24,7 @@ type layout struct {
 	since   uint64 // frame from which on the stream lets go
 	through uint64 // frames beyond are not looked at
 	nowMS   int64
+	v       *view
 	parts   []partLayout
 
 	superseded, present int64 // records that are there; the first are among the second
@@ -58,7 +59,7 @@ func (c *Compaction) cleaned(p *segment.Piece, since uint64) uint64 {
 
 // layoutOf reads what files there are. Only metadata is read.
 func (p *Published) layoutOf(c Compaction, v *view, through uint64, nowMS int64) *layout {
-	l := &layout{Compaction: c, id: c.Stream, since: v.since, through: through, nowMS: nowMS, parts: make([]partLayout, len(v.parts))}
+	l := &layout{Compaction: c, id: c.Stream, since: v.since, through: through, nowMS: nowMS, v: v, parts: make([]partLayout, len(v.parts))}
 	for i, part := range v.parts {
 		start, _ := part.Ends()
 		at := &l.parts[i]
@@ -133,6 +134,12 @@ func (l *layout) scan(p *Published, pace func(n int) error) error {
 	some, alone := false, true // alone: nothing older of the key will be there
 	for n := 0; it.Next(); n++ {
 		e := it.Entry()
+		if aborted, err := l.aborted(p, e); err != nil {
+			return err
+		} else if aborted {
+			l.neverWas(e)
+			continue
+		}
 		switch {
 		case some && bytes.Equal(key, e.Key):
 			alone = l.older(&before, e.Seq) && alone
@@ -153,6 +160,33 @@ func (l *layout) scan(p *Published, pace func(n int) error) error {
 		l.newest(&before, alone)
 	}
 	return keysFault(it.Err())
+}
+
+// aborted reports whether an entry is of a record that readers do not see, and that supersedes nothing. One that is not there any more, for being
+// superseded itself, is taken for one: what was before it is superseded by what came behind.
+func (l *layout) aborted(p *Published, e *keys.Entry) (bool, error) {
+	if e.Flags&keys.Provisional == 0 || int(e.Partition) >= len(l.v.parts) {
+		return false, nil
+	}
+	src := Source{Stream: l.id, Partition: record.PartitionID(e.Partition), Part: l.v.parts[e.Partition]}
+	if e.Offset < uint64(src.Part.Start()) {
+		return false, nil
+	}
+	seen, err := p.sees(src, record.Offset(e.Offset))
+	return !seen, err
+}
+
+// neverWas judges a record of an aborted transaction: it goes as soon as its file is rewritten.
+func (l *layout) neverWas(e *keys.Entry) {
+	x, last, _ := l.find(e)
+	if x == nil {
+		return
+	}
+	if x.cleaned < e.Seq || e.Offset == x.Next-1 {
+		x.present, x.dead = x.present+1, x.dead+1
+		l.present, l.superseded = l.present+1, l.superseded+1
+	}
+	x.mark(e, last, l)
 }
 
 const scanPaceEntries = 1 << 14 // walked between looks at whether to stop

@@ -78,8 +78,9 @@ func (c Config) Validate() error {
 // and must not call the Index.
 type Keeper func(partition uint32, offset uint64) bool
 
-// Superseded says whether an entry is not wanted because a later one of its key, of frame by, is there. It is called as Keeper is.
-type Superseded func(partition uint32, offset, by uint64) bool
+// Superseded says whether an entry is not wanted because a later one of its key, which is the next one, is there. It is called as Keeper is, and does not keep
+// what it is given.
+type Superseded func(old, by *Entry) bool
 
 // Options are what the program gives, beside what the operator sets. The zero Options are valid.
 type Options struct {

@@ -19,7 +19,7 @@ func (h *held) pass(e *Entry, after Superseded, put func(*Entry) error) (left bo
 	same := false
 	if h.some {
 		same = h.e.Stream == e.Stream && bytes.Equal(h.key, e.Key)
-		left = same && after != nil && after(h.e.Partition, h.e.Offset, e.Seq)
+		left = same && after != nil && after(&h.e, e)
 		if !left {
 			err = put(&h.e)
 		}

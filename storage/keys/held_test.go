@@ -7,7 +7,7 @@ import (
 )
 
 func TestHeld_LeavesOutWhatIsSupersededAndNeverTheLast(t *testing.T) {
-	upTo := func(n uint64) Superseded { return func(_ uint32, _, by uint64) bool { return by <= n } }
+	upTo := func(n uint64) Superseded { return func(_, by *Entry) bool { return by.Seq <= n } }
 	for _, c := range []struct {
 		after    Superseded
 		in, want string

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -233,5 +235,69 @@ func TestFranz_TransactionAdmin(t *testing.T) {
 	}
 	if err := tx.EndTransaction(ctx, kgo.TryCommit); err == nil {
 		t.Error("a transaction that was aborted for its producer was committed")
+	}
+}
+
+func TestSarama_Transactions(t *testing.T) {
+	n := start(t)
+	franzCreate(t, n, "orders", 1)
+	cfg := saramaConfig(func(c *sarama.Config) {
+		c.Producer.Idempotent, c.Producer.RequiredAcks, c.Net.MaxOpenRequests = true, sarama.WaitForAll, 1
+		c.Producer.Transaction.ID, c.Producer.Return.Successes = "t", true
+	})
+	p, err := sarama.NewSyncProducer([]string{n.kafka}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, end := range []struct {
+		commit bool
+		vs     []string
+	}{{true, []string{"a", "b"}}, {false, []string{"x"}}, {true, []string{"c"}}} {
+		if err := p.BeginTxn(); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range end.vs {
+			if _, _, err := p.SendMessage(&sarama.ProducerMessage{Topic: "orders", Value: sarama.StringEncoder(v)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ended := p.AbortTxn
+		if end.commit {
+			ended = p.CommitTxn
+		}
+		if err := ended(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := []string{}
+	for _, m := range saramaRead(t, n, saramaConfig(func(c *sarama.Config) { c.Consumer.IsolationLevel = sarama.ReadCommitted }), "orders", 0, 3) {
+		got = append(got, string(m.Value))
+	}
+	if strings.Join(got, " ") != "a b c" {
+		t.Errorf("committed: %v", got)
+	}
+}
+
+func TestJava_Transactions(t *testing.T) {
+	for _, dir := range javaPeers(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			n := start(t, withQuickGroups)
+			out, err := run(t, "", "java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(dir, "*"), "java/Transactions.java", n.kafka)
+			t.Log(out)
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestConfluentPython_Transactions(t *testing.T) {
+	python := confluentPython(t)
+	n := start(t, withQuickGroups)
+	out, err := run(t, "", python, "transactions.py", n.kafka)
+	t.Log(out)
+	if err != nil {
+		t.Error(err)
 	}
 }

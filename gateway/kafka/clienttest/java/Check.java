@@ -156,16 +156,6 @@ public class Check {
             works("group, " + assignor, () -> group(conf(plain, "group.id", "g-" + assignor, "auto.offset.reset", "earliest", "enable.auto.commit", "false",
                 "partition.assignment.strategy", "org.apache.kafka.clients.consumer." + assignor)));
         works("group, newer protocol", () -> group(conf(plain, "group.id", "g-newer", "auto.offset.reset", "earliest", "enable.auto.commit", "false", "group.protocol", "consumer")));
-        refused("transaction", KafkaException.class, () -> {
-            try (KafkaProducer<String, String> p = producer(conf(plain, "transactional.id", "t"))) {
-                long start = System.currentTimeMillis();
-                try { p.initTransactions(); } catch (KafkaException e) {
-                    System.out.println("     it said, after " + (System.currentTimeMillis() - start) + " ms: " + e.getMessage());
-                    throw e;
-                }
-                return true;
-            }
-        });
         for (String m : List.of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")) {
             works(m, () -> produce(login(users, m, user, password), "login-" + m, 3));
             refused(m + " wrong", SaslAuthenticationException.class, () -> produce(login(users, m, user, "wrong"), "login", 1));
