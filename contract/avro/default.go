@@ -2,6 +2,7 @@ package avro
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,7 +34,7 @@ func fits(n *node, v *jsontree.Value, steps *int) string {
 	case fixed:
 		ok = v.Kind == jsontree.String && len([]rune(v.Text)) == n.size
 	case enum:
-		ok = v.Kind == jsontree.String && contains(n.symbols, v.Text)
+		ok = v.Kind == jsontree.String && slices.Contains(n.symbols, v.Text)
 	case union:
 		for _, b := range n.branches {
 			if fits(b, v, steps) == "" {
@@ -71,15 +72,6 @@ func fits(n *node, v *jsontree.Value, steps *int) string {
 func whole(s string, least, most int64) bool {
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return i >= least && i <= most
-	}
-	return false
-}
-
-func contains(all []string, s string) bool {
-	for _, x := range all {
-		if x == s {
-			return true
-		}
 	}
 	return false
 }

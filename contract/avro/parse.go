@@ -172,7 +172,7 @@ func (p *parser) head(v *jsontree.Value, k kind, space, path string) (*node, err
 	if err := checkName(n.name, path+"name"); err != nil {
 		return nil, err
 	}
-	for _, part := range strings.Split(n.space, ".") {
+	for part := range strings.SplitSeq(n.space, ".") {
 		if n.space == "" {
 			break
 		}

@@ -1,6 +1,7 @@
 package avro
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,7 +121,7 @@ func (r *resolver) compare(reader, writer *node, path []string) (out []contract.
 		out = names(reader, writer, path)
 		var missing []string
 		for _, s := range writer.symbols {
-			if !contains(reader.symbols, s) {
+			if !slices.Contains(reader.symbols, s) {
 				missing = append(missing, s)
 			}
 		}
@@ -142,11 +143,7 @@ func (r *resolver) compare(reader, writer *node, path []string) (out []contract.
 // fork tries a branch: what it finds is not kept, since whether a ring closes there depends on the branch.
 func (r *resolver) fork() *resolver {
 	*r.steps += len(r.done)
-	done := make(map[pair][]contract.Difference, len(r.done))
-	for k, v := range r.done {
-		done[k] = v
-	}
-	return &resolver{done: done, out: r.out, steps: r.steps}
+	return &resolver{done: maps.Clone(r.done), out: r.out, steps: r.steps}
 }
 
 func (r *resolver) everyBranch(reader, writer *node, path []string) (out []contract.Difference) {

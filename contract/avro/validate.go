@@ -109,7 +109,7 @@ func (w *walk) value(n *node, depth int) error {
 
 // inside says that a violation is in the field name. Only a payload that is refused comes here.
 func inside(err error, name string) error {
-	v, ok := err.(*contract.Violation)
+	v, ok := err.(*contract.Violation) //nolint:errorlint // only ours come here, as they were made
 	if !ok {
 		return err
 	}

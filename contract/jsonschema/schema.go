@@ -22,7 +22,6 @@ type Schema struct {
 	docs *documents
 	fast *fast // nil: has keywords that only the compiled schema knows
 
-	once     sync.Once
 	compiled *js.Schema
 	root     *node
 	nodes    sync.Once

@@ -74,7 +74,7 @@ func (p *parser) value(depth int) (*Value, error) {
 		return nil, err
 	}
 	v := &Value{}
-	switch t.Kind() {
+	switch byte(t.Kind()) {
 	case 'n':
 		v.Kind = Null
 	case 't', 'f':

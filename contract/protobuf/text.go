@@ -241,15 +241,15 @@ func (w *writer) typeName(f protoreflect.FieldDescriptor) string {
 	case f.IsMap():
 		return "map<" + f.MapKey().Kind().String() + ", " + w.typeName(f.MapValue()) + ">"
 	case f.Message() != nil:
-		return w.named(f, f.Message())
+		return named(f.Message())
 	case f.Enum() != nil:
-		return w.named(f, f.Enum())
+		return named(f.Enum())
 	}
 	return f.Kind().String()
 }
 
 // named is a full name with its dot: shorter ones could be taken for others.
-func (w *writer) named(f protoreflect.FieldDescriptor, d protoreflect.Descriptor) string {
+func named(d protoreflect.Descriptor) string {
 	return "." + string(d.FullName())
 }
 

@@ -59,7 +59,7 @@ const reservedProperty = "confluent:reserved"
 func reserved(v *Version, s contract.Schema, before []*Version) (lines []string) {
 	split := func(v *Version) map[string]bool {
 		out := map[string]bool{}
-		for _, f := range strings.Split(v.property(reservedProperty), ",") {
+		for f := range strings.SplitSeq(v.property(reservedProperty), ",") {
 			if f = strings.TrimSpace(f); f != "" {
 				out[f] = true
 			}

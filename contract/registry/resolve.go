@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -108,10 +109,8 @@ func (x *resolving) add(parent string, refs []Reference, depth int) error {
 			return refuse(InvalidSchema, "Could not find schema reference %s: there is no version %d of the subject %s", clip(ref.Name), ref.Version, clip(subject))
 		}
 		t := target{subject, v.Version}
-		for _, o := range x.open {
-			if o == t {
-				return refuse(InvalidSchema, "the references form a ring: %s leads back to version %d of %s", clip(ref.Name), t.version, clip(subject))
-			}
+		if slices.Contains(x.open, t) {
+			return refuse(InvalidSchema, "the references form a ring: %s leads back to version %d of %s", clip(ref.Name), t.version, clip(subject))
 		}
 		if ref.Version == Latest {
 			x.latest.WriteString(versionName(subject, v.Version))

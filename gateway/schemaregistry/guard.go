@@ -51,7 +51,3 @@ func hostOnly(hostPort string) string {
 	}
 	return strings.Trim(hostPort, "[]")
 }
-
-const textBytesMax = 256
-
-func clip(s string) string { return s[:min(len(s), textBytesMax)] }

@@ -47,22 +47,22 @@ func hasRule(v *registry.Version, kind string) bool {
 }
 
 // ofID are the versions that have the id of the path, as far as the caller may know of them.
-func (x *call) ofID() (int, []*registry.Version, error) {
+func (x *call) ofID() ([]*registry.Version, error) {
 	id, err := strconv.Atoi(x.vars["id"])
 	if err != nil || id < 0 {
-		return 0, nil, errPath
+		return nil, errPath
 	}
 	all := x.registry().ByID(id, registry.Normalize(x.query.Get("subject")))
 	all = slices.DeleteFunc(all, func(v *registry.Version) bool { return x.maySee(v.Subject) != nil })
 	if len(all) == 0 {
-		return id, nil, &registry.Problem{Code: registry.SchemaNotFound, Text: "Schema " + strconv.Itoa(id) + " not found"}
+		return nil, &registry.Problem{Code: registry.SchemaNotFound, Text: "Schema " + strconv.Itoa(id) + " not found"}
 	}
-	return id, all, nil
+	return all, nil
 }
 
 // GET /schemas/ids/{id}
 func getByID(_ context.Context, x *call) (any, error) {
-	_, all, err := x.ofID()
+	all, err := x.ofID()
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (x *call) best(all []*registry.Version) *registry.Version {
 
 // GET /schemas/ids/{id}/schema
 func getTextByID(_ context.Context, x *call) (any, error) {
-	_, all, err := x.ofID()
+	all, err := x.ofID()
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func getTextByID(_ context.Context, x *call) (any, error) {
 
 // GET /schemas/ids/{id}/subjects
 func subjectsOfID(_ context.Context, x *call) (any, error) {
-	_, all, err := x.ofID()
+	all, err := x.ofID()
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ type subjectVersion struct {
 
 // GET /schemas/ids/{id}/versions
 func versionsOfID(_ context.Context, x *call) (any, error) {
-	_, all, err := x.ofID()
+	all, err := x.ofID()
 	if err != nil {
 		return nil, err
 	}

@@ -81,12 +81,6 @@ type settingsRequest struct {
 	CompatibilityLevel contract.Level `json:"compatibilityLevel,omitempty"`
 }
 
-// settingsAnswer is what a put is answered with: the level has another name there.
-func settingsAnswer(s registry.Settings) settingsRequest {
-	out := settingsRequest{Settings: s, Compatibility: s.Level}
-	return out
-}
-
 // compatibility is what a comparison is answered with.
 type compatibility struct {
 	Compatible bool     `json:"is_compatible"`
