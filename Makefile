@@ -70,6 +70,10 @@ peers: bench-programs ## side by side with NATS JetStream, Apache Kafka on the J
 	-@test -d bin/peers/kafka || .ci/jars $(KAFKA_JARS) bin/peers/kafka
 	bin/bench -leat bin/leat -peers bin/peers -only peer-nats,peer-nats-sync,peer-kafka,peer-kafka-sync,jvm-table,peer-postgres $(PEERS)
 
+.PHONY: ecosystem-kafka
+ecosystem-kafka: build ## Kafka Streams with exactly-once, Connect and MirrorMaker 2 against this build; ECOSYSTEM="streams connect mirror"
+	.ci/ecosystem-kafka $(ECOSYSTEM)
+
 .PHONY: suites-amqp
 suites-amqp: build ## the test suites of AMQP clients against this build; SUITES="go pika", SOURCES= checkouts of those that do not publish their tests
 	.ci/suites-amqp $(SUITES)

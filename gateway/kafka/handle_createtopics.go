@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -124,6 +125,9 @@ func describeCreated(rt *kmsg.CreateTopicsResponseTopic, info *broker.StreamInfo
 	for i := range configKeys {
 		key := &configKeys[i]
 		value, own := topicConfig(&info.Config, key)
+		if !own && slices.Contains(bygone, key.name) {
+			continue
+		}
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
 		c.Name, c.Value, c.Source = key.name, &value, int8(sourceOf(own))
 		rt.Configs = append(rt.Configs, c)

@@ -67,6 +67,9 @@ func (k *conn) topicConfigs(ctx context.Context, caller *broker.Caller, q *kmsg.
 			continue
 		}
 		value, own := topicConfig(&info.Config, key)
+		if !own && slices.Contains(bygone, key.name) && res.ConfigNames == nil {
+			continue
+		}
 		c := kmsg.NewDescribeConfigsResponseResourceConfig()
 		c.Name, c.Value, c.IsDefault, c.Source, c.ConfigType = key.name, &value, !own, sourceOf(own), key.kind
 		if q.IncludeSynonyms {

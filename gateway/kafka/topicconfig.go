@@ -21,6 +21,10 @@ type configKey struct {
 // kept is said of configs that are understood, kept and shown, and change nothing.
 const kept = "Kept and shown; it has no effect here."
 
+// bygone are the configs that Kafka 4 does not have any more. They are taken, and shown when they are set: MirrorMaker sets back, on the other side,
+// whatever is shown as a default, and a cluster that does not know the name refuses all of it.
+var bygone = []string{"message.downconversion.enable", "message.format.version", "message.timestamp.difference.max.ms"}
+
 // configKeys are all topic configs there are, sorted by name. Tools set them without being asked to, so none may be refused.
 var configKeys = []configKey{
 	{"cleanup.policy", kmsg.ConfigTypeList, "delete", 0, []string{"compact", "delete"}, "delete lets records go by retention.ms and retention.bytes; compact keeps the latest of each key."},
@@ -50,6 +54,8 @@ var configKeys = []configKey{
 	{"min.compaction.lag.ms", kmsg.ConfigTypeLong, "0", 0, nil, "How long a record stays in a compacted topic at least."},
 	{"min.insync.replicas", kmsg.ConfigTypeInt, "1", 1, nil, "Kept and shown; acknowledged records are durable on this node."},
 	{"preallocate", kmsg.ConfigTypeBoolean, "false", 0, nil, kept},
+	{"remote.log.copy.disable", kmsg.ConfigTypeBoolean, "false", 0, nil, kept},
+	{"remote.log.delete.on.disable", kmsg.ConfigTypeBoolean, "false", 0, nil, kept},
 	{"remote.storage.enable", kmsg.ConfigTypeBoolean, "false", 0, nil, kept},
 	{"retention.bytes", kmsg.ConfigTypeLong, "-1", -1, nil, "Bytes of the newest records of a partition that are kept at least, where cleanup.policy has delete; -1 is all."},
 	{"retention.ms", kmsg.ConfigTypeLong, "604800000", -1, nil, "How long records are kept after they were appended, where cleanup.policy has delete; -1 is for ever."},
