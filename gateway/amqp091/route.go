@@ -219,7 +219,7 @@ func (g *Gateway) buryRefused(ctx context.Context, namespace string, own *broker
 	if v, _ := q.get(argumentOverflow); plain(v) != overflowBury || own.Config.Undertaker == "" {
 		return
 	}
-	letters := g.undertake(&broker.Death{
+	letters := g.undertake(&broker.Death{ //nolint:contextcheck // as for the broker, which has none for it
 		Namespace: namespace, Subscription: own.Name, Config: &own.Config, Reason: "overflown", TimeMS: clock.Now().UnixMilli(),
 		Origin: &broker.Delivered{Record: r, Ref: record.Ref{Stream: stream}},
 	})

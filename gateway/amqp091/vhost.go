@@ -33,16 +33,19 @@ func (g *Gateway) Vhosts(c *broker.Caller) []string {
 	return out
 }
 
+// forNames is for listing what is in memory, which waits for nothing.
+var forNames = context.Background()
+
 // hosts reports whether there is anything of anybody's in a namespace: what the platform keeps of one that was deleted does not make it one.
 func (g *Gateway) hosts(namespace string) bool {
 	if s, _ := g.b.OwnStream(namespace, defaultStream, documentExchange); s.Name != "" {
 		return true
 	}
-	streams, err := g.b.ListStreams(context.Background(), g.b.OwnCaller(namespace))
+	streams, err := g.b.ListStreams(forNames, g.b.OwnCaller(namespace))
 	if err != nil || slices.ContainsFunc(streams, func(s broker.StreamSummary) bool { return !s.Internal && !strings.HasPrefix(s.Name, platform) }) {
 		return true
 	}
-	subs, err := g.b.ListSubscriptions(context.Background(), g.b.OwnCaller(namespace))
+	subs, err := g.b.ListSubscriptions(forNames, g.b.OwnCaller(namespace))
 	return err != nil || slices.ContainsFunc(subs, func(s broker.SubscriptionSummary) bool { return !strings.HasPrefix(s.Name, platform) })
 }
 

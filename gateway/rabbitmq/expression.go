@@ -50,7 +50,7 @@ func patternsOf(expression string) (out []namePattern, err error) {
 	} else if strings.Contains(e, "|") {
 		return nil, refuse // "^a|b$" is not what it looks like
 	}
-	for _, part := range strings.Split(e, "|") {
+	for part := range strings.SplitSeq(e, "|") {
 		text, more := strings.CutSuffix(part, ".*")
 		name, ok := literal(text)
 		if !ok || name == "" && !more {

@@ -138,7 +138,7 @@ func (b *userBody) tags() (tags []string, err error) {
 	}
 	var text string
 	if json.Unmarshal(b.Tags, &text) == nil {
-		for _, t := range strings.Split(text, ",") {
+		for t := range strings.SplitSeq(text, ",") {
 			if t = strings.TrimSpace(t); t != "" {
 				tags = append(tags, t)
 			}
