@@ -164,10 +164,17 @@ func TestJavaConsoleTools(t *testing.T) {
 				t.Skip("kafka-tools of this version has no console producer (4.0 and later do); topics were created, described, altered and listed")
 			}
 			tool("one-a\none-b\none-c\n", "org.apache.kafka.tools.ConsoleProducer", "--topic", "orders")
+			ends := tool("", configs, "--topic", "orders")
+			if strings.Count(ends, "orders:") != 3 {
+				t.Error(ends)
+			}
 			got := 0
-			for p := range 3 {
-				out, _ := run(t, "", "java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(dir, "*"), "org.apache.kafka.tools.consumer.ConsoleConsumer",
-					"--bootstrap-server", n.kafka, "--topic", "orders", "--partition", fmt.Sprint(p), "--offset", "earliest", "--timeout-ms", "4000")
+			for _, line := range strings.Fields(ends) { // topic:partition:end; whoever waits for a number of records need not guess how long
+				f := strings.Split(line, ":")
+				if len(f) != 3 || f[2] == "0" {
+					continue
+				}
+				out := tool("", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", "orders", "--partition", f[1], "--offset", "earliest", "--max-messages", f[2])
 				for _, line := range strings.Fields(out) {
 					if strings.HasPrefix(line, "one-") {
 						got++
@@ -176,9 +183,6 @@ func TestJavaConsoleTools(t *testing.T) {
 			}
 			if got != 3 {
 				t.Errorf("%d of 3 records", got)
-			}
-			if out := tool("", configs, "--topic", "orders"); strings.Count(out, "orders:") != 3 {
-				t.Error(out)
 			}
 			tool("", topics, "--delete", "--topic", "orders")
 		})
