@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -33,11 +34,12 @@ func (s *store) do(c Change, err error) error {
 
 // told is all that a registry says of what is in it.
 func told(r *Registry) string {
-	out := fmt.Sprint(r.Subjects(AllContexts, WithDeleted), r.Contexts(), r.count, r.BindingCount(), len(r.refs), len(r.ids), len(r.contents), len(r.guids))
+	var out strings.Builder
+	fmt.Fprint(&out, r.Subjects(AllContexts, WithDeleted), r.Contexts(), r.count, r.BindingCount(), len(r.refs), len(r.ids), len(r.contents), len(r.guids))
 	for _, v := range r.Schemas(AllContexts, WithDeleted, false) {
-		out += fmt.Sprint("\n", v.Subject, v.Version, v.ID, v.Deleted, v.Text, len(r.ByID(v.ID, v.Subject)), len(r.ByGUID(v.GUID())), len(r.ReferencedBy(v, true)), r.MaxID(v.Subject))
+		fmt.Fprint(&out, "\n", v.Subject, v.Version, v.ID, v.Deleted, v.Text, len(r.ByID(v.ID, v.Subject)), len(r.ByGUID(v.GUID())), len(r.ReferencedBy(v, true)), r.MaxID(v.Subject))
 	}
-	return out
+	return out.String()
 }
 
 // Whatever is done, the index is the fold of the documents, and an id never stands for two contents.
