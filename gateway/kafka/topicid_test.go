@@ -211,7 +211,7 @@ func TestDescribeTopicPartitions_Pages(t *testing.T) {
 	var got []string
 	q := kmsg.NewPtrDescribeTopicPartitionsRequest()
 	q.ResponsePartitionLimit = 2
-	for pages := 0; pages < 10; pages++ {
+	for range 10 {
 		r := ask[*kmsg.DescribeTopicPartitionsResponse](c, q, 0)
 		for _, rt := range r.Topics {
 			for _, p := range rt.Partitions {

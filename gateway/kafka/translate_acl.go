@@ -86,19 +86,17 @@ var aclActions = []struct {
 
 // grantOf is what an ACL that is to be made comes to, and whose it is; or why it cannot be had.
 func grantOf(b *binding) (user string, g broker.Grant, err error) {
-	bad := func(format string, args ...any) (string, broker.Grant, error) {
-		return "", broker.Grant{}, fault.New(fault.Invalid, "put", "acl", format, args...)
-	}
+	bad := func(format string, args ...any) error { return fault.New(fault.Invalid, "put", "acl", format, args...) }
 	user, ok := strings.CutPrefix(b.principal, principalPrefix)
 	switch {
 	case !ok || user == "":
-		return bad("the principal is %q; it must be User:NAME", clip(b.principal))
+		return "", g, bad("the principal is %q; it must be User:NAME", clip(b.principal))
 	case user == "*":
-		return bad("a grant is a user's: User:* cannot be given one; give it to each user")
+		return "", g, bad("a grant is a user's: User:* cannot be given one; give it to each user")
 	case b.permission == kmsg.ACLPermissionTypeDeny:
 		g.Deny = true
 	case b.permission != kmsg.ACLPermissionTypeAllow:
-		return bad("the permission must be Allow or Deny")
+		return "", g, bad("the permission must be Allow or Deny")
 	}
 	if b.host != hostAny {
 		g.From = b.host
@@ -110,10 +108,10 @@ func grantOf(b *binding) (user string, g broker.Grant, err error) {
 		}
 	}
 	if at < 0 {
-		return bad("resources of type %s have no ACLs here; topics, groups, transactional ids and the cluster do", b.resource)
+		return "", g, bad("resources of type %s have no ACLs here; topics, groups, transactional ids and the cluster do", b.resource)
 	}
 	if !aclAllows(at, b.operation) {
-		return bad("there is no operation %s on a resource of type %s", b.operation, b.resource)
+		return "", g, bad("there is no operation %s on a resource of type %s", b.operation, b.resource)
 	}
 	g.Kind = aclKinds[at].kind
 	if b.resource == kmsg.ACLResourceTypeGroup && b.name != "" && b.name != "*" {
@@ -138,7 +136,7 @@ func grantOf(b *binding) (user string, g broker.Grant, err error) {
 		}
 	}
 	if g.Deny && g.Label != "" {
-		return bad("%s cannot be denied by itself; deny %s, which includes it", b.operation, g.Action)
+		return "", g, bad("%s cannot be denied by itself; deny %s, which includes it", b.operation, g.Action)
 	}
 	return user, g, nil
 }
@@ -270,6 +268,7 @@ func (f *aclFilter) names(b *binding) bool {
 			return strings.HasPrefix(*f.name, b.name)
 		}
 		return b.name == "*"
+	case kmsg.ACLResourcePatternTypeUnknown, kmsg.ACLResourcePatternTypeLiteral, kmsg.ACLResourcePatternTypePrefixed:
 	}
 	return f.pattern == b.pattern && (f.name == nil || *f.name == b.name)
 }
