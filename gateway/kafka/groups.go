@@ -98,10 +98,13 @@ func (x *groups) dropMemos(namespace string, id uint32, ms []broker.Memo) {
 	for i := range ms {
 		keys[i] = ms[i].Key
 	}
-	if err := x.b.DropMemos(context.Background(), namespace, id, keys); err != nil {
+	if err := x.b.DropMemos(x.chore(), namespace, id, keys); err != nil {
 		x.log.Warn("what was kept of a deleted group could not be removed", "namespace", namespace, "subscription", id, "error", err)
 	}
 }
+
+// chore is the context of what is not part of a request, and is done whoever has gone meanwhile.
+func (*groups) chore() context.Context { return context.Background() }
 
 // end is called when a listener serves no more; after the last one the timers stop: nobody is served any more.
 func (x *groups) end() {

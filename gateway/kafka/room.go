@@ -123,7 +123,7 @@ func (r *room) keep() error {
 	for i, row := range rows {
 		ms[i] = broker.Memo{Key: row.Key, Value: row.Value}
 	}
-	err := r.x.b.PutMemos(context.Background(), r.key.namespace, r.sub, ms)
+	err := r.x.b.PutMemos(r.x.chore(), r.key.namespace, r.sub, ms)
 	if err != nil {
 		r.x.log.Warn("a change of a group could not be kept", "group", r.key.id, "error", err)
 		return err
@@ -283,7 +283,7 @@ func (r *room) await(ctx context.Context, k *conn, joins bool, do func(nowMS int
 	t := r.last
 	r.waiting[t] = ch
 	do(r.x.nowMS(), t)
-	_ = r.settle() //nolint:errcheck // who is to be answered has been told
+	_ = r.settle() // who is to be answered has been told
 	r.mu.Unlock()
 	select {
 	case a := <-ch:

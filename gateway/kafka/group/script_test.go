@@ -122,20 +122,21 @@ func (s *script) joined(name string, r *JoinReply) {
 		return
 	}
 	s.ids[name], s.gens[name] = r.Member, r.Generation
-	line := fmt.Sprintf("%s is %s in generation %d by %s, led by %s", name, r.Member, r.Generation, r.Protocol, r.Leader)
+	var line strings.Builder
+	fmt.Fprintf(&line, "%s is %s in generation %d by %s, led by %s", name, r.Member, r.Generation, r.Protocol, r.Leader)
 	if len(r.Members) > 0 {
-		line += ", with"
+		line.WriteString(", with")
 		for _, m := range r.Members {
-			line += " " + m.ID
+			line.WriteString(" " + m.ID)
 			if len(m.Metadata) > 0 {
-				line += fmt.Sprintf("(%s)", m.Metadata)
+				fmt.Fprintf(&line, "(%s)", m.Metadata)
 			}
 		}
 	}
 	if r.Skip {
-		line += ", and need not assign"
+		line.WriteString(", and need not assign")
 	}
-	s.say("%s", line)
+	s.say("%s", line.String())
 }
 
 func codeName(c Code) string {
