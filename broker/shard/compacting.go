@@ -207,7 +207,7 @@ func (p *Published) latestStreams() (ids []record.StreamID) {
 // stableSeq is the last frame of which everything in the stream is stable: what comes behind it neither supersedes anything nor is looked at, since a file
 // says of itself up to which frame nothing is in it that was superseded, and what is open may yet turn out to supersede.
 func (v *view) stableSeq() uint64 {
-	seq := uint64(stream.NeverStable)
+	seq := stream.NeverStable
 	for _, part := range v.parts {
 		seq = min(seq, part.StableSeq())
 	}

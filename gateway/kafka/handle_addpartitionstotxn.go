@@ -13,7 +13,7 @@ import (
 // AddPartitionsToTxn(24), versions 0-3: partitions are announced before records of a transaction are sent to them (Produce up to version 11 refuses any others). All of
 // them, or none: beside those that cannot be, the others were not attempted. Versions 4 and 5 are for brokers among themselves.
 func (k *conn) addPartitionsToTxn(ctx context.Context, s *slot, q *kmsg.AddPartitionsToTxnRequest) (*kmsg.AddPartitionsToTxnResponse, error) {
-	codes, parts, failed := map[broker.StreamPartition]int16{}, []broker.StreamPartition(nil), error(nil)
+	codes, parts := map[broker.StreamPartition]int16{}, []broker.StreamPartition(nil)
 	for i := range q.Topics {
 		t := &q.Topics[i]
 		for _, p := range t.Partitions {
@@ -25,6 +25,7 @@ func (k *conn) addPartitionsToTxn(ctx context.Context, s *slot, q *kmsg.AddParti
 			parts = append(parts, at)
 		}
 	}
+	var failed error
 	all := codeNone
 	if len(codes) > 0 {
 		all = codeNotAttempted
