@@ -42,6 +42,7 @@ type groups struct {
 	b       *broker.Broker
 	cfg     group.Config
 	started time.Time
+	chore   context.Context // of what is not part of a request, and is done whoever has gone meanwhile
 
 	mu     sync.Mutex
 	rooms  map[groupKey]*room
@@ -51,7 +52,7 @@ type groups struct {
 }
 
 func newGroups(b *broker.Broker, cfg group.Config) *groups {
-	return &groups{b: b, cfg: cfg, started: clock.Now(), rooms: map[groupKey]*room{}, log: slog.New(slog.DiscardHandler)}
+	return &groups{b: b, cfg: cfg, started: clock.Now(), chore: context.Background(), rooms: map[groupKey]*room{}, log: slog.New(slog.DiscardHandler)}
 }
 
 // nowMS is the time of day, as far as it never goes back and never jumps while the program runs: sessions are measured with it.
@@ -98,13 +99,10 @@ func (x *groups) dropMemos(namespace string, id uint32, ms []broker.Memo) {
 	for i := range ms {
 		keys[i] = ms[i].Key
 	}
-	if err := x.b.DropMemos(x.chore(), namespace, id, keys); err != nil {
+	if err := x.b.DropMemos(x.chore, namespace, id, keys); err != nil {
 		x.log.Warn("what was kept of a deleted group could not be removed", "namespace", namespace, "subscription", id, "error", err)
 	}
 }
-
-// chore is the context of what is not part of a request, and is done whoever has gone meanwhile.
-func (*groups) chore() context.Context { return context.Background() }
 
 // end is called when a listener serves no more; after the last one the timers stop: nobody is served any more.
 func (x *groups) end() {

@@ -123,7 +123,7 @@ func (r *room) keep() error {
 	for i, row := range rows {
 		ms[i] = broker.Memo{Key: row.Key, Value: row.Value}
 	}
-	err := r.x.b.PutMemos(r.x.chore(), r.key.namespace, r.sub, ms)
+	err := r.x.b.PutMemos(r.x.chore, r.key.namespace, r.sub, ms)
 	if err != nil {
 		r.x.log.Warn("a change of a group could not be kept", "group", r.key.id, "error", err)
 		return err
