@@ -425,7 +425,7 @@ func TestUpgrade(t *testing.T) {
 	c := cli{}
 	identity := mustRead(t, filepath.Join(data, "leat.json"))
 	out := c.must(t, "", "upgrade --check --data "+data)
-	for _, want := range []string{"format\t1 of 3", "subscriptions can be made", "older programs refuse", filepath.ToSlash(filepath.Join("shard-0", "state"))} {
+	for _, want := range []string{fmt.Sprint("format\t1 of ", node.DirectoryFormat), "subscriptions can be made", "producers can make transactions", "older programs refuse", filepath.ToSlash(filepath.Join("shard-0", "state"))} {
 		if !strings.Contains(out, want) {
 			t.Errorf("check says %s, without %q", out, want)
 		}
@@ -513,7 +513,7 @@ func TestFormat2(t *testing.T) {
 	_, url, stop := smallNode(t, data)
 	appendEverywhere(t, url, 5)
 	stop()
-	if out := (cli{}).must(t, "", "upgrade --check --data "+data); !strings.Contains(out, "format\t2 of 3") || !strings.Contains(out, "subscriptions can be made") || strings.Contains(out, "retention") {
+	if out := (cli{}).must(t, "", "upgrade --check --data "+data); !strings.Contains(out, fmt.Sprint("format\t2 of ", node.DirectoryFormat)) || !strings.Contains(out, "subscriptions can be made") || strings.Contains(out, "retention") {
 		t.Errorf("check says %s", out)
 	}
 	_, url, stop = smallNode(t, data)
