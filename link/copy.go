@@ -59,15 +59,25 @@ func (w *worker) poll(ctx context.Context, until time.Time) error {
 	return failed
 }
 
+// reached is how far a partition is copied once what goes with it is appended. It is told then and not before: whoever reads it finds the records.
+type reached struct {
+	x              *copying
+	next, end      record.Offset
+	records, bytes int64
+}
+
 // take appends what was fetched.
 func (w *worker) take(ctx context.Context, fs kgo.Fetches) error {
 	var entries []broker.BatchEntry
 	var of []*copying // of each entry
-	var bytes, records int64
+	var bytes int64
+	var to []reached
 	flush := func() error {
 		err := w.append(ctx, entries, of)
-		w.copied(records, bytes, 0)
-		entries, of, bytes, records = nil, nil, 0, 0
+		if err == nil {
+			w.copied(to)
+		}
+		entries, of, bytes, to = nil, nil, 0, nil
 		return err
 	}
 	var failed error
@@ -86,11 +96,11 @@ func (w *worker) take(ctx context.Context, fs kgo.Fetches) error {
 		if failed = o.close(); failed != nil {
 			return
 		}
-		bytes, records = bytes+o.bytes, records+o.records
+		bytes += o.bytes
 		for len(of) < len(entries) {
 			of = append(of, x)
 		}
-		w.progress(x.part, x.next, record.Offset(p.LastStableOffset))
+		to = append(to, reached{x: x, next: x.next, end: record.Offset(p.LastStableOffset), records: o.records, bytes: o.bytes})
 		if bytes >= appendBytes {
 			failed = flush()
 		}
@@ -261,7 +271,7 @@ func (w *worker) outOfRange(ctx context.Context, k part) error {
 			return err
 		}
 	} else {
-		w.copied(0, 0, int64(start-before))
+		w.lost(int64(start - before))
 	}
 	w.moveTo(x, start)
 	return nil

@@ -87,6 +87,10 @@ func (s *shown) goesOn(what string) {
 func (s *shown) progress(p part, next, end record.Offset) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.reach(p, next, end)
+}
+
+func (s *shown) reach(p part, next, end record.Offset) {
 	x := s.parts[p]
 	if x == nil {
 		x = &PartitionState{Topic: p.topic, Partition: record.PartitionID(p.partition)}
@@ -102,12 +106,24 @@ func (s *shown) count(topics, groups int) {
 	s.Topics, s.Groups = topics, groups
 }
 
-func (s *shown) copied(records, bytes, lost int64) {
+// copied counts what is here now, and how far that is, at once. What was found to lie elsewhere than expected is fetched again, and counted then.
+func (s *shown) copied(to []reached) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Copied += records
-	s.Bytes += bytes
-	s.Lost += lost
+	for _, r := range to {
+		if r.x.next < r.next {
+			continue
+		}
+		s.Copied += r.records
+		s.Bytes += r.bytes
+		s.reach(r.x.part, r.next, r.end)
+	}
+}
+
+func (s *shown) lost(offsets int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Lost += offsets
 }
 
 func (s *shown) tell() State {
