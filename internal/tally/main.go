@@ -10,6 +10,11 @@
 // It exits 0 only when every module could be built and no test failed. The output of a test that failed is shown whole; that of a test
 // that passed is not. When the race detector cannot be had, that is said at the start and at the end.
 //
+// The tests of all packages share a machine that may be busy with something else. A test that failed runs once more, by itself, when all others
+// are through. If it passes then, it is unsteady: it is named and counted in the closing line, as a defect of the test to be mended, and
+// does not stop a landing that has nothing to do with it. More than unsteadyMax of them do, and there is no second run for a data race,
+// for a package that died or did not build.
+//
 // # Imports
 //
 // Only the standard library.
@@ -33,9 +38,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
+
+// unsteadyMax is how many tests may pass at their second run only. More is no accident.
+const unsteadyMax = 3
 
 // lineBytesMax is the longest line of go test -json that is understood; a test that prints more on one line is cut off by go itself.
 const lineBytesMax = 16 << 20
@@ -59,6 +68,7 @@ func main() {
 		}
 		t.run(dir, race, *short)
 	}
+	t.runAgain(race, *short)
 	if !race {
 		t.skip("race detector", "no C compiler")
 	}
@@ -93,19 +103,39 @@ type event struct {
 
 // tally counts tests and keeps what has to be shown.
 type tally struct {
-	out     io.Writer
-	passed  int
-	failed  []string
-	skipped []string
-	output  map[string][]string // of tests that are still running
+	out      io.Writer
+	passed   int
+	failed   []string
+	unsteady []string
+	skipped  []string
+	output   map[string][]string // of tests that are still running
+	dir      string              // the module that runs
+	again    []again             // what may have failed by accident
+	running  map[string]int      // tests, by package
+	grave    map[string]bool     // packages that get no second run
 }
 
-func newTally(out io.Writer) *tally { return &tally{out: out, output: map[string][]string{}} }
+// again is a test that runs once more.
+type again struct{ dir, pkg, test string }
+
+func newTally(out io.Writer) *tally {
+	return &tally{out: out, output: map[string][]string{}, running: map[string]int{}, grave: map[string]bool{}}
+}
 
 func (t *tally) skip(what, why string) { t.skipped = append(t.skipped, what+": "+why) }
 
 // run runs the tests of the module in dir.
 func (t *tally) run(dir string, race, short bool) {
+	t.dir = dir
+	before := len(t.failed)
+	err := t.goTest(dir, race, short, "./...")
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || len(t.failed) == before) {
+		t.failed = append(t.failed, dir+": "+err.Error())
+	}
+}
+
+func (t *tally) goTest(dir string, race, short bool, more ...string) error {
 	args := []string{"test", "-json", "-timeout=20m"}
 	env := os.Environ()
 	if race {
@@ -114,24 +144,50 @@ func (t *tally) run(dir string, race, short bool) {
 	if short {
 		args = append(args, "-short")
 	}
-	cmd := exec.Command("go", append(args, "./...")...)
+	cmd := exec.Command("go", append(args, more...)...)
 	cmd.Dir, cmd.Env, cmd.Stderr = dir, env, os.Stderr
 	pipe, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
 	if err != nil {
-		t.failed = append(t.failed, dir+": "+err.Error())
-		return
+		return err
 	}
-	before := len(t.failed)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
 	if err := t.read(pipe); err != nil {
 		t.failed = append(t.failed, dir+": reading go test: "+err.Error())
 	}
-	var exit *exec.ExitError
-	if err := cmd.Wait(); err != nil && (!errors.As(err, &exit) || len(t.failed) == before) {
-		t.failed = append(t.failed, dir+": go test: "+err.Error())
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("go test: %w", err)
 	}
+	return nil
+}
+
+// runAgain gives tests that failed their second run.
+func (t *tally) runAgain(race, short bool) {
+	if len(t.again) > unsteadyMax {
+		return
+	}
+	for _, a := range t.again {
+		if t.grave[a.pkg] {
+			continue
+		}
+		fmt.Fprintf(t.out, "AGAIN %s %s, by itself\n", a.pkg, a.test)
+		second := newTally(t.out)
+		if err := second.goTest(a.dir, race, short, "-count=1", "-run", "^"+a.test+"$", a.pkg); err == nil {
+			t.forgive(a, second)
+		}
+	}
+}
+
+// forgive takes a test from those that failed, which passed at its second run.
+func (t *tally) forgive(a again, second *tally) {
+	if len(second.failed) > 0 || second.passed == 0 {
+		return
+	}
+	name := a.pkg + " " + a.test
+	t.failed = slices.DeleteFunc(t.failed, func(f string) bool { return f == name || strings.HasPrefix(f, name+"/") })
+	t.unsteady = append(t.unsteady, name)
+	t.passed++
 }
 
 // read takes events until the stream ends.
@@ -155,7 +211,16 @@ func (t *tally) take(e event) {
 		name += " " + e.Test
 	}
 	switch e.Action {
+	case "run":
+		t.running[e.Package]++
+	case "pass", "fail", "skip":
+		if e.Test != "" {
+			t.running[e.Package]--
+		}
+	}
+	switch e.Action {
 	case "output":
+		t.grave[e.Package] = t.grave[e.Package] || grave(e.Output)
 		t.output[name] = append(t.output[name], e.Output)
 	case "build-output":
 		fmt.Fprint(t.out, e.Output)
@@ -180,15 +245,25 @@ func (t *tally) take(e event) {
 
 func (t *tally) fail(e event, name string) {
 	if e.Test == "" {
+		t.grave[e.Package] = t.grave[e.Package] || t.running[e.Package] > 0
 		fmt.Fprintf(t.out, "FAIL  %-50s %6.1fs\n", e.Package, e.Elapsed)
 		if !t.failedIn(e.Package) {
 			t.failed = append(t.failed, name) // it died outside a test; its own output says why
 		}
 	} else {
 		t.failed = append(t.failed, name)
+		if !strings.Contains(e.Test, "/") {
+			t.again = append(t.again, again{t.dir, e.Package, e.Test})
+		}
 	}
 	fmt.Fprint(t.out, strings.Join(t.output[name], ""))
 	delete(t.output, name)
+}
+
+// grave reports whether a line of output tells what a second run does not undo: a data race is there whether it shows again or not, and of a
+// package that died the other tests have not run. Such a line may be ascribed to any test that ran at that time.
+func grave(line string) bool {
+	return strings.HasPrefix(line, "WARNING: DATA RACE") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")
 }
 
 func (t *tally) failedIn(pkg string) bool {
@@ -221,9 +296,16 @@ func (t *tally) report() bool {
 	for _, s := range t.skipped {
 		fmt.Fprintln(t.out, "SKIPPED", s)
 	}
+	for _, u := range t.unsteady {
+		fmt.Fprintln(t.out, "UNSTEADY", u)
+	}
 	for _, f := range t.failed {
 		fmt.Fprintln(t.out, "FAILED ", f)
 	}
-	fmt.Fprintf(t.out, "%d passed, %d failed, %d skipped\n", t.passed, len(t.failed), len(t.skipped))
+	fmt.Fprintf(t.out, "%d passed, %d failed, %d skipped", t.passed, len(t.failed), len(t.skipped))
+	if len(t.unsteady) > 0 {
+		fmt.Fprintf(t.out, "; %d of those that passed needed a second run", len(t.unsteady))
+	}
+	fmt.Fprintln(t.out)
 	return len(t.failed) == 0
 }
