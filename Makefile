@@ -88,6 +88,11 @@ crash: build ## kill -9 under load, 250 cycles, with a checker: producers and re
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 100 -keeping $(CRASH)
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 50 -queues $(CRASH)
 
+.PHONY: jepsen
+jepsen: build ## transactions while node and clients are killed and stopped, with a checker, for JEPSENTIME (default 10m)
+	cd conformance && $(BUILD) -o ../bin/jepsen ./jepsen
+	bin/jepsen -leat bin/leat -for $(or $(JEPSENTIME),10m) $(JEPSEN)
+
 .PHONY: suites-aws
 suites-aws: build ## the SQS and SNS tests of LocalStack (answers recorded at Amazon) and SQS of moto against the binary, 6 minutes; needs Python 3.13
 	.ci/suites-aws bin/leat

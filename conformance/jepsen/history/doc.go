@@ -1,0 +1,33 @@
+// Package history holds what clients did and saw while things broke around them, and judges it.
+//
+// # What
+//
+// Each process writes a file of lines (Line), each before or after what it is about: what a transaction will hold before anything of it is sent, that its end
+// is about to be asked for, what was answered; and of readers, every record. When all is over somebody reads everything once more (Final). Check compares:
+//
+//	lost          committed, and not there; or acknowledged at an offset that holds something else
+//	torn          a part of a transaction is visible, another is not
+//	aborted       visible, and its end was never asked for, or it was aborted
+//	duplicated    stored twice; for one that was consumed, an output twice
+//	reordered     not in the order in which its producer sent it
+//	zombie        of an older epoch behind a marker; committed by an instance after a newer one of the same name was there
+//	poll          a reader was given an offset again, or a greater one before; or something that is not stored there
+//	unseen        a reader passed over a record, or never came to it
+//	offset        a group's offset moved over a record without its output, or an output is there and the offset has not moved
+//	foreign       bytes that nobody sent
+//
+// An operation whose answer was lost may have happened: the whole of it, or nothing. That is the only thing that is let pass.
+//
+// # Imports
+//
+// The standard library.
+//
+// # Where to start
+//
+// history.go is what is written; check.go judges, visible.go computes what is to be visible from what is stored; read.go is
+// about readers and groups.
+//
+// # How tested
+//
+// check_test.go shows the checker a right history, and the same one spoiled in each way.
+package history
