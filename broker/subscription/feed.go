@@ -207,7 +207,7 @@ func (h *Head) come(d *desk, i slot) {
 	e := h.slab.at(i)
 	switch {
 	case e.ExpiresMS != 0 && e.ExpiresMS <= h.nowMS:
-		h.die(d, i, Expired)
+		h.dieInTurn(d, i)
 	case e.DueMS > h.nowMS:
 		h.become(d, i, waiting)
 		if e.DueMS-h.nowMS >= CarryAfterMS {
@@ -216,6 +216,19 @@ func (h *Head) come(d *desk, i slot) {
 	default:
 		h.offer(d, i)
 	}
+}
+
+// dieInTurn ends a record that comes too late, behind those that have expired before it and are still on the wheel:
+//
+//	0 … 1999 on the wheel, due at 1000 · it is 1500 · 2000 … are shown before the tick: they go on the wheel, and all die in their order
+func (h *Head) dieInTurn(d *desk, i slot) {
+	if at, some := h.wheel.next(); !some || at > h.nowMS {
+		h.die(d, i, Expired)
+		return
+	}
+	e := h.slab.at(i)
+	e.DueMS, e.member = e.ExpiresMS, int32(Expired)
+	h.become(d, i, dying)
 }
 
 // Want asks the caller to look at a partition for records of a subscription, from an offset on, and to tell with Feed.
