@@ -20,7 +20,7 @@ import (
 func (h *house) compacted(least int64) int64 {
 	h.t.Helper()
 	var all []shard.KeepStats
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		n := int64(0)
 		all = h.b.KeepStats()
 		for _, k := range all {
@@ -39,7 +39,7 @@ func (h *house) still() {
 	h.t.Helper()
 	const quiet = 20
 	was, same := h.b.KeepStats(), 0
-	for deadline := time.Now().Add(20 * time.Second); same < quiet; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); same < quiet; time.Sleep(10 * time.Millisecond) {
 		if now := h.b.KeepStats(); slices.Equal(now, was) {
 			same++
 		} else {
@@ -341,7 +341,7 @@ func TestCompact_TombstonesGoLast(t *testing.T) {
 		t.Fatalf("%d tombstones are left before their time", tombstones)
 	}
 	h.clock.Advance(2 * time.Hour)
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		filler()
 		values, tombstones := count()
 		if values == 0 && tombstones <= few {

@@ -20,3 +20,10 @@ func (b *Broker) ToldGaps(c *Caller, name string) (n int64) {
 	}
 	return n
 }
+
+// ReserveWaiters is how many wait for memory.
+func (b *Broker) ReserveWaiters() int {
+	b.memory.mu.Lock()
+	defer b.memory.mu.Unlock()
+	return len(b.memory.waiting)
+}

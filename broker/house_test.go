@@ -367,7 +367,7 @@ func TestReserve_InOrderAndNobodyBehindOneWhoLeaves(t *testing.T) {
 	leaving, leave := context.WithCancel(ctx)
 	large, small := make(chan error, 1), make(chan error, 1)
 	go func() { _, err := h.b.Reserve(leaving, h.c, 12<<20); large <- err }()
-	time.Sleep(20 * time.Millisecond)
+	wait(t, func() bool { return h.b.ReserveWaiters() == 1 })
 	go func() {
 		release, err := h.b.Reserve(ctx, h.c, 1<<20)
 		if err == nil {
@@ -375,11 +375,7 @@ func TestReserve_InOrderAndNobodyBehindOneWhoLeaves(t *testing.T) {
 		}
 		small <- err
 	}()
-	select {
-	case <-small:
-		t.Fatal("the small one overtook the large one")
-	case <-time.After(30 * time.Millisecond):
-	}
+	wait(t, func() bool { return h.b.ReserveWaiters() == 2 }) // behind the large one, though it would fit
 	leave()
 	wantKind(t, <-large, fault.QuotaSpent)
 	select {
@@ -387,16 +383,11 @@ func TestReserve_InOrderAndNobodyBehindOneWhoLeaves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(3 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the small one fits and still waits behind one who has left")
 	}
 	hold()
-	for i := 0; h.b.MemoryReserved() != 0 && i < 100; i++ {
-		time.Sleep(time.Millisecond)
-	}
-	if n := h.b.MemoryReserved(); n != 0 {
-		t.Fatalf("%d bytes are held by nobody", n)
-	}
+	wait(t, func() bool { return h.b.MemoryReserved() == 0 })
 }
 
 func TestDiskReserve_AppendsAreRefusedTheRestGoesOn(t *testing.T) {

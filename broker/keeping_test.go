@@ -34,7 +34,7 @@ func keeping(t *testing.T, test func(t *testing.T, h *house)) {
 // moved waits until a shard has moved windows to segment files and trimmed its journal.
 func (h *house) moved() {
 	h.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		for _, k := range h.b.KeepStats() {
 			if k.Windows > 0 && k.Pending < h.cfg.SegmentWindowBytes {
 				return

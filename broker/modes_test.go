@@ -15,7 +15,7 @@ import (
 // built waits until nothing of a stream's keys is being built.
 func (h *house) built(name string) {
 	h.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		info, err := h.b.DescribeStream(context.Background(), h.c, name)
 		if err != nil {
 			h.t.Fatal(err)
@@ -35,7 +35,7 @@ func (h *house) change(name string, m broker.KeyMode) {
 // ofKey reads all events of a key, also while its stream is being built.
 func (h *house) ofKey(name, key string) []string {
 	h.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		p, err := h.b.ReadPage(context.Background(), h.c, broker.PageRequest{Streams: []string{name}, Key: []byte(key), Limit: 1000})
 		if err == nil {
 			return texts(p.Events)

@@ -218,7 +218,7 @@ func TestBroker_GoesOnAfterAFailedCall(t *testing.T) {
 						}
 					}
 					fs.SetRule(nil)
-					deadline := time.Now().Add(10 * time.Second)
+					deadline := time.Now().Add(time.Minute)
 					for put() != nil {
 						if time.Now().After(deadline) {
 							t.Fatalf("round %d: it does not serve again: %v", round, b.Ready())

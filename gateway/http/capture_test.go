@@ -85,7 +85,7 @@ func TestCaptures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		// The port was another one when it was taken.
 		if _, err := conn.Write(c.bytes); err != nil {
 			t.Fatal(err)

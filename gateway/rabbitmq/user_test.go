@@ -102,7 +102,7 @@ func TestPolicies_HoldForQueues(t *testing.T) {
 	}
 	has := func(queue string, want float64) {
 		t.Helper()
-		for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) { // what is too much goes a moment later
+		for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // what is too much goes a moment later
 			v := a.want(http.StatusOK, "GET", "queues/%2F/"+queue, "")
 			if at(v, "messages_ready") == want {
 				return

@@ -68,7 +68,7 @@ func TestMeasure_ManyGroups(t *testing.T) {
 
 // commitRate commits ten offsets at a time in 32 groups for some seconds, with or without somebody who produces as fast as he can.
 func commitRate(t *testing.T, n *node, commit func(string, int64) error, beside bool) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var commits, records atomic.Int64
 	var wg sync.WaitGroup

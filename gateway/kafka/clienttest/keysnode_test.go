@@ -126,7 +126,7 @@ func (n *keptNode) stop(t *testing.T) {
 }
 
 func (n *keptNode) request(ctx context.Context, method, path string, header map[string]string, body string) (int, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+n.http+path, strings.NewReader(body))
 	if err != nil {

@@ -74,7 +74,7 @@ func saramaRead(t *testing.T, n *node, c *sarama.Config, topic string, from int6
 			all = append(all, m)
 		case err := <-p.Errors():
 			t.Fatal(err)
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%d of %d", len(all), count)
 		}
 	}

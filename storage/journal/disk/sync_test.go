@@ -130,7 +130,7 @@ func TestIdleSeal_MakesTheNextOpenClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	journaltest.Fill(t, j, 1, 3)
-	for deadline := clock.Now().Add(5 * time.Second); j.Metrics().Seals == 0; {
+	for deadline := clock.Now().Add(time.Minute); j.Metrics().Seals == 0; {
 		if clock.Now().After(deadline) {
 			t.Fatal("no seal after 5 s idle")
 		}
@@ -165,7 +165,7 @@ func TestRing_FillsUsesAndRecycles(t *testing.T) {
 	}
 	ready := func() {
 		t.Helper()
-		for deadline := clock.Now().Add(5 * time.Second); !j.RingReady(); {
+		for deadline := clock.Now().Add(time.Minute); !j.RingReady(); {
 			if clock.Now().After(deadline) {
 				t.Fatalf("the ring is not full after 5 s: %+v", j.Metrics())
 			}
