@@ -113,26 +113,12 @@ func (c *StreamConfig) bornRetention() int64 {
 	return RetentionBornElsewhere.Milliseconds()
 }
 
-// HoldBack says from which offset on a partition's records are still needed; false when they are not. It must be quick and may be called by
-// any goroutine.
-type HoldBack func(id record.StreamID, p record.PartitionID) (record.Offset, bool)
-
-// HoldRetention registers somebody who holds retention back. Truncating at somebody's request is not held back.
-func (b *Broker) HoldRetention(h HoldBack) {
-	b.keeping.mu.Lock()
-	b.keeping.holds = append(b.keeping.holds, h)
-	b.keeping.mu.Unlock()
-}
-
 // keeping is what the passes over streams need: retention, and the purge of deleted streams.
 type keeping struct {
-	mu    sync.Mutex
-	holds []HoldBack
-
 	pass   sync.Mutex // held during a pass
 	after  nameKey    // the stream that the last pass ended with; of pass
-	sizes  map[partitionKey]partitionSize
-	untold map[record.StreamID]retained
+	sizes  map[sizeKey]partitionSize
+	untold map[streamKey]retained
 	needs  []map[subscription.Place]record.Offset // of each shard, of subscriptions; of pass
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -227,12 +213,12 @@ func (b *Broker) forgetGone(limited []*named) {
 	if len(b.keeping.sizes) == 0 && len(b.keeping.untold) == 0 {
 		return
 	}
-	there := make(map[record.StreamID]bool, len(limited))
+	there := make(map[streamKey]bool, len(limited))
 	for _, n := range limited {
-		there[n.id] = true
+		there[streamKey{n.shard, n.id}] = true
 	}
-	maps.DeleteFunc(b.keeping.sizes, func(k partitionKey, _ partitionSize) bool { return !there[k.stream] })
-	maps.DeleteFunc(b.keeping.untold, func(id record.StreamID, _ retained) bool { return !there[id] })
+	maps.DeleteFunc(b.keeping.sizes, func(k sizeKey, _ partitionSize) bool { return !there[streamKey{k.shard, k.stream}] })
+	maps.DeleteFunc(b.keeping.untold, func(k streamKey, _ retained) bool { return !there[k] })
 }
 
 type retentionBudget struct{ partitions, runs, aside int }
@@ -282,7 +268,7 @@ func (b *Broker) retain(ctx context.Context, n *named, budget *retentionBudget) 
 			cut.Before, cut.Why = before, stream.WhyTime
 		}
 		if bytes != Forever {
-			before, err := b.overweight(pub, src, bytes, n.config.Keys == KeysLatest, budget)
+			before, err := b.overweight(n.shard, pub, src, bytes, n.config.Keys == KeysLatest, budget)
 			if err != nil {
 				return err
 			}
@@ -297,7 +283,7 @@ func (b *Broker) retain(ctx context.Context, n *named, budget *retentionBudget) 
 			}
 			cut.Before = needed // what was copied is known to be so by the next pass
 		}
-		if cut.Before = b.held(n.id, p, cut.Before); cut.Before <= start {
+		if cut.Before <= start {
 			continue
 		}
 		gone, err := pointBefore(pub, src, cut.Before)
@@ -328,9 +314,10 @@ const retainedEvery = time.Hour
 
 func (b *Broker) tellRetained(n *named, cuts []stream.Cut, removed int64) {
 	if b.keeping.untold == nil {
-		b.keeping.untold = map[record.StreamID]retained{}
+		b.keeping.untold = map[streamKey]retained{}
 	}
-	r, now := b.keeping.untold[n.id], b.opt.Clock.Now()
+	k := streamKey{n.shard, n.id}
+	r, now := b.keeping.untold[k], b.opt.Clock.Now()
 	r.removed += removed
 	if now.Sub(r.told) >= retainedEvery {
 		starts := make(map[string]record.Offset, len(cuts))
@@ -343,20 +330,7 @@ func (b *Broker) tellRetained(n *named, cuts []stream.Cut, removed int64) {
 		})
 		r = retained{told: now}
 	}
-	b.keeping.untold[n.id] = r
-}
-
-// held is where a partition may begin at most.
-func (b *Broker) held(id record.StreamID, p record.PartitionID, before record.Offset) record.Offset {
-	b.keeping.mu.Lock()
-	holds := b.keeping.holds
-	b.keeping.mu.Unlock()
-	for _, h := range holds {
-		if needed, ok := h(id, p); ok {
-			before = min(before, needed)
-		}
-	}
-	return before
+	b.keeping.untold[k] = r
 }
 
 // expired returns where the records begin that were appended at a time or later.
@@ -377,9 +351,9 @@ func expired(pub *shard.Published, src shard.Source, since int64) (record.Offset
 // Bytes are counted once: what a pass has counted and left, the next one only adds to. But only as long as the partition begins where that
 // pass has left it, and runs are cut as they were; runs that were trimmed at somebody's request, compacted, or moved to other files may have
 // gone from the index or have other bytes than when they were counted. Then all is counted anew.
-func (b *Broker) overweight(pub *shard.Published, src shard.Source, limit int64, compacted bool, budget *retentionBudget) (record.Offset, error) {
+func (b *Broker) overweight(sh int, pub *shard.Published, src shard.Source, limit int64, compacted bool, budget *retentionBudget) (record.Offset, error) {
 	start, end := src.Part.Ends()
-	k := partitionKey{src.Stream, src.Partition}
+	k := sizeKey{sh, partitionKey{src.Stream, src.Partition}}
 	size, known := b.keeping.sizes[k]
 	if !known || size.from != start || compacted {
 		size = partitionSize{from: start, to: start}
@@ -411,7 +385,7 @@ func (b *Broker) overweight(pub *shard.Published, src shard.Source, limit int64,
 		return 0, err
 	}
 	if b.keeping.sizes == nil {
-		b.keeping.sizes = map[partitionKey]partitionSize{}
+		b.keeping.sizes = map[sizeKey]partitionSize{}
 	}
 	b.keeping.sizes[k] = size
 	return size.from, nil

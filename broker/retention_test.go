@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -181,27 +180,32 @@ func TestRetention_DefaultsByBirth(t *testing.T) {
 	})
 }
 
-func TestRetention_IsHeldBack(t *testing.T) {
+// Numbers of streams are those of a shard: what was counted of one is not taken for another's.
+func TestRetention_ByBytesOfStreamsWithTheSameNumber(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
-		h.create("s", broker.StreamConfig{Partitions: 2, Keep: broker.Keep{RetentionMS: 1000}})
-		h.mustAppend(event("s", "", "a"), event("s", "", "b"), event("s", "", "c"))
-		var mu sync.Mutex
-		needed, holds := record.Offset(0), true
-		h.b.HoldRetention(func(_ record.StreamID, p record.PartitionID) (record.Offset, bool) {
-			mu.Lock()
-			defer mu.Unlock()
-			return needed, holds && p == 0
-		})
-		set := func(n record.Offset, h bool) { mu.Lock(); needed, holds = n, h; mu.Unlock() }
-		h.clock.Advance(time.Minute)
-		for _, x := range []struct {
-			needed record.Offset
-			holds  bool
-			want   string
-		}{{0, true, "0-3 0-0"}, {2, true, "2-3 0-0"}, {1, true, "2-3 0-0"}, {0, false, "3-3 0-0"}} {
-			set(x.needed, x.holds)
+		size := int64(len(batch(t, -1, 0, 0, "a")))
+		in := func(i int) (n int) { // a namespace lies on one shard
+			c := *h.c
+			c.Namespace = fmt.Sprint("n", i)
+			h.c = &c
+			return 10 + i%2*40
+		}
+		const namespaces = 12
+		for i := range namespaces {
+			n := in(i)
+			h.create("s", broker.StreamConfig{Keep: broker.Keep{RetentionBytes: 2 * int64(n) * size}})
+			for range n {
+				if r := h.send("s", batch(t, -1, 0, 0, "a")); r.Err != nil {
+					t.Fatal(r.Err)
+				}
+			}
+		}
+		for range 3 {
 			h.keep()
-			h.wantEnds("s", x.want)
+			for i := range namespaces {
+				n := in(i)
+				h.wantEnds("s", fmt.Sprintf("0-%d", n))
+			}
 		}
 	})
 }
