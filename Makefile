@@ -89,8 +89,9 @@ crash: build ## kill -9 under load, 250 cycles, with a checker: producers and re
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 50 -queues $(CRASH)
 
 .PHONY: jepsen
-jepsen: build ## transactions while node and clients are killed and stopped, with a checker, for JEPSENTIME (default 10m)
+jepsen: build ## transactions while node and clients are killed and stopped, with a checker, for JEPSENTIME (default 10m); expected versions, with porcupine, for 2m
 	cd conformance && $(BUILD) -o ../bin/jepsen ./jepsen
+	bin/jepsen -leat bin/leat -what versions -for 2m $(JEPSEN)
 	bin/jepsen -leat bin/leat -for $(or $(JEPSENTIME),10m) $(JEPSEN)
 
 .PHONY: suites-aws

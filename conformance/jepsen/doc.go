@@ -13,6 +13,9 @@
 // Faults, at random times from a seed: SIGKILL of the node, while it starts too; SIGSTOP of the node, longer than transactions may take now and then;
 // SIGSTOP and SIGKILL of clients; operators who abort what is open.
 //
+// With -what versions the clients are goroutines that append with an expected version and read by key, by Kafka and by HTTP, on the same keys, while the
+// node is killed; porcupine says whether the versions of each key can have happened one after the other.
+//
 // # Promises
 //
 // Nothing lost, torn, aborted but read, duplicated or out of order, no offset of a group without its output: the list is in history/doc.go. SIGKILL proves
@@ -25,7 +28,7 @@
 // # Where to start
 //
 // run.go is the run, node.go and nemesis.go what is done to the node and to clients; producer.go, transform.go, reader.go are the clients; final.go reads
-// all when it is over. history/ judges.
+// all when it is over; versions.go is the other run. history/ judges.
 //
 // # How tested
 //

@@ -15,6 +15,7 @@ import (
 func main() {
 	o := options{}
 	role := flag.String("role", "", "used by the run itself: which client to be")
+	what := flag.String("what", "transactions", "transactions or versions")
 	flag.StringVar(&o.leat, "leat", "../bin/leat", "the binary to run")
 	flag.StringVar(&o.dir, "dir", "", "new folder for all that is written, kept when something is wrong (default a temporary one)")
 	flag.Uint64Var(&o.seed, "seed", rand.Uint64N(1_000_000), "fixes the order of faults")
@@ -29,8 +30,12 @@ func main() {
 	switch {
 	case *role != "":
 		err = be(ctx, *role, &o)
-	default:
+	case *what == "versions":
+		err = inFolder(ctx, &o, versions)
+	case *what == "transactions":
 		err = inFolder(ctx, &o, transactions)
+	default:
+		err = fmt.Errorf("-what is transactions or versions, not %q", *what)
 	}
 	cancel()
 	if err != nil {

@@ -155,3 +155,11 @@ func freePort() (string, error) {
 	}
 	return "", errors.New("no free port from 20000 to 29999")
 }
+
+// writeFile writes a file and returns its name, or what went wrong.
+func writeFile(path string, b []byte) string {
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return err.Error()
+	}
+	return path
+}

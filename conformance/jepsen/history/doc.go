@@ -18,16 +18,19 @@
 //
 // An operation whose answer was lost may have happened: the whole of it, or nothing. That is the only thing that is let pass.
 //
+// Keys with versions are registers: Linearizable asks porcupine whether a history of reads and conditional appends, some of them with unknown outcome, can
+// have happened one after the other.
+//
 // # Imports
 //
-// The standard library.
+// porcupine and the standard library.
 //
 // # Where to start
 //
 // history.go is what is written; check.go judges, visible.go computes what is to be visible from what is stored; read.go is
-// about readers and groups.
+// about readers and groups. register.go is by itself.
 //
 // # How tested
 //
-// check_test.go shows the checker a right history, and the same one spoiled in each way.
+// check_test.go shows the checker a right history, and the same one spoiled in each way; register_test.go likewise.
 package history
