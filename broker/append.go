@@ -42,6 +42,9 @@ type BatchResult struct {
 	AppendTime int64         // ms; -1 unless the stream's records carry the time of append
 	Duplicate  bool          // it was appended before; Base is of the first time
 	Err        *fault.Error
+
+	// Quarantined are the records that broke their contract and lie in QuarantineStream instead, by Index. At their offsets there is nothing.
+	Quarantined []*ContractBreak
 }
 
 // PendingBatches is a request on its way.
@@ -120,13 +123,20 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	if err := checkTransaction(a.Transactor, n, &h); err != nil {
 		return err
 	}
+	batch, joined := in.Batch, (*stream.Entry)(nil) // in stays as it came: it may be resolved again
 	if !in.Copied {
-		if err := b.keepsBatch(p.c, n, in.Batch); err != nil {
+		apart, err := b.keepsBatch(p.c, n, batch)
+		if err != nil {
 			return err
+		}
+		if p.results[i].Quarantined = apart; len(apart) > 0 {
+			if batch, joined, err = b.divide(p.ctx, p.c, n, in, &h, apart); err != nil {
+				return err
+			}
 		}
 	}
 	p.shard = b.shards[n.shard] // of a caller's namespace, so always the same
-	if size, limit := batchBytes(in.Batch), p.shard.CommandBytesMax(); p.open != nil && p.open.bytes+size > limit {
+	if size, limit := batchBytes(batch)+joinedBytes(joined), p.shard.CommandBytesMax(); p.open != nil && p.open.bytes+size > limit {
 		p.submit()
 	}
 	if p.open == nil {
@@ -135,20 +145,20 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 		if a.Transactor != "" {
 			p.open.command.Transactor, p.open.command.Implicit = stream.TransactorName{Namespace: p.c.namespace(), Name: a.Transactor}, a.Implicit
 		}
-		p.open.command.Entries = make([]stream.Entry, 0, len(a.Entries)-i)
+		p.open.command.Entries = make([]stream.Entry, 0, len(a.Entries)-i+min(len(p.results[i].Quarantined), 1))
 		p.open.command.ResolvedAt = p.shard.Published().Seq()
 	}
 	if n.config.TimeOf == TimeOfAppend && !in.Copied {
 		now := b.nowMS()
-		record.StampAppendTime(in.Batch, now)
+		record.StampAppendTime(batch, now)
 		h.MaxTimestamp = now
 		p.results[i].AppendTime = now
 	}
-	e := stream.Entry{Stream: n.id, Partition: in.Partition, Header: h, Batch: in.Batch, Pinned: in.Copied, At: in.At}
+	e := stream.Entry{Stream: n.id, Partition: in.Partition, Header: h, Batch: batch, Pinned: in.Copied, At: in.At}
 	if err := b.resolveKeys(&p.open.command, &e, n); err != nil {
 		return err
 	}
-	size, limit := entryBytes(&e), p.shard.CommandBytesMax()
+	size, limit := entryBytes(&e)+joinedBytes(joined), p.shard.CommandBytesMax()
 	switch {
 	case size > limit:
 		return commandTooLarge(n.name, size, limit)
@@ -160,7 +170,22 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	p.open.bytes += size
 	p.open.command.Entries = append(p.open.command.Entries, e)
 	p.open.place = append(p.open.place, i)
+	if joined != nil {
+		p.open.command.Entries = append(p.open.command.Entries, *joined)
+		p.open.place = append(p.open.place, noPlace)
+	}
 	return nil
+}
+
+// noPlace is the place of an entry that is joined to another and has no result of its own.
+const noPlace = -1
+
+// joinedBytes is about how much of a frame an entry takes that is joined to another, if there is one.
+func joinedBytes(e *stream.Entry) int64 {
+	if e == nil {
+		return 0
+	}
+	return entryBytes(e)
 }
 
 // batchBytes is about how much of a frame a batch takes, but for its keys.
@@ -409,7 +434,9 @@ func (p *PendingBatches) submit() {
 
 func (p *PendingBatches) fail(o *portion, err *fault.Error) {
 	for _, i := range o.place {
-		p.results[i].Err = err
+		if i != noPlace {
+			p.results[i].Err, p.results[i].Quarantined = err, nil
+		}
 	}
 }
 
@@ -449,8 +476,10 @@ func (p *PendingBatches) Wait(ctx context.Context) []BatchResult {
 func (p *PendingBatches) collect(o *portion, try int) *portion {
 	n := len(o.command.Outcomes)
 	for k := range n {
-		p.take(o.place[k], &o.command.Outcomes[k])
-		p.failed(o, k)
+		if o.place[k] != noPlace {
+			p.take(o.place[k], &o.command.Outcomes[k])
+			p.failed(o, k)
+		}
 	}
 	if o.command.Stale == stream.Fresh {
 		return nil
@@ -504,7 +533,13 @@ func (p *PendingBatches) failed(o *portion, k int) {
 func (p *PendingBatches) take(i int, o *stream.Outcome) {
 	r := &p.results[i]
 	r.Base, r.Start, r.Duplicate, r.Err = o.Base, o.Start, o.Duplicate, o.Err
-	if r.Err == nil && !r.Duplicate {
+	switch apart := r.Quarantined; {
+	case r.Err == nil && !r.Duplicate:
 		p.b.stats.appended(p.c)
+		countQuarantined(apart)
+	case o.Beside:
+		r.Err, r.Quarantined = apart[0].noRoom(o.Err), nil
+	default:
+		r.Quarantined = nil
 	}
 }

@@ -36,7 +36,7 @@ const (
 
 // setAside copies what waits before an offset of a partition, unless it is too much. It is called by a pass of retention, and budget is what that has left.
 func (b *Broker) setAside(ctx context.Context, n *named, at subscription.Place, before record.Offset, budget *int) error {
-	if n.name == AsideStream || *budget <= 0 {
+	if n.name == AsideStream || n.name == QuarantineStream || *budget <= 0 { // what waits in quarantine is listed from there
 		return nil
 	}
 	holders, err := b.shards[n.shard].Published().HoldersOf(at, before)

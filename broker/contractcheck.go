@@ -60,16 +60,24 @@ type promised struct {
 
 // ContractStats is what one contract has seen since the start.
 type ContractStats struct {
-	Checked, Broken atomic.Int64
-	toldMS          atomic.Int64
+	Checked, Broken, Quarantined atomic.Int64
+	toldMS                       atomic.Int64
 }
 
+// ContractSeen are the numbers of a contract since the start: records that were checked, of those such as broke it, and of those again such as were put
+// into quarantine for it.
+type ContractSeen struct{ Checked, Broken, Quarantined int64 }
+
 // ContractStats are the numbers of a contract.
-func (b *Broker) ContractStats(namespace, name string) (checked, broken int64) {
+func (b *Broker) ContractStats(namespace, name string) ContractSeen {
 	if s, ok := b.contracts.room(namespaceOr(namespace)).checks.stats.Load(name); ok {
-		return s.(*ContractStats).Checked.Load(), s.(*ContractStats).Broken.Load()
+		return s.(*ContractStats).seen()
 	}
-	return 0, 0
+	return ContractSeen{}
+}
+
+func (s *ContractStats) seen() ContractSeen {
+	return ContractSeen{s.Checked.Load(), s.Broken.Load(), s.Quarantined.Load()}
 }
 
 func namespaceOr(s string) string {
@@ -82,9 +90,13 @@ func namespaceOr(s string) string {
 // ContractBreak says which record broke which contract; it is the Detail of a fault of kind ContractBroken.
 type ContractBreak struct {
 	Contract string
+	Subject  string // whose schema it does not keep to
+	Version  int    // of that; 0 where the payload names one that is none of the subject's
 	Index    int    // of the record in its batch, or of the event in its request
 	Field    string // "" for the payload as a whole
 	Text     string
+
+	stats *ContractStats
 }
 
 // boundTo is what counts for a stream; nil: nothing.
@@ -162,34 +174,45 @@ func (r *contractRoom) promise(subject string) *promise {
 	return p
 }
 
-// keepsBatch checks the records of a batch: the first that breaks a contract refuses all of it.
-func (b *Broker) keepsBatch(c *Caller, n *named, batch []byte) error {
+// keepsBatch checks the records of a batch: the first that breaks a contract refuses all of it. Those that are for quarantine are returned, by Index.
+func (b *Broker) keepsBatch(c *Caller, n *named, batch []byte) (apart []*ContractBreak, err error) {
 	s := b.boundTo(c, n)
 	if s == nil {
-		return nil
+		return nil, nil
 	}
 	if err := b.owned(c, n, s.all); err != nil {
-		return err
+		return nil, err
 	}
-	return record.EachRecord(batch, record.DefaultInflateLimits(), func(i int, r *record.Record) error {
-		err := b.keeps(c, n, s, i, r)
-		if fault.Is(err, fault.ContractBroken) {
-			f := *fault.As(err)
-			f.Text = fmt.Sprintf("record %d of the batch: %s", i, f.Text)
-			return &f
+	return apart, record.EachRecord(batch, record.DefaultInflateLimits(), func(i int, r *record.Record) error {
+		d, err := b.keeps(c, n, s, i, r)
+		if d != nil && err == nil {
+			if _, expects := r.Header(HeaderExpectVersion); expects || len(apart) >= QuarantinedAtOnceMax {
+				err = d.refusal(n)
+			}
+			apart = append(apart, d)
 		}
-		return err
+		return ofBatch(i, err)
 	})
 }
 
-// keepsEvent checks one event of a request.
-func (b *Broker) keepsEvent(c *Caller, n *named, i int, r *record.Record) error {
+// ofBatch says which record of a batch broke its contract.
+func ofBatch(i int, err error) error {
+	if !fault.Is(err, fault.ContractBroken) {
+		return err
+	}
+	f := *fault.As(err)
+	f.Text = fmt.Sprintf("record %d of the batch: %s", i, f.Text)
+	return &f
+}
+
+// keepsEvent checks one event of a request. One that is for quarantine is returned.
+func (b *Broker) keepsEvent(c *Caller, n *named, i int, r *record.Record) (*ContractBreak, error) {
 	s := b.boundTo(c, n)
 	if s == nil {
-		return nil
+		return nil, nil
 	}
 	if err := b.owned(c, n, s.all); err != nil {
-		return err
+		return nil, err
 	}
 	return b.keeps(c, n, s, i, r)
 }
@@ -208,14 +231,16 @@ func (b *Broker) owned(c *Caller, n *named, all []*boundBy) error {
 	return nil
 }
 
-func (b *Broker) keeps(c *Caller, n *named, s *streamBound, i int, r *record.Record) error {
+// keeps holds a record against all contracts that count for it. It is refused where one of them says so; else apart is the first that wants it put into
+// quarantine.
+func (b *Broker) keeps(c *Caller, n *named, s *streamBound, i int, r *record.Record) (apart *ContractBreak, err error) {
 	payload, kind := r.Value, ""
 	if len(s.typed) > 0 || structured(r) {
 		kind, payload = typeOf(r)
 	}
 	for _, x := range s.all {
-		if err := b.check(c, n, x, i, r, payload); err != nil {
-			return err
+		if err := b.check(c, n, x, i, r, payload, &apart); err != nil {
+			return nil, err
 		}
 	}
 	for _, x := range s.typed {
@@ -223,13 +248,13 @@ func (b *Broker) keeps(c *Caller, n *named, s *streamBound, i int, r *record.Rec
 			continue
 		}
 		if err := b.owned(c, n, []*boundBy{x}); err != nil {
-			return err
+			return nil, err
 		}
-		if err := b.check(c, n, x, i, r, payload); err != nil {
-			return err
+		if err := b.check(c, n, x, i, r, payload, &apart); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return apart, nil
 }
 
 const (
@@ -265,25 +290,42 @@ func typeOf(r *record.Record) (kind string, data []byte) {
 }
 
 // check applies one contract to one record.
-func (b *Broker) check(c *Caller, n *named, x *boundBy, i int, r *record.Record, payload []byte) error {
+func (b *Broker) check(c *Caller, n *named, x *boundBy, i int, r *record.Record, payload []byte, apart **ContractBreak) error {
 	x.stats.Checked.Add(1)
-	err := x.value.keeps(r, payload, contract.HeaderValue, x.Framed)
+	p := x.value
+	by, err := p.keeps(r, payload, contract.HeaderValue, x.Framed)
 	if err == nil && x.key != nil {
-		err = x.key.keeps(r, r.Key, contract.HeaderKey, x.Framed)
+		p = x.key
+		by, err = p.keeps(r, r.Key, contract.HeaderKey, x.Framed)
 	}
 	if err == nil {
 		return nil
 	}
 	x.stats.Broken.Add(1)
-	d := &ContractBreak{Contract: x.Name, Index: i, Text: err.Error()}
+	d := &ContractBreak{Contract: x.Name, Subject: p.subject, Index: i, Text: err.Error(), stats: x.stats}
+	if by != nil {
+		d.Version = by.version.Version
+	}
 	if v, ok := err.(*contract.Violation); ok { //nolint:errorlint // as it was made
 		d.Field = v.Path
 	}
 	b.tellBroken(c, n, x, d)
-	if x.Enforce == registry.Warn {
+	switch x.Enforce {
+	case registry.Warn:
 		return nil
+	case registry.Quarantine:
+		if *apart == nil {
+			*apart = d
+		}
+		return nil
+	case registry.Off, registry.Reject:
 	}
-	f := fault.New(fault.ContractBroken, "append", n.name, "the contract %s of %s is broken: %s", x.Name, n.name, d.Text)
+	return d.refusal(n)
+}
+
+// refusal is the fault of a record that is not taken because of d.
+func (d *ContractBreak) refusal(n *named) error {
+	f := fault.New(fault.ContractBroken, "append", n.name, "the contract %s of %s is broken: %s", d.Contract, n.name, d.Text)
 	f.Detail = d
 	return f
 }
@@ -298,23 +340,23 @@ func (b *Broker) tellBroken(c *Caller, n *named, x *boundBy, d *ContractBreak) {
 	}
 	b.System(SystemEvent{Type: TypeContractBroken, Subject: x.Name, Caller: c, Data: map[string]any{
 		"namespace": n.namespace, "stream": n.name, "enforce": string(x.Enforce), "index": d.Index, "field": d.Field, "text": d.Text,
-		"checked": x.stats.Checked.Load(), "broken": x.stats.Broken.Load(),
+		"checked": x.stats.Checked.Load(), "broken": x.stats.Broken.Load(), "quarantined": x.stats.Quarantined.Load(),
 	}})
 }
 
-// keeps checks a payload. Nothing (a tombstone) keeps every promise.
-func (p *promise) keeps(r *record.Record, payload []byte, header string, mustSay bool) error {
+// keeps checks a payload. Nothing (a tombstone) keeps every promise. by is what it was held against, as far as that could be told.
+func (p *promise) keeps(r *record.Record, payload []byte, header string, mustSay bool) (by *promised, err error) {
 	if p == nil || payload == nil {
-		return nil
+		return nil, nil
 	}
 	if p.broken != "" {
-		return contract.Breaks("", "%s", p.broken)
+		return nil, contract.Breaks("", "%s", p.broken)
 	}
 	k, rest, index, err := p.find(r, payload, header, mustSay)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return k.schema.Validate(rest, index)
+	return k, k.schema.Validate(rest, index)
 }
 
 // find says which schema a payload was written with: as its header says, as its frame says, or the newest.

@@ -103,9 +103,9 @@ func TestContract_IsKeptByBatchesAndEvents(t *testing.T) {
 				t.Fatal(r.Err)
 			}
 		}
-		checked, broken := h.b.ContractStats(h.c.Namespace, "orders")
-		if checked < 300 || broken != 3 {
-			t.Errorf("checked %d, broken %d", checked, broken)
+		seen := h.b.ContractStats(h.c.Namespace, "orders")
+		if seen.Checked < 300 || seen.Broken != 3 || seen.Quarantined != 0 {
+			t.Errorf("%+v", seen)
 		}
 		// A schema that is registered counts at once, as does a contract that changes.
 		h.putSchema("orders-value", "JSON", `{"type":"object","required":["name"]}`)
@@ -235,13 +235,12 @@ func TestContract_Refuses(t *testing.T) {
 	h.open()
 	h.putSchema("s", "AVRO", `"string"`)
 	for want, x := range map[string]registry.Binding{
-		"not to both":               {Name: "a", Stream: "x", Type: "y", Subject: "s"},
-		"needs a name":              {Stream: "x", Subject: "s"},
-		"not found":                 {Name: "a", Stream: "x", Subject: "nothing"},
-		"quarantine is not offered": {Name: "a", Stream: "x", Subject: "s", Enforce: registry.Quarantine},
-		"off, warn or reject":       {Name: "a", Stream: "x", Subject: "s", Enforce: "often"},
-		"cannot be read":            {Name: "a", Stream: "x[", Subject: "s"},
-		"or an owner":               {Name: "a", Stream: "x"},
+		"not to both":                     {Name: "a", Stream: "x", Type: "y", Subject: "s"},
+		"needs a name":                    {Stream: "x", Subject: "s"},
+		"not found":                       {Name: "a", Stream: "x", Subject: "nothing"},
+		"off, warn, reject or quarantine": {Name: "a", Stream: "x", Subject: "s", Enforce: "often"},
+		"cannot be read":                  {Name: "a", Stream: "x[", Subject: "s"},
+		"or an owner":                     {Name: "a", Stream: "x"},
 	} {
 		if err := h.bindContract(x); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", x, err)

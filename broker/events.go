@@ -65,6 +65,9 @@ type EventResult struct {
 	Version    uint64 // of its key; 0 where the stream keeps none, or had it under another key the first time
 	AppendTime int64  // ms
 	Duplicate  bool   // it was there already; the rest is of the first time
+
+	// Quarantined: the event broke its contract and lies in QuarantineStream instead. Ref and Position say where.
+	Quarantined *ContractBreak
 }
 
 // FailedCondition is one condition that did not hold.
@@ -87,6 +90,11 @@ func (f *FailedCondition) String() string {
 //
 // What a refers to, but for the names of streams, is the caller's again when the call returns, also when ctx has ended it.
 func (b *Broker) AppendEvents(ctx context.Context, c *Caller, a EventsAppend) ([]EventResult, error) {
+	return b.appendEvents(ctx, c, a, nil)
+}
+
+// appendEvents is AppendEvents, for an event that comes back from quarantine where that is not nil.
+func (b *Broker) appendEvents(ctx context.Context, c *Caller, a EventsAppend, back *comingBack) ([]EventResult, error) {
 	if len(a.Events) > b.cfg.RequestEventsMax {
 		return nil, fault.New(fault.TooLarge, "append", "events", "the request has %d events; the limit is %d", len(a.Events), b.cfg.RequestEventsMax)
 	}
@@ -94,7 +102,7 @@ func (b *Broker) AppendEvents(ctx context.Context, c *Caller, a EventsAppend) ([
 		return nil, err
 	}
 	for range resolveTriesMax {
-		results, again, err := b.appendEventsOnce(ctx, c, &a)
+		results, again, err := b.appendEventsOnce(ctx, c, &a, back)
 		if err != nil || !again {
 			return results, err
 		}
@@ -116,6 +124,9 @@ type eventsCommand struct {
 	same    map[stream.Identity]int
 	keys    []byte // copies of keys: the loop may look at them after a caller has given up and reused its memory
 
+	apart map[int]*quarantined // events that are put into quarantine instead
+	back  *comingBack
+
 	// The stream of the event and of the condition before: most requests are for one stream, which is looked up once.
 	target, conditioned *named
 }
@@ -131,14 +142,15 @@ type eventPlace struct {
 	of           int // a duplicate of that event of the request, else -1
 }
 
-func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppend) (results []EventResult, again bool, err error) {
-	x := &eventsCommand{b: b, c: c, a: a, cmd: &shard.Append{}, now: b.nowMS(), results: make([]EventResult, len(a.Events)), where: make([]eventPlace, len(a.Events))}
+func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppend, back *comingBack) (results []EventResult, again bool, err error) {
+	x := &eventsCommand{b: b, c: c, a: a, back: back, cmd: &shard.Append{}, now: b.nowMS(), results: make([]EventResult, len(a.Events)), where: make([]eventPlace, len(a.Events))}
 	x.cmd.Atomic = true
 	x.cmd.Origin = c.origin()
 	if err := x.resolve(ctx); err != nil {
 		return nil, false, err
 	}
-	if len(x.groups) == 0 && len(x.cmd.Acks) == 0 && (len(a.Events) > 0 || len(x.cmd.If) == 0) {
+	if len(x.groups) == 0 && len(x.cmd.Acks) == 0 && x.cmd.LetGo == nil && (len(a.Events) > 0 || len(x.cmd.If) == 0) {
+		x.tellApart()
 		return x.results, false, nil // every event was there already
 	}
 	if err := x.build(); err != nil {
@@ -177,10 +189,16 @@ func (x *eventsCommand) resolve(ctx context.Context) error {
 			x.shard = b.shards[n.shard]
 			x.cmd.ResolvedAt = x.shard.Published().Seq()
 		}
-		if err := b.keepsEvent(x.c, n, i, &e.Record); err != nil {
+		d, err := b.keepsEvent(x.c, n, i, &e.Record)
+		if err != nil {
 			return at(err, i, len(a.Events))
 		}
-		if err := x.place(i, e, n); err != nil {
+		if d == nil {
+			err = x.place(i, e, n)
+		} else {
+			err = x.setApart(ctx, i, e, n, d)
+		}
+		if err != nil {
 			return at(err, i, len(a.Events))
 		}
 	}
@@ -189,7 +207,16 @@ func (x *eventsCommand) resolve(ctx context.Context) error {
 			return at(err, i, len(a.If))
 		}
 	}
+	x.comesBack()
 	return x.acks()
+}
+
+// event is one of the request's, as it is appended.
+func (x *eventsCommand) event(i int) *EventEntry {
+	if q := x.apart[i]; q != nil {
+		return &q.entry
+	}
+	return &x.a.Events[i]
 }
 
 // acks takes over what is to be settled with the append.
@@ -496,7 +523,7 @@ func (x *eventsCommand) build() error {
 			e.Keys = make([]stream.KeyUse, 0, len(gr.events))
 		}
 		for k, i := range gr.events {
-			ev := &x.a.Events[i]
+			ev := x.event(i)
 			records[k] = ev.Record
 			if records[k].Timestamp == 0 && !ev.Dated {
 				records[k].Timestamp = x.now
@@ -566,8 +593,11 @@ func (x *eventsCommand) keep(key []byte) []byte {
 
 // refused returns the error of a command that was not recorded.
 func (x *eventsCommand) refused() error {
-	for i := range x.cmd.Outcomes {
-		if err := x.cmd.Outcomes[i].Err; err != nil {
+	for g := range x.cmd.Outcomes {
+		if err := x.cmd.Outcomes[g].Err; err != nil {
+			if q := x.apart[x.groups[g].events[0]]; q != nil {
+				return at(q.why.noRoom(err), q.why.Index, len(x.a.Events))
+			}
 			return err
 		}
 	}
@@ -610,6 +640,7 @@ func (x *eventsCommand) fill(seq uint64, timeMS int64) {
 			}
 		}
 	}
+	x.tellApart()
 	for i := range x.where {
 		if of := x.where[i].of; of >= 0 {
 			x.results[i] = x.results[of]

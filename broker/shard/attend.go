@@ -141,6 +141,10 @@ func (c *Core) appendReaching(a *Append, r *Request) {
 		r.Fault = fault.New(fault.Conflict, "append", "ack", "something to be acknowledged with it is held no longer; nothing was appended").With(a.Acked)
 		return
 	}
+	if a.LetGo != nil && !a.LetGo.may(c) {
+		r.Fault = fault.New(fault.Conflict, "append", "", "what is to be settled with it is %s; nothing was appended", a.LetGo.Outcome).With(a.LetGo.Outcome)
+		return
+	}
 	runs := make([][]subscription.RouteRun, len(a.Entries))
 	a.Admit = func(i int) (err *fault.Error) {
 		e := &a.Entries[i]
@@ -165,6 +169,10 @@ func (c *Core) appendReaching(a *Append, r *Request) {
 	if len(a.Acks) > 0 {
 		a.Acked = c.subs.Settle(a.Acked[:0], a.Acks, subscription.Acked)
 		c.settled += settledBytes * int64(len(a.Acks))
+	}
+	if x := a.LetGo; x != nil {
+		x.Outcome = c.subs.Cancel(x.Sub, x.At, x.Size, x.There)
+		c.settled += settledBytes
 	}
 }
 

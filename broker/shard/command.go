@@ -49,6 +49,9 @@ type Append struct {
 	// Acks are settled in the same frame, or nothing is done: the request is refused with a Conflict, and Acked says why.
 	Acks  []subscription.Handle
 	Acked []subscription.Outcome
+
+	// LetGo is a record that a subscription settles in the same frame, without anybody having it; nil: none. When it cannot, nothing is done.
+	LetGo *LetGo
 }
 
 // Reach is so many records, one after the other, that the same classes of subscriptions look for.
@@ -65,7 +68,7 @@ func (a *Append) decide(c *Core, r *Request) {
 		a.Stale, a.Outcomes = stream.StaleNow, a.Outcomes[:0]
 		return
 	}
-	if !c.attends() && len(a.Acks) == 0 {
+	if !c.attends() && len(a.Acks) == 0 && a.LetGo == nil {
 		c.head.Append(&a.Append, a.ResolvedAt, &c.open.Frame)
 		return
 	}

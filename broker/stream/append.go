@@ -44,6 +44,11 @@ type Entry struct {
 	Encoded   EncodedKeys // instead of Keys where nothing about them has to be decided
 	Expects   bool        // one of Keys has a condition, of an entry that is judged alone
 	IDs       []IDUse
+
+	// Joined: it goes with the entry before it, of which it holds what that one leaves out. Both are recorded or neither is, and whether they were
+	// before, and whether their producer may, is judged by that entry alone. Blanks are filled with offsets of it.
+	Joined bool
+	Blanks []record.Blank
 }
 
 // Slot is one key whose version the command reads or moves. Version is as resolved; deciding replaces it by what is current.
@@ -146,6 +151,7 @@ type Outcome struct {
 	Duplicate bool
 	Versions  []uint64 // one for each of Keys with a slot, else nil
 	Err       *fault.Error
+	Beside    bool      // Err is that of the entry that is joined to it
 	Failed    []Failure // conditions of the entry's own keys that did not hold; Event is the record's place in the batch
 }
 
@@ -163,8 +169,12 @@ func (h *Head) Append(c *Append, resolvedAt uint64, f *fact.Frame) {
 		h.appendAtomic(c, f)
 		return
 	}
-	for i := range c.Entries {
-		if c.Stale = h.judge(c, i); c.Stale != Fresh {
+	for i := 0; i < len(c.Entries); i++ {
+		next := i + 1
+		if c.Stale = h.judge(c, i); c.Stale == Fresh && next < len(c.Entries) && c.Entries[next].Joined {
+			c.Stale = h.judge(c, next)
+		}
+		if c.Stale != Fresh {
 			// What was recorded of earlier entries stands; resolving again must not repeat them.
 			for j := i; j < len(c.Entries); j++ {
 				c.Outcomes[j].Err = nil
@@ -176,9 +186,30 @@ func (h *Head) Append(c *Append, resolvedAt uint64, f *fact.Frame) {
 		if o.Err == nil && !o.Duplicate && c.Entries[i].Expects {
 			h.conditions(c, i)
 		}
+		if next < len(c.Entries) && c.Entries[next].Joined {
+			h.recordBoth(c, i, f)
+			i = next
+			continue
+		}
 		if o.Err == nil && !o.Duplicate {
 			h.record(c, i, f)
 		}
+	}
+}
+
+// recordBoth records an entry and the one that is joined to it, or neither.
+func (h *Head) recordBoth(c *Append, i int, f *fact.Frame) {
+	o, joined := &c.Outcomes[i], &c.Outcomes[i+1]
+	switch {
+	case o.Err != nil:
+		joined.Err = o.Err
+	case o.Duplicate:
+		joined.Err, joined.Duplicate = nil, true
+	case joined.Err != nil:
+		o.Err, o.Beside = joined.Err, true
+	default:
+		h.record(c, i, f)
+		h.record(c, i+1, f)
 	}
 }
 
@@ -318,7 +349,10 @@ func (h *Head) judge(c *Append, i int) Stale {
 		if o.Err = h.judgeTransaction(c, e, p); o.Err != nil {
 			return Fresh
 		}
-		if p.judgeProducer(&e.Header, h.frameTime, o); o.Err != nil || o.Duplicate {
+		if !e.Joined {
+			p.judgeProducer(&e.Header, h.frameTime, o)
+		}
+		if o.Err != nil || o.Duplicate {
 			return Fresh
 		}
 	}
@@ -340,6 +374,9 @@ func (h *Head) record(c *Append, i int, f *fact.Frame) {
 	e, o := &c.Entries[i], &c.Outcomes[i]
 	st := h.Streams[e.Stream]
 	p := &st.Partitions[e.Partition]
+	if e.Joined && len(e.Blanks) > 0 {
+		record.FillBlanks(e.Batch, e.Blanks, c.Outcomes[i-1].Base)
+	}
 	record.PatchBatch(e.Batch, p.Next, LeaderEpoch)
 	a := Appended{
 		Stream: e.Stream, Partition: e.Partition, Base: p.Next, Count: e.Header.LastOffsetDelta + 1, Bytes: int64(len(e.Batch)),

@@ -250,11 +250,12 @@ func (h *Head) judgeTransaction(c *Append, e *Entry, p *Partition) *fault.Error 
 			t.Name.Name, t.Epoch, b.ProducerEpoch).Because(fault.ReasonProducerEpoch)
 	}
 	_, there := t.enlisted(at)
+	implicit := c.Implicit || e.Joined // nobody can announce where that goes
 	switch there = there && t.Phase == PhaseOpen; {
 	case there:
-	case !c.Implicit && t.Phase != PhaseOpen:
+	case !implicit && t.Phase != PhaseOpen:
 		return wrongPhase("append", t)
-	case !c.Implicit:
+	case !implicit:
 		return fault.New(fault.Conflict, "append", t.Name.Name, "partition %d was not announced as one of the transaction of %q", e.Partition, t.Name.Name).Because(fault.ReasonTransaction)
 	case t.Phase == PhaseOpen && len(t.Places) >= TransactionPlacesMax:
 		return fault.New(fault.TooLarge, "append", t.Name.Name, "a transaction has at most %d partitions", TransactionPlacesMax)

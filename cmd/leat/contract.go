@@ -22,9 +22,9 @@ import (
 const defaultRegistryURL = "http://127.0.0.1:8081"
 
 var (
-	contractColumns   = []string{"name", "stream", "type", "subject", "enforce", "owner", "checked", "broken"}
-	contractDescribed = []string{"name", "stream", "type", "subject", "key", "enforce", "framed", "owner", "checked", "broken"}
-	contractEnforces  = []string{"off", "warn", "reject"}
+	contractColumns   = []string{"name", "stream", "type", "subject", "enforce", "owner", "checked", "broken", "quarantined"}
+	contractDescribed = []string{"name", "stream", "type", "subject", "key", "enforce", "framed", "owner", "checked", "broken", "quarantined"}
+	contractEnforces  = []string{"off", "warn", "reject", "quarantine"}
 )
 
 func (a *app) contractCommand() *cobra.Command {
@@ -129,7 +129,7 @@ func (a *app) contractPut() *cobra.Command {
 	fl.StringVar(&kind, "type", "", "type of events, or a pattern with *")
 	fl.StringVar(&subject, "subject", "", "subject whose schemas count")
 	fl.StringVar(&key, "key", "", "subject of the schemas of keys")
-	fl.StringVar(&enforce, "enforce", "", "off, warn or reject (default reject)")
+	fl.StringVar(&enforce, "enforce", "", "off, warn, reject or quarantine (default reject)")
 	fl.StringArrayVar(&owner, "owner", nil, "user who may publish; may be repeated")
 	fl.BoolVar(&framed, "framed", false, "payloads must say which schema they were written with")
 	_ = cmd.RegisterFlagCompletionFunc("enforce", cobra.FixedCompletions(contractEnforces, cobra.ShellCompDirectiveNoFileComp))

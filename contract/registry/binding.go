@@ -46,10 +46,8 @@ func (r *Registry) PutBinding(b Binding) (Change, error) {
 		return fail("a contract is bound to streams (stream) or to a type of events (type), and not to both")
 	case b.Subject == "" && b.Key == "" && len(b.Owner) == 0:
 		return fail("a contract has a subject whose schemas count, or an owner, or both")
-	case b.Enforce == Quarantine:
-		return fail("enforce: quarantine is not offered yet; use off, warn or reject")
-	case !slices.Contains([]Enforce{Off, Warn, Reject}, b.Enforce):
-		return fail("enforce is %q; it must be off, warn or reject", clip(string(b.Enforce)))
+	case !slices.Contains([]Enforce{Off, Warn, Reject, Quarantine}, b.Enforce):
+		return fail("enforce is %q; it must be off, warn, reject or quarantine", clip(string(b.Enforce)))
 	}
 	for _, p := range []string{b.Stream, b.Type} {
 		if _, err := path.Match(p, ""); err != nil || len(p) > SubjectBytesMax {

@@ -75,7 +75,11 @@ func (x *call) trace() []byte {
 
 // firstID is the id under which a message was sent the first time; id where it cannot be had.
 func (x *call) firstID(r *broker.EventResult, id string) string {
-	d, err := x.g.broker.ReadRef(x.ctx, &x.who, r.Ref)
+	who := &x.who
+	if r.Quarantined != nil { // which not everybody may read; it is the id of what he has sent himself
+		who = x.g.broker.OwnCaller(who.Namespace)
+	}
+	d, err := x.g.broker.ReadRef(x.ctx, who, r.Ref)
 	if err != nil { // the sender may not read, or it has gone
 		return id
 	}

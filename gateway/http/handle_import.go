@@ -62,14 +62,20 @@ func importStream(x *call) error {
 		}
 		return err
 	}
-	there := 0
+	there, apart := 0, 0
 	for i := range results {
 		if results[i].Duplicate {
 			there++
 		}
+		if results[i].Quarantined != nil {
+			apart++
+		}
 	}
 	b := strconv.AppendInt([]byte(`{"events":`), int64(len(results)), 10)
 	b = strconv.AppendInt(append(b, `,"duplicates":`...), int64(there), 10)
+	if apart > 0 {
+		b = strconv.AppendInt(append(b, `,"quarantined":`...), int64(apart), 10)
+	}
 	b = results[len(results)-1].Ref.Append(append(b, `,"last_ref":"`...))
 	x.answer(nethttp.StatusCreated, contentTypeJSON, append(b, "\"}\n"...))
 	return nil

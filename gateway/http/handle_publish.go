@@ -181,7 +181,8 @@ func unknownOutcome(f *fault.Error, id string) error {
 	return &problem{fault: f, members: [][2]string{{"check", string(appendString(nil, check))}}}
 }
 
-// appendAppended appends {"ref":…,"id":…,"position":…,"duplicate":…}, and the key's version where the stream keeps them.
+// appendAppended appends {"ref":…,"id":…,"position":…,"duplicate":…}, the key's version where the stream keeps them, and why the event is not in its
+// stream where it is not.
 func appendAppended(b []byte, r *broker.EventResult, id string) []byte {
 	b = r.Ref.Append(append(b, `{"ref":"`...))
 	b = appendString(append(b, `","id":`...), id)
@@ -191,7 +192,21 @@ func appendAppended(b []byte, r *broker.EventResult, id string) []byte {
 		b = strconv.AppendUint(appendName(b, "version"), r.Version, 10)
 	}
 	b = append(b, `,"duplicate":`...)
-	return append(strconv.AppendBool(b, r.Duplicate), '}')
+	b = strconv.AppendBool(b, r.Duplicate)
+	if r.Quarantined != nil {
+		b = appendQuarantined(appendName(b, "quarantined"), r.Quarantined)
+	}
+	return append(b, '}')
+}
+
+// appendQuarantined says why an event lies in quarantine.
+func appendQuarantined(b []byte, d *broker.ContractBreak) []byte {
+	b = strconv.AppendInt(append(b, `{"index":`...), int64(d.Index), 10)
+	b = appendMember(b, "contract", d.Contract)
+	if d.Field != "" {
+		b = appendMember(b, "field", d.Field)
+	}
+	return append(appendMember(b, "reason", d.Text), '}')
 }
 
 // checkMedia refuses what would be stored as something it is not: an event format that is not spoken, JSON in another charset, a

@@ -27,6 +27,8 @@ type seenContract struct {
 	*registry.Binding
 	Checked int64 `json:"checked"`
 	Broken  int64 `json:"broken"`
+
+	Quarantined int64 `json:"quarantined"`
 }
 
 func (x *call) tellContract(name string) (any, error) {
@@ -34,8 +36,8 @@ func (x *call) tellContract(name string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	checked, broken := x.g.b.ContractStats(x.caller.Namespace, name)
-	return seenContract{b, checked, broken}, nil
+	seen := x.g.b.ContractStats(x.caller.Namespace, name)
+	return seenContract{b, seen.Checked, seen.Broken, seen.Quarantined}, nil
 }
 
 // PUT /contracts/{name}

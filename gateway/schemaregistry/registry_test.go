@@ -241,7 +241,7 @@ func TestContractsOfStreams(t *testing.T) {
 	a := serve(t, New(b, Default()))
 	a.want(200, `{"id":1}`, "POST", "subjects/s/versions", aSchema)
 	a.want(200, `{"name":"c","enforce":"reject","checked":0}`, "PUT", "contracts/c", `{"stream":"x","subject":"s"}`)
-	a.want(422, `quarantine is not offered`, "PUT", "contracts/d", `{"stream":"x","subject":"s","enforce":"quarantine"}`)
+	a.want(422, `off, warn, reject or quarantine`, "PUT", "contracts/d", `{"stream":"x","subject":"s","enforce":"often"}`)
 	a.want(404, `{"error_code":40401}`, "PUT", "contracts/d", `{"stream":"x","subject":"nothing"}`)
 	_, err := b.AppendEvents(t.Context(), &broker.Caller{}, broker.EventsAppend{AutoCreate: true, Events: []broker.EventEntry{{Stream: "x", Partition: -1, Record: record.Record{Value: []byte("?")}}}})
 	if !fault.Is(err, fault.ContractBroken) {
