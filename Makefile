@@ -78,6 +78,10 @@ ecosystem-kafka: build ## Kafka Streams with exactly-once, Connect and MirrorMak
 suites-amqp: build ## the test suites of AMQP clients against this build; SUITES="go pika", SOURCES= checkouts of those that do not publish their tests
 	.ci/suites-amqp $(SUITES)
 
+.PHONY: suite-jsonschema
+suite-jsonschema: ## the suite of json-schema.org against our JSON Schema; SUITE= its folder
+	go test -tags suite ./contract/jsonschema -run TestSuite -v -suite $(abspath $(SUITE))
+
 .PHONY: sim
 sim: ## new seeds of the simulation for SIMTIME (default 10m)
 	go test ./sim -run TestSeeds -timeout 0 -for $(or $(SIMTIME),10m) -v

@@ -20,9 +20,9 @@ func (Format) Name() string { return "JSON" }
 type Schema struct {
 	tree *jsontree.Value
 	docs *documents
-	fast *fast // nil: has keywords that only the compiled schema knows
 
 	compiled *js.Schema
+	rules    func() *program // compiled, when the first payload comes
 	root     *node
 	nodes    sync.Once
 	texts    sync.Once
@@ -74,7 +74,7 @@ func parse(text string, refs []contract.Named) (contract.Schema, error) {
 	if err := s.docs.check(tree); err != nil {
 		return nil, err
 	}
-	s.fast = newFast(s)
+	s.rules = sync.OnceValue(func() *program { return newProgram(s.compiled) })
 	return s, nil
 }
 

@@ -88,12 +88,36 @@ func compileRegexp(s string) (js.Regexp, error) {
 
 // Validate checks one JSON value.
 func (s *Schema) Validate(payload []byte, _ []int) error {
-	if s.fast != nil && s.fast.admits(payload) {
+	p := runs.Get().(*run)
+	defer p.done()
+	if err := p.read(payload); err != nil {
+		return unreadable(payload, err)
+	}
+	program := s.rules()
+	v := p.check(program, false)
+	if v == keeps {
 		return nil
 	}
-	if err := plainNumbers(payload); err != nil {
+	if v == tooMuch || p.check(program, true) == tooMuch {
+		return contract.Breaks("", "the payload does not keep to the schema, or to say so takes too long: alternatives or references nest too deep")
+	}
+	return s.explain(payload)
+}
+
+// unreadable says why a payload cannot be read: the library of JSON has better words than a place.
+func unreadable(payload []byte, err error) error {
+	var where errNoJSON
+	if !errors.As(err, &where) {
 		return err
 	}
+	if _, told := js.UnmarshalJSON(bytes.NewReader(payload)); told != nil {
+		return contract.Breaks("", "the payload is no JSON: %s", told)
+	}
+	return contract.Breaks("", "the payload is no JSON: %s", err)
+}
+
+// explain asks the library why a payload is refused: the library has the last word.
+func (s *Schema) explain(payload []byte) error {
 	v, err := js.UnmarshalJSON(bytes.NewReader(payload))
 	if err != nil {
 		return contract.Breaks("", "the payload is no JSON: %s", err)
@@ -149,8 +173,6 @@ func deepest(e *js.ValidationError) *js.ValidationError {
 	}
 	return best
 }
-
-const exponentDigitsMax = 3
 
 // plainNumbers refuses numbers like 1e999999999: they are compared exactly, and to write that one out takes a gigabyte.
 func plainNumbers(b []byte) error {
