@@ -61,7 +61,7 @@ release: ## static binaries for linux and darwin, amd64 and arm64, and the syste
 
 # The programs of others, as their makers publish them. What cannot be fetched is skipped, and said.
 NATS_SERVER  := github.com/nats-io/nats-server/v2@v2.15.2
-KAFKA_JARS   := org.apache.kafka:kafka_2.13:3.9.1
+KAFKA_JARS   := org.apache.kafka:kafka_2.13:4.1.0
 
 .PHONY: peers
 peers: bench-programs ## side by side with NATS JetStream, Apache Kafka on the JVM and PostgreSQL, as far as they can be had

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -113,19 +114,29 @@ func (b *bench) jvmPair(ctx context.Context, i int, other peer, rows *jvmRows) e
 		}
 	}
 	for _, s := range jvmShapes {
-		n := s.records(b.volume / 4)
-		if err := rows.produce[s].pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return produceBy(ctx, p, s, n) }); err != nil {
+		in, out := rows.produce[s], rows.consume[s]
+		n, reads := s.records(b.volume/4), out != nil && b.wants(out)
+		if !b.wants(in) && !reads {
+			continue
+		}
+		if err := in.pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return produceBy(ctx, p, s, n) }); err != nil {
 			return err
 		}
-		if r := rows.consume[s]; r != nil {
-			if err := r.pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return consumeAll(ctx, p, s, n) }); err != nil {
-				return err
-			}
+		if !reads {
+			continue
+		}
+		if err := out.pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return consumeAll(ctx, p, s, n) }); err != nil {
+			return err
 		}
 	}
-	for size, p50 := range rows.p50 {
+	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
+		p50 := rows.p50[size]
+		if !b.wants(p50) && !b.wants(rows.p99[size]) {
+			continue
+		}
 		var tails [2]float64
 		if err := p50.pair(i, leat, theirs, func(side int, p *proc) (float64, error) {
+			syscall.Sync() // what the other one has left to the kernel is not written while this one is measured
 			h, err := endToEnd(ctx, p, size, b.latencyFor)
 			if err != nil {
 				return 0, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -31,8 +32,12 @@ type bench struct {
 	streams                  int
 	keep                     keeping
 	quick                    bool
+	match                    *regexp.Regexp // rows of the table against Apache Kafka; nil: all
 	rows                     []*row
 }
+
+// wants says whether a row was asked for.
+func (b *bench) wants(r *row) bool { return b.match == nil || b.match.MatchString(r.ID) }
 
 // work is what -only chooses from.
 type work struct {
@@ -108,8 +113,16 @@ func main() {
 	ring := flag.Int("ring", 3072, "MiB that are zero-filled ahead, for either side")
 	flag.DurationVar(&b.workFor, "time", 10*time.Second, "of one run by HTTP")
 	flag.BoolVar(&b.quick, "quick", false, "a smoke run: one pair of everything, small")
+	match := flag.String("rows", "", "only rows of jvm-table whose id matches this regular expression")
 	b.keep.flags()
 	flag.Parse()
+	if *match != "" {
+		var err error
+		if b.match, err = regexp.Compile(*match); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: -rows:", err)
+			os.Exit(2)
+		}
+	}
 	for _, program := range []*string{&b.leat, &b.ceiling, &b.yardstick, &b.peers} { // what is started has a folder of its own
 		if *program != "" {
 			if abs, err := filepath.Abs(*program); err == nil {
