@@ -21,6 +21,10 @@ type Cursor struct {
 
 	// Buffer gives memory of n bytes to read into; nil: new memory. It is the caller's again when it is done with what was read.
 	Buffer func(n int) []byte
+
+	// Ahead is what a reading from From on has given before, which is taken instead of reading it again, if it is of the same stream still.
+	// Whether the caller may read, and where the stream ends, is looked at anew.
+	Ahead *ReadResult
 }
 
 // ReadResult is what is there for one cursor.
@@ -33,6 +37,7 @@ type ReadResult struct {
 	Err     *fault.Error
 
 	epochOf func(seq uint64) int32 // nil: all of them are in epoch 0
+	part    *shard.Part            // that was read
 }
 
 // Epoch is that in which one of the batches was appended.
@@ -80,6 +85,7 @@ func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bo
 	if len(b.opt.Past) > 0 {
 		r.epochOf = func(seq uint64) int32 { return b.epochOf(n.shard, seq) }
 	}
+	r.part = src.Part
 	r.Start, r.Stable, r.End = src.Part.Bounds()
 	if q.Committed && q.From >= r.Stable && q.From <= r.End {
 		return nil
@@ -88,7 +94,13 @@ func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bo
 		return nil
 	}
 	room := min(q.BytesMax, left)
+	if r.Batches = q.ahead(src.Part, r.Start, room, left, first); len(r.Batches) > 0 {
+		return nil
+	}
 	src.Buffer = q.Buffer
+	if !first { // only the first one of all may be larger than asked for
+		src.Most = left
+	}
 	if q.Committed {
 		r.Batches, r.Aborted, err = pub.ReadStable(nil, src, q.From, room)
 	} else {
@@ -98,15 +110,28 @@ func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bo
 		return err
 	}
 	if n := len(r.Batches); n > 0 {
-		if !first && len(r.Batches[0].Raw) > left {
-			r.Batches = nil // only the first one of all may be larger than asked for
-			return nil
-		}
 		if next := r.Batches[n-1].Next; next > r.End {
 			_, r.Stable, r.End = src.Part.Bounds()
 		}
 	}
 	return nil
+}
+
+// ahead returns of what was read before as much as there is room for; nothing where it is not what is asked for now. What transactions have aborted is
+// told with what is read, so such a reading is not taken.
+func (q *Cursor) ahead(part *shard.Part, start record.Offset, room, left int, first bool) []*Stored {
+	a := q.Ahead
+	if a == nil || a.part != part || a.Err != nil || len(a.Aborted) > 0 || q.From < start || len(a.Batches) == 0 {
+		return nil
+	}
+	if b := a.Batches[0]; q.From < b.Base || q.From >= b.Next || !first && len(b.Raw) > left {
+		return nil
+	}
+	n, size := 1, len(a.Batches[0].Raw)
+	for ; n < len(a.Batches) && size+len(a.Batches[n].Raw) <= room; n++ {
+		size += len(a.Batches[n].Raw)
+	}
+	return a.Batches[:n]
 }
 
 // source finds a partition to read from.

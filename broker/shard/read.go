@@ -22,6 +22,23 @@ type Source struct {
 	// Buffer gives memory of n bytes for what is read from files, instead of new memory, which the system clears and maps first. Whoever
 	// gives it has it back when it is done with the batches.
 	Buffer func(n int) []byte
+
+	// Most, above 0, is what even the first batch may not exceed: then nothing is read, and that is no error.
+	Most int
+}
+
+// fits says whether a run of which the first batch is wanted may be read. One that is longer than runs grow to is a single batch.
+func (s *Source) fits(run *stream.Run) bool {
+	return s.Most <= 0 || run.Bytes <= stream.RunBytesMax || run.Bytes <= int64(s.Most)
+}
+
+// within takes back what was read, from old on, where its first batch is too large.
+func (s *Source) within(got []*Batch, old int) []*Batch {
+	if s.Most > 0 && len(got) > old && len(got[old].Raw) > s.Most {
+		clear(got[old:])
+		return got[:old]
+	}
+	return got
 }
 
 func (s *Source) buffer(n int) []byte {
@@ -46,11 +63,15 @@ func (p *Published) ReadStored(dst []*Batch, src Source, from record.Offset, max
 		return dst, outside(from, start, end)
 	}
 	if got, hot := src.Part.hot(dst, from, maxBytes, upTo); hot {
-		return got, nil
+		return src.within(got, len(dst)), nil
 	}
 	got, err := p.readCold(dst, src, from, end, maxBytes, upTo)
+	if errors.Is(err, errTooLarge) {
+		return dst, nil
+	}
 	if err != nil || len(got) > len(dst) || from >= end {
-		return p.told(got, len(dst), src, from, err)
+		got, err = p.told(got, len(dst), src, from, err)
+		return src.within(got, len(dst)), err
 	}
 	// Rows are written before ends move, and the last record of a partition is never compacted away, so a run must be there; unless it was
 	// trimmed just now, or was the last one no longer and has gone since.
@@ -96,6 +117,9 @@ func (p *Published) told(got []*Batch, old int, src Source, from record.Offset, 
 }
 
 func gone() error { return fault.New(fault.NotFound, "read", "", "the stream was deleted") }
+
+// errTooLarge: the batch that is wanted is larger than its reader has room for.
+var errTooLarge = errors.New("shard: no room for the first batch")
 
 // AllSeqs as upTo reads whatever is visible.
 const AllSeqs = ^uint64(0)
@@ -261,6 +285,12 @@ func (p *Published) readFrom(l *locator, dst []*Batch, from, end record.Offset, 
 	for ok := l.seek(from); ok && err == nil; ok = l.next() {
 		if l.run.Base >= end || l.run.Seq > upTo || size > 0 && size >= maxBytes {
 			break
+		}
+		switch {
+		case size == 0 && !l.src.fits(&l.run):
+			return dst, errTooLarge
+		case size > 0 && l.run.Bytes > max(int64(maxBytes-size), stream.RunBytesMax): // a single batch, for which there is no room
+			return dst, nil
 		}
 		n := len(dst)
 		if l.inFile {

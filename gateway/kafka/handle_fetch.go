@@ -27,8 +27,6 @@ type reader struct {
 	buffer  func(int) []byte
 }
 
-func partitionID(p int32) record.PartitionID { return record.PartitionID(p) }
-
 // answerFetch reads until there is enough, or the client's time is up, and writes what there is.
 func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 	f := &k.out.fetch
@@ -72,6 +70,8 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 	}
 	defer release()
 	a.Throttle(k.mute.keep(max(k.g.b.SpendRead(s.caller, a.Len()), w.spent(s.caller))))
+	r := &k.out.reader
+	k.out.ahead.note(s.caller, r.cursors, results, r.refused, a.Len(), k.fetchBytesMax(f))
 	return k.send(ctx.Err())
 }
 
@@ -118,7 +118,7 @@ func (k *conn) topicName(caller *broker.Caller, n *names, t *wire.Topic) string 
 //
 // The watch is set before the read whose result decides to wait: an append between that read and the wait has then fired it.
 func (k *conn) readEnough(ctx context.Context, s *slot, f *wire.Fetch, w *work) ([]broker.ReadResult, error) {
-	most := min(int(max(f.MaxBytes, 0)), k.g.cfg.FetchBytesMax)
+	most := k.fetchBytesMax(f)
 	cursors := k.out.reader.cursors
 	results := k.read(ctx, s, most)
 	wait := min(time.Duration(max(f.MaxWaitMS, 0))*time.Millisecond, k.g.cfg.FetchWaitMax) - clock.Since(s.begun)
@@ -154,10 +154,22 @@ func (k *conn) readEnough(ctx context.Context, s *slot, f *wire.Fetch, w *work) 
 	}
 }
 
-// read reads all cursors into memory that goes back with the answer, or with the next read.
+// fetchBytesMax is how long the answer to f may be.
+func (k *conn) fetchBytesMax(f *wire.Fetch) int {
+	return min(int(max(f.MaxBytes, 0)), k.g.cfg.FetchBytesMax)
+}
+
+// read reads all cursors into memory that goes back with the answer, or with the next read. What was read ahead for them is taken by the first read.
 func (k *conn) read(ctx context.Context, s *slot, most int) []broker.ReadResult {
-	k.out.reader.rooms.give()
-	return k.g.b.Read(ctx, s.caller, k.out.reader.cursors, most)
+	r, a := &k.out.reader, &k.out.ahead
+	r.rooms.give()
+	a.offer(r.cursors)
+	results := k.g.b.Read(ctx, s.caller, r.cursors, most)
+	for i := range r.cursors {
+		r.cursors[i].Ahead = nil
+	}
+	a.hand(&r.rooms)
+	return results
 }
 
 // enough reports whether a fetch can be answered: there is as much as was asked for, or a fault, which the client should hear of now.

@@ -23,6 +23,7 @@ type writer struct {
 	fetch     wire.Fetch
 	answer    wire.FetchResponse
 	reader    reader
+	ahead     ahead
 }
 
 // What is gathered before it is written even though more answers could join, and what a buffer may keep once it is empty.
@@ -49,6 +50,7 @@ func (w *writer) abandon() {
 		s.done()
 	}
 	w.answering, w.unsent = nil, nil
+	w.ahead.drop()
 }
 
 // writeLoop answers the slots of the queue in order, until it is closed. After a failure it only waits for what is under way, whose
@@ -64,8 +66,9 @@ func (k *conn) writeLoop(ctx context.Context) {
 		_ = k.c.Close() // which ends the reader
 	}
 	for {
-		s, ok := k.next(fail)
+		s, ok := k.next(ctx, fail)
 		if !ok {
+			k.out.ahead.drop()
 			k.logHeldBack()
 			return
 		}
@@ -98,8 +101,8 @@ func (k *conn) writeLoop(ctx context.Context) {
 	}
 }
 
-// next takes the next slot; before it waits for one, it writes what is there.
-func (k *conn) next(fail func(error)) (*slot, bool) {
+// next takes the next slot; before it waits for one, it writes what is there, and reads what is likely to be asked for.
+func (k *conn) next(ctx context.Context, fail func(error)) (*slot, bool) {
 	select {
 	case s, ok := <-k.queue:
 		if ok {
@@ -110,6 +113,22 @@ func (k *conn) next(fail func(error)) (*slot, bool) {
 	if len(k.out.unsent) > 0 {
 		if err := k.flush(); err != nil {
 			fail(err)
+		}
+	}
+	a := &k.out.ahead
+	if a.due && len(k.queue) == 0 && ctx.Err() == nil {
+		w := k.startWork()
+		a.read(ctx, k.g.b)
+		w.spent(a.caller) // who is over what he may use is told so with the next answer
+	}
+	if a.held > 0 {
+		t := clock.NewTimer(aheadKeep)
+		defer t.Stop()
+		select {
+		case s, ok := <-k.queue:
+			return s, ok
+		case <-t.C:
+			a.drop()
 		}
 	}
 	s, ok := <-k.queue
