@@ -78,6 +78,9 @@ func (k *conn) names848(c *broker.Caller, d *group.ConsumerDescription) map[grou
 func describedConsumer(m *group.DescribedConsumer, names map[group.ID]string) kmsg.ConsumerGroupDescribeResponseGroupMember {
 	r := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 	r.MemberID, r.MemberEpoch, r.ClientID, r.ClientHost, r.SubscribedTopics, r.MemberType = m.ID, m.Epoch, m.ClientID, "/"+m.Host, m.Names, memberTypeConsumer
+	if m.Classic {
+		r.MemberType = memberTypeClassic
+	}
 	if m.Instance != "" {
 		r.InstanceID = &m.Instance
 	}
@@ -91,8 +94,11 @@ func describedConsumer(m *group.DescribedConsumer, names map[group.ID]string) km
 	return r
 }
 
-// memberTypeConsumer says that a member speaks the newer protocol itself.
-const memberTypeConsumer = 1
+// Which protocol a member speaks: the older one, or the newer.
+const (
+	memberTypeClassic  = 0
+	memberTypeConsumer = 1
+)
 
 func assignmentOf(p group.Parts, names map[group.ID]string) kmsg.Assignment {
 	a := kmsg.NewAssignment()

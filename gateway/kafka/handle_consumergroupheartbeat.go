@@ -106,8 +106,8 @@ func (k *conn) beat(ctx context.Context, c *broker.Caller, id string, beat *grou
 		return nil, nil, err
 	}
 	err = x.step(func(nowMS int64) {
-		if beat.Epoch != 0 && x.consumer == nil || beat.Epoch == 0 && !x.becomeConsumer() {
-			refusal = &group.Refusal{Code: group.GroupIDNotFound, Text: "Group " + clip(id) + " is not a consumer group: members of the older protocol are in it."}
+		if beat.Epoch != 0 && x.consumer == nil || beat.Epoch == 0 && !x.becomeConsumer(topicView{k.g.b, c}) {
+			refusal = &group.Refusal{Code: group.GroupIDNotFound, Text: "Group " + clip(id) + " is not a consumer group: members of the older protocol are in it that are no consumers."}
 			return
 		}
 		reply, refusal = x.consumer.Heartbeat(nowMS, beat, topicView{k.g.b, c})

@@ -67,11 +67,16 @@ func (k *conn) join(ctx context.Context, s *slot, q *kmsg.JoinGroupRequest) (*gr
 		// The frame is not kept: what stays of it is copied.
 		j.Protocols = append(j.Protocols, group.Protocol{Name: q.Protocols[i].Name, Metadata: append([]byte(nil), q.Protocols[i].Metadata...)})
 	}
-	a, err := r.await(ctx, k, true, func(nowMS int64, t group.Token) { r.classic.Join(nowMS, j, t) })
-	if err == nil && a.join == nil {
+	a, err := r.await(ctx, k, true, func(nowMS int64, t group.Token) { r.classic.Join(nowMS, j, t) }, func(nowMS int64) answer {
+		return answer{join: r.consumer.JoinClassic(nowMS, j, topicView{k.g.b, s.caller})}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.join == nil {
 		return refused(codeCoordinatorNotAvailable), nil // the connection ends
 	}
-	return a.join, err
+	return a.join, nil
 }
 
 // memberIDBytesMax is the length of an id of a member: a client's name and what makes it unique.

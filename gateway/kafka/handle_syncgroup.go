@@ -39,9 +39,14 @@ func (k *conn) sync(ctx context.Context, s *slot, q *kmsg.SyncGroupRequest) (*gr
 		x := &q.GroupAssignment[i]
 		y.Assignments[x.MemberID] = append([]byte(nil), x.MemberAssignment...)
 	}
-	a, err := r.await(ctx, k, false, func(nowMS int64, t group.Token) { r.classic.Sync(nowMS, y, t) })
-	if err == nil && a.sync == nil {
+	a, err := r.await(ctx, k, false, func(nowMS int64, t group.Token) { r.classic.Sync(nowMS, y, t) }, func(nowMS int64) answer {
+		return answer{sync: r.consumer.SyncClassic(nowMS, y, topicView{k.g.b, s.caller})}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.sync == nil {
 		return refused(codeCoordinatorNotAvailable), nil // the connection ends
 	}
-	return a.sync, err
+	return a.sync, nil
 }

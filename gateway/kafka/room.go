@@ -24,6 +24,7 @@ type room struct {
 	consumer *group.Consumer // nil: of the older
 	waiting  map[group.Token]chan answer
 	last     group.Token
+	left     group.Output // what a group of the older protocol left to be answered when it became one of the newer
 	timer    *time.Timer
 	armed    int64 // for when; group.Never: it is not
 	stopped  bool
@@ -67,12 +68,28 @@ func (r *room) becomeClassic() bool {
 	return r.classic != nil
 }
 
-// becomeConsumer has an empty group be of the newer protocol, and reports whether it is. mu is held.
-func (r *room) becomeConsumer() bool {
-	if r.consumer == nil && r.State() == group.Empty && r.classic.Settled() && len(r.Unsaved()) == 0 {
-		r.use(nil, group.NewConsumer(r.x.cfg, r.x.nowMS()))
+// becomeConsumer has a group be of the newer protocol, if it is empty or its members are readers, and reports whether it is. mu is held.
+func (r *room) becomeConsumer(topics group.Topics) bool {
+	if r.consumer != nil {
+		return true
 	}
-	return r.consumer != nil
+	if r.State() == group.Empty && r.classic.Settled() && len(r.Unsaved()) == 0 {
+		r.use(nil, group.NewConsumer(r.x.cfg, r.x.nowMS()))
+		return true
+	}
+	n, can := r.classic.Upgrade(r.x.nowMS(), topics)
+	if can {
+		r.left = r.classic.Take() // who waited is told to join again, once this is kept
+		r.use(nil, n)
+	}
+	return can
+}
+
+// becomeClassicAgain has a group of the newer protocol that all members of that protocol have left be of the older one. mu is held.
+func (r *room) becomeClassicAgain() {
+	if r.consumer != nil && r.consumer.OnlyClassic() {
+		r.use(r.consumer.Downgrade(r.x.nowMS(), topicView{r.x.b, &broker.Caller{Namespace: r.key.namespace}}), nil)
+	}
 }
 
 // answer is what somebody waits for.
@@ -92,10 +109,13 @@ func (r *room) step(do func(nowMS int64)) error {
 
 // settle does what the machine has left to do. mu is held.
 func (r *room) settle() error {
+	r.becomeClassicAgain()
 	err := r.keep()
-	var out group.Output
+	out := r.left
+	r.left = group.Output{}
 	if r.classic != nil {
-		out = r.classic.Take()
+		more := r.classic.Take()
+		out.Joins, out.Syncs = append(out.Joins, more.Joins...), append(out.Syncs, more.Syncs...)
 	}
 	for _, j := range out.Joins {
 		if err != nil && j.Reply.Code == group.None {
@@ -226,7 +246,7 @@ func (r *room) end() {
 func (r *room) commitAs(who committer, do func(subscription string) error) (group.Code, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if r.consumer != nil && who.generation >= 0 && !who.newer && !who.transactional {
+	if r.consumer != nil && who.generation >= 0 && !who.newer && !who.transactional && !r.consumer.SpeaksClassic(who.member) {
 		return group.UnsupportedVersion, nil
 	}
 	if c := r.MayCommit(who.member, who.instance, who.generation, who.transactional); c != group.None {
@@ -255,25 +275,27 @@ func (r *room) mayFetch(member string, epoch int32) group.Code {
 func (r *room) heartbeat(id, instance string, generation int32) group.Code {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if r.classic == nil {
-		return group.UnknownMemberID
-	}
 	r.beats.Lock()
 	defer r.beats.Unlock()
+	if r.classic == nil {
+		return r.consumer.BeatClassic(r.x.nowMS(), id, instance, generation)
+	}
 	return r.classic.Heartbeat(r.x.nowMS(), id, instance, generation)
 }
 
 // await has do put a request, of somebody who joins or who has joined, that is answered under a token, and waits for the answer: until the connection ends, when the answer is a zero one.
-func (r *room) await(ctx context.Context, k *conn, joins bool, do func(nowMS int64, t group.Token)) (answer, error) {
+// A group of the newer protocol answers at once, by mixed.
+func (r *room) await(ctx context.Context, k *conn, joins bool, do func(nowMS int64, t group.Token), mixed func(nowMS int64) answer) (answer, error) {
 	ch := make(chan answer, 1)
 	r.mu.Lock()
-	if r.classic == nil && !(joins && r.becomeClassic()) {
-		r.mu.Unlock()
-		return answer{join: &group.JoinReply{Code: group.InconsistentGroupProtocol, Generation: -1}, sync: &group.SyncReply{Code: group.UnknownMemberID}}, nil
-	}
 	if r.stopped {
 		r.mu.Unlock()
 		return answer{}, fault.New(fault.Unavailable, "group", r.key.id, "the group was deleted just now")
+	}
+	if r.classic == nil && !(joins && r.becomeClassic()) {
+		defer r.mu.Unlock()
+		a := mixed(r.x.nowMS())
+		return a, r.settle()
 	}
 	if len(r.waiting) >= waitingMax {
 		r.mu.Unlock()

@@ -72,6 +72,8 @@ type consumer struct {
 	subscribed []ID  // resolved, sorted
 	deadlineMS int64 // when its session ends
 	revokeMS   int64 // when it must have let go; 0: nothing is to be
+
+	classic *classicSide // nil: it is of the newer protocol
 }
 
 // Epochs that mean something else.
@@ -167,7 +169,16 @@ func (g *Consumer) Heartbeat(nowMS int64, q *Beat, topics Topics) (*BeatReply, *
 		return nil, r
 	}
 	before := m.owned
-	changed := g.update(m, q)
+	g.advance(nowMS, m, g.update(m, q), q.Owned, topics)
+	reply := &BeatReply{Member: m.id, Epoch: m.epoch}
+	if q.Epoch == epochJoin || q.Whole || !m.owned.equal(before) {
+		reply.Owns = m.owned
+	}
+	return reply, nil
+}
+
+// advance is what follows from what a member has said, changed being whether that is something for others.
+func (g *Consumer) advance(nowMS int64, m *consumer, changed bool, owned Parts, topics Topics) {
 	if changed || !g.looked || g.version != topics.Version() {
 		if g.look(topics) || changed {
 			g.bump()
@@ -176,13 +187,8 @@ func (g *Consumer) Heartbeat(nowMS int64, q *Beat, topics Topics) (*BeatReply, *
 	if g.targetEpoch < g.epoch {
 		g.retarget()
 	}
-	g.reconcile(nowMS, m, q.Owned)
-	m.deadlineMS = nowMS + g.cfg.Session.Milliseconds()
-	reply := &BeatReply{Member: m.id, Epoch: m.epoch}
-	if q.Epoch == epochJoin || q.Whole || !m.owned.equal(before) {
-		reply.Owns = m.owned
-	}
-	return reply, nil
+	g.reconcile(nowMS, m, owned)
+	g.alive(nowMS, m)
 }
 
 // find is the member that a heartbeat comes from; one who joins is made.
@@ -197,7 +203,7 @@ func (g *Consumer) find(nowMS int64, q *Beat) (*consumer, *Refusal) {
 		case x != nil && !joins && x.id != q.Member:
 			return nil, refuse(FencedInstanceID, "Static member "+q.Member+" with instance id "+*q.Instance+" was fenced by member "+x.id+".")
 		case x != nil && joins && x.id != q.Member:
-			if x.epoch != epochLeaveStatic {
+			if x.epoch != epochLeaveStatic && x.classic == nil {
 				return nil, refuse(UnreleasedInstanceID, "Static member "+q.Member+" with instance id "+*q.Instance+" cannot join the group because the instance id is owned by "+x.id+" member.")
 			}
 			return g.replace(x, q.Member), nil
@@ -205,7 +211,7 @@ func (g *Consumer) find(nowMS int64, q *Beat) (*consumer, *Refusal) {
 			return g.replace(x, q.Member), nil // it left and is back, under the same id
 		}
 	}
-	if m == nil {
+	if m == nil || m.classic != nil && !joins {
 		if !joins {
 			return nil, refuse(UnknownMemberID, "Member "+q.Member+" is not a member of the group.")
 		}
@@ -214,7 +220,7 @@ func (g *Consumer) find(nowMS int64, q *Beat) (*consumer, *Refusal) {
 	if joins {
 		// It has begun anew, and owns nothing: what it said of itself before holds no more.
 		g.own(m, Parts{}, Parts{})
-		m.epoch, m.before, m.progress, m.revokeMS = 0, 0, settled, 0
+		m.epoch, m.before, m.progress, m.revokeMS, m.classic = 0, 0, settled, 0, nil
 		g.save(m.id)
 		return m, nil
 	}
@@ -249,7 +255,7 @@ func (g *Consumer) join(nowMS int64, q *Beat) (*consumer, *Refusal) {
 func (g *Consumer) replace(m *consumer, id string) *consumer {
 	delete(g.members, m.id)
 	g.forget(m.id)
-	m.id, m.epoch, m.before, m.progress = id, 0, 0, settled
+	m.id, m.epoch, m.before, m.progress, m.classic = id, 0, 0, settled, nil
 	g.members[id] = m
 	g.save(id)
 	return m
@@ -528,6 +534,9 @@ func (g *Consumer) NextMS() int64 {
 		if m.revokeMS > 0 {
 			next = min(next, m.revokeMS)
 		}
+		if m.classic != nil && m.classic.lateMS > 0 {
+			next = min(next, m.classic.lateMS)
+		}
 	}
 	return next
 }
@@ -536,7 +545,8 @@ func (g *Consumer) NextMS() int64 {
 func (g *Consumer) Tick(nowMS int64) {
 	for _, id := range slices.Sorted(maps.Keys(g.members)) {
 		m := g.members[id]
-		if nowMS >= m.deadlineMS || m.revokeMS > 0 && nowMS >= m.revokeMS {
+		late := m.classic != nil && m.classic.lateMS > 0 && nowMS >= m.classic.lateMS
+		if nowMS >= m.deadlineMS || m.revokeMS > 0 && nowMS >= m.revokeMS || late {
 			g.remove(nowMS, m)
 		}
 	}
@@ -550,7 +560,7 @@ func (g *Consumer) MayCommit(id, _ string, epoch int32, transactional bool) Code
 	switch m := g.members[id]; {
 	case m == nil:
 		return UnknownMemberID
-	case m.epoch != epoch && transactional:
+	case m.epoch != epoch && (transactional || m.classic != nil):
 		return IllegalGeneration
 	case m.epoch != epoch:
 		return StaleMemberEpoch
@@ -572,8 +582,12 @@ func (g *Consumer) MayFetch(id string, epoch int32) Code {
 	return None
 }
 
-// Alive is nothing here: sessions are of heartbeats only.
-func (g *Consumer) Alive(int64, string) {}
+// Alive has the session of a member of the older protocol begin again. Those of the newer one are of heartbeats only.
+func (g *Consumer) Alive(nowMS int64, id string) {
+	if m := g.members[id]; m != nil && m.classic != nil {
+		g.alive(nowMS, m)
+	}
+}
 
 // Members is how many there are.
 func (g *Consumer) Members() int { return len(g.members) }
@@ -612,6 +626,7 @@ type DescribedConsumer struct {
 	Names              []string
 	Pattern            string
 	Owned, Target      Parts
+	Classic            bool // it is of the older protocol
 }
 
 // Describe tells all about it.
@@ -622,7 +637,7 @@ func (g *Consumer) Describe() ConsumerDescription {
 	}
 	for _, id := range slices.Sorted(maps.Keys(g.members)) {
 		m := g.members[id]
-		d.Members = append(d.Members, DescribedConsumer{m.id, m.instance, m.rack, m.clientID, m.host, m.epoch, m.names, m.pattern, m.owned, m.target})
+		d.Members = append(d.Members, DescribedConsumer{m.id, m.instance, m.rack, m.clientID, m.host, m.epoch, m.names, m.pattern, m.owned, m.target, m.classic != nil})
 	}
 	return d
 }

@@ -2,6 +2,7 @@ package group
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,6 +42,13 @@ type consumerMemberRow struct {
 	Settled     bool     `json:"settled,omitempty"` // it owns its target, and Owned is left out
 	Owned       runs     `json:"owned,omitempty"`
 	Revoked     runs     `json:"revoked,omitempty"`
+
+	Classic *classicSideRow `json:"classic,omitempty"` // it is of the older protocol
+}
+
+type classicSideRow struct {
+	SessionMS int64      `json:"session_ms"`
+	Protocols []Protocol `json:"protocols"`
 }
 
 // runs is Parts as text for each topic: "0-3,7".
@@ -123,6 +131,9 @@ func (g *Consumer) Unsaved() []Row {
 		if !row.Settled {
 			row.Owned = runsOf(m.owned)
 		}
+		if m.classic != nil {
+			row.Classic = &classicSideRow{m.classic.sessionMS, m.classic.protocols}
+		}
 		rows = append(rows, Row{key, encode(row)})
 	}
 	return rows
@@ -159,8 +170,15 @@ func (g *Consumer) loadMember(id string, row []byte, nowMS int64) error {
 	}
 	m := &consumer{
 		id: id, instance: v.Instance, rack: v.Rack, clientID: v.ClientID, host: v.Host, rebalanceMS: v.RebalanceMS, names: v.Names, pattern: v.Pattern, assignor: v.Assignor,
-		epoch: v.Epoch, before: v.Before, progress: v.Progress, deadlineMS: nowMS + g.cfg.Session.Milliseconds(),
+		epoch: v.Epoch, before: v.Before, progress: v.Progress,
 	}
+	if v.Classic != nil {
+		if len(v.Classic.Protocols) == 0 {
+			return errors.New("it is of the older protocol and has none of its own")
+		}
+		m.classic = &classicSide{sessionMS: v.Classic.SessionMS, protocols: v.Classic.Protocols}
+	}
+	g.alive(nowMS, m)
 	var err error
 	if m.target, err = v.Target.parts(); err != nil {
 		return err
