@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -303,11 +304,23 @@ type ranked = []broker.PositionCommit
 // commit keeps offsets of a group as somebody: this is the one place through which they go, but for those of a transaction. The caller has been found to have the
 // right to read the group and the streams.
 func (x *groups) commit(ctx context.Context, c *broker.Caller, namespace, id string, who committer, ps ranked) (group.Code, error) {
-	return x.commitAs(ctx, c, namespace, id, who, func(sub string) error {
-		if len(ps) == 0 {
-			return nil
+	var none []broker.StreamPartition // below 0 is as if there were none
+	for i := range ps {
+		if ps[i].Offset < 0 {
+			none = append(none, broker.StreamPartition{Stream: ps[i].Stream, Partition: ps[i].Partition})
 		}
-		return x.b.CommitPositions(ctx, x.b.OwnCallerFor(c), sub, ps)
+	}
+	ps = slices.DeleteFunc(ps, func(p broker.PositionCommit) bool { return p.Offset < 0 })
+	return x.commitAs(ctx, c, namespace, id, who, func(sub string) error {
+		if len(ps) > 0 {
+			if err := x.b.CommitPositions(ctx, x.b.OwnCallerFor(c), sub, ps); err != nil {
+				return err
+			}
+		}
+		if len(none) > 0 {
+			return x.b.ForgetPositions(ctx, x.b.OwnCallerFor(c), sub, none)
+		}
+		return nil
 	})
 }
 

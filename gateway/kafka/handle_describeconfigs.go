@@ -108,19 +108,20 @@ func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest
 	for _, n := range []struct {
 		name, value string
 		kind        kmsg.ConfigType
+		doc         string
 	}{
-		{"auto.create.topics.enable", truth, kmsg.ConfigTypeBoolean},
-		{"broker.id", formatNumber(int64(k.g.b.NodeID())), kmsg.ConfigTypeInt},
-		{"default.replication.factor", "1", kmsg.ConfigTypeInt},
-		{"delete.topic.enable", "true", kmsg.ConfigTypeBoolean},
-		{"fetch.max.bytes", formatNumber(int64(k.g.cfg.FetchBytesMax)), kmsg.ConfigTypeInt},
-		{"log.cleanup.policy", "delete", kmsg.ConfigTypeList},
-		{"log.retention.ms", "604800000", kmsg.ConfigTypeLong},
-		{"message.max.bytes", "1048588", kmsg.ConfigTypeInt},
-		{"min.insync.replicas", "1", kmsg.ConfigTypeInt},
-		{"node.id", formatNumber(int64(k.g.b.NodeID())), kmsg.ConfigTypeInt},
-		{"num.partitions", formatNumber(int64(k.g.cfg.PartitionsDefault)), kmsg.ConfigTypeInt},
-		{"socket.request.max.bytes", formatNumber(int64(k.g.cfg.RequestBytesMax)), kmsg.ConfigTypeInt},
+		{"auto.create.topics.enable", truth, kmsg.ConfigTypeBoolean, "Whether a topic is made when a client asks for it (gateways.kafka.auto_create)."},
+		{"broker.id", formatNumber(int64(k.g.b.NodeID())), kmsg.ConfigTypeInt, "The number of this node."},
+		{"default.replication.factor", "1", kmsg.ConfigTypeInt, "There is one node, and it has every partition."},
+		{"delete.topic.enable", "true", kmsg.ConfigTypeBoolean, "Topics can be deleted."},
+		{"fetch.max.bytes", formatNumber(int64(k.g.cfg.FetchBytesMax)), kmsg.ConfigTypeInt, "Bytes of a Fetch response at most (gateways.kafka.fetch_bytes_max)."},
+		{"log.cleanup.policy", "delete", kmsg.ConfigTypeList, "Of topics that do not say."},
+		{"log.retention.ms", "604800000", kmsg.ConfigTypeLong, "Of topics that do not say."},
+		{"message.max.bytes", "1048588", kmsg.ConfigTypeInt, "Bytes of the largest record batch, of topics that do not say."},
+		{"min.insync.replicas", "1", kmsg.ConfigTypeInt, "Acknowledged records are durable on this node."},
+		{"node.id", formatNumber(int64(k.g.b.NodeID())), kmsg.ConfigTypeInt, "The number of this node."},
+		{"num.partitions", formatNumber(int64(k.g.cfg.PartitionsDefault)), kmsg.ConfigTypeInt, "How many partitions a topic has that is made when a client asks for it (gateways.kafka.partitions_default)."},
+		{"socket.request.max.bytes", formatNumber(int64(k.g.cfg.RequestBytesMax)), kmsg.ConfigTypeInt, "Bytes of a Produce request at most (gateways.kafka.request_bytes_max)."},
 	} {
 		if res.ConfigNames != nil && !slices.Contains(res.ConfigNames, n.name) {
 			continue
@@ -129,6 +130,9 @@ func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest
 		c.Name, c.Value, c.ReadOnly, c.Source, c.ConfigType = n.name, new(n.value), true, kmsg.ConfigSourceStaticBrokerConfig, n.kind
 		if q.IncludeSynonyms {
 			c.ConfigSynonyms = append(c.ConfigSynonyms, synonym(n.name, n.value, c.Source))
+		}
+		if q.IncludeDocumentation {
+			c.Documentation = &n.doc
 		}
 		configs = append(configs, c)
 	}

@@ -15,7 +15,7 @@ const (
 	coordinatorOfTransaction = 1
 )
 
-// FindCoordinator(10), versions 0-4: this node is the coordinator of all groups and of all transactional ids.
+// FindCoordinator(10), versions 0-6: this node is the coordinator of all groups and of all transactional ids; there are no share groups (6).
 func (k *conn) findCoordinator(_ context.Context, s *slot, q *kmsg.FindCoordinatorRequest) (*kmsg.FindCoordinatorResponse, error) {
 	r := kmsg.NewPtrFindCoordinatorResponse()
 	keys := q.CoordinatorKeys

@@ -12,7 +12,7 @@ import (
 	"leat/gateway/kafka/group"
 )
 
-// OffsetFetch(9), versions 0-9: the offsets that are kept of a group, of some partitions or (2+) of all; from version 8 on of several groups. What nobody has committed
+// OffsetFetch(9), versions 0-10: the offsets that are kept of a group, of some partitions or (2+) of all; from version 8 on of several groups, from 10 on with topics by their ids. What nobody has committed
 // is -1. Version 9 may say as which member, and is then refused as a commit would be. With require_stable a partition that a transaction is about to commit an offset of
 // is refused until that has ended.
 func (k *conn) offsetFetch(ctx context.Context, s *slot, q *kmsg.OffsetFetchRequest) (*kmsg.OffsetFetchResponse, error) {
@@ -20,7 +20,7 @@ func (k *conn) offsetFetch(ctx context.Context, s *slot, q *kmsg.OffsetFetchRequ
 	if q.Version < 8 {
 		one := fetchOf{group: q.Group, all: q.Topics == nil, memberEpoch: -1, stable: q.RequireStable}
 		for i := range q.Topics {
-			one.topics = append(one.topics, fetchTopic{q.Topics[i].Topic, q.Topics[i].Partitions})
+			one.topics = append(one.topics, fetchTopic{name: q.Topics[i].Topic, partitions: q.Topics[i].Partitions})
 		}
 		found, c, err := k.offsetsOf(ctx, s.caller, &one)
 		r.ErrorCode = c
@@ -32,12 +32,14 @@ func (k *conn) offsetFetch(ctx context.Context, s *slot, q *kmsg.OffsetFetchRequ
 	var failed error
 	for i := range q.Groups {
 		g := &q.Groups[i]
-		one := fetchOf{group: g.Group, all: g.Topics == nil, memberID: textOf(g.MemberID), memberEpoch: -1, stable: q.RequireStable}
+		one := fetchOf{group: g.Group, all: g.Topics == nil, memberID: textOf(g.MemberID), memberEpoch: -1, stable: q.RequireStable, byID: q.Version >= 10}
 		if q.Version >= 9 {
 			one.memberEpoch = g.MemberEpoch
 		}
 		for j := range g.Topics {
-			one.topics = append(one.topics, fetchTopic{g.Topics[j].Topic, g.Topics[j].Partitions})
+			t := fetchTopic{name: g.Topics[j].Topic, id: g.Topics[j].TopicID, partitions: g.Topics[j].Partitions}
+			t.unknown = !k.named(s.caller, one.byID, t.id, &t.name)
+			one.topics = append(one.topics, t)
 		}
 		found, c, err := k.offsetsOf(ctx, s.caller, &one)
 		if err != nil {
@@ -61,11 +63,14 @@ type fetchOf struct {
 	memberID    string
 	memberEpoch int32
 	stable      bool // not what a transaction is about to change
+	byID        bool // topics are given by their ids
 }
 
 type fetchTopic struct {
 	name       string
+	id         [16]byte
 	partitions []int32
+	unknown    bool // there is none of that id
 }
 
 // older is the answer for a topic in versions up to 7, which until version 1 say of each partition what is wrong with the group.
@@ -101,12 +106,14 @@ func (k *conn) offsetsOf(ctx context.Context, c *broker.Caller, q *fetchOf) (fou
 	if gc := x.mayFetch(q.memberID, q.memberEpoch); gc != group.None {
 		return unknownOffsets(q), int16(gc), nil
 	}
-	names := make([]string, len(q.topics))
+	names := make([]string, 0, len(q.topics))
 	for i := range q.topics {
-		names[i] = q.topics[i].name
+		if !q.topics[i].unknown {
+			names = append(names, q.topics[i].name)
+		}
 	}
 	if !q.all && len(names) == 0 {
-		return nil, codeNone, nil
+		return unknownOffsets(q), codeNone, nil
 	}
 	var pending []broker.StreamPartition // asked for first: what has ended by then is among the positions
 	if q.stable {
@@ -127,8 +134,13 @@ func (k *conn) offsetsOf(ctx context.Context, c *broker.Caller, q *fetchOf) (fou
 	}
 	if q.all {
 		q.topics = asked(ps)
+		k.identify(c, q)
 	}
 	for _, t := range q.topics {
+		if t.unknown {
+			found = append(found, offsetsOfTopic(&t, codeUnknownTopicID, nil))
+			continue
+		}
 		if !k.g.b.Allowed(c, broker.ActionDescribe, broker.KindStream, t.name) {
 			if !q.all { // who asks for all is not told of what is not his
 				found = append(found, offsetsOfTopic(&t, codeTopicDenied, nil))
@@ -139,6 +151,21 @@ func (k *conn) offsetsOf(ctx context.Context, c *broker.Caller, q *fetchOf) (fou
 		unsettle(&found[len(found)-1], pending)
 	}
 	return found, codeNone, nil
+}
+
+// identify finds the ids of topics that are told of by them; one that has gone meanwhile is left out.
+func (k *conn) identify(c *broker.Caller, q *fetchOf) {
+	if !q.byID {
+		return
+	}
+	q.topics = slices.DeleteFunc(q.topics, func(t fetchTopic) bool {
+		_, there := k.g.b.OwnStreamBrief(c.Namespace, t.name)
+		return !there
+	})
+	for i := range q.topics {
+		s, _ := k.g.b.OwnStreamBrief(c.Namespace, q.topics[i].name)
+		q.topics[i].id = s.UID
+	}
 }
 
 // unsettle refuses the partitions of which offsets wait for the end of a transaction.
@@ -168,14 +195,18 @@ func asked(ps []broker.CommittedPosition) (ts []fetchTopic) {
 
 func unknownOffsets(q *fetchOf) (out []kmsg.OffsetFetchResponseGroupTopic) {
 	for i := range q.topics {
-		out = append(out, offsetsOfTopic(&q.topics[i], codeNone, nil))
+		c := codeNone
+		if q.topics[i].unknown {
+			c = codeUnknownTopicID
+		}
+		out = append(out, offsetsOfTopic(&q.topics[i], c, nil))
 	}
 	return out
 }
 
 func offsetsOfTopic(t *fetchTopic, code int16, at map[broker.StreamPartition]*broker.CommittedPosition) kmsg.OffsetFetchResponseGroupTopic {
 	rt := kmsg.NewOffsetFetchResponseGroupTopic()
-	rt.Topic = t.name
+	rt.Topic, rt.TopicID = t.name, t.id
 	for _, p := range t.partitions {
 		rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, rp.ErrorCode = p, -1, -1, new(string), code

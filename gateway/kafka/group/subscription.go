@@ -133,13 +133,13 @@ func parseSaid(metadata []byte) (s said, ok bool) {
 	for range cap(s.topics) {
 		s.topics = append(s.topics, r.text())
 	}
-	if r.bytes(); version >= 1 {
+	if r.bytes(); version >= 1 && len(r.p) > 0 { // some clients say a version and leave out what it brings
 		s.owned = r.named()
 	}
-	if version >= 2 {
+	if version >= 2 && len(r.p) > 0 {
 		r.int32()
 	}
-	if version >= 3 {
+	if version >= 3 && len(r.p) > 0 {
 		if n := r.int16(); n >= 0 {
 			rack := string(r.take(int(n)))
 			s.rack = &rack
