@@ -196,7 +196,7 @@ const factBytes = 128 // about what facts say of a batch
 // entryBytes is about how much of a frame an entry takes. Keys are counted apart: a compressed batch may hold more of them than it has bytes.
 func entryBytes(e *stream.Entry) int64 {
 	const keyBytes, identityBytes = 16, 24
-	n := batchBytes(e.Batch) + int64(len(e.Encoded.Bytes)+len(e.Keys)*keyBytes+len(e.IDs)*identityBytes)
+	n := batchBytes(e.Batch) + int64(e.Terms.Size()+len(e.Encoded.Bytes)+len(e.Keys)*keyBytes+len(e.IDs)*identityBytes)
 	for i := range e.Keys {
 		n += int64(len(e.Keys[i].Key))
 	}
@@ -288,6 +288,9 @@ func (b *Broker) resolveKeys(cmd *shard.Append, e *stream.Entry, n *named) error
 		return fault.New(fault.NotFound, "append", n.name, "the stream was deleted")
 	}
 	e.Mode = st.Keys
+	if err := b.resolveTerms(cmd, e, n, st); err != nil {
+		return err
+	}
 	if st.Keys == stream.KeysOff {
 		return nil
 	}
@@ -515,7 +518,7 @@ func (p *PendingBatches) collect(o *portion, try int) *portion {
 // failed tells which conditions of an entry did not hold: Detail is a []FailedCondition with all of them, Event being the record's place in its batch.
 func (p *PendingBatches) failed(o *portion, k int) {
 	out := &o.command.Outcomes[k]
-	if len(out.Failed) == 0 {
+	if len(out.Failed) == 0 && !out.Unless {
 		return
 	}
 	name := ""
@@ -526,8 +529,14 @@ func (p *PendingBatches) failed(o *portion, k int) {
 	for i, f := range out.Failed {
 		failed[i] = FailedCondition{Event: f.Event, If: -1, Stream: name, Key: string(o.command.Slots[f.Slot].Key), Expected: f.Expect.String(), Current: f.Current}
 	}
+	why := fault.ReasonVersion
+	if out.Unless {
+		if failed = p.b.unmet(slices.Index(p.b.shards, p.shard), o.command.Entries[k].Unless, failed); len(out.Failed) == 0 {
+			why = fault.ReasonEvent
+		}
+	}
 	f := &failed[0]
-	p.results[o.place[k]].Err = fault.New(fault.Conflict, "append", name, "%s", f).Because(fault.ReasonVersion).With(failed)
+	p.results[o.place[k]].Err = fault.New(fault.Conflict, "append", name, "%s", f).Because(why).With(failed)
 }
 
 func (p *PendingBatches) take(i int, o *stream.Outcome) {

@@ -203,6 +203,7 @@ func Open(opt Options) (*Broker, error) {
 			Compactions: func() []shard.Compaction { return b.compactions(i) },
 			OnCompacted: func(all []shard.Compacted) { b.compacted(i, all) },
 			OnKeysBuilt: func(id record.StreamID, to KeyMode) { b.keysBuilt(i, id, to) },
+			Terms:       func(id record.StreamID) func(*record.Record, func([]byte)) { return b.storedTerms(i, id) },
 			OnNames:     func(ns []catalog.Name) { b.namesChanged(i, ns) },
 			OnFilters:   func(ns []catalog.Name) { b.filtersChanged(i, ns) },
 			Attendant: shard.Attendant{

@@ -49,6 +49,7 @@ type Condition struct {
 type EventsAppend struct {
 	Events     []EventEntry
 	If         []Condition
+	Unless     []Unless
 	AutoCreate bool
 	Defaults   StreamConfig
 	Reserved   time.Time // as in BatchAppend
@@ -72,16 +73,20 @@ type EventResult struct {
 
 // FailedCondition is one condition that did not hold.
 type FailedCondition struct {
-	Event    int // place in Events, -1 when it is one of If
-	If       int // place in If, -1 when it is an event's own
+	Event    int // place in Events, -1 when it is one of If or Unless
+	If       int // place in If, -1 when it is none of those
 	Stream   string
 	Key      string
-	Expected string // "none", "exists", or a number
-	Current  uint64 // 0: the key has no events
+	Expected string      // "none", "exists", or a number
+	Current  uint64      // 0: the key has no events
+	Found    *FoundEvent // of an Unless: an event that must not be
 }
 
 // String says what was found instead of what was expected.
 func (f *FailedCondition) String() string {
+	if f.Found != nil {
+		return f.Found.String()
+	}
 	return fmt.Sprintf("key %q is at version %d, expected %s", f.Key, f.Current, f.Expected)
 }
 
@@ -101,8 +106,12 @@ func (b *Broker) appendEvents(ctx context.Context, c *Caller, a EventsAppend, ba
 	if err := b.spendEvents(c, &a); err != nil {
 		return nil, err
 	}
+	unless, err := b.prepareUnless(ctx, c, &a)
+	if err != nil {
+		return nil, err
+	}
 	for range resolveTriesMax {
-		results, again, err := b.appendEventsOnce(ctx, c, &a, back)
+		results, again, err := b.appendEventsOnce(ctx, c, &a, unless, back)
 		if err != nil || !again {
 			return results, err
 		}
@@ -122,6 +131,7 @@ type eventsCommand struct {
 	where   []eventPlace // of each event; group -1: duplicate
 	results []EventResult
 	same    map[stream.Identity]int
+	terms   termer
 	keys    []byte // copies of keys: the loop may look at them after a caller has given up and reused its memory
 
 	apart map[int]*quarantined // events that are put into quarantine instead
@@ -142,16 +152,19 @@ type eventPlace struct {
 	of           int // a duplicate of that event of the request, else -1
 }
 
-func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppend, back *comingBack) (results []EventResult, again bool, err error) {
+func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppend, unless []*named, back *comingBack) (results []EventResult, again bool, err error) {
 	x := &eventsCommand{b: b, c: c, a: a, back: back, cmd: &shard.Append{}, now: b.nowMS(), results: make([]EventResult, len(a.Events)), where: make([]eventPlace, len(a.Events))}
 	x.cmd.Atomic = true
 	x.cmd.Origin = c.origin()
 	if err := x.resolve(ctx); err != nil {
 		return nil, false, err
 	}
-	if len(x.groups) == 0 && len(x.cmd.Acks) == 0 && x.cmd.LetGo == nil && (len(a.Events) > 0 || len(x.cmd.If) == 0) {
+	if len(x.groups) == 0 && len(x.cmd.Acks) == 0 && x.cmd.LetGo == nil && (len(a.Events) > 0 || len(x.cmd.If)+len(a.Unless) == 0) {
 		x.tellApart()
 		return x.results, false, nil // every event was there already
+	}
+	if err := x.unless(unless); err != nil {
+		return nil, false, err
 	}
 	if err := x.build(); err != nil {
 		return nil, false, err
@@ -222,7 +235,7 @@ func (x *eventsCommand) event(i int) *EventEntry {
 // acks takes over what is to be settled with the append.
 func (x *eventsCommand) acks() error {
 	hs := x.a.Acks
-	if x.shard == nil && len(hs) == 0 {
+	if x.shard == nil && len(hs) == 0 && len(x.a.Unless) == 0 {
 		return fault.New(fault.Invalid, "append", "events", "the request has no events and no conditions")
 	}
 	if len(hs) == 0 {
@@ -519,6 +532,7 @@ func (x *eventsCommand) build() error {
 			return fault.New(fault.NotFound, "append", gr.target.name, "the stream was deleted")
 		}
 		e.Mode = st.Keys
+		e.Termed = st.Terms
 		if st.Keys != stream.KeysOff {
 			e.Keys = make([]stream.KeyUse, 0, len(gr.events))
 		}
@@ -530,6 +544,11 @@ func (x *eventsCommand) build() error {
 			}
 			if err := x.use(e, st.Keys, gr.target, i, k, ev); err != nil {
 				return err
+			}
+			if st.Terms {
+				if err := x.terms.add(e, pub, gr.target.defaultType(), k, &ev.Record); err != nil {
+					return at(err, i, len(x.a.Events))
+				}
 			}
 		}
 		batch, err := record.BuildBatch(records)
@@ -601,7 +620,7 @@ func (x *eventsCommand) refused() error {
 			return err
 		}
 	}
-	if len(x.cmd.Failed) == 0 {
+	if len(x.cmd.Failed) == 0 && !x.cmd.Unmet {
 		return nil
 	}
 	failed := make([]FailedCondition, len(x.cmd.Failed))
@@ -610,9 +629,14 @@ func (x *eventsCommand) refused() error {
 		failed[i] = FailedCondition{Event: f.Event, If: f.If, Stream: x.streamName(f), Key: string(s.Key), Expected: f.Expect.String(), Current: f.Current}
 	}
 	slices.SortStableFunc(failed, func(a, b FailedCondition) int { return a.Event - b.Event })
+	why := fault.ReasonVersion
+	if x.cmd.Unmet {
+		if failed = x.b.unmet(slices.Index(x.b.shards, x.shard), x.cmd.Unless, failed); len(x.cmd.Failed) == 0 {
+			why = fault.ReasonEvent
+		}
+	}
 	f := failed[0]
-	return fault.New(fault.Conflict, "append", f.Stream, "%s", &f).
-		Because(fault.ReasonVersion).With(failed)
+	return fault.New(fault.Conflict, "append", f.Stream, "%s", &f).Because(why).With(failed)
 }
 
 func (x *eventsCommand) streamName(f stream.Failure) string {

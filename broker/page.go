@@ -20,6 +20,7 @@ type PageRequest struct {
 	Limit    int
 	Backward bool                           // from there towards the start
 	Key      []byte                         // nil: every key
+	Any      []EventQuery                   // none: every event; else what one of them asks for
 	Match    func(*Delivered) (bool, error) // nil: every event
 }
 
@@ -62,6 +63,15 @@ func (b *Broker) ReadPage(ctx context.Context, c *Caller, q PageRequest) (Page, 
 		if err := m.keysBuilt(); err != nil {
 			return Page{}, err
 		}
+	}
+	if err := checkQueries(q.Any); err != nil {
+		return Page{}, err
+	}
+	if len(q.Any) > 0 {
+		if q.Key == nil && !q.Backward && m.indexed() {
+			return m.pageOfQuery(&q)
+		}
+		q.scanning()
 	}
 	if q.Key != nil && m.keepsKeys() {
 		return m.pageOfKey(&q)

@@ -51,6 +51,8 @@ type StreamConfig struct {
 	LinkedBy    string            `json:"linked_by,omitempty"`    // the link by which this is a copy of another log: only that appends
 	Documents   map[string]string `json:"documents,omitempty"`    // settings that gateways own, kept verbatim
 
+	Tags bool `json:"tags,omitempty"` // types and tags of events are indexed: they can be read by them, and appended on a condition about them
+
 	Keep
 }
 
@@ -171,6 +173,8 @@ func (b *Broker) checkConfig(name string, c *StreamConfig) error {
 		return fault.New(fault.Invalid, "create", "batch_bytes_max", "batch_bytes_max is %d; it must be between 1 and %d", c.BatchBytesMax, BatchBytesLimit)
 	case c.TimePastMSMax < 0 || c.TimeAheadMSMax < 0:
 		return fault.New(fault.Invalid, "create", "time_past_ms_max", "time_past_ms_max is %d and time_ahead_ms_max %d; they must be 0, which is any time, or more", c.TimePastMSMax, c.TimeAheadMSMax)
+	case c.Tags && (c.Keys == KeysLatest || strings.HasPrefix(name, platformPrefix)):
+		return fault.New(fault.Unsupported, "create", "tags", "types and tags are indexed of streams that keep all of their events and are no stream of the platform's own")
 	case len(c.DefaultType) > 256:
 		return fault.New(fault.Invalid, "create", "default_type", "default_type is longer than 256 bytes")
 	}
@@ -223,7 +227,7 @@ func (b *Broker) create(ctx context.Context, c *Caller, name string, cfg StreamC
 		return err
 	}
 	return b.do(ctx, c, namespace, &shard.CreateStream{
-		Name: streamName(namespace, name), Document: text, Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
+		Name: streamName(namespace, name), Document: text, Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(), Terms: cfg.Tags,
 	})
 }
 
@@ -276,7 +280,7 @@ func (b *Broker) alterOnce(ctx context.Context, c *Caller, name string, change f
 		return err
 	}
 	return b.do(ctx, c, n.namespace, &shard.AlterStream{
-		Name: streamName(n.namespace, name), Document: text, Revision: n.revision, Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(),
+		Name: streamName(n.namespace, name), Document: text, Revision: n.revision, Partitions: int(cfg.Partitions), Keys: cfg.effectiveKeys(), Terms: cfg.Tags,
 	})
 }
 

@@ -20,7 +20,7 @@ import (
 // DirectoryFormat is the newest version of the layout of a data directory: what new ones have. FormatOldest is the oldest that opens. What an
 // older one leaves out is in docs/formats/README.md; it stays at its version until somebody finalizes it.
 const (
-	DirectoryFormat = 4
+	DirectoryFormat = 5
 	FormatOldest    = 1
 )
 

@@ -68,6 +68,9 @@ const formatSubscribed = 3
 // formatTransactions is the first format whose journals know transactions.
 const formatTransactions = 4
 
+// formatTags is the first format whose journals know types and tags.
+const formatTags = 5
+
 // stageTimes reads the histograms of the pipeline.
 func (n *Node) stageTimes() (out []broker.StageTimes) {
 	families, err := n.Registry.Gather()

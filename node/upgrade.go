@@ -68,6 +68,9 @@ func (u *Upgrade) look(fsys vfs.FS, dir string, id *Identity, progress func(done
 	if id.Format < formatTransactions {
 		u.Changes = append(u.Changes, "producers can make transactions")
 	}
+	if id.Format < formatTags {
+		u.Changes = append(u.Changes, "streams can index types and tags, and events be appended unless there is another")
+	}
 	for i := range id.Shards {
 		if err := u.lookShard(fsys, dir, i, id.Format, progress); err != nil {
 			return err

@@ -48,13 +48,19 @@ const (
 	PositionsDeferred Kind = 30 // positions that move when it is committed
 	TransactionEnded  Kind = 31 // it was committed or aborted, and what its producer is from here on
 
-	kindEnd Kind = 32
+	// Terms; since format 5.
+	TermsSet   Kind = 32 // stream: it indexes types and tags from here on, or no more
+	TermsBuilt Kind = 33 // stream: those of older records are in the index
+	Termed     Kind = 34 // stream: types and tags of the batch appended just before
+
+	kindEnd Kind = 35
 )
 
 var kindNames = [...]string{"", "claimed", "catalog-put", "catalog-deleted", "stream-created", "stream-changed", "stream-deleted",
 	"appended", "keyed", "identified", "producer-allocated", "origin-defined", "trimmed", "keys-counted", "keys-built",
 	"subscription-put", "subscription-deleted", "source-started", "route-defined", "routed", "settled", "handed", "carried", "cursor-moved", "counted", "gapped", "source-ended",
-	"transactor-put", "transactor-gone", "enlisted", "positions-deferred", "transaction-ended"}
+	"transactor-put", "transactor-gone", "enlisted", "positions-deferred", "transaction-ended",
+	"terms-set", "terms-built", "termed"}
 
 func (k Kind) String() string {
 	if k > 0 && k < kindEnd {
@@ -70,7 +76,8 @@ const (
 	Format2      = 2 // trimmed, counted and built facts, and keyed and stream-changed facts of version 2
 	Format3      = 3 // the facts of subscriptions
 	Format4      = 4 // transactions
-	FormatNewest = Format4
+	Format5      = 5 // types and tags in the index
+	FormatNewest = Format5
 )
 
 // HeadBytes is the length of a facts region's head.

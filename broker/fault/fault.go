@@ -46,6 +46,7 @@ type Reason string
 const (
 	ReasonSequence           Reason = "out-of-sequence"     // Conflict: idempotent producer left a gap
 	ReasonProducerEpoch      Reason = "producer-epoch"      // Fenced: a newer epoch of this producer exists
+	ReasonEvent              Reason = "event"               // Conflict: an event that must not be
 	ReasonVersion            Reason = "version"             // Conflict: expected version of a key
 	ReasonChecksum           Reason = "checksum"            // Invalid: CRC of a batch
 	ReasonCodec              Reason = "codec"               // Invalid or Unsupported: compression

@@ -192,7 +192,7 @@ func (a *Append) recorded() bool {
 			return false
 		}
 	}
-	return len(a.Failed) == 0
+	return len(a.Failed) == 0 && !a.Unmet
 }
 
 // runs says whom a batch reaches, in order. A route that is new is recorded, also where the batch is refused after all.

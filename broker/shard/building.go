@@ -21,6 +21,8 @@ import (
 //	count    how many records each key has is recorded, in pieces           to versioned
 //	built    a fact says that it is done, and the new mode holds
 //
+// So it is with the terms of a stream that is to index them, without counting: they go by the number that the index of keys has for them.
+//
 // A crash begins it again: what was imported twice counts once, and what was counted twice is replaced. A change that comes in between ends it: facts name the
 // change they are for, and one for an earlier change is not recorded.
 //
@@ -61,6 +63,9 @@ func (p *Published) noteBuilding(seq uint64) {
 	for _, id := range p.folder.Built {
 		p.noteBuilt(id, seq)
 	}
+	for _, id := range p.folder.TermsBuilt {
+		p.noteBuilt(stream.TermsOf(id), seq)
+	}
 	select {
 	case p.building.wake <- struct{}{}:
 	default:
@@ -78,9 +83,9 @@ func (p *Published) noteBuilt(id record.StreamID, seq uint64) {
 
 // toBuild is one building to be done.
 type toBuild struct {
-	id       record.StreamID
-	building uint64 // frame of the change; 0: only the index has to be made good
-	through  uint64 // records up to that frame are not in the index; 0: all are
+	id       record.StreamID // as the index of keys has it
+	building uint64          // frame of the change; 0: only the index has to be made good
+	through  uint64          // records up to that frame are not in the index; 0: all are
 	counts   bool
 	target   stream.KeyMode // of the change
 }
@@ -89,7 +94,12 @@ func (p *Published) nextToBuild() (toBuild, bool) {
 	p.mu.RLock()
 	var least toBuild
 	for id := range p.unbuilt {
-		if v := p.streams[id]; least.id == 0 || id < least.id {
+		of, terms := stream.OfTerms(id)
+		switch v := p.streams[of]; {
+		case least.id != 0 && id >= least.id:
+		case terms:
+			least = toBuild{id: id, building: v.termsSince, through: v.termsSince}
+		default:
 			least = toBuild{id: id, building: v.building, counts: v.target == stream.KeysVersioned, target: v.target}
 			if v.partial {
 				least.through = v.building
@@ -146,7 +156,7 @@ func (s *Shard) buildAll(ctx context.Context) {
 			_ = clock.Sleep(ctx, buildRetry)
 			continue
 		}
-		if x.building > 0 && s.cfg.OnKeysBuilt != nil {
+		if _, terms := stream.OfTerms(x.id); x.building > 0 && !terms && s.cfg.OnKeysBuilt != nil {
 			s.cfg.OnKeysBuilt(x.id, x.target)
 		}
 	}
@@ -170,7 +180,11 @@ func (b *builder) build(x toBuild) error {
 		}
 	}
 	if x.building > 0 {
-		if err := b.do(&BuiltKeys{Stream: x.id, Building: x.building}); err != nil {
+		var done Command = &BuiltKeys{Stream: x.id, Building: x.building}
+		if of, terms := stream.OfTerms(x.id); terms {
+			done = &BuiltTerms{Stream: of, Since: x.building}
+		}
+		if err := b.do(done); err != nil {
 			return err
 		}
 	}
@@ -191,9 +205,13 @@ func (b *builder) build(x toBuild) error {
 // importAll puts the records of frames up to x.through into the index.
 func (b *builder) importAll(x toBuild) error {
 	w := &keyWalk{b: b, x: x, done: &atomic.Int64{}}
+	of, terms := stream.OfTerms(x.id)
+	if w.terms = nil; terms {
+		w.terms = b.p.termsOf(of)
+	}
 	total := int64(0)
 	for n := record.PartitionID(0); ; n++ {
-		src, ok := b.p.Source(x.id, n)
+		src, ok := b.p.Source(of, n)
 		if !ok {
 			break
 		}
@@ -221,6 +239,7 @@ type keyWalk struct {
 	ready   []keys.Entry
 	arena   []byte
 	done    *atomic.Int64
+	terms   func(r *record.Record, each func(term []byte)) // of a record; nil: it is keys that are asked for
 }
 
 func (w *keyWalk) next() (*keys.Entry, error) {
@@ -277,22 +296,30 @@ func (w *keyWalk) take(s *Batch) {
 		return
 	}
 	_ = record.EachRecord(s.Raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
-		if r.Key == nil || len(r.Key) > keys.KeyBytesMax || r.Offset < w.start {
+		if r.Offset < w.start {
 			return nil
 		}
-		at := len(w.arena)
-		w.arena = append(w.arena, r.Key...)
-		e := keys.Entry{
-			Stream: uint32(w.x.id), Key: w.arena[at:len(w.arena):len(w.arena)], Seq: s.Seq, Batch: s.Ordinal, Record: uint32(r.Offset - s.Base),
-			Partition: uint32(w.partition()), Offset: uint64(r.Offset),
+		add := func(key []byte, flags uint8) {
+			at := len(w.arena)
+			w.arena = append(w.arena, key...)
+			e := keys.Entry{
+				Stream: uint32(w.x.id), Key: w.arena[at:len(w.arena):len(w.arena)], Seq: s.Seq, Batch: s.Ordinal, Record: uint32(r.Offset - s.Base),
+				Partition: uint32(w.partition()), Offset: uint64(r.Offset), Flags: flags,
+			}
+			if transactional {
+				e.Flags |= keys.Provisional
+			}
+			w.ready = append(w.ready, e)
 		}
-		if r.Value == nil {
-			e.Flags = keys.Tombstone
+		switch {
+		case w.terms != nil:
+			w.terms(r, func(term []byte) { add(term, 0) })
+		case r.Key == nil || len(r.Key) > keys.KeyBytesMax:
+		case r.Value == nil:
+			add(r.Key, keys.Tombstone)
+		default:
+			add(r.Key, 0)
 		}
-		if transactional {
-			e.Flags |= keys.Provisional
-		}
-		w.ready = append(w.ready, e)
 		return nil
 	})
 }
@@ -366,6 +393,20 @@ func (x *BuiltKeys) decide(c *Core, r *Request) {
 	}
 }
 
+// BuiltTerms says that the terms of older records are in the index.
+type BuiltTerms struct {
+	Stream record.StreamID
+	Since  uint64
+}
+
+func (x *BuiltTerms) kind() string { return "built-terms" }
+
+func (x *BuiltTerms) decide(c *Core, r *Request) {
+	if !c.head.TermsBuilt(x.Stream, x.Since, &c.open.Frame) {
+		r.Fault = changedAgain()
+	}
+}
+
 func changedAgain() *fault.Error {
 	return fault.New(fault.Conflict, "build", "", "the stream was changed meanwhile")
 }
@@ -373,6 +414,13 @@ func changedAgain() *fault.Error {
 // replayBuilt looks for streams whose keys were built in a frame that only the index does not have.
 func (p *Published) replayBuilt(seq uint64, facts []byte) error {
 	return fact.Each(facts, func(x fact.Fact) error {
+		if x.Kind == fact.TermsBuilt {
+			id, _, err := stream.ReadTermsBuilt(x.Body)
+			if err == nil {
+				p.noteBuilt(stream.TermsOf(id), seq)
+			}
+			return err
+		}
 		if x.Kind != fact.KeysBuilt {
 			return nil
 		}

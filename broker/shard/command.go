@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"leat/broker/catalog"
+	"leat/broker/fact"
 	"leat/broker/fault"
 	"leat/broker/record"
 	"leat/broker/stream"
@@ -64,7 +65,7 @@ type Reach struct {
 func (a *Append) kind() string { return "append" }
 
 func (a *Append) decide(c *Core, r *Request) {
-	if (len(a.Slots) > 0 || hasIdentities(a.Entries)) && !c.head.Current(a.ResolvedAt) {
+	if (len(a.Slots) > 0 || len(a.Unless) > 0 || looksBack(a.Entries)) && !c.head.Current(a.ResolvedAt) {
 		a.Stale, a.Outcomes = stream.StaleNow, a.Outcomes[:0]
 		return
 	}
@@ -75,9 +76,10 @@ func (a *Append) decide(c *Core, r *Request) {
 	c.appendReaching(a, r)
 }
 
-func hasIdentities(es []stream.Entry) bool {
+// looksBack reports whether something was looked up for one of the entries.
+func looksBack(es []stream.Entry) bool {
 	for i := range es {
-		if len(es[i].IDs) > 0 {
+		if len(es[i].IDs) > 0 || len(es[i].Unless) > 0 {
 			return true
 		}
 	}
@@ -90,6 +92,7 @@ type CreateStream struct {
 	Document   []byte
 	Partitions int
 	Keys       stream.KeyMode
+	Terms      bool // it indexes types and tags
 
 	Entry *catalog.Entry // result
 }
@@ -98,8 +101,16 @@ func (x *CreateStream) kind() string { return "create-stream" }
 
 func (x *CreateStream) decide(c *Core, r *Request) {
 	id := c.head.NextStream
+	if x.Terms {
+		if r.Fault = c.head.Needs(fact.Format5, "create"); r.Fault != nil {
+			return
+		}
+	}
 	if x.Entry, r.Fault = c.catalog.Put(x.Name, uint32(id), x.Document, catalog.NoRevision, &c.open.Frame); r.Fault == nil {
 		c.head.Create(x.Partitions, x.Keys, &c.open.Frame)
+		if x.Terms {
+			r.Fault = c.head.SetTerms(id, true, &c.open.Frame)
+		}
 	}
 }
 
@@ -110,6 +121,7 @@ type AlterStream struct {
 	Revision   uint64
 	Partitions int
 	Keys       stream.KeyMode
+	Terms      bool
 
 	Entry *catalog.Entry
 }
@@ -130,9 +142,17 @@ func (x *AlterStream) decide(c *Core, r *Request) {
 	if r.Fault = c.catalog.Check(x.Name, x.Document, x.Revision); r.Fault != nil {
 		return
 	}
+	if x.Terms {
+		if r.Fault = c.head.Needs(fact.Format5, "alter"); r.Fault != nil {
+			return
+		}
+	}
 	was := len(c.head.Streams[record.StreamID(e.ID)].Partitions)
 	if r.Fault = c.head.Change(record.StreamID(e.ID), x.Partitions, x.Keys, &c.open.Frame); r.Fault == nil {
 		c.readNewPartitions(record.StreamID(e.ID), was)
+		if r.Fault = c.head.SetTerms(record.StreamID(e.ID), x.Terms, &c.open.Frame); r.Fault != nil {
+			return
+		}
 		x.Entry, r.Fault = c.catalog.Put(x.Name, e.ID, x.Document, x.Revision, &c.open.Frame)
 	}
 }

@@ -51,14 +51,23 @@ func (p *Published) keepKeys(id uint32) keys.Keeper {
 		return nil // not replayed yet: that a stream numbers its keys may be among what is to come
 	}
 	p.mu.RLock()
-	v := p.streams[record.StreamID(id)]
+	of, terms := stream.OfTerms(record.StreamID(id))
+	v := p.streams[of]
 	p.mu.RUnlock()
-	if v == nil || v.keys == stream.KeysOff {
+	if v == nil || !terms && v.keys == stream.KeysOff || terms && v.termsSince == 0 {
 		return func(uint32, uint64) bool { return false }
+	}
+	if terms {
+		return v.keepThere()
 	}
 	if v.keys == stream.KeysVersioned || v.target == stream.KeysVersioned {
 		return nil // the newest entry of a key says its version, also when the record has been trimmed
 	}
+	return v.keepThere()
+}
+
+// keepThere keeps entries of records that have not been trimmed; nil: none have.
+func (v *view) keepThere() keys.Keeper {
 	starts := make([]uint64, len(v.parts))
 	any := false
 	for i, part := range v.parts {

@@ -44,7 +44,8 @@ type Published struct {
 	recent      versions
 	tail        tail
 	marks       markCache
-	largeRuns   chan struct{}        // see oneBuffer
+	largeRuns   chan struct{} // see oneBuffer
+	terms       func(record.StreamID) func(*record.Record, func([]byte))
 	onNames     func([]catalog.Name) // names that a frame changed
 	onFilters   func([]catalog.Name) // of them the subscriptions, before anybody can know the frame's sequence
 
@@ -69,8 +70,12 @@ type view struct {
 	partial   bool
 	converted bool
 	keyed     bool
-	whole     bool // every version of a key that it has ever had was set in recent
-	parts     []*Part
+
+	termsSince   uint64 // see stream.Stream
+	termsPartial bool
+
+	whole bool // every version of a key that it has ever had was set in recent
+	parts []*Part
 }
 
 func openPublished(cfg *Config) (*Published, error) {
@@ -90,7 +95,7 @@ func openPublished(cfg *Config) (*Published, error) {
 	p := &Published{
 		subs: subscription.NewFolder(subs, st), onFilters: cfg.OnFilters,
 		folder: stream.NewFolder(s), store: st, segments: cfg.Segments, largeRuns: make(chan struct{}, largeRunsMax),
-		names: names, streams: map[record.StreamID]*view{}, unbuilt: map[record.StreamID]struct{}{}, tail: tail{max: cfg.HotTailBytes}, onNames: cfg.OnNames,
+		terms: cfg.Terms, names: names, streams: map[record.StreamID]*view{}, unbuilt: map[record.StreamID]struct{}{}, tail: tail{max: cfg.HotTailBytes}, onNames: cfg.OnNames,
 	}
 	p.building.init()
 	p.opening = true
@@ -174,6 +179,7 @@ func (p *Published) Apply(seq, place uint64, facts []byte, data [][]byte) error 
 	}
 	if seq > p.keyed {
 		for _, id := range p.folder.Dropped {
+			p.keys.DropStream(uint32(stream.TermsOf(id)))
 			p.keys.DropStream(uint32(id)) // what is dropped in a replay below this, merges leave out because there is no such stream
 		}
 		p.keys.Through(seq)
@@ -275,6 +281,7 @@ func (p *Published) dropViews() {
 		if v := p.streams[id]; v != nil {
 			delete(p.streams, id)
 			delete(p.unbuilt, id)
+			delete(p.unbuilt, stream.TermsOf(id))
 			for _, part := range v.parts {
 				part.mu.Lock()
 				part.batches = nil
@@ -328,6 +335,7 @@ func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {
 	}
 	v.keys, v.since, v.converted, v.keyed = x.Keys, x.KeysSince, x.Converted, x.Keyed
 	v.building, v.target, v.partial = x.Building, x.Target, x.Partial
+	v.termsSince, v.termsPartial = x.TermsSince, x.TermsPartial
 	v.whole = v.whole && !x.Converted // keys from before have no version yet
 	parts := v.parts[:len(v.parts):len(v.parts)]
 	for i := len(parts); i < len(x.Partitions); i++ {
@@ -339,6 +347,11 @@ func (p *Published) refreshView(id record.StreamID, x *stream.Stream) {
 		p.unbuilt[id] = struct{}{}
 	} else {
 		delete(p.unbuilt, id)
+	}
+	if v.termsPartial {
+		p.unbuilt[stream.TermsOf(id)] = struct{}{}
+	} else {
+		delete(p.unbuilt, stream.TermsOf(id))
 	}
 }
 
@@ -360,6 +373,9 @@ type StreamState struct {
 	Partitions int
 	Building   bool // a change of Keys is not done with
 	Partial    bool // nobody can be told yet which records older keys have
+
+	Terms        bool // types and tags are in the index
+	TermsPartial bool // those of older records are not yet
 }
 
 // Stream returns a stream's state; false when it is gone.
@@ -371,7 +387,10 @@ func (p *Published) Stream(id record.StreamID) (StreamState, bool) {
 		return StreamState{}, false
 	}
 	again := p.building.again(id)
-	return StreamState{Keys: v.keys, Keyed: v.keyed, Partitions: len(v.parts), Building: v.building > 0 || again, Partial: v.partial || again}, true
+	return StreamState{
+		Keys: v.keys, Keyed: v.keyed, Partitions: len(v.parts), Building: v.building > 0 || again, Partial: v.partial || again,
+		Terms: v.termsSince > 0, TermsPartial: v.termsPartial || v.termsSince > 0 && p.building.again(stream.TermsOf(id)),
+	}, true
 }
 
 // Entry returns a catalog entry, nil when there is none.

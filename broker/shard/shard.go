@@ -39,9 +39,10 @@ type Config struct {
 	Segments    *segment.Store
 	OpenKeys    func(keys.Options) (*keys.Index, error) // the caller fills in what the shard does not know
 	Keep        KeepConfig
-	Compactions func() []Compaction                   // which streams let go of superseded records, in the order of their ids; nil: none does
-	OnCompacted func([]Compacted)                     // after some did; nil: nobody asks
-	OnKeysBuilt func(record.StreamID, stream.KeyMode) // a change of the key mode that needed building holds from now on; nil: nobody asks
+	Compactions func() []Compaction                                                  // which streams let go of superseded records, in the order of their ids; nil: none does
+	OnCompacted func([]Compacted)                                                    // after some did; nil: nobody asks
+	Terms       func(record.StreamID) func(r *record.Record, each func(term []byte)) // what the terms of a stream's records are, for those that came before it indexed them; nil: none have any
+	OnKeysBuilt func(record.StreamID, stream.KeyMode)                                // a change of the key mode that needed building holds from now on; nil: nobody asks
 	Clock       clock.Clock
 	Log         *slog.Logger
 	OnFrame     func(*FrameStats)    // after a frame's replies are released; nil: nobody asks

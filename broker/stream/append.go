@@ -15,6 +15,7 @@ type Append struct {
 	Entries []Entry // judged in order, each on what the ones before it left
 	Slots   []Slot
 	If      []Check
+	Unless  []Unless
 
 	// Transactor is who appends with a transaction; the zero name: nobody. Implicit: appending to a partition makes it one of the transaction's.
 	Transactor TransactorName
@@ -28,6 +29,7 @@ type Append struct {
 	// Set by Head.Append.
 	Outcomes []Outcome
 	Failed   []Failure // conditions that did not hold; with Atomic nothing was recorded then
+	Unmet    bool      // so is one of Unless, of those that Failed
 	Stale    Stale     // not decided: resolve again
 }
 
@@ -43,6 +45,9 @@ type Entry struct {
 	Keys      []KeyUse
 	Encoded   EncodedKeys // instead of Keys where nothing about them has to be decided
 	Expects   bool        // one of Keys has a condition, of an entry that is judged alone
+	Unless    []Unless    // of an entry that is judged alone
+	Termed    bool        // the stream indexed terms as resolved
+	Terms     EncodedTerms
 	IDs       []IDUse
 
 	// Joined: it goes with the entry before it, of which it holds what that one leaves out. Both are recorded or neither is, and whether they were
@@ -152,6 +157,7 @@ type Outcome struct {
 	Versions  []uint64 // one for each of Keys with a slot, else nil
 	Err       *fault.Error
 	Beside    bool      // Err is that of the entry that is joined to it
+	Unless    bool      // so has one of its Unless that failed
 	Failed    []Failure // conditions of the entry's own keys that did not hold; Event is the record's place in the batch
 }
 
@@ -163,7 +169,7 @@ func (h *Head) Append(c *Append, resolvedAt uint64, f *fact.Frame) {
 	}
 	c.Outcomes = c.Outcomes[:len(c.Entries)]
 	clear(c.Outcomes)
-	c.Failed, c.Stale = c.Failed[:0], Fresh
+	c.Failed, c.Unmet, c.Stale = c.Failed[:0], false, Fresh
 	h.refreshSlots(c)
 	if c.Atomic {
 		h.appendAtomic(c, f)
@@ -185,6 +191,9 @@ func (h *Head) Append(c *Append, resolvedAt uint64, f *fact.Frame) {
 		o := &c.Outcomes[i]
 		if o.Err == nil && !o.Duplicate && c.Entries[i].Expects {
 			h.conditions(c, i)
+		}
+		if o.Err == nil && !o.Duplicate || len(o.Failed) > 0 {
+			h.unless(c, i)
 		}
 		if next < len(c.Entries) && c.Entries[next].Joined {
 			h.recordBoth(c, i, f)
@@ -237,6 +246,18 @@ func (h *Head) conditions(c *Append, i int) {
 	}
 }
 
+// unless judges the conditions on queries of an entry that stands alone: those that failed as it was resolved. judge has seen that none can have
+// come to fail since.
+func (h *Head) unless(c *Append, i int) {
+	e, o := &c.Entries[i], &c.Outcomes[i]
+	for j := range e.Unless {
+		if o.Unless = e.Unless[j].Failed; o.Unless {
+			o.Err = fault.New(fault.Conflict, "append", "", "there are events that must not be").Because(fault.ReasonEvent)
+			return
+		}
+	}
+}
+
 // appendAtomic records all entries or none. Entries that were appended before stay as they are: they are not recorded again, move no
 // version, and their conditions held then. When all are, so did the command's own.
 func (h *Head) appendAtomic(c *Append, f *fact.Frame) {
@@ -269,12 +290,19 @@ func (h *Head) appendAtomic(c *Append, f *fact.Frame) {
 	}
 	if again > 0 && again == len(c.Entries) {
 		c.Failed = c.Failed[:0]
+	} else {
+		if c.Stale = h.stale(c.Unless); c.Stale != Fresh {
+			return
+		}
+		for i := range c.Unless {
+			c.Unmet = c.Unmet || c.Unless[i].Failed
+		}
 	}
 	// expectations moved the slots forward as if the entries were recorded; recording does it again from the start.
 	for i := range before {
 		c.Slots[i].Version = versions[i]
 	}
-	if refused || len(c.Failed) > 0 {
+	if refused || c.Unmet || len(c.Failed) > 0 {
 		return
 	}
 	for i := range c.Entries {
@@ -336,7 +364,7 @@ func (h *Head) judge(c *Append, i int) Stale {
 		o.Err = fault.New(fault.NotFound, "append", "", "there is no partition %d; the stream has %d", e.Partition, len(st.Partitions)).Because(fault.ReasonPartition)
 		return Fresh
 	}
-	if st.Keys != e.Mode {
+	if st.Keys != e.Mode || e.Termed != (st.TermsSince > 0) {
 		return StaleNow
 	}
 	p := &st.Partitions[e.Partition]
@@ -362,6 +390,9 @@ func (h *Head) judge(c *Append, i int) Stale {
 		if v, seen := h.overlay[string(h.key)]; seen && v.seq > h.resolvedAt {
 			return StaleLater
 		}
+	}
+	if stale := h.stale(e.Unless); stale != Fresh {
+		return stale
 	}
 	if c.Admit != nil {
 		o.Err = c.Admit(i)
@@ -405,6 +436,10 @@ func (h *Head) record(c *Append, i int, f *fact.Frame) {
 	case len(e.Keys) > 0:
 		h.recordKeys(c, e, o, f)
 		st.Keyed = true
+	}
+	if e.Terms.count > 0 {
+		f.Add(fact.Termed, 1, e.Terms.append)
+		h.tips.add(h.openSeq(), e.Terms.Prints)
 	}
 	if len(e.IDs) > 0 {
 		f.Add(fact.Identified, 1, func(dst []byte) []byte { return appendIdentified(dst, e.IDs) })

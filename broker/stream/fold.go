@@ -35,10 +35,10 @@ type Folder struct {
 	Versions []KeyVersion
 	// Changed and Dropped list streams that were made or altered, and deleted, likewise.
 	Changed, Dropped []record.StreamID
-	// Built lists streams whose keys have been built, likewise.
-	Built []record.StreamID
+	// Built and TermsBuilt list streams whose keys, and whose terms, have been built, likewise.
+	Built, TermsBuilt []record.StreamID
 
-	// OnKey is told of every record of a key, in order of positions. The key is a slice of the frame's facts. nil: nobody asks.
+	// OnKey is told of every record of a key, and of a term, in order of positions. The key is a slice of the frame's facts. nil: nobody asks.
 	OnKey func(id record.StreamID, key []byte, e *HistoryEntry)
 }
 
@@ -82,7 +82,7 @@ func NewFolder(s *State) *Folder {
 func (f *Folder) Begin(info FrameInfo, rows state.Batch) {
 	f.frame, f.rows = info, rows
 	f.off, f.batches, f.runAt = 0, 0, partitionAt{}
-	f.Versions, f.Trims, f.Built = f.Versions[:0], f.Trims[:0], f.Built[:0]
+	f.Versions, f.Trims, f.Built, f.TermsBuilt = f.Versions[:0], f.Trims[:0], f.Built[:0], f.TermsBuilt[:0]
 	f.Appends, f.Identities, f.Changed, f.Dropped = f.Appends[:0], f.Identities[:0], f.Changed[:0], f.Dropped[:0]
 	f.TimeMS = max(f.TimeMS, info.TimeMS)
 }
@@ -92,7 +92,8 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 	if x.Version != 1 && (x.Kind != fact.Keyed || x.Version != keyedFlagged) && (x.Kind != fact.StreamChanged || x.Version != changedBuilds) && (x.Kind != fact.Appended || x.Version != appendedFlagged) {
 		switch x.Kind {
 		case fact.Appended, fact.Keyed, fact.Identified, fact.StreamCreated, fact.StreamChanged, fact.StreamDeleted, fact.ProducerAllocated, fact.OriginDefined, fact.Trimmed,
-			fact.KeysCounted, fact.KeysBuilt, fact.TransactorPut, fact.TransactorGone, fact.Enlisted, fact.PositionsDeferred, fact.TransactionEnded:
+			fact.KeysCounted, fact.KeysBuilt, fact.TransactorPut, fact.TransactorGone, fact.Enlisted, fact.PositionsDeferred, fact.TransactionEnded,
+			fact.TermsSet, fact.TermsBuilt, fact.Termed:
 			return true, &fact.UnknownError{What: fmt.Sprintf("version %d of %s", x.Version, x.Kind)}
 		}
 	}
@@ -117,6 +118,8 @@ func (f *Folder) Apply(x fact.Fact) (bool, error) {
 		return true, nil
 	case fact.TransactorPut, fact.TransactorGone, fact.Enlisted, fact.PositionsDeferred, fact.TransactionEnded:
 		return true, f.transacted(x)
+	case fact.TermsSet, fact.TermsBuilt, fact.Termed:
+		return true, f.termed(x)
 	case fact.KeysCounted:
 		return true, f.counted(x.Body)
 	case fact.KeysBuilt:

@@ -28,6 +28,7 @@ type Head struct {
 	overlay     map[string]overlaid
 	frames      []overlayFrame // oldest first; the last one is the open frame
 	overlayFrom uint64
+	tips        tips
 
 	frameTime  int64
 	batches    uint32
@@ -85,11 +86,12 @@ func (h *Head) Prune(seq uint64) {
 		n++
 	}
 	h.frames = append(h.frames[:0], h.frames[n:]...)
+	h.tips.prune(seq)
 	h.overlayFrom = max(h.overlayFrom, seq)
 }
 
 // Overlaid is how many rows the overlay holds.
-func (h *Head) Overlaid() int { return len(h.overlay) }
+func (h *Head) Overlaid() int { return len(h.overlay) + len(h.tips.of) }
 
 func (h *Head) remember(key []byte, version uint64) {
 	f := &h.frames[len(h.frames)-1]

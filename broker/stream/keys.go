@@ -20,7 +20,7 @@ type HistoryEntry struct {
 	Provisional bool // it is of a transaction, whatever has become of that
 }
 
-// EachKey calls fn for every record of a key among the facts of a frame, without evolving anything.
+// EachKey calls fn for every record of a key, and of a term, among the facts of a frame, without evolving anything.
 func EachKey(facts []byte, seq uint64, fn func(id record.StreamID, key []byte, e *HistoryEntry)) error {
 	var last Appended
 	batches := uint32(0)
@@ -32,6 +32,8 @@ func EachKey(facts []byte, seq uint64, fn func(id record.StreamID, key []byte, e
 			return err
 		case fact.Keyed:
 			return eachKey(x, &last, seq, batches-1, fn)
+		case fact.Termed:
+			return eachTerm(x, &last, seq, batches-1, fn)
 		}
 		return nil
 	})

@@ -71,6 +71,10 @@ func (s *State) loadStream(key, value []byte) error {
 	if b.Rest() > 0 {
 		since, building, target = b.Uvarint(), b.Uvarint(), b.Uvarint()
 	}
+	var terms uint64
+	if flags[1]&streamTerms != 0 {
+		terms = b.Uvarint()
+	}
 	if err := b.Err(); err != nil {
 		return err
 	}
@@ -81,6 +85,7 @@ func (s *State) loadStream(key, value []byte) error {
 	s.evolveStream(id, int(n), KeyMode(flags[0]), 0, false)
 	st := s.Streams[id]
 	st.Keyed, st.Converted = flags[1]&streamKeyed != 0, flags[1]&streamConverted != 0
+	st.TermsSince, st.TermsPartial = terms, flags[1]&streamTermsPartial != 0
 	st.KeysSince, st.Building, st.Target, st.Partial = since, building, KeyMode(target), flags[1]&streamPartial != 0
 	return nil
 }

@@ -117,6 +117,8 @@ const (
 	streamKeyed byte = 1 << iota
 	streamConverted
 	streamPartial
+	streamTerms
+	streamTermsPartial
 )
 
 func (st *Stream) appendRow(dst []byte) []byte {
@@ -132,11 +134,20 @@ func (st *Stream) appendRow(dst []byte) []byte {
 	if st.Partial {
 		flags |= streamPartial
 	}
+	if st.TermsSince > 0 {
+		flags |= streamTerms
+	}
+	if st.TermsPartial {
+		flags |= streamTermsPartial
+	}
 	dst = append(dst, flags)
-	if st.KeysSince > 0 || st.Building > 0 {
+	if st.KeysSince > 0 || st.Building > 0 || st.TermsSince > 0 {
 		dst = binary.AppendUvarint(dst, st.KeysSince)
 		dst = binary.AppendUvarint(dst, st.Building)
 		dst = binary.AppendUvarint(dst, uint64(st.Target))
+	}
+	if st.TermsSince > 0 {
+		dst = binary.AppendUvarint(dst, st.TermsSince)
 	}
 	return dst
 }

@@ -59,15 +59,17 @@ type State struct {
 
 // Stream is one durable log.
 type Stream struct {
-	ID         record.StreamID
-	Keys       KeyMode
-	Keyed      bool    // has ever held a record that its key mode kept
-	KeysSince  uint64  // frame that changed the mode last; 0: it is as the stream was created
-	Target     KeyMode // takes the place of Keys when it is built; KeysUnset: nothing does
-	Building   uint64  // frame of the change whose keys are being built; 0: none are
-	Partial    bool    // records from before Building are not in the index of keys
-	Converted  bool    // kept keys before it numbered them: a key without a version row has as many versions as records
-	Partitions []Partition
+	ID           record.StreamID
+	Keys         KeyMode
+	Keyed        bool    // has ever held a record that its key mode kept
+	KeysSince    uint64  // frame that changed the mode last; 0: it is as the stream was created
+	Target       KeyMode // takes the place of Keys when it is built; KeysUnset: nothing does
+	Building     uint64  // frame of the change whose keys are being built; 0: none are
+	Partial      bool    // records from before Building are not in the index of keys
+	TermsSince   uint64  // frame from which on it indexes types and tags; 0: it does not
+	TermsPartial bool    // those of records from before that are not in the index
+	Converted    bool    // kept keys before it numbered them: a key without a version row has as many versions as records
+	Partitions   []Partition
 }
 
 // Wanted is the key mode that was asked for last; Keys may still have to become it.

@@ -29,11 +29,12 @@ const (
 type attributes struct {
 	id, source, kind, subject, key, expect, contentType string
 	extensions                                          []string
+	tags, unless                                        []string
 }
 
 // any reports whether the event is to be a CloudEvent with attributes of its own, rather than a plain body.
 func (e *attributes) any() bool {
-	return e.id != "" || e.source != "" || e.kind != "" || e.subject != "" || e.key != "" || len(e.extensions) > 0
+	return e.id != "" || e.source != "" || e.kind != "" || e.subject != "" || e.key != "" || len(e.extensions)+len(e.tags) > 0
 }
 
 func (a *app) publishCommand() *cobra.Command {
@@ -82,6 +83,8 @@ func (a *app) publishCommand() *cobra.Command {
 	f.StringVar(&e.subject, "subject", "", "CloudEvents subject: the path it is routed and filtered by")
 	f.StringVarP(&e.key, "key", "k", "", "key: what the event is about")
 	f.StringVar(&e.expect, "expect", "", "version the key must have: a number, none or exists")
+	f.StringArrayVar(&e.tags, "tag", nil, "what the event is about, as course:7; may be repeated")
+	f.StringArrayVar(&e.unless, "unless", nil, "do not publish when there is such an event: \"type=T tag=X after=POSITION\"; may be repeated")
 	f.StringVar(&e.contentType, "content-type", "", "of the data (default JSON where it is JSON, else text)")
 	f.StringArrayVar(&e.extensions, "ext", nil, "NAME=VALUE: a CloudEvents extension; may be repeated")
 	f.BoolVar(&lines, "lines", false, "each line is an event")
@@ -142,6 +145,9 @@ func (e *attributes) header(stream string, data []byte) (http.Header, error) {
 	if e.expect != "" {
 		h.Set("Leat-Expected-Version", e.expect)
 	}
+	for _, u := range e.unless {
+		h.Add("Leat-Unless", u)
+	}
 	if !e.any() {
 		return h, nil
 	}
@@ -156,6 +162,7 @@ func (e *attributes) header(stream string, data []byte) (http.Header, error) {
 	set("Type", first(e.kind, stream))
 	set("Subject", e.subject)
 	set("Partitionkey", e.key)
+	set("Tags", strings.Join(e.tags, " "))
 	for _, x := range e.extensions {
 		name, value, ok := strings.Cut(x, "=")
 		if !ok || name == "" {
@@ -192,8 +199,8 @@ func guess(data []byte) string {
 
 // publishLines sends each line as an event, in batches. Lines before one that is refused are published; the message says which it was.
 func (a *app) publishLines(ctx context.Context, c *client, stream string, in io.Reader, e attributes) error {
-	if e.id != "" || e.expect != "" {
-		return usageError("--id and --expect are about one event; they do not go with --lines")
+	if e.id != "" || e.expect != "" || len(e.unless) > 0 {
+		return usageError("--id, --expect and --unless are about one event; they do not go with --lines")
 	}
 	s := bufio.NewScanner(in)
 	s.Buffer(make([]byte, 64<<10), lineBytesMax)
@@ -244,6 +251,9 @@ func (e *attributes) structured(stream string, line []byte) (map[string]any, err
 	}
 	if e.key != "" {
 		ev["partitionkey"] = e.key
+	}
+	if len(e.tags) > 0 {
+		ev["tags"] = strings.Join(e.tags, " ")
 	}
 	for _, x := range e.extensions {
 		name, value, ok := strings.Cut(x, "=")

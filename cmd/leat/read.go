@@ -28,7 +28,7 @@ const (
 
 type readOptions struct {
 	from, direction, key, where string
-	kinds                       []string
+	kinds, tags                 []string
 	limit                       int
 	follow, latest              bool
 	prefix                      string
@@ -77,6 +77,7 @@ func (a *app) readCommand() *cobra.Command {
 	f.StringVar(&o.direction, "direction", "", "forward or backward")
 	f.StringVarP(&o.key, "key", "k", "", "only events with this key")
 	f.StringArrayVar(&o.kinds, "type", nil, "only events of this type; may be repeated")
+	f.StringArrayVar(&o.tags, "tag", nil, "only events with this tag; may be repeated, for events with all of them")
 	f.BoolVar(&o.latest, "latest", false, "only the newest event of each key, in the order of keys")
 	f.StringVar(&o.prefix, "prefix", "", "with --latest: only keys that begin so")
 	f.StringVar(&o.where, "where", "", "only events for which this CEL expression is true")
@@ -94,6 +95,9 @@ func (o *readOptions) query() url.Values {
 	}
 	if len(o.kinds) > 0 {
 		q["type"] = o.kinds
+	}
+	if len(o.tags) > 0 {
+		q["tag"] = o.tags
 	}
 	return q
 }

@@ -13,8 +13,10 @@ import (
 //
 //	{"events": [{"stream":"orders","type":"order.placed","partitionkey":"42","data":{…}}, …],
 //	 "if":     [{"stream":"orders","key":"42","version":3}, {"stream":"stock","key":"7","version":"exists"}],
+//	 "unless": [{"stream":"orders","types":["order.placed"],"tags":["customer:7"],"after":"AQ…"}],
 //	 "ack":    ["AYr…", …]}
 //
+// unless is what there must not be: an event of one of the types with all of the tags, after a position.
 // ack is handles of deliveries, which are acknowledged in the same frame: what was made of them is there if and only if they are done with.
 //
 // An event has the members of a CloudEvent in JSON and "stream"; specversion, id, source and type may be left out and get defaults.
@@ -54,16 +56,18 @@ func (x *call) readAppend(p []byte, a *broker.EventsAppend) (ids []string, err e
 		if bad, _ := r.Err(); bad != "" {
 			break
 		}
-		known := name == "events" || name == "if" || name == "ack"
+		known := name == "events" || name == "if" || name == "unless" || name == "ack"
 		switch {
 		case !known:
-			err = unknownMember(name, "", "events, if and ack are")
-		case name == "events" && a.Events != nil, name == "if" && a.If != nil, name == "ack" && a.Acks != nil:
+			err = unknownMember(name, "", "events, if, unless and ack are")
+		case name == "events" && a.Events != nil, name == "if" && a.If != nil, name == "ack" && a.Acks != nil, name == "unless" && a.Unless != nil:
 			err = wrong("append", name, "it is there twice").at("/" + name)
 		case r.Next() != '[':
 			err = wrong("append", name, "%s must be an array", name).at("/" + name)
 		case name == "events":
 			ids, err = x.readEvents(r, a)
+		case name == "unless":
+			a.Unless, err = readUnless(r)
 		case name == "ack":
 			a.Acks, err = x.readAcks(r)
 		default:

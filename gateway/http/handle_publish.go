@@ -70,7 +70,11 @@ func publish(x *call) error {
 	entry.Expect = expect
 	var one [1]broker.EventEntry
 	one[0] = entry
-	results, err := x.appendEvents(broker.EventsAppend{Events: one[:]}, e.ID)
+	unless, err := unlessHeader(x.r.Header, x.target.stream)
+	if err != nil {
+		return err
+	}
+	results, err := x.appendEvents(broker.EventsAppend{Events: one[:], Unless: unless}, e.ID)
 	if err != nil {
 		return err
 	}
@@ -120,7 +124,11 @@ func (x *call) publishBatch(p []byte, expect broker.Expect) error {
 		x.answer(nethttp.StatusOK, contentTypeJSON, []byte("[]\n"))
 		return nil
 	}
-	a := broker.EventsAppend{Events: entries}
+	unless, err := unlessHeader(x.r.Header, x.target.stream)
+	if err != nil {
+		return err
+	}
+	a := broker.EventsAppend{Events: entries, Unless: unless}
 	if expect.Kind != broker.ExpectAny {
 		key := entries[0].Record.Key
 		if key == nil {

@@ -48,7 +48,7 @@ func readStreams(x *call) error {
 
 // read answers in the form that is asked for.
 func (x *call) read(streams []string) error {
-	if err := x.onlyParams("from", "limit", "direction", "key", "type", "where", "streams"); err != nil {
+	if err := x.onlyParams("from", "limit", "direction", "key", "type", "tag", "where", "streams"); err != nil {
 		return err
 	}
 	if x.r.Method == nethttp.MethodGet {
@@ -79,8 +79,9 @@ func (x *call) read(streams []string) error {
 	if err != nil {
 		return err
 	}
+	any := m.query()
 	page, err := x.g.broker.ReadPage(x.r.Context(), x.caller(), broker.PageRequest{
-		Streams: streams, From: from, Limit: limit, Backward: backward, Key: m.key, Match: m.match(true),
+		Streams: streams, From: from, Limit: limit, Backward: backward, Key: m.key, Any: any, Match: m.match(true),
 	})
 	if err != nil {
 		return fieldOf(err, "from")

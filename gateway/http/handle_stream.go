@@ -26,6 +26,7 @@ type streamConfigJSON struct {
 	RetentionBytes       *int64 `json:"retention_bytes,omitempty"`
 	CompactionLagMS      *int64 `json:"compaction_lag_ms,omitempty"`
 	TombstoneRetentionMS *int64 `json:"tombstone_retention_ms,omitempty"`
+	Tags                 *bool  `json:"tags,omitempty"`
 	Immutable            *bool  `json:"immutable,omitempty"`
 	Protected            *bool  `json:"protected,omitempty"`
 }

@@ -125,6 +125,10 @@ func appendFailed(b []byte, failed []broker.FailedCondition) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
+		if c.Found != nil {
+			b = appendFound(b, &failed[i])
+			continue
+		}
 		if c.If >= 0 {
 			b = append(append(strconv.AppendInt(append(b, `{"pointer":"/if/`...), int64(c.If), 10), '"'), `,"if":`...)
 			b = strconv.AppendInt(b, int64(c.If), 10)

@@ -44,6 +44,7 @@ func makeRoutes() []route {
 	routes := []route{
 		{pattern: "/v1/streams/{stream}/events", methods: []method{{"POST", "publish", publish, false}, {"GET", "read", readStream, false}}},
 		{pattern: "/v1/append", methods: []method{{"POST", "append", appendAtomic, false}}},
+		{pattern: "/v1/query", methods: []method{{"POST", "query", query, false}}},
 		{pattern: "/v1/events", methods: []method{{"GET", "read-many", readStreams, false}}},
 		{pattern: "/v1/events/{stream}/{partition}/{offset}", methods: []method{{"GET", "read-ref", readRef, false}}},
 		{pattern: "/v1/streams", methods: []method{{"GET", "list-streams", listStreams, false}}},
@@ -248,7 +249,7 @@ func (x *call) onlyParams(known ...string) error {
 		if !found {
 			return wrong("request", clip(name), "this query parameter is not known; %s are", strings.Join(append(known, "namespace"), ", "))
 		}
-		if len(values) > 1 && name != "type" && name != "streams" {
+		if len(values) > 1 && name != "type" && name != "tag" && name != "streams" {
 			return wrong("request", clip(name), "this query parameter may be given once")
 		}
 	}

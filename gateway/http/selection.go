@@ -9,10 +9,11 @@ import (
 	"leat/broker/filter"
 )
 
-// selection is which events of the streams are wanted: ?key=, ?type= (any of several) and ?where=.
+// selection is which events of the streams are wanted: ?key=, ?type= (any of several), ?tag= (all of several) and ?where=.
 type selection struct {
 	key   []byte // nil: any
 	types []string
+	tags  []string
 	where *where // nil: any
 }
 
@@ -55,6 +56,9 @@ func (x *call) selection() (selection, error) {
 	if len(m.types) > typesMax {
 		return m, wrong("read", "type", "at most %d types can be asked for at once; these are %d", typesMax, len(m.types))
 	}
+	if m.tags = x.query["tag"]; len(m.tags) > broker.QueryTagsMax {
+		return m, wrong("read", "tag", "at most %d tags can be asked for at once; these are %d", broker.QueryTagsMax, len(m.tags))
+	}
 	if expr := x.param("where"); expr != "" {
 		f, err := filter.Compile(expr)
 		if err != nil {
@@ -65,13 +69,23 @@ func (x *call) selection() (selection, error) {
 	return m, nil
 }
 
+// query is what the index of types and tags can tell of the selection; match need not look at it then.
+func (m *selection) query() []broker.EventQuery {
+	if len(m.tags) == 0 && len(m.types) == 0 || len(m.types) > broker.QueryTypesMax {
+		return nil
+	}
+	q := []broker.EventQuery{{Types: m.types, Tags: m.tags}}
+	m.types, m.tags = nil, nil
+	return q
+}
+
 // match is the selection as a function, nil when it selects everything. With keyed the broker selects by key itself.
 func (m selection) match(keyed bool) func(*broker.Delivered) (bool, error) {
 	key := m.key
 	if keyed {
 		key = nil
 	}
-	if key == nil && len(m.types) == 0 && m.where == nil {
+	if key == nil && len(m.types) == 0 && len(m.tags) == 0 && m.where == nil {
 		return nil
 	}
 	return func(d *broker.Delivered) (bool, error) {
@@ -79,6 +93,9 @@ func (m selection) match(keyed bool) func(*broker.Delivered) (bool, error) {
 			return false, nil
 		}
 		if len(m.types) > 0 && !slices.Contains(m.types, typeOf(d)) {
+			return false, nil
+		}
+		if len(m.tags) > 0 && !(broker.EventQuery{Tags: m.tags}).Asks(d) {
 			return false, nil
 		}
 		return m.where == nil || m.where.match(d), nil

@@ -324,6 +324,9 @@ func (c *streamConfigJSON) change() (func(*broker.StreamConfig) error, error) {
 		if c.DefaultType != nil {
 			cfg.DefaultType = *c.DefaultType
 		}
+		if c.Tags != nil {
+			cfg.Tags = *c.Tags
+		}
 		if c.Documents != nil {
 			cfg.Documents = c.Documents
 		}
@@ -353,6 +356,9 @@ func configJSON(info *broker.StreamInfo) streamConfigJSON {
 		if *x.value != 0 {
 			*x.to = x.value
 		}
+	}
+	if c.Tags {
+		out.Tags = &c.Tags
 	}
 	if c.Immutable {
 		out.Immutable = &c.Immutable

@@ -117,3 +117,38 @@ func withProducer(b []byte, id int64, epoch int16, sequence int32) []byte {
 	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
 	return b
 }
+
+// What there must not be, on a batch that its producer compressed.
+func TestUnless(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t, 1)))
+	create(c, "users", 1, "leat.tags", "true")
+	produce := func(producer int64, sequence int32, names ...string) kmsg.ProduceResponseTopicPartition {
+		t.Helper()
+		b := record.NewBuilder()
+		for _, name := range names {
+			b.Add(&record.Record{Timestamp: 1000, Value: []byte("v"), Headers: []record.Header{
+				{Key: "ce_type", Value: []byte("user.registered")}, {Key: "ce_tags", Value: []byte("name:" + name)}, {Key: broker.HeaderUnless, Value: []byte("type=user.registered tag=name:" + name)},
+			}})
+		}
+		p, err := b.Finish(nil, record.Zstd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if producer >= 0 {
+			p = withProducer(p, producer, 0, sequence)
+		}
+		return ask[*kmsg.ProduceResponse](c, produceRequest("users", -1, p), 9).Topics[0].Partitions[0]
+	}
+	for range 2 { // sent once more, because the answer was lost
+		if r := produce(4711, 0, "ann", "bob"); r.ErrorCode != 0 || r.BaseOffset != 0 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	r := produce(4711, 2, "cid", "bob", "ann")
+	if r.ErrorCode != codeInvalidRecord || len(r.ErrorRecords) != 2 || r.ErrorRecords[0].RelativeOffset != 1 || !strings.Contains(*r.ErrorRecords[0].ErrorMessage, "users/0/1") || r.ErrorRecords[1].RelativeOffset != 2 {
+		t.Errorf("%+v", r)
+	}
+	if r := produce(4711, 2, "cid"); r.ErrorCode != 0 || r.BaseOffset != 2 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -100,7 +100,7 @@ func code(e *fault.Error, at place) int16 {
 			return codeOutOfOrderSequence
 		case fault.ReasonTransaction:
 			return codeInvalidTxnState
-		case fault.ReasonVersion:
+		case fault.ReasonVersion, fault.ReasonEvent:
 			return codeInvalidRecord
 		case fault.ReasonKept:
 			return codePolicyViolation

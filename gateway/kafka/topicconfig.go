@@ -40,6 +40,7 @@ var configKeys = []configKey{
 	{"index.interval.bytes", kmsg.ConfigTypeInt, "4096", 0, nil, kept},
 	{"leader.replication.throttled.replicas", kmsg.ConfigTypeList, "", 0, nil, kept},
 	{"leat.keys", kmsg.ConfigTypeString, "off", 0, keyModes, "What is kept about keys: nothing, the latest record of each, its history, or numbered versions, which records can expect (leat-expect-version)."},
+	{"leat.tags", kmsg.ConfigTypeBoolean, "false", 0, nil, "Types and tags of records (ce_type, ce_tags) are indexed, and conditions on them hold (leat-unless)."},
 	{"local.retention.bytes", kmsg.ConfigTypeLong, "-2", -2, nil, kept},
 	{"local.retention.ms", kmsg.ConfigTypeLong, "-2", -2, nil, kept},
 	{"max.compaction.lag.ms", kmsg.ConfigTypeLong, "9223372036854775807", 1, nil, kept},

@@ -77,6 +77,8 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 		if value != nil {
 			c.Keys = broker.KeyMode(slices.Index(keyModes, *value)) + broker.KeysOff
 		}
+	case "leat.tags":
+		c.Tags = value != nil && *value == "true"
 	case "max.message.bytes":
 		c.BatchBytesMax = 0
 		if value != nil {
@@ -149,6 +151,11 @@ func topicConfig(c *broker.StreamConfig, k *configKey) (value string, own bool) 
 	switch k.name {
 	case "cleanup.policy":
 		return policy(c, value, own)
+	case "leat.tags":
+		if c.Tags {
+			return "true", true
+		}
+		return "false", own
 	case "leat.keys":
 		mode := c.Keys
 		if mode == broker.KeysUnset {
@@ -263,7 +270,11 @@ func produceResult(partition int32, r *broker.BatchResult) wire.ProduceResult {
 		refused := refusedPart(partition, code(r.Err, placeAppend), r.Err.Text)
 		if failed, ok := r.Err.Detail.([]broker.FailedCondition); ok {
 			for i := range failed[:min(len(failed), recordErrorsMax)] {
-				refused.Errors = append(refused.Errors, wire.RecordError{Index: int32(failed[i].Event), Message: failed[i].String()})
+				at := failed[i].Event
+				if failed[i].Found != nil {
+					at = failed[i].Found.Unless
+				}
+				refused.Errors = append(refused.Errors, wire.RecordError{Index: int32(at), Message: failed[i].String()})
 			}
 		}
 		return refused

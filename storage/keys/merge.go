@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"slices"
@@ -171,13 +172,14 @@ func (x *Index) mergeInto(files []*file, tier uint8) (*file, error) {
 // mergeEntries puts the entries that are still wanted, in order.
 func (x *Index) mergeEntries(m *merger, want *filter, put func(*Entry) error) error {
 	var waiting held
-	var last Entry // without key
+	var last Entry // its key is lastKey
+	var lastKey []byte
 	for len(m.heap) > 0 {
 		s := m.top().(*fileScan)
 		e := s.at()
-		// One record has one key, so the same position in the same stream is the same entry, indexed twice.
-		twin := e.Seq == last.Seq && e.Record == last.Record && e.Batch == last.Batch && e.Stream == last.Stream
-		last = *e
+		// The same position under the same key is the same entry, indexed twice.
+		twin := e.Seq == last.Seq && e.Record == last.Record && e.Batch == last.Batch && e.Stream == last.Stream && bytes.Equal(e.Key, lastKey)
+		last, lastKey = *e, append(lastKey[:0], e.Key...)
 		if !twin && want.wants(e) {
 			left, err := waiting.pass(e, want.after, put)
 			if err != nil {
