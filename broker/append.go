@@ -481,6 +481,7 @@ func (p *PendingBatches) collect(o *portion, try int) *portion {
 	for k := range n {
 		if o.place[k] != noPlace {
 			p.take(o.place[k], &o.command.Outcomes[k])
+			p.saw(o, k)
 			p.failed(o, k)
 		}
 	}
@@ -537,6 +538,13 @@ func (p *PendingBatches) failed(o *portion, k int) {
 	}
 	f := &failed[0]
 	p.results[o.place[k]].Err = fault.New(fault.Conflict, "append", name, "%s", f).Because(why).With(failed)
+}
+
+// saw has the catalogue count what was appended.
+func (p *PendingBatches) saw(o *portion, k int) {
+	if out, e := &o.command.Outcomes[k], &o.command.Entries[k]; out.Err == nil && !out.Duplicate && len(out.Failed) == 0 {
+		p.b.sawAppended(p.c, p.b.names.of(slices.Index(p.b.shards, p.shard), e.Stream), &e.Header, e.Batch)
+	}
 }
 
 func (p *PendingBatches) take(i int, o *stream.Outcome) {

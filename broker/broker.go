@@ -155,6 +155,7 @@ type Broker struct {
 	users     users
 	documents documents
 	contracts contracts
+	catalogue catalogue
 	memory    budget
 	kept      keptEvents
 	spread    atomic.Uint32
@@ -185,6 +186,7 @@ func Open(opt Options) (*Broker, error) {
 	b.users.init()
 	b.documents.init()
 	b.contracts.init()
+	b.catalogue.init()
 	b.memory.init(opt.Config.MemoryBytes)
 	b.kept.init(opt.Config.KeptEventsBytes)
 	for i, st := range opt.Shards {
@@ -219,9 +221,11 @@ func Open(opt Options) (*Broker, error) {
 		s.Published().Entries(func(e *catalog.Entry) { b.take(i, e) })
 	}
 	close(b.subs.opened)
+	b.catalogue.opened.Store(true)
 	if opt.System {
 		b.openSystem()
 		b.findUntoldGaps()
+		b.startSummaries()
 	}
 	b.startKeeping()
 	return b, nil
@@ -233,6 +237,7 @@ func (b *Broker) Close() error {
 		return nil
 	}
 	b.stopKeeping()
+	b.stopSummaries()
 	b.closeSystem()
 	b.subs.close()
 	var errs []error
@@ -457,6 +462,9 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 			b.takeAllotments()
 		}
 	case catalog.Contract:
+		if b.takeSummary(e) {
+			return
+		}
 		if err := b.contracts.take(e); err != nil {
 			b.opt.Log.Error("a contract cannot be read", "namespace", e.Name.Namespace, "name", e.Name.Name, "error", err)
 		}

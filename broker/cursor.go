@@ -43,6 +43,7 @@ func (b *Broker) CommitPositions(ctx context.Context, c *Caller, name string, ps
 	if err != nil {
 		return err
 	}
+	b.sawCommit(c, x, ps)
 	return b.do(ctx, c, x.namespace, &shard.Commit{Sub: x.id, Moves: moves})
 }
 

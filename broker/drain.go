@@ -51,7 +51,7 @@ func (b *Broker) Skip(ctx context.Context, c *Caller, name string, n int64) (int
 
 // drainMember settles what a member is handed that comes before all others.
 func (b *Broker) drainMember(ctx context.Context, x *subscribed, most int64) (n int64, err error) {
-	m, err := b.attach(ctx, x, MemberOptions{Credit: int(min(most, drainCredit)), Rank: drainRank})
+	m, err := b.attach(ctx, nil, x, MemberOptions{Credit: int(min(most, drainCredit)), Rank: drainRank})
 	if err != nil {
 		return 0, err
 	}

@@ -185,6 +185,7 @@ func (b *Broker) appendEventsOnce(ctx context.Context, c *Caller, a *EventsAppen
 	}
 	x.fill(r.Seq, r.TimeMS)
 	b.stats.appended(c)
+	x.sawEvents()
 	return x.results, false, nil
 }
 

@@ -18,6 +18,7 @@ type FollowRequest struct {
 // Follower hands out events in position order and waits for more. One goroutine uses it.
 type Follower struct {
 	m      *merge
+	c      *Caller
 	match  func(*Delivered) (bool, error)
 	watch  *shard.Watch
 	lanes  int
@@ -34,7 +35,7 @@ func (b *Broker) Follow(_ context.Context, c *Caller, q FollowRequest) (*Followe
 	if q.From, err = b.ourStart("read", "from", q.From); err != nil {
 		return nil, err
 	}
-	f := &Follower{m: m, match: q.Match, watch: shard.NewWatch()}
+	f := &Follower{m: m, c: c, match: q.Match, watch: shard.NewWatch()}
 	f.watchLanes() // before looking, so that nothing is missed in between
 	if err := m.begin(q.From); err != nil {
 		f.Close()
@@ -76,6 +77,7 @@ func (f *Follower) Next(ctx context.Context, max int) ([]*Delivered, error) {
 		}
 		out, more, err := f.collect(max)
 		if err != nil || len(out) > 0 {
+			f.m.b.sawDelivered(f.c, "", out)
 			return out, err
 		}
 		if more {
@@ -138,6 +140,7 @@ func (f *Follower) TryNext(max int) ([]*Delivered, error) {
 		return nil, err
 	}
 	out, _, err := f.collect(max)
+	f.m.b.sawDelivered(f.c, "", out)
 	return out, err
 }
 

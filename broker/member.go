@@ -51,6 +51,7 @@ type Member struct {
 	b  *Broker
 	x  *subscribed
 	id subscription.MemberID
+	c  *Caller // who attached; nil: those who come and go
 
 	pulls atomic.Bool // it is that of those who come and go
 	seat  *seat       // of a shadow's; else nil
@@ -78,14 +79,14 @@ func (b *Broker) Attach(ctx context.Context, c *Caller, name string, o MemberOpt
 	if err != nil {
 		return nil, err
 	}
-	return b.attach(ctx, x, o)
+	return b.attach(ctx, c, x, o)
 }
 
-func (b *Broker) attach(ctx context.Context, x *subscribed, o MemberOptions) (*Member, error) {
+func (b *Broker) attach(ctx context.Context, c *Caller, x *subscribed, o MemberOptions) (*Member, error) {
 	if o.Credit < 0 || o.Credit > MemberCreditMax || o.Prefetch < 0 || o.Prefetch > MemberCreditMax {
 		return nil, fault.New(fault.Invalid, "receive", "credit", "credit and prefetch are between 0 and %d", MemberCreditMax)
 	}
-	m := &Member{b: b, x: x, id: subscription.MemberID(b.subs.next.Add(1)), ready: make(chan struct{}, 1)}
+	m := &Member{b: b, x: x, c: c, id: subscription.MemberID(b.subs.next.Add(1)), ready: make(chan struct{}, 1)}
 	credit := int64(o.Credit)
 	if o.Prefetch > 0 && o.Credit == 0 {
 		credit = subscription.Endless
@@ -213,7 +214,9 @@ func (m *Member) TryNext(max int) ([]Delivery, error) {
 	if len(ls) == 0 {
 		return nil, err
 	}
-	return m.read(ls), nil
+	ds := m.read(ls)
+	m.b.sawDeliveries(m.c, m.x.name, ds)
+	return ds, nil
 }
 
 func (m *Member) take(max int) ([]subscription.Leased, error) {

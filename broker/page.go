@@ -49,6 +49,12 @@ const PageLimitMax = 1000
 
 // ReadPage reads a page of events in position order.
 func (b *Broker) ReadPage(ctx context.Context, c *Caller, q PageRequest) (Page, error) {
+	p, err := b.readPage(ctx, c, q)
+	b.sawDelivered(c, "", p.Events)
+	return p, err
+}
+
+func (b *Broker) readPage(ctx context.Context, c *Caller, q PageRequest) (Page, error) {
 	if q.Limit < 1 || q.Limit > PageLimitMax {
 		return Page{}, fault.New(fault.Invalid, "read", "limit", "limit is %d; it must be between 1 and %d", q.Limit, PageLimitMax)
 	}

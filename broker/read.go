@@ -75,15 +75,15 @@ func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bo
 	if q.Stream == "" && q.UID != (StreamUID{}) {
 		return noUID("read")
 	}
-	src, pub, n, err := b.source(c, q.Stream, q.Partition)
+	src, pub, from, err := b.source(c, q.Stream, q.Partition)
 	if err != nil {
 		return err
 	}
-	if err := n.is("read", q.UID); err != nil {
+	if err := from.is("read", q.UID); err != nil {
 		return err
 	}
 	if len(b.opt.Past) > 0 {
-		r.epochOf = func(seq uint64) int32 { return b.epochOf(n.shard, seq) }
+		r.epochOf = func(seq uint64) int32 { return b.epochOf(from.shard, seq) }
 	}
 	r.part = src.Part
 	r.Start, r.Stable, r.End = src.Part.Bounds()
@@ -113,6 +113,7 @@ func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bo
 		if next := r.Batches[n-1].Next; next > r.End {
 			_, r.Stable, r.End = src.Part.Bounds()
 		}
+		b.sawRead(c, from, q.From, r.Batches)
 	}
 	return nil
 }

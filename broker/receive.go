@@ -89,6 +89,7 @@ func (b *Broker) Receive(ctx context.Context, c *Caller, name string, q ReceiveR
 			b.relet(ctx, ds, q.Lease)
 		}
 		if len(ds) > 0 {
+			b.sawDeliveries(c, x.name, ds)
 			return ds, nil
 		}
 		if err != nil || len(ls) == 0 || ctx.Err() != nil {
@@ -115,7 +116,7 @@ func (b *Broker) pullerOf(ctx context.Context, x *subscribed) (*puller, error) {
 			p = &puller{in: make(chan struct{}), out: make(chan struct{}), turn: make(chan struct{}, 1)}
 			s.pullers[k] = p
 			s.pullMu.Unlock()
-			if p.m, p.err = b.attach(context.WithoutCancel(ctx), x, MemberOptions{}); p.err != nil {
+			if p.m, p.err = b.attach(context.WithoutCancel(ctx), nil, x, MemberOptions{}); p.err != nil {
 				s.forget(k, p)
 			}
 			if p.err == nil {

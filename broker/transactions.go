@@ -97,6 +97,7 @@ func (b *Broker) DeferPositions(ctx context.Context, c *Caller, name string, id 
 	if err != nil {
 		return err
 	}
+	b.sawCommit(c, s, ps)
 	return b.do(ctx, c, c.namespace(), &shard.Defer{Name: t, ID: id, Sub: s.id, Moves: moves, Implicit: implicit})
 }
 

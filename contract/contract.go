@@ -47,15 +47,6 @@ type Schema interface {
 	Fields() []Field
 }
 
-// Field is one named place in a payload.
-type Field struct {
-	Path     string // order.lines[].sku
-	Type     string // in the words of the format
-	Required bool
-	Doc      string
-	Tags     []string // annotations, as PII
-}
-
 // ParseError says why a text is no schema.
 type ParseError struct {
 	Path string // where in it, "" where that cannot be said

@@ -4,6 +4,8 @@
 //
 //	contract.go      Format and Schema, what a format has to do; references between schemas
 //	difference.go    what stands between two schemas, with the place and a sentence for people
+//	field.go         a named place in a payload, with its tags
+//	reads.go         what a change of a schema does to somebody who reads certain fields
 //	level.go         the seven compatibility levels, and Check, which applies one
 //	frame.go         how a payload names its schema: five bytes before it, or a header beside it
 //	avro/ jsonschema/ protobuf/   the formats; jsontree/ is JSON that keeps its order

@@ -1,6 +1,7 @@
 package avro
 
 import (
+	"slices"
 	"sync"
 
 	"leat/contract"
@@ -150,7 +151,10 @@ func (w *fieldWalk) walk(n *node, path string, open map[*node]bool) {
 		for i := range n.fields {
 			f := &n.fields[i]
 			at := join(path, f.name)
-			out := contract.Field{Path: at, Type: f.node.told(), Required: f.def == nil, Tags: tags(f.props)}
+			out := contract.Field{Path: at, Type: f.node.told(), Required: f.def == nil, Tags: tags(f.props), Nullable: f.node.nullable()}
+			if e := f.node.enum(); e != nil {
+				out.Enum, out.Open = e.symbols, e.byDef != nil
+			}
 			if f.doc != nil {
 				out.Doc = *f.doc
 			}
@@ -160,6 +164,26 @@ func (w *fieldWalk) walk(n *node, path string, open map[*node]bool) {
 		delete(open, n)
 	default:
 	}
+}
+
+func (n *node) nullable() bool {
+	return n.kind == null || n.kind == union && slices.ContainsFunc(n.branches, func(b *node) bool { return b.kind == null })
+}
+
+// enum is the enum that a field is, perhaps among other things.
+func (n *node) enum() *node {
+	switch n.kind {
+	case enum:
+		return n
+	case union:
+		for _, b := range n.branches {
+			if b.kind == enum {
+				return b
+			}
+		}
+	default:
+	}
+	return nil
 }
 
 func (n *node) told() string {

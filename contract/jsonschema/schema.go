@@ -1,6 +1,7 @@
 package jsonschema
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -135,7 +136,8 @@ func (w *fieldWalk) walk(n *node, path string, open map[*node]bool) {
 			if path != "" {
 				at = path + "." + p.name
 			}
-			f := contract.Field{Path: at, Type: p.node.told(), Required: n.required[p.name]}
+			f := contract.Field{Path: at, Type: p.node.told(), Required: n.required[p.name], Nullable: p.node.nullable(0)}
+			f.Enum = p.node.choices()
 			if p.node.src != nil {
 				f.Doc, _ = p.node.src.String("description")
 				if t := p.node.src.Get("confluent:tags"); t != nil {
@@ -149,6 +151,40 @@ func (w *fieldWalk) walk(n *node, path string, open map[*node]bool) {
 		}
 	default:
 	}
+}
+
+// nullable reports whether null is one of the values.
+func (n *node) nullable(depth int) bool {
+	switch {
+	case n == nil || depth > contract.DepthMax:
+		return false
+	case n.kind == null:
+		return true
+	case n.kind == combined && n.criterion != "allOf":
+		return slices.ContainsFunc(n.subs, func(s *node) bool { return s.nullable(depth + 1) })
+	case n.kind == enum || n.kind == constant:
+		return slices.ContainsFunc(n.values, func(v *jsontree.Value) bool { return v.Kind == jsontree.Null })
+	}
+	return false
+}
+
+// choices are the texts of an enum; nil where it is none.
+func (n *node) choices() (out []string) {
+	if n.src == nil {
+		return nil
+	}
+	if list := n.src.Get("enum"); list != nil {
+		for _, v := range list.Items {
+			out = append(out, v.Text)
+		}
+	}
+	return out
+}
+
+// Name is the title of the schema.
+func (s *Schema) Name() string {
+	title, _ := s.tree.String("title")
+	return title
 }
 
 func (n *node) told() string {

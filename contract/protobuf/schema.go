@@ -181,6 +181,45 @@ func (s *Schema) Serialized() string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
+// Name is the full name of the first message.
+func (s *Schema) Name() string {
+	if s.file.Messages().Len() == 0 {
+		return ""
+	}
+	return string(s.file.Messages().Get(0).FullName())
+}
+
+// metaNumber is that of Confluent's options, which hold tags and a description.
+const metaNumber = 1088
+
+// annotate adds what a field's options and its enum say.
+func annotate(to *contract.Field, f protoreflect.FieldDescriptor) {
+	if e := f.Enum(); e != nil {
+		to.Open = !e.IsClosed()
+		for i := range e.Values().Len() {
+			to.Enum = append(to.Enum, string(e.Values().Get(i).Name()))
+		}
+	}
+	if f.Options() == nil || !f.Options().ProtoReflect().IsValid() {
+		return
+	}
+	f.Options().ProtoReflect().Range(func(x protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if x.Number() != metaNumber || !x.IsExtension() || x.Message() == nil || x.IsList() || x.IsMap() {
+			return true
+		}
+		meta := v.Message()
+		if d := meta.Descriptor().Fields().ByName("doc"); d != nil && d.Kind() == protoreflect.StringKind && !d.IsList() {
+			to.Doc = meta.Get(d).String()
+		}
+		if d := meta.Descriptor().Fields().ByName("tags"); d != nil && d.IsList() && d.Kind() == protoreflect.StringKind {
+			for i := range meta.Get(d).List().Len() {
+				to.Tags = append(to.Tags, meta.Get(d).List().Get(i).String())
+			}
+		}
+		return true
+	})
+}
+
 const fieldsMax = 10_000 // paths told of one schema
 
 // Fields are those of the first message.
@@ -205,7 +244,8 @@ func (s *Schema) Fields() (out []contract.Field) {
 			if f.Message() != nil {
 				kind = string(f.Message().FullName())
 			}
-			out = append(out, contract.Field{Path: at, Type: kind, Required: f.Cardinality() == protoreflect.Required})
+			out = append(out, contract.Field{Path: at, Type: kind, Required: f.Cardinality() == protoreflect.Required, Nullable: f.HasOptionalKeyword()})
+			annotate(&out[len(out)-1], f)
 			switch {
 			case f.IsMap():
 				if v := f.MapValue().Message(); v != nil {

@@ -145,6 +145,13 @@ func (r *Registry) ByID(id int, subject string) []*Version {
 	return nil
 }
 
+// HasID reports whether an id of the default context is given.
+func (r *Registry) HasID(id int) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.ids[idKey{DefaultContext, id}]) > 0
+}
+
 func ordered(all []*Version) []*Version {
 	out := slices.Clone(all)
 	slices.SortFunc(out, func(a, b *Version) int { return cmp.Or(cmp.Compare(a.Subject, b.Subject), a.Version-b.Version) })

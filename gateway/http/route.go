@@ -85,6 +85,7 @@ func makeRoutes() []route {
 		{pattern: "/v1/links", methods: []method{{"GET", "list-links", listLinks, false}}},
 		{pattern: "/v1/links/{name}", methods: []method{{"GET", "get-link", getLink, false}, {"PUT", "put-link", putLink, false}, {"DELETE", "delete-link", deleteLink, false}}},
 		{pattern: "/v1/links/{name}/switch", methods: []method{{"POST", "switch-link", switchLink, false}}},
+		{pattern: "/v1/contracts/catalogue", methods: []method{{"GET", "contract-catalogue", contractCatalogue, false}}},
 		{pattern: "/v1/audit", methods: []method{{"GET", "audit", audit, false}}},
 		{pattern: "/v1/doctor", methods: []method{{"GET", "doctor", doctor, false}}},
 		{pattern: "/v1/archive", methods: []method{{"GET", "archive", archiveState, false}}},

@@ -41,7 +41,7 @@ var Table = []Room{
 	{Path: "sim", What: "deterministic simulation: seeded world, fault plans, checkers", May: world},
 
 	{Path: "broker", What: "the one way in: name, permission, contract, quota, metrics",
-		May: []string{"broker/**", "contract", "contract/registry", "storage/journal", "storage/state", "storage/segment", "storage/keys", "storage/archive"}, Test: []string{"storage/**"}},
+		May: []string{"broker/**", "contract", "contract/registry", "contract/usage", "storage/journal", "storage/state", "storage/segment", "storage/keys", "storage/archive"}, Test: []string{"storage/**"}},
 	{Path: "broker/fault", What: "vocabulary: the closed set of refusals"},
 	{Path: "broker/record", What: "vocabulary: records, batches, CloudEvents attributes; the one stored encoding", May: []string{"broker/fault"}},
 	{Path: "broker/fact", What: "vocabulary: what was decided, and its encoding in the journal", May: []string{"broker/record", "broker/fault"}},
@@ -76,6 +76,7 @@ var Table = []Room{
 	{Path: "contract", What: "the promise about payloads, pure: schemas, compatibility, validation"},
 	{Path: "contract/jsontree", What: "JSON that keeps its order"},
 	{Path: "contract/*", What: "one format of schemas each", May: []string{"contract", "contract/jsontree"}},
+	{Path: "contract/usage", What: "who produces and consumes which type of event, as it was seen: the ledger, in bounded memory"},
 	{Path: "contract/registry", What: "subjects, versions and ids of a namespace: decides what is to be recorded", May: []string{"contract", "contract/*"}},
 
 	{Path: "push", What: "subscriptions handed to endpoints of others over HTTP: webhooks out", May: door, Test: append([]string{"gateway", "gateway/http"}, core...)},
