@@ -119,7 +119,8 @@ func (w *World) learnNames() {
 		}
 		s := w.names[e.ID]
 		if s == nil {
-			s = &simStream{name: e.Name.Name, id: record.StreamID(e.ID)}
+			apart := e.Name.Name == tillName
+			s = &simStream{name: e.Name.Name, id: record.StreamID(e.ID), removing: apart, apart: apart}
 			w.names[e.ID] = s
 		}
 		s.trashed = e.Name.Kind == catalog.Trash
@@ -161,6 +162,7 @@ func (w *World) checkStored(when string) {
 	if w.err == nil {
 		w.checkOps(when)
 		w.checkKeys(when)
+		w.checkTill(when)
 		w.checkShadow()
 		w.checkFold(when)
 		w.hash()
@@ -174,6 +176,9 @@ func (w *World) checkStored(when string) {
 func (w *World) lanes() []lane {
 	var all []lane
 	for id := uint32(1); w.names[id] != nil; id++ {
+		if w.names[id].apart {
+			continue
+		}
 		st, _ := w.node.Published().Stream(record.StreamID(id))
 		for n := range st.Partitions {
 			all = append(all, lane{record.StreamID(id), record.PartitionID(n)})

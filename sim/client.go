@@ -87,6 +87,7 @@ type simStream struct {
 	partitions int
 	keys       stream.KeyMode
 	removing   bool // somebody has asked for it
+	apart      bool // the till's, which checks it itself
 	trashed    bool // deleted, and can be restored
 	converted  bool // its keys were not numbered from the beginning
 

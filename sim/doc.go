@@ -17,7 +17,7 @@
 // # Where to start
 //
 // faults.go (the plan), world.go (one step), client.go (who asks), keep.go (the keeper, and readers in the middle of its steps), compact.go
-// (which records may be missing), build.go (key modes that are built), desk.go (who receives by subscriptions, in every second seed), check.go
+// (which records may be missing), build.go (key modes that are built), desk.go (who receives by subscriptions, in every second seed), till.go (who makes transactions, in every third), check.go
 // (what must hold), shadow.go (a second shard that is given every frame and moves nothing: what the first one keeps is compared with it).
 //
 // # How tested

@@ -189,6 +189,10 @@ func (w *World) rest() {
 			w.checkStored("at rest")
 		}
 		if w.err == nil {
+			w.closeTill()
+			w.checkTill("when all has taken too long")
+		}
+		if w.err == nil {
 			w.drain()
 		}
 		if w.err == nil {

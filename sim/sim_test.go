@@ -12,16 +12,20 @@ var (
 	seedsFlag = flag.Int("seeds", 300, "how many seeds to run")
 	plainFlag = flag.Bool("plain", false, "without compaction and changes of key modes")
 	deskFlag  = flag.Bool("desk", false, "with subscriptions, in a run of one seed")
+	tillFlag  = flag.Bool("till", false, "with transactions, in a run of one seed")
 	forFlag   = flag.Duration("for", 0, "run seeds from a random one on for so long")
 )
 
 const stepsPerSeed = 900
 
-func run(t *testing.T, seed uint64, plain, desk, trace bool) *World {
+func run(t *testing.T, seed uint64, plain, desk, till, trace bool) *World {
 	t.Helper()
 	w := NewWorld(seed, plain, trace)
 	if desk {
 		w.Receive()
+	}
+	if till {
+		w.Transact()
 	}
 	if err := w.Run(stepsPerSeed); err != nil {
 		if trace {
@@ -29,15 +33,18 @@ func run(t *testing.T, seed uint64, plain, desk, trace bool) *World {
 				t.Log(line)
 			}
 		}
-		t.Fatalf("seed %d: %v\nreplay: go test ./sim -run TestSeeds -seed %d -plain=%t -desk=%t -v", seed, err, seed, plain, desk)
+		t.Fatalf("seed %d: %v\nreplay: go test ./sim -run TestSeeds -seed %d -plain=%t -desk=%t -till=%t -v", seed, err, seed, plain, desk, till)
 	}
 	return w
 }
 
 func TestSeeds(t *testing.T) {
 	if *seedFlag > 0 {
-		w := run(t, *seedFlag, *plainFlag, *deskFlag, true)
+		w := run(t, *seedFlag, *plainFlag, *deskFlag, *tillFlag, true)
 		t.Logf("%d crashes, %d faults, %d reopened, %d acknowledged, %+v, %+v", w.crashes, w.faults, w.reopened, w.acked, w.kept, w.desks)
+		if w.till != nil {
+			t.Logf("%+v", w.till.counts)
+		}
 		return
 	}
 	first, n := uint64(1), *seedsFlag
@@ -51,17 +58,21 @@ func TestSeeds(t *testing.T) {
 	var crashes, faults, reopened, acked, done int
 	var kept keptCounts
 	var desks deskCounts
+	var tills tillCounts
 	for i := range n {
 		if *forFlag > 0 && time.Since(began) > *forFlag {
 			break
 		}
-		w := run(t, first+uint64(i), *plainFlag, i%2 == 1, false)
+		w := run(t, first+uint64(i), *plainFlag, i%2 == 1, i%3 == 0, false)
+		if w.till != nil {
+			tills.add(w.till.counts)
+		}
 		desks.add(w.desks)
 		crashes, faults, reopened, acked, done = crashes+w.crashes, faults+w.faults, reopened+w.reopened, acked+w.acked, done+1
 		kept.add(w.kept)
 	}
 	compacts := !*plainFlag && done >= 40
-	t.Logf("%d seeds: %d crashes, %d failed calls, %d reopened, %d acknowledged, %+v, %+v, %s", done, crashes, faults, reopened, acked, kept, desks, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d seeds: %d crashes, %d failed calls, %d reopened, %d acknowledged, %+v, %+v, %+v, %s", done, crashes, faults, reopened, acked, kept, desks, tills, time.Since(began).Round(time.Millisecond))
 	least := int64(done)
 	if done >= 40 && (crashes < done || faults < done || reopened < done/4 || acked < 20*done ||
 		kept.windows < 3*least || kept.merges < least/2 || kept.trims < least || kept.keyMerges < least || kept.overtaken < least || kept.deleted < least/3) {
@@ -69,6 +80,9 @@ func TestSeeds(t *testing.T) {
 	}
 	if done >= 40 && (desks.subscriptions < done/2 || desks.handed < 10*done || desks.again < done || desks.acked < 5*done || desks.rewinds < done/20) {
 		t.Fatal("too little was received")
+	}
+	if done >= 40 && (tills.committed < done/2 || tills.aborted < done || tills.unknown < done/10 || tills.fenced < done/2 || tills.visible < done) {
+		t.Fatal("too little was transacted")
 	}
 	if compacts && (kept.compacted < 2*least || kept.tombstones < least/4 || kept.modes < least/4 || kept.built < least/10) {
 		t.Fatal("too little was compacted or built")
@@ -98,7 +112,7 @@ var found = []struct {
 
 func TestFound(t *testing.T) {
 	for _, f := range found {
-		t.Run(f.what, func(t *testing.T) { run(t, f.seed, f.plain, f.desk, false) })
+		t.Run(f.what, func(t *testing.T) { run(t, f.seed, f.plain, f.desk, false, false) })
 	}
 }
 
@@ -109,7 +123,7 @@ func TestSeed_RunsTheSameTwice(t *testing.T) {
 		last = 6
 	}
 	for seed := uint64(1); seed <= last; seed++ {
-		a, b := run(t, seed, seed%4 == 0, seed%2 == 0, true), run(t, seed, seed%4 == 0, seed%2 == 0, true)
+		a, b := run(t, seed, seed%4 == 0, seed%2 == 0, seed%3 == 0, true), run(t, seed, seed%4 == 0, seed%2 == 0, seed%3 == 0, true)
 		if !slices.Equal(a.trace, b.trace) {
 			for i := range min(len(a.trace), len(b.trace)) {
 				if a.trace[i] != b.trace[i] {

@@ -90,6 +90,8 @@ type World struct {
 	feeds      []looked
 	desks      deskCounts
 
+	till *till // nil: nobody makes transactions; see till.go
+
 	steps, crashes, faults, acked, reopened int
 	faultsAtBoot                            int
 	kept                                    keptCounts
@@ -339,6 +341,9 @@ func (w *World) step() {
 	}
 	if w.deskRng != nil && w.deskRng.IntN(2) == 0 {
 		w.receive()
+	}
+	if w.till != nil && w.till.rng.IntN(4) > 0 {
+		w.transact()
 	}
 	switch n := w.rng.IntN(100); {
 	case n < 28:
