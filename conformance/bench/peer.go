@@ -135,6 +135,7 @@ func peerWorks() []work {
 			return b.against(ctx, "kafka-jvm-sync", kafkaPeer(true))
 		}},
 		{"jvm-table", "Apache Kafka as shipped: sizes, partitions, producers", java, (*bench).jvm},
+		{"jvm-transactions", "transactions of 100 records, against Apache Kafka on the JVM", java, (*bench).jvmTransactions},
 		{"peer-postgres", "PostgreSQL as an event store", postgres, func(b *bench, ctx context.Context) error { return b.against(ctx, "postgres", postgresPeer()) }},
 	}
 }
