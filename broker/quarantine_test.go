@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -288,6 +289,14 @@ func TestQuarantine_Full(t *testing.T) {
 		}
 		if r := h.send("orders", produced(t, orders(4, 1, 2), record.None, 7, 4)); r.Err != nil || r.Base != 4 || len(r.Quarantined) != 2 {
 			t.Fatalf("%+v", r)
+		}
+		all, more := h.b.ContractNumbers(10)
+		want := broker.ContractNumbers{Namespace: cmp.Or(h.c.Namespace, broker.DefaultNamespace), Contract: "orders", ContractSeen: broker.ContractSeen{Checked: 15, Broken: 8, Quarantined: 4}}
+		if len(all) != 1 || more != 0 || all[0] != want {
+			t.Fatalf("%+v, %d", all, more)
+		}
+		if all, more = h.b.ContractNumbers(0); len(all) != 0 || more != 1 {
+			t.Fatalf("%+v, %d", all, more)
 		}
 	})
 }

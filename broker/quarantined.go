@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -259,4 +260,29 @@ func (b *Broker) DropQuarantined(ctx context.Context, c *Caller, refs []record.R
 		return slices.Repeat([]Outcome{OutcomeUnknown}, len(refs)), nil
 	}
 	return b.Cancel(ctx, c, QuarantineStream, refs)
+}
+
+// ContractNumbers are the numbers of one contract.
+type ContractNumbers struct {
+	Namespace, Contract string
+	ContractSeen
+}
+
+// ContractNumbers are those of the contracts that have seen something since the start, by namespace and name, up to a limit, and how many more there are.
+func (b *Broker) ContractNumbers(limit int) (all []ContractNumbers, more int) {
+	b.contracts.mu.RLock()
+	for namespace, r := range b.contracts.all {
+		r.checks.stats.Range(func(name, s any) bool {
+			if _, err := r.registry.Binding(name.(string)); err == nil { // of one that was deleted nothing is told
+				all = append(all, ContractNumbers{namespace, name.(string), s.(*ContractStats).seen()})
+			}
+			return true
+		})
+	}
+	b.contracts.mu.RUnlock()
+	slices.SortFunc(all, func(x, y ContractNumbers) int {
+		return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Contract, y.Contract))
+	})
+	more = max(0, len(all)-limit)
+	return all[:len(all)-more], more
 }

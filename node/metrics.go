@@ -90,7 +90,7 @@ func (m *metrics) watch(n *Node) {
 		}
 		return 0
 	})
-	m.reg.MustRegister(&journalCollector{n: n}, &appendCollector{n: n}, &keepCollector{n: n})
+	m.reg.MustRegister(&journalCollector{n: n}, &appendCollector{n: n}, &keepCollector{n: n}, &contractCollector{n: n})
 	if n.shipping != nil {
 		m.reg.MustRegister(&shippingCollector{n.shipping})
 	}

@@ -33,7 +33,7 @@ func (a *app) contractCommand() *cobra.Command {
 		Long: "Contracts and schemas are kept by the schema registry of a node: --registry says its address (LEAT_REGISTRY; default " + defaultRegistryURL + ").",
 	}
 	cmd.PersistentFlags().String("registry", "", "address of the schema registry")
-	cmd.AddCommand(a.contractPut(), a.contractList(), a.contractShow(), a.contractDelete(), a.contractCheck(), a.contractCatalogue())
+	cmd.AddCommand(a.contractPut(), a.contractList(), a.contractShow(), a.contractDelete(), a.contractCheck(), a.contractCatalogue(), a.contractQuarantine())
 	return cmd
 }
 

@@ -63,4 +63,34 @@ func TestContract(t *testing.T) {
 	}
 	c.must(t, "", "contract delete orders")
 	c.must(t, `{"id":1}`+"\n", "publish orders")
+
+	// What breaks a contract is put aside, and can be mended.
+	c.must(t, "", "contract put orders --stream orders --subject orders --enforce quarantine")
+	for _, v := range []string{`{"id":2}`, `{"id":"3"}`, `{"id":4}`} {
+		c.must(t, v, "publish orders")
+	}
+	if out := c.must(t, "", "contract quarantine list --contract orders"); strings.Count(out, "\n") != 3 || !strings.Contains(out, "leat.quarantine/0/0\torders\tid\t") {
+		t.Error(out)
+	}
+	if out := c.must(t, "", "contract quarantine show leat.quarantine/0/1"); !strings.Contains(out, `{"text":"{\"id\":4}"}`) {
+		t.Error(out)
+	}
+	if out, errs, code := c.run(context.Background(), "", "contract", "quarantine", "replay", "--all"); code == exitOK || !strings.Contains(errs, "2 stay") || strings.Count(out, "refused") != 2 {
+		t.Error(out, errs, code)
+	}
+	if out := c.must(t, `{"id":"2"}`, "contract quarantine replay leat.quarantine/0/0 --value -"); !strings.Contains(out, "done\torders/0/") {
+		t.Error(out)
+	}
+	c.must(t, "", "contract quarantine drop leat.quarantine/0/1")
+	if out := c.must(t, "", "contract quarantine list -o json"); out != "[]\n" {
+		t.Error(out)
+	}
+	if out := c.must(t, "", "contract show orders"); !strings.Contains(out, "quarantined\t2") {
+		t.Error(out)
+	}
+	for _, args := range []string{"replay", "replay --all x", "replay --contract orders leat.quarantine/0/1", "show x"} {
+		if _, errs, code := c.run(context.Background(), "", append([]string{"contract", "quarantine"}, strings.Fields(args)...)...); code != exitUsage {
+			t.Error(args, errs, code)
+		}
+	}
 }

@@ -3,7 +3,7 @@
 // # Spec
 //
 // The API reference of Confluent's Schema Registry (subjects, schemas, config, mode, compatibility, contexts, metadata), and the serializers that
-// use it. Beside it /contracts: which streams and types of events keep to which subject, which is ours.
+// use it. Beside it, and ours: /contracts, which streams and types of events keep to which subject, and /quarantine, what broke one.
 //
 //	route.go       paths to handlers; /contexts/{c}/… is the same path in a context
 //	call.go        one request: login by Basic or Bearer, media types, body; answer.go: JSON

@@ -74,6 +74,11 @@ func init() {
 	add(get, "contracts/{name}", getContract)
 	add(put, "contracts/{name}", putContract)
 	add(del, "contracts/{name}", deleteContract)
+
+	add(get, "quarantine", listQuarantine)
+	add(get, "quarantine/{offset}", getQuarantined)
+	add(post, "quarantine/replay", replayQuarantined)
+	add(post, "quarantine/drop", dropQuarantined)
 }
 
 // find is the route of a path that is split at its slashes, or the methods that the path has.
