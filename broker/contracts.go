@@ -31,6 +31,7 @@ type contracts struct {
 
 type contractRoom struct {
 	deciding chan struct{} // the token of whoever changes it
+	waiting  registrations
 	registry *registry.Registry
 	checks   checks
 }

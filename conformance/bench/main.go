@@ -64,7 +64,7 @@ func works() []work {
 		{"binary", "size of the binary", nothing, (*bench).binary},
 		{"poll", "1,000 clients that poll against 1,000 that follow", nothing, (*bench).pollOrFollow},
 	}
-	return slices.Concat(own, peerWorks(), amqpWorks(), sqsWorks(), webhookWorks(), keepWorks())
+	return slices.Concat(own, peerWorks(), amqpWorks(), sqsWorks(), registryWorks(), webhookWorks(), keepWorks())
 }
 
 // keepGroup names all that is about keeping events. It is long and needs room on the disk: it is measured only when asked for.

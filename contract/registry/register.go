@@ -26,6 +26,9 @@ func (r *Registry) Register(subject string, in Registration) (*Version, Change, 
 		return nil, none, err
 	}
 	subject = r.places(subject)[0]
+	if r.staged.clash(subject, in.References) {
+		return nil, none, ErrStaged
+	}
 	mode := r.ModeInScope(subject)
 	if err := r.mayRegister(subject, mode, in.ID); err != nil {
 		return nil, none, err
@@ -51,6 +54,9 @@ func (r *Registry) Register(subject string, in Registration) (*Version, Change, 
 	c, s, err := r.canonical(subject, &in.Content, in.Normalize || cfg.Normalized(), in.ID <= 0)
 	if err != nil {
 		return nil, none, err
+	}
+	if r.staged.clash(subject, c.References) { // they may be those of the version before
+		return nil, none, ErrStaged
 	}
 	v := &Version{Subject: subject, Version: in.Version, ID: in.ID, TimeMS: in.TimeMS, Content: *c, hash: c.sum()}
 	if there := r.there(v, live); there != nil {
@@ -115,6 +121,9 @@ func (r *Registry) there(v *Version, live []*Version) *Version {
 	r.mu.RLock()
 	id, known := r.contents[contentKey{context, v.hash}]
 	r.mu.RUnlock()
+	if s := r.staged; s != nil && !known {
+		id, known = s.contents[contentKey{context, v.hash}]
+	}
 	if known && (v.ID <= 0 || v.ID == id) {
 		v.ID = id
 	}
@@ -143,8 +152,15 @@ func (r *Registry) record(v *Version, all []*Version, next int, mode Mode) (*Ver
 	if r.count >= VersionsMax {
 		return nil, none, refuse(RegistryFull, "a registry keeps %d versions; delete some for good", VersionsMax)
 	}
+	high := r.high[context]
+	if s := r.staged; s != nil {
+		high = max(high, s.high[context])
+		if hash, ok := s.ids[idKey{context, v.ID}]; ok && hash != v.hash {
+			return nil, none, ErrStaged
+		}
+	}
 	if v.ID <= 0 {
-		v.ID = r.high[context] + 1
+		v.ID = high + 1
 	} else {
 		for _, x := range r.ids[idKey{context, v.ID}] {
 			if x.hash != v.hash && !(x.Subject == v.Subject && x.Version == v.Version) {
@@ -160,6 +176,7 @@ func (r *Registry) record(v *Version, all []*Version, next int, mode Mode) (*Ver
 		}
 	}
 	c.put(versionName(v.Subject, v.Version), v)
+	r.staged.add(v)
 	return v, c, nil
 }
 

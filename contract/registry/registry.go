@@ -79,6 +79,11 @@ type modeDocument struct {
 // Registry is the index of one namespace. Its methods may be called by many; those that decide are to be called by one at a time, who records the
 // change before the next.
 type Registry struct {
+	*index
+	staged *staged // nil: this is no view of what is being decided
+}
+
+type index struct {
 	mu       sync.RWMutex
 	subjects map[string][]*Version // by version, ascending
 	count    int
@@ -111,10 +116,10 @@ type target struct {
 
 // New is an empty registry.
 func New() *Registry {
-	r := &Registry{
+	r := &Registry{index: &index{
 		subjects: map[string][]*Version{}, ids: map[idKey][]*Version{}, contents: map[contentKey]int{}, guids: map[string][]*Version{},
 		refs: map[target]map[string]*Version{}, high: map[string]int{}, configs: map[string]*Settings{}, modes: map[string]Mode{}, bindings: map[string]*Binding{},
-	}
+	}}
 	r.parsed.init()
 	return r
 }

@@ -51,7 +51,7 @@ func register(ctx context.Context, x *call) (any, error) {
 		}
 	}
 	var v *registry.Version
-	err := x.g.b.ChangeContracts(ctx, &x.caller, broker.ActionCreate, subject, func(r *registry.Registry) (c registry.Change, err error) {
+	err := x.g.b.RegisterContract(ctx, &x.caller, subject, func(r *registry.Registry) (c registry.Change, err error) {
 		v, c, err = r.Register(subject, ask)
 		return c, err
 	})
