@@ -121,7 +121,7 @@ func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) 
 		}
 		return max(run.Base, start), run.TimeMS, nil
 	case StartCreateTime:
-		return offsetOfTime(pub, src, q.Time)
+		return offsetOfTime(pub, src, q.Time, end)
 	case StartMaxTime:
 		if start == end {
 			return -1, -1, nil
@@ -130,7 +130,7 @@ func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) 
 		if err != nil || !ok {
 			return -1, -1, err
 		}
-		return offsetOfTime(pub, src, last.MaxTimeMS)
+		return offsetOfTime(pub, src, last.MaxTimeMS, end)
 	default:
 		return -1, -1, fault.New(fault.Unsupported, "describe", q.Stream, "offsets cannot be asked for that way")
 	}
@@ -138,16 +138,17 @@ func (b *Broker) offset(c *Caller, q *OffsetSpec) (record.Offset, int64, error) 
 
 // offsetOfTime finds the first record whose producer gave t or later. Runs carry the greatest time up to their end, which only grows, so
 // the first run that reaches t holds the record. But where records were trimmed or compacted the greatest time may be that of a record that is
-// gone: then the search goes on behind the run, so far, and where it stops is the answer, since no record before has such a time.
-func offsetOfTime(pub *shard.Published, src shard.Source, t int64) (record.Offset, int64, error) {
+// gone: then the search goes on behind the run, so far, and where it stops is the answer, since no record before has such a time. What is of an open or an aborted
+// transaction counts, as do markers, so that who reads everything begins early enough; there is no answer where the first such record is not before end.
+func offsetOfTime(pub *shard.Published, src shard.Source, t int64, end record.Offset) (record.Offset, int64, error) {
 	run, ok, err := pub.Seek(src, func(r *stream.Run) bool { return r.MaxTimeMS >= t })
 	if err != nil || !ok {
 		return -1, -1, err
 	}
-	start, end := src.Part.Ends()
+	start, _ := src.Part.Ends()
 	read := 0
 	for from := max(run.Base, start); from < end; {
-		batches, err := pub.Read(nil, src, from, stream.RunBytesMax, shard.AllSeqs)
+		batches, err := pub.ReadStored(nil, src, from, stream.RunBytesMax, shard.AllSeqs)
 		if err != nil || len(batches) == 0 {
 			return -1, -1, err
 		}
@@ -160,10 +161,12 @@ func offsetOfTime(pub *shard.Published, src shard.Source, t int64) (record.Offse
 				}
 				return nil
 			})
-			if at >= 0 {
+			switch {
+			case at >= end:
+				return -1, -1, nil
+			case at >= 0:
 				return at, ts, nil
-			}
-			if err != nil {
+			case err != nil:
 				return -1, -1, err
 			}
 			from = s.Next

@@ -10,8 +10,8 @@ import (
 )
 
 // ListOffsets(2), versions 0-10: by time, and -1 the end, -2 the start, -3 (7) the record with the greatest timestamp, -4 (8) the start of what is
-// on this node, which is all, -5 (9) the end of what has been moved elsewhere, which is nothing. Nothing is ever open, so both isolation
-// levels see the same end. In version 0 the answer is a list, the greatest offset first.
+// on this node, which is all, -5 (9) the end of what has been moved elsewhere, which is nothing. For who reads committed records the end is before the first
+// open transaction, and what lies behind it is not found by time; aborted records and markers before it are. In version 0 the answer is a list, the greatest offset first.
 func (k *conn) listOffsets(ctx context.Context, s *slot, q *kmsg.ListOffsetsRequest) (*kmsg.ListOffsetsResponse, error) {
 	var specs []broker.OffsetSpec
 	var known []bool
