@@ -23,7 +23,10 @@ import (
 const waitMost = 20 * time.Second
 
 // node is the binary that all tests talk to, each to streams of its own.
-var node struct{ HTTP, Kafka, AMQP, AWS string }
+var node struct {
+	HTTP, Kafka, AMQP, AWS string
+	Registry               string `json:"schema-registry"`
+}
 
 var leat string // the binary
 
