@@ -68,6 +68,7 @@ seq 1 200 | "$leat" publish plain --lines > /dev/null
 "$leat" publish gone '"second life"' > /dev/null
 curl -fsS -o /dev/null "http://$http/v1/append" --json '{"events":[{"stream":"orders","id":"both-1","source":"/golden","type":"t","partitionkey":"customer-1","data":1},{"stream":"plain","id":"both-2","source":"/golden","type":"t","data":2}]}'
 "$kafka" $broker
+transacts=$("$leat" stream list 2> /dev/null | grep kafka-transactions || true) # since format 4
 if newer; then
   "$leat" stream truncate plain --before offset:50 --yes > /dev/null
   "$leat" stream create removed > /dev/null
@@ -92,7 +93,8 @@ ask() { # a line for each question: path, answer
   printf '{"path":"%s","answer":%s}\n' "$1" "$(curl -fsS -u admin:secret-of-admin "http://$http$1")"
 }
 {
-  for s in orders accounts prices plain gone changed kafka-orders kafka-compacted; do
+  more=; if [ "$transacts" ]; then more=kafka-transactions; fi
+  for s in orders accounts prices plain gone changed kafka-orders kafka-compacted $more; do
     ask "/v1/streams/$s"
     ask "/v1/streams/$s/events?limit=1000"
   done
