@@ -26,16 +26,15 @@ func (q EventQuery) Asks(d *Delivered) bool {
 		typ = d.from.defaultType()
 	}
 	var scratch record.Event
-	return q.asks(d, &scratch, typ)
+	return q.asks(d.Record, &scratch, typ)
 }
 
 // asks says whether a query asks for an event.
-func (q *EventQuery) asks(d *Delivered, scratch *record.Event, defaultType string) bool {
-	types, typed, tags := len(q.Types) == 0, false, 0
+func (q *EventQuery) asks(r *record.Record, scratch *record.Event, defaultType string) bool {
+	types, tags := len(q.Types) == 0, 0
 	var met [QueryTagsMax]bool
-	_ = eachTerm(d.Record, scratch, false, func(tag bool, text string) {
+	_ = eachTerm(r, scratch, defaultType, false, func(tag bool, text string) {
 		if !tag {
-			typed = true
 			types = types || slices.Contains(q.Types, text)
 			return
 		}
@@ -46,9 +45,6 @@ func (q *EventQuery) asks(d *Delivered, scratch *record.Event, defaultType strin
 			}
 		}
 	})
-	if !typed {
-		types = types || slices.Contains(q.Types, defaultType)
-	}
 	return types && tags == len(q.Tags)
 }
 
@@ -85,7 +81,7 @@ func (q *PageRequest) scanning() {
 			typ = d.from.defaultType()
 		}
 		for i := range q.Any {
-			if q.Any[i].asks(d, &scratch, typ) {
+			if q.Any[i].asks(d.Record, &scratch, typ) {
 				if match == nil {
 					return true, nil
 				}
@@ -146,6 +142,27 @@ func placed(e *stream.HistoryEntry) record.Position {
 	return record.Position{Seq: e.Seq, Batch: e.Batch, Record: e.Record}
 }
 
+// verifier reads records and says whether a query asks for them.
+func (b *Broker) verifier(pub *shard.Published, n *named, q *EventQuery) func(e *stream.HistoryEntry) (bool, error) {
+	var scratch record.Event
+	return func(e *stream.HistoryEntry) (bool, error) {
+		src, ok := pub.Source(n.id, e.Partition)
+		if !ok {
+			return false, fault.New(fault.NotFound, "read", n.name, "the stream was deleted")
+		}
+		asked := false
+		err := pub.ReadStoredOne(src, e.Offset, func(s *shard.One) error {
+			r, ok, err := s.Record(e.Offset)
+			asked = err == nil && ok && q.asks(&r, &scratch, n.defaultType())
+			return err
+		})
+		if fault.Is(err, fault.Trimmed) {
+			err = nil // just now
+		}
+		return asked, err
+	}
+}
+
 // pageOfQuery reads by the index of types and tags. A page ends where the index was looked at often enough.
 func (m *merge) pageOfQuery(q *PageRequest) (Page, error) {
 	if err := m.refresh(); err != nil {
@@ -167,11 +184,12 @@ func (m *merge) pageOfQuery(q *PageRequest) (Page, error) {
 	if from != nil {
 		after = *from
 	}
+	q.scanning() // what the index leaves open shows when the event is read
 	k := &termMerge{}
 	defer k.close()
 	for _, n := range m.streams {
 		for i := range q.Any {
-			w := m.pub.Terms(n.id, q.Any[i].parts(), after, m.upTo, queryLookMax)
+			w := m.pub.Terms(n.id, q.Any[i].terms(), after, m.upTo, queryLookMax, nil)
 			k.lanes = append(k.lanes, termLane{from: n, walk: w})
 			if err := k.lanes[len(k.lanes)-1].step(); err != nil {
 				return Page{}, err

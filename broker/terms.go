@@ -15,27 +15,29 @@ import (
 
 // Terms of an event are its type and its tags: what it can be asked for besides its key. A stream with Tags has them in its index.
 
-// eachTerm calls fn for the terms of a record, as far as it names them itself. strict refuses tags that are over the limits; without it all of them are
+// eachTerm calls fn for the terms of a record: its type, or the one that is said where it has none, and then its tags. strict refuses tags that are over the limits; without it all of them are
 // given, for records that were stored before anybody asked.
-func eachTerm(r *record.Record, scratch *record.Event, strict bool, fn func(tag bool, text string)) error {
-	typ, tags := "", ""
+func eachTerm(r *record.Record, scratch *record.Event, typ string, strict bool, fn func(tag bool, text string)) error {
+	tags := ""
 	for i := range r.Headers {
 		switch h := &r.Headers[i]; h.Key {
 		case "ce_type":
-			typ = textOf(h.Value)
+			if len(h.Value) > 0 {
+				typ = textOf(h.Value)
+			}
 		case record.HeaderTags:
 			tags = textOf(h.Value)
 		case "content-type":
 			if strings.HasPrefix(textOf(h.Value), "application/cloudevents") {
 				scratch.FromRecord(r, record.Defaults{})
-				typ = scratch.Type
+				if scratch.Type != "" {
+					typ = scratch.Type
+				}
 				tags, _ = scratch.Extension(record.AttributeTags)
 			}
 		}
 	}
-	if typ != "" {
-		fn(false, typ)
-	}
+	fn(false, typ)
 	switch {
 	case tags == "":
 		return nil
@@ -62,20 +64,16 @@ type termer struct {
 // add adds the terms of a record of an entry, the one at index in its batch.
 func (t *termer) add(e *stream.Entry, pub *shard.Published, typ string, index int, r *record.Record) error {
 	t.arena, t.ends = t.arena[:0], t.ends[:0]
-	typed := false
 	add := func(tag bool, text string) {
-		if typed = typed || !tag; tag {
+		if tag {
 			t.arena = stream.AppendTagTerm(t.arena, text)
 		} else {
 			t.arena = stream.AppendTypeTerm(t.arena, text)
 		}
 		t.ends = append(t.ends, len(t.arena))
 	}
-	if err := eachTerm(r, &t.scratch, true, add); err != nil {
+	if err := eachTerm(r, &t.scratch, typ, true, add); err != nil {
 		return err
-	}
-	if !typed {
-		add(false, typ)
 	}
 	id := stream.TermsOf(e.Stream)
 	e.Terms.Add(int32(index), len(t.ends), func(i int) []byte {
@@ -104,18 +102,14 @@ func (b *Broker) storedTerms(sh int, id record.StreamID) func(r *record.Record, 
 	}
 	var buf []byte
 	return func(r *record.Record, each func(term []byte)) {
-		typed := false
-		_ = eachTerm(r, scratch, false, func(tag bool, text string) {
-			if typed = typed || !tag; tag {
+		_ = eachTerm(r, scratch, typ, false, func(tag bool, text string) {
+			if tag {
 				buf = stream.AppendTagTerm(buf[:0], text)
 			} else {
 				buf = stream.AppendTypeTerm(buf[:0], text)
 			}
 			each(buf)
 		})
-		if !typed {
-			each(stream.AppendTypeTerm(buf[:0], typ))
-		}
 	}
 }
 

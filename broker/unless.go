@@ -94,20 +94,15 @@ func (q *EventQuery) check(op string) error {
 	return nil
 }
 
-// parts are what an event has to meet: one part for the types, one for each tag.
-func (q *EventQuery) parts() [][][]byte {
-	parts := make([][][]byte, 0, 1+len(q.Tags))
-	for _, t := range q.Tags {
-		parts = append(parts, [][]byte{stream.AppendTagTerm(nil, t)})
+// terms are what the index has of the query.
+func (q *EventQuery) terms() (t shard.TermQuery) {
+	for _, tag := range q.Tags {
+		t.Tags = append(t.Tags, stream.AppendTagTerm(nil, tag))
 	}
-	if len(q.Types) > 0 {
-		types := make([][]byte, len(q.Types))
-		for i, t := range q.Types {
-			types[i] = stream.AppendTypeTerm(nil, t)
-		}
-		parts = append(parts, types)
+	for _, typ := range q.Types {
+		t.Types = append(t.Types, stream.AppendTypeTerm(nil, typ))
 	}
-	return parts
+	return t
 }
 
 // String is the query in words, for those who are told that it found something.
@@ -148,19 +143,24 @@ func (b *Broker) resolveUnless(u *Unless, n *named, upTo uint64) (x stream.Unles
 	if err != nil {
 		return x, err
 	}
-	parts := u.Query.parts()
+	terms := u.Query.terms()
 	x.Stream, x.Said = n.id, u.Query.String()
-	x.Parts = make([][]stream.Fingerprint, len(parts))
-	for i, terms := range parts {
-		for _, t := range terms {
-			x.Parts[i] = append(x.Parts[i], pub.Fingerprint(stream.TermsOf(n.id), t))
-		}
+	print := func(t []byte) stream.Fingerprint { return pub.Fingerprint(stream.TermsOf(n.id), t) }
+	for _, t := range terms.Tags {
+		x.Parts = append(x.Parts, []stream.Fingerprint{print(t)})
 	}
-	some, err := pub.TermsAfter(n.id, parts, after, upTo)
+	if len(terms.Types) > 0 {
+		var types []stream.Fingerprint
+		for _, t := range terms.Types {
+			types = append(types, print(t))
+		}
+		x.Parts = append(x.Parts, types)
+	}
+	some, err := pub.TermsAfter(n.id, terms, after, upTo)
 	if err != nil || !some {
 		return x, err
 	}
-	w := pub.Terms(n.id, parts, after, upTo, unlessLookMax)
+	w := pub.Terms(n.id, terms, after, upTo, unlessLookMax, b.verifier(pub, n, &u.Query))
 	defer w.Close()
 	x.Found, x.Failed = w.Next()
 	return x, w.Err()

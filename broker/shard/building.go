@@ -299,12 +299,13 @@ func (w *keyWalk) take(s *Batch) {
 		if r.Offset < w.start {
 			return nil
 		}
+		mark, marked := uint64(0), false
 		add := func(key []byte, flags uint8) {
 			at := len(w.arena)
 			w.arena = append(w.arena, key...)
 			e := keys.Entry{
 				Stream: uint32(w.x.id), Key: w.arena[at:len(w.arena):len(w.arena)], Seq: s.Seq, Batch: s.Ordinal, Record: uint32(r.Offset - s.Base),
-				Partition: uint32(w.partition()), Offset: uint64(r.Offset), Flags: flags,
+				Partition: uint32(w.partition()), Offset: uint64(r.Offset), Version: mark, Flags: flags,
 			}
 			if transactional {
 				e.Flags |= keys.Provisional
@@ -313,7 +314,12 @@ func (w *keyWalk) take(s *Batch) {
 		}
 		switch {
 		case w.terms != nil:
-			w.terms(r, func(term []byte) { add(term, 0) })
+			w.terms(r, func(term []byte) {
+				if !marked {
+					mark, marked = stream.MarkOf(term), true
+				}
+				add(term, 0)
+			})
 		case r.Key == nil || len(r.Key) > keys.KeyBytesMax:
 		case r.Value == nil:
 			add(r.Key, keys.Tombstone)

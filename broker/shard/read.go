@@ -143,6 +143,11 @@ func (p *Published) ReadOne(src Source, offset record.Offset, fn func(*One) erro
 	})
 }
 
+// ReadStoredOne is ReadOne of whatever is stored, also of a transaction that is open or was aborted.
+func (p *Published) ReadStoredOne(src Source, offset record.Offset, fn func(*One) error) error {
+	return p.readStoredOne(src, offset, fn)
+}
+
 func (p *Published) readStoredOne(src Source, offset record.Offset, fn func(*One) error) error {
 	start, end := src.Part.Ends()
 	if offset < start || offset >= end {

@@ -9,50 +9,70 @@ import (
 	"leat/storage/keys"
 )
 
-// TermWalk walks the records of a stream that meet all of some parts, in the order of their positions; a record meets a part when it has any of its terms.
-// It is for one goroutine, sees the index as it was when it was made, and is to be closed.
+// TermQuery asks for records that have all of some tags and one of some types. Without tags it asks for types alone.
+type TermQuery struct {
+	Tags, Types [][]byte // terms
+}
+
+// TermWalk walks the records that a query asks for, in the order of their positions. It is for one goroutine, sees the index as it was when it was made,
+// and is to be closed.
 //
-// Each part is at the first of its records that is not before the place looked for. The part that is furthest says where to look next, and the others
-// leap there:
+// With tags, one list is walked: that of the tag that is rarest from there on. Which one that is shows in a race, an entry of each at a time: the first at
+// its end has won, and no list was walked further than the shortest one.
 //
-//	tag course:1    3  .  .  7  .  .  .  21         place 3: type says 5; place 5: tag says 7; place 7: both: a record
-//	type enrolled   .  5  .  7  9  11 .  21
+//	tag course:1    3  7  21 |                    won: 3, 7 and 21 may be asked for
+//	tag full-time   1  2  3  .  .  .  .  .  .
 //
-// It costs what the rarest part has, not what the stream is.
+// An entry of a tag knows a mark of its record's type, which rules most others out. What is left is read and looked at, where the index alone does not tell:
+// by verify. Without tags, the lists of all types are merged.
 type TermWalk struct {
 	p      *Published
 	id     record.StreamID
-	parts  []termPart
-	at     keys.Position // the next record is there or behind
-	upTo   uint64
+	lists  []termList
+	marks  []uint32 // of types, any; none: all
+	verify func(e *stream.HistoryEntry) (bool, error)
 	looked int
 	max    int
 	err    error
 }
 
-type termPart struct{ lists []termList }
-
 // termList is the records of one term.
 type termList struct {
-	term []byte
-	it   *keys.Iter
-	pos  keys.Position
-	e    stream.HistoryEntry
-	end  bool
+	it    *keys.Iter
+	ahead []stream.HistoryEntry // met in the race
+	next  stream.HistoryEntry
+	ok    bool
 }
 
-// stepsBeforeLeap is how many entries of a list are walked before it is opened anew at the place looked for.
-const stepsBeforeLeap = 16
+// raceMax is how far tags are walked to see which is the rarest. Where none has ended by then, any will do: a page or a first match comes soon.
+const raceMax = 4096
 
 // Terms begins a walk of records behind a place, in frames up to one. It looks at so many entries of the index at most, then TooLarge is its error.
-func (p *Published) Terms(id record.StreamID, parts [][][]byte, after At, upTo uint64, lookMax int) *TermWalk {
-	w := &TermWalk{p: p, id: id, at: behind(after), upTo: upTo, max: lookMax, parts: make([]termPart, len(parts))}
-	for i, terms := range parts {
-		w.parts[i].lists = make([]termList, len(terms))
-		for k, t := range terms {
-			w.parts[i].lists[k].term = t
-		}
+// verify says whether a record is what the query asks for; nil: who is given it finds out.
+func (p *Published) Terms(id record.StreamID, q TermQuery, after At, upTo uint64, lookMax int, verify func(e *stream.HistoryEntry) (bool, error)) *TermWalk {
+	w := &TermWalk{p: p, id: id, max: lookMax, verify: verify}
+	from := behind(after)
+	open := func(term []byte) {
+		w.lists = append(w.lists, termList{it: p.keys.HistoryFrom(uint32(stream.TermsOf(id)), term, from, false, upTo)})
 	}
+	if len(q.Tags) == 0 {
+		w.verify = nil
+		for _, t := range q.Types {
+			open(t)
+			w.step(&w.lists[len(w.lists)-1])
+		}
+		return w
+	}
+	for _, t := range q.Types {
+		w.marks = append(w.marks, stream.TermMark(t))
+	}
+	if len(q.Tags) == 1 && len(q.Types) == 0 {
+		w.verify = nil
+	}
+	for _, t := range q.Tags {
+		open(t)
+	}
+	w.race()
 	return w
 }
 
@@ -67,14 +87,57 @@ func behind(a At) keys.Position {
 	return keys.Position{Seq: a.Seq + 1}
 }
 
+// race leaves the list of the rarest tag, as far as that is known.
+func (w *TermWalk) race() {
+	best, over := 0, len(w.lists) == 1
+	for n := 0; !over && n < raceMax && w.err == nil; n++ {
+		for i := range w.lists {
+			l := &w.lists[i]
+			if w.step(l); !l.ok {
+				best, over = i, true
+				break
+			}
+			l.ahead = append(l.ahead, l.next)
+		}
+	}
+	for i := range w.lists {
+		if i != best {
+			w.lists[i].it.Close()
+		}
+	}
+	w.lists = w.lists[best : best+1]
+	w.take(&w.lists[0])
+}
+
+// take moves a list on: first through what was met in the race.
+func (w *TermWalk) take(l *termList) {
+	if len(l.ahead) > 0 {
+		l.next, l.ahead, l.ok = l.ahead[0], l.ahead[1:], true
+		return
+	}
+	w.step(l)
+}
+
+// step moves a list to its next entry.
+func (w *TermWalk) step(l *termList) {
+	if l.ok = false; w.err != nil {
+		return
+	}
+	if w.looked++; w.looked > w.max {
+		w.err = fault.New(fault.TooLarge, "read", "", "more than %d entries of the index would have to be looked at; ask for what is rarer, or from further on", w.max)
+		return
+	}
+	if l.ok = l.it.Next(); !l.ok {
+		w.err = keysFault(l.it.Err())
+		return
+	}
+	l.next = historyEntry(l.it.Entry())
+}
+
 // Close lets go of what the walk sees.
 func (w *TermWalk) Close() {
-	for i := range w.parts {
-		for k := range w.parts[i].lists {
-			if it := w.parts[i].lists[k].it; it != nil {
-				it.Close()
-			}
-		}
+	for i := range w.lists {
+		w.lists[i].it.Close()
 	}
 }
 
@@ -83,108 +146,85 @@ func (w *TermWalk) Err() error { return w.err }
 
 // Next returns the next record that is still there, also one of a transaction that is not decided; false at the end or after an error.
 func (w *TermWalk) Next() (stream.HistoryEntry, bool) {
-	for w.err == nil {
-		e, ok := w.meet()
-		if !ok {
+	for {
+		var first *termList
+		for i := range w.lists {
+			if l := &w.lists[i]; l.ok && (first == nil || at(&l.next).Compare(at(&first.next)) < 0) {
+				first = l
+			}
+		}
+		if first == nil || w.err != nil {
 			return stream.HistoryEntry{}, false
 		}
-		w.at = keys.Position{Seq: e.Seq, Batch: e.Batch, Record: e.Record}
-		w.at.Record++ // no batch has so many records
-		part := w.p.Part(w.id, e.Partition)
-		if !part.has(&e) {
-			continue
+		e := first.next
+		w.take(first)
+		ok, err := w.asks(&e)
+		if err != nil {
+			w.err = err
+			return stream.HistoryEntry{}, false
 		}
-		if e.Provisional && e.Offset < part.Stable() {
-			seen, err := w.p.sees(Source{Stream: w.id, Partition: e.Partition, Part: part}, e.Offset)
-			if w.err = err; err != nil || !seen {
-				continue
-			}
-		}
-		return e, true
-	}
-	return stream.HistoryEntry{}, false
-}
-
-// meet moves all parts to the next place at which each has a record.
-func (w *TermWalk) meet() (stream.HistoryEntry, bool) {
-	for same := 0; ; {
-		for i := range w.parts {
-			l := w.seek(&w.parts[i])
-			if l == nil {
-				return stream.HistoryEntry{}, false
-			}
-			if c := l.pos.Compare(w.at); c > 0 && len(w.parts) > 1 {
-				w.at, same = l.pos, 1
-			} else {
-				w.at = l.pos
-				same++
-			}
-			if same == len(w.parts) {
-				return l.e, true
-			}
+		if ok {
+			e.Version = 0
+			return e, true
 		}
 	}
 }
 
-// seek moves a part to its first record that is not before w.at; nil when there is none.
-func (w *TermWalk) seek(p *termPart) (first *termList) {
-	for i := range p.lists {
-		l := &p.lists[i]
-		w.seekList(l)
-		if w.err != nil {
-			return nil
-		}
-		if !l.end && (first == nil || l.pos.Compare(first.pos) < 0) {
-			first = l
-		}
-	}
-	return first
+func at(e *stream.HistoryEntry) keys.Position {
+	return keys.Position{Seq: e.Seq, Batch: e.Batch, Record: e.Record}
 }
 
-func (w *TermWalk) seekList(l *termList) {
-	for steps := 0; !l.end && (l.it == nil || l.pos.Compare(w.at) < 0); steps++ {
-		if w.looked++; w.looked > w.max {
-			w.err = fault.New(fault.TooLarge, "read", "", "more than %d entries of the index would have to be looked at; ask for what is rarer, or from further on", w.max)
-			return
+// asks says whether a record that an entry names is asked for and there.
+func (w *TermWalk) asks(e *stream.HistoryEntry) (bool, error) {
+	if len(w.marks) > 0 {
+		some := false
+		for _, m := range w.marks {
+			some = some || uint64(m) == e.Version
 		}
-		if l.it == nil || steps == stepsBeforeLeap {
-			if l.it != nil {
-				l.it.Close()
-			}
-			l.it, steps = w.p.keys.HistoryFrom(uint32(stream.TermsOf(w.id)), l.term, w.at, false, w.upTo), 0
-		}
-		if !l.it.Next() {
-			w.err, l.end = keysFault(l.it.Err()), true
-			return
-		}
-		e := l.it.Entry()
-		l.pos, l.e = e.Position(), historyEntry(e)
-	}
-}
-
-// TermsAfter reports whether each part has a term that was met after a place: when not, no record there meets all of them. It is a look at the newest
-// entry of each term, and mostly all there is to do for a condition.
-func (p *Published) TermsAfter(id record.StreamID, parts [][][]byte, after At, upTo uint64) (bool, error) {
-	at := after.position()
-	for _, terms := range parts {
-		met := false
-		for _, t := range terms {
-			e, ok, err := p.keys.Last(uint32(stream.TermsOf(id)), t, upTo)
-			if err != nil {
-				return false, keysFault(err)
-			}
-			if met = ok && e.Position().Compare(at) > 0; met {
-				break
-			}
-		}
-		if !met {
+		if !some {
 			return false, nil
 		}
 	}
-	return true, nil
+	part := w.p.Part(w.id, e.Partition)
+	if !part.has(e) {
+		return false, nil
+	}
+	if e.Provisional && e.Offset < part.Stable() {
+		if seen, err := w.p.sees(Source{Stream: w.id, Partition: e.Partition, Part: part}, e.Offset); err != nil || !seen {
+			return false, err
+		}
+	}
+	if w.verify == nil {
+		return true, nil
+	}
+	return w.verify(e)
 }
 
-// termsOf says what the terms of a stream's records are.
+// TermsAfter reports whether something that a query asks for may lie after a place: when the newest entry of one of its tags, or of all of its types, does
+// not, nothing can. Mostly that is all there is to do for a condition.
+func (p *Published) TermsAfter(id record.StreamID, q TermQuery, after At, upTo uint64) (bool, error) {
+	pos := after.position()
+	newer := func(term []byte) (bool, error) {
+		e, ok, err := p.keys.Last(uint32(stream.TermsOf(id)), term, upTo)
+		return ok && e.Position().Compare(pos) > 0, keysFault(err)
+	}
+	for _, t := range q.Tags {
+		if met, err := newer(t); err != nil || !met {
+			return false, err
+		}
+	}
+	if len(q.Tags) > 0 {
+		return true, nil // what an entry says of its type rules it out sooner
+	}
+	for _, t := range q.Types {
+		if met, err := newer(t); err != nil || met {
+			return met, err
+		}
+	}
+	return false, nil
+}
+
+// termsOf says what the terms of a stream's records are, the type first.
 func (p *Published) termsOf(id record.StreamID) func(r *record.Record, each func(term []byte)) {
 	if p.terms == nil {
 		return func(*record.Record, func([]byte)) {}

@@ -13,7 +13,7 @@ import (
 // number under which each term of a record is a key:
 //
 //	7             key "42"                                      the keys of stream 7
-//	7 | 1<<31     "t" + tag, "y" + type                         its terms
+//	7 | 1<<31     "t" + tag, "y" + type                         its terms; the version of an entry is the mark of its record's type
 //
 // A record has one key and several terms, so that the same position stands under several keys there: such a number is read by History and Last only.
 
@@ -38,6 +38,23 @@ func AppendTagTerm(dst []byte, tag string) []byte { return append(append(dst, te
 // AppendTypeTerm appends the term of a type.
 func AppendTypeTerm(dst []byte, typ string) []byte { return append(append(dst, termType), typ...) }
 
+// TermMark is by what an entry of a tag knows the type of its record: 32 bits of FNV-1a over the type's term, never 0. Two types may have the same.
+func TermMark(term []byte) uint32 {
+	h := uint32(2166136261)
+	for _, c := range term {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return max(h, 1)
+}
+
+// MarkOf is the mark that the entries of a record's terms have, the first of which is its type.
+func MarkOf(first []byte) uint64 {
+	if len(first) == 0 || first[0] != termType {
+		return 0
+	}
+	return uint64(TermMark(first))
+}
+
 // EncodedTerms are the terms of a batch in the form of their fact, made by whoever resolves: there is nothing to decide about them.
 //
 //	| terms uvarint | bytes each | records uvarint | record | record | ...
@@ -52,7 +69,7 @@ type EncodedTerms struct {
 	last   int32
 }
 
-// Add adds a record, the one at index in its batch; they come in order. term i of n is what get gives, good until it is called again.
+// Add adds a record, the one at index in its batch; they come in order. term i of n is what get gives, good until it is called again; the first is its type.
 func (x *EncodedTerms) Add(index int32, n int, get func(i int) []byte, print func(term []byte) Fingerprint) {
 	x.index = binary.AppendUvarint(x.index, uint64(index-x.last))
 	x.index = binary.AppendUvarint(x.index, uint64(n))
@@ -142,7 +159,11 @@ func readTermed(p []byte, each func(index int32, term []byte)) error {
 func eachTerm(x fact.Fact, a *Appended, seq uint64, batch uint32, fn func(id record.StreamID, term []byte, e *HistoryEntry)) error {
 	e := HistoryEntry{Partition: a.Partition, Seq: seq, Batch: batch, Provisional: a.Flags&AppendedTransactional != 0}
 	id := TermsOf(a.Stream)
+	last := int32(-1)
 	return readTermed(x.Body, func(index int32, term []byte) {
+		if index != last {
+			last, e.Version = index, MarkOf(term)
+		}
 		e.Offset, e.Record = a.Base+record.Offset(index), uint32(index)
 		fn(id, term, &e)
 	})
