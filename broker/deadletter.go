@@ -330,11 +330,12 @@ func (b *Broker) DeadLetters(ctx context.Context, c *Caller, name string, from S
 	if err != nil {
 		return nil, next, false, err
 	}
-	if x.doc.DeadLetters == "" {
+	lie := x.deadStream()
+	to := b.names.get(x.namespace, lie)
+	if lie == "" || to == nil && x.doc.DeadLetters == "" {
 		return nil, next, false, nil
 	}
-	to := b.names.get(x.namespace, x.doc.DeadLetters)
-	p, err := b.ReadPage(ctx, c, PageRequest{Streams: []string{x.doc.DeadLetters}, From: from, Limit: limit})
+	p, err := b.ReadPage(ctx, c, PageRequest{Streams: []string{lie}, From: from, Limit: limit})
 	if err != nil {
 		return nil, next, false, err
 	}
@@ -353,6 +354,9 @@ func (b *Broker) Replay(ctx context.Context, c *Caller, name string, refs []reco
 	x, err := b.findSubscription(c, "replay", ActionAlter, name)
 	if err != nil {
 		return 0, err
+	}
+	if x.doc.Policy.Kind == SubscriptionCursor {
+		return 0, fault.New(fault.Invalid, "replay", "to", "the subscription keeps positions, so nothing can be handed to it out of order: say which stream the events are to be appended to again")
 	}
 	if len(refs) > subscription.ReviveMax {
 		return 0, fault.New(fault.TooLarge, "replay", name, "%d at once; the limit is %d", len(refs), subscription.ReviveMax)

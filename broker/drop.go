@@ -71,7 +71,7 @@ func (b *Broker) DropDead(ctx context.Context, c *Caller, name string, refs []re
 		if err != nil {
 			return err
 		}
-		if _, ok := readDead(d, name); !ok || r.Stream != x.doc.DeadLetters {
+		if _, ok := readDead(d, name); !ok || r.Stream != x.deadStream() {
 			return fault.New(fault.Invalid, "drop", r.String(), "%s is no dead letter of the subscription", r)
 		}
 	}
@@ -88,7 +88,7 @@ func (b *Broker) DropAllDead(ctx context.Context, c *Caller, name string) error 
 	if err != nil {
 		return err
 	}
-	to := b.names.get(x.namespace, x.doc.DeadLetters)
+	to := b.names.get(x.namespace, x.deadStream())
 	if to == nil {
 		return nil
 	}
@@ -104,7 +104,7 @@ func (b *Broker) DropAllDead(ctx context.Context, c *Caller, name string) error 
 }
 
 func (b *Broker) dropLetters(ctx context.Context, c *Caller, x *subscribed, runs map[record.PartitionID][][2]record.Offset) error {
-	to := b.names.get(x.namespace, x.doc.DeadLetters)
+	to := b.names.get(x.namespace, x.deadStream())
 	if to == nil || len(runs) == 0 {
 		return nil
 	}

@@ -34,7 +34,7 @@ func (a *app) dlqCommand() *cobra.Command {
 		Long: "Dead letters are copies of the events that a subscription has given up: rejected, out of attempts, expired, over a limit. They lie in the stream\n" +
 			"that it was made with (leat sub create --dead-letters) and can be read there too. replay hands them to that subscription again, and to no other.",
 	}
-	cmd.AddCommand(a.dlqList(), a.dlqShow(), a.dlqReplay(), a.dlqDrop())
+	cmd.AddCommand(a.dlqList(), a.dlqShow(), a.dlqAdd(), a.dlqReplay(), a.dlqDrop())
 	return cmd
 }
 
@@ -194,15 +194,51 @@ func (a *app) dlqShow() *cobra.Command {
 	}
 }
 
+// dlqAdd gives events up for a subscription that keeps positions.
+func (a *app) dlqAdd() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "add SUBSCRIPTION REF...", Short: "Give events up, for a subscription that keeps positions", Args: between(2, replayBatch+1), ValidArgsFunction: a.completeSubscriptions,
+		Long: "Copy events to the dead letters of a subscription that keeps positions (a consumer group), which lie in the stream SUBSCRIPTION.dead-letters. Its positions\n" +
+			"stay where they are. An event that was given up already is not copied again.",
+		Example: "  leat dlq add billing orders/0/1234 --reason 'no such customer'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			var events []map[string]any
+			for _, ref := range args[1:] {
+				events = append(events, map[string]any{"ref": ref, "reason": reason})
+			}
+			var got struct {
+				DeadLetters []receipt `json:"dead_letters"`
+			}
+			if err := c.call(cmd.Context(), "POST", deadPath(args[0], nil), map[string]any{"events": events}, &got); err != nil {
+				return err
+			}
+			rows := []map[string]any{}
+			for i, r := range got.DeadLetters {
+				rows = append(rows, map[string]any{"ref": r.Ref, "origin": args[i+1], "duplicate": r.Duplicate})
+			}
+			return a.list(rows, []string{"ref", "origin", "duplicate"})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	return cmd
+}
+
 func (a *app) dlqReplay() *cobra.Command {
 	var all bool
 	var from string
 	var rate int
+	var to string
 	cmd := &cobra.Command{
 		Use: "replay SUBSCRIPTION [REF... | -]", Short: "Hand dead letters to their subscription again", Args: between(1, replayBatch+1), ValidArgsFunction: a.completeSubscriptions,
 		Long: "Hand dead letters to their subscription again, and to no other. REF is the first column of dlq list; - reads refs from standard input, one a line or\n" +
 			"as JSON objects with a \"ref\". --all takes all there are, with --from those that died since: dead letters stay in their stream, so that those are among\n" +
-			"them that were replayed before. What waits already is left as it is.",
+			"them that were replayed before. What waits already is left as it is.\n" +
+			"A subscription that keeps positions (a consumer group) can be handed nothing out of order: --to says which stream the events are appended to again.",
 		Example: "  leat dlq replay mails mails.dead/0/17\n  leat dlq replay mails --all --from -2h\n  leat dlq list mails -o json | jq -c '.[] | select(.reason == \"exhausted\")' | leat dlq replay mails -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, refs := args[0], args[1:]
@@ -219,7 +255,7 @@ func (a *app) dlqReplay() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := replayer{ctx: cmd.Context(), c: c, name: name, rate: rate}
+			r := replayer{ctx: cmd.Context(), c: c, name: name, rate: rate, to: to}
 			switch {
 			case all:
 				// All are found before the first is replayed: one that dies again would be found again, for ever.
@@ -245,6 +281,7 @@ func (a *app) dlqReplay() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "all dead letters there are")
 	cmd.Flags().StringVar(&from, "from", "", "with --all: only those that died since: a time (RFC 3339), -1h, or a position")
+	cmd.Flags().StringVar(&to, "to", "", "append the events to this stream again, instead")
 	cmd.Flags().IntVar(&rate, "per-second", 0, "no faster than so many a second; 0: all at once")
 	return cmd
 }
@@ -363,6 +400,7 @@ type replayer struct {
 	c              *client
 	name           string
 	rate           int // a second; 0: at once
+	to             string
 	refs           []string
 	asked, revived int
 }
@@ -385,6 +423,9 @@ func (r *replayer) flush() error {
 		Replayed int `json:"replayed"`
 	}
 	body := map[string]any{"refs": r.refs}
+	if r.to != "" {
+		body["to"] = r.to
+	}
 	if r.rate > 0 {
 		body["per_second"] = r.rate
 		if r.asked > 0 { // the batch before is still on its way

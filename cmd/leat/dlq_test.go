@@ -100,3 +100,41 @@ func TestDlq_WrongLines(t *testing.T) {
 		}
 	}
 }
+
+// A consumer group gives events up one by one and goes on; they come back to a stream that is named.
+func TestDlq_OfACursor(t *testing.T) {
+	url, _ := realNode(t, "")
+	c := cli{url: url}
+	c.must(t, "", "stream create orders")
+	c.must(t, "", "stream create billing.retry")
+	c.must(t, "", "sub create billing --kind cursor --stream orders")
+	c.must(t, "1\n2\n3\n", "publish orders --lines --type order.placed")
+	if out := c.must(t, "", "dlq add billing orders/0/1 --reason nobody"); !strings.HasSuffix(out, "billing.dead-letters/0/0\torders/0/1\tfalse\n") {
+		t.Errorf("%s", out)
+	}
+	if out := c.must(t, "", "dlq add billing orders/0/1 orders/0/2"); !strings.Contains(out, "\torders/0/1\ttrue\n") || !strings.Contains(out, "billing.dead-letters/0/1\torders/0/2\tfalse\n") {
+		t.Errorf("%s", out)
+	}
+	if out := c.must(t, "", "dlq list billing"); strings.Count(out, "\n") != 3 || !strings.Contains(out, "billing.dead-letters/0/0\tnobody\t1\torders/0/1\t") {
+		t.Errorf("%s", out)
+	}
+	if _, errs, code := c.run(t.Context(), "", "dlq", "replay", "billing", "--all"); code == 0 || !strings.Contains(errs, "positions") {
+		t.Errorf("%d %s", code, errs)
+	}
+	if out := c.must(t, "", "dlq replay billing --all --to billing.retry"); !strings.HasSuffix(out, "billing\t2\t2\n") {
+		t.Errorf("%s", out)
+	}
+	if out := c.must(t, "", "read billing.retry"); strings.Count(out, `"type":"order.placed"`) != 2 || strings.Contains(out, "leat-dead") {
+		t.Errorf("%s", out)
+	}
+	// What there must not be, by flags.
+	if _, errs, code := c.run(t.Context(), "", "publish", "users", "ann", "--type", "user.registered", "--tag", "name:ann", "--unless", "type=user.registered tag=name:ann"); code != exitOK {
+		t.Fatal(errs)
+	}
+	if _, errs, code := c.run(t.Context(), "", "publish", "users", "ann", "--type", "user.registered", "--tag", "name:ann", "--unless", "type=user.registered tag=name:ann"); code != 6 || !strings.Contains(errs, "users/0/0") {
+		t.Errorf("%d %s", code, errs)
+	}
+	if out := c.must(t, "", "read users --tag name:ann"); strings.Count(out, "\n") != 1 || !strings.Contains(out, `"tags":"name:ann"`) {
+		t.Errorf("%s", out)
+	}
+}

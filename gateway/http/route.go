@@ -76,7 +76,7 @@ func makeRoutes() []route {
 		{pattern: "/v1/subscriptions/{name}/suspend", methods: []method{{"POST", "suspend", suspend, false}}},
 		{pattern: "/v1/subscriptions/{name}/resume", methods: []method{{"POST", "resume", resume, false}}},
 		{pattern: "/v1/subscriptions/{name}/explain", methods: []method{{"GET", "explain", explain, false}}},
-		{pattern: "/v1/subscriptions/{name}/dead-letters", methods: []method{{"GET", "dead-letters", deadLetters, false}}},
+		{pattern: "/v1/subscriptions/{name}/dead-letters", methods: []method{{"GET", "dead-letters", deadLetters, false}, {"POST", "give-up", giveUp, false}}},
 		{pattern: "/v1/subscriptions/{name}/dead-letters/replay", methods: []method{{"POST", "replay", replay, false}}},
 		{pattern: "/v1/subscriptions/{name}/dead-letters/drop", methods: []method{{"POST", "drop", dropDead, false}}},
 		{pattern: "/v1/subscriptions/{name}/commit", methods: []method{{"POST", "commit", commit, false}}},

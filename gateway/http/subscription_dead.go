@@ -10,6 +10,7 @@ import (
 )
 
 // Dead letters of a subscription: GET /v1/subscriptions/{name}/dead-letters is a page of them, with ?group=cause of how many died of what;
+// POST there {"events":[{"ref":…,"reason":…}]} gives events up, for a subscription that keeps positions;
 // POST /v1/subscriptions/{name}/dead-letters/replay {"refs":[…],"per_second":10} hands some to the subscription again, and …/drop {"refs":[…]} or {"all":true} has
 // them shown no more.
 
@@ -157,10 +158,40 @@ func (g *deadGroup) append(b []byte) []byte {
 	return append(b, ']', '}')
 }
 
+// giveUp copies events to the dead letters of a subscription that keeps positions.
+func giveUp(x *call) error {
+	var doc struct {
+		Events []struct {
+			Ref    string `json:"ref"`
+			Reason string `json:"reason"`
+		} `json:"events"`
+	}
+	if err := x.smallBody("give up", &doc); err != nil {
+		return err
+	}
+	texts, events := make([]string, len(doc.Events)), make([]broker.GivenUp, len(doc.Events))
+	for i := range doc.Events {
+		texts[i] = doc.Events[i].Ref
+	}
+	refs, err := refsOf("give up", texts)
+	if err != nil {
+		return err
+	}
+	for i := range refs {
+		events[i] = broker.GivenUp{Ref: refs[i], Reason: doc.Events[i].Reason}
+	}
+	results, err := x.g.broker.GiveUp(x.r.Context(), x.caller(), x.params[0], events)
+	if err != nil {
+		return refField(err, refs)
+	}
+	return x.answerAppended(results, texts, `{"dead_letters":`, "}\n")
+}
+
 func replay(x *call) error {
 	var doc struct {
 		Refs      []string `json:"refs"`
 		PerSecond *int     `json:"per_second"`
+		To        string   `json:"to"`
 	}
 	if err := x.smallBody("replay", &doc); err != nil {
 		return err
@@ -173,7 +204,15 @@ func replay(x *call) error {
 	if err != nil {
 		return err
 	}
-	n, err := x.g.broker.Replay(x.r.Context(), x.caller(), x.params[0], refs, rate)
+	if doc.To != "" && doc.PerSecond != nil {
+		return wrong("replay", "per_second", "what is appended to a stream comes at once").at("/per_second")
+	}
+	var n int
+	if doc.To != "" {
+		n, err = x.g.broker.ReplayTo(x.r.Context(), x.caller(), x.params[0], doc.To, refs)
+	} else {
+		n, err = x.g.broker.Replay(x.r.Context(), x.caller(), x.params[0], refs, rate)
+	}
 	if err != nil {
 		return refField(err, refs)
 	}

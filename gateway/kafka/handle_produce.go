@@ -43,6 +43,10 @@ func (k *conn) submit(ctx context.Context, s *slot) error {
 		name := k.topicName(s.caller, &k.names, &t)
 		for i := range p.Parts[t.First : t.First+t.Count] {
 			part := &p.Parts[t.First+i]
+			if l := k.letters(ctx, s, name, t.First+i, part.Records, p.Transactor != nil); l != nil {
+				s.letters = append(s.letters, l)
+				continue
+			}
 			s.entries = append(s.entries, broker.BatchEntry{Stream: name, UID: t.ID, Partition: partitionID(part.Partition), Batch: part.Records})
 		}
 	}
@@ -64,16 +68,18 @@ func (k *conn) answerProduce(ctx context.Context, s *slot) error {
 	throttleMS := s.throttleMS
 	if s.pending != nil {
 		for i, r := range s.pending.Wait(ctx) {
-			s.results = append(s.results, produceResult(p.Parts[i].Partition, &r))
+			k.answerLetters(ctx, s)
+			s.results = append(s.results, produceResult(p.Parts[len(s.results)].Partition, &r))
 			if last := &s.results[len(s.results)-1]; last.Code == codeInvalidTxnState && p.Version >= produceVersionAbortable {
 				last.Code = codeTransactionAbortable
 			}
 			throttleMS = throttle(r.Err, throttleMS)
 			if r.Err != nil {
 				s.err = r.Err
-				k.report(s.entries[i].Stream, p.Parts[i].Partition, r.Err)
+				k.report(s.entries[i].Stream, p.Parts[len(s.results)-1].Partition, r.Err)
 			}
 		}
+		k.answerLetters(ctx, s)
 		if throttleMS > s.throttleMS {
 			k.mute.keep(time.Duration(throttleMS) * time.Millisecond)
 		}

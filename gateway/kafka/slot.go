@@ -29,6 +29,7 @@ type slot struct {
 	results    []wire.ProduceResult
 	throttleMS int32                  // how long the client is told to keep away, as far as the reader knows
 	pending    *broker.PendingBatches // nil when results are final
+	letters    []*letters             // parts that are not among entries
 }
 
 var slots = sync.Pool{New: func() any { return new(slot) }}
