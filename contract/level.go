@@ -22,7 +22,8 @@ var Levels = []Level{None, Backward, BackwardTransitive, Forward, ForwardTransit
 // Valid reports whether l is one of the seven.
 func (l Level) Valid() bool { return slices.Contains(Levels, l) }
 
-func (l Level) transitive() bool {
+// Transitive reports whether all versions before count, and not only the newest.
+func (l Level) Transitive() bool {
 	return l == BackwardTransitive || l == ForwardTransitive || l == FullTransitive
 }
 
@@ -65,7 +66,7 @@ func Check(l Level, format string, s Schema, past []Past, p Policy) *Break {
 		if b := checkOne(l, format, s, past[i], p); b != nil {
 			return b
 		}
-		if !l.transitive() {
+		if !l.Transitive() {
 			return nil
 		}
 	}

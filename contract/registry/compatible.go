@@ -87,7 +87,7 @@ func (r *Registry) Compatible(subject string, in *Content, version int, normaliz
 	var before []*Version
 	if version == 0 {
 		before, _ = r.Versions(subject, Live)
-	} else if v := r.version(subject, version, false); v != nil {
+	} else if v := r.whole(r.version(subject, version, false)); v != nil {
 		before = []*Version{v}
 	} else if version != Latest {
 		return nil, versionNotFound(version)

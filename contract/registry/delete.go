@@ -10,7 +10,7 @@ func (r *Registry) DeleteVersion(subject string, n int, permanent bool) (*Versio
 	if err := r.mayDelete(subject); err != nil {
 		return nil, none, err
 	}
-	v := r.version(subject, n, true)
+	v := r.whole(r.version(subject, n, true))
 	switch {
 	case v == nil && !r.Has(subject, true):
 		return nil, none, subjectNotFound(subject)
@@ -21,14 +21,14 @@ func (r *Registry) DeleteVersion(subject string, n int, permanent bool) (*Versio
 	case !v.Deleted && permanent:
 		return nil, none, refuse(VersionNotSoftDeleted, "Subject '%s' Version %d was not deleted first before being permanently deleted", subject, v.Version)
 	}
-	if by := r.ReferencedBy(v, permanent); len(by) > 0 {
-		return nil, none, referenced(v, by[0])
+	if by := r.ReferencedBy(v.Subject, v.Version, permanent); len(by) > 0 {
+		return nil, none, referenced(v.Subject, v.Version, by[0])
 	}
 	return v, r.deletion([]*Version{v}, permanent), nil
 }
 
-func referenced(v, by *Version) error {
-	return refuse(ReferenceExists, "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}; one is version %d of %s.", v.Subject, v.Version, by.Version, by.Subject)
+func referenced(subject string, version int, by Place) error {
+	return refuse(ReferenceExists, "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}; one is version %d of %s.", subject, version, by.Version, by.Subject)
 }
 
 func (r *Registry) mayDelete(subject string) error {
@@ -83,9 +83,9 @@ func (r *Registry) DeleteSubject(subject string, permanent bool) ([]*Version, Ch
 		if permanent && !v.Deleted {
 			return nil, none, refuse(SubjectNotSoftDeleted, "Subject '%s' was not deleted first before being permanently deleted", subject)
 		}
-		for _, by := range r.ReferencedBy(v, permanent) {
+		for _, by := range r.ReferencedBy(v.Subject, v.Version, permanent) {
 			if by.Subject != subject {
-				return nil, none, referenced(v, by)
+				return nil, none, referenced(v.Subject, v.Version, by)
 			}
 		}
 	}

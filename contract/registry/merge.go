@@ -8,11 +8,7 @@ import (
 )
 
 // fill takes over from the newest version what a registration leaves out, and from the settings what they add and override.
-func (in *Registration) fill(cfg Settings, live []*Version, next int) error {
-	var last *Version
-	if len(live) > 0 {
-		last = live[len(live)-1]
-	}
+func (in *Registration) fill(cfg Settings, last *Version, next int) error {
 	if strings.TrimSpace(in.Text) == "" {
 		if last == nil {
 			return refuse(InvalidSchema, "Empty schema")

@@ -75,11 +75,11 @@ func (r *Registry) SetMode(scope, mode string, force bool) (Mode, Change, error)
 			if r.Has(s, false) {
 				return "", Change{}, refuse(OperationNotPermitted, "Cannot import since found existing subjects")
 			}
-			for _, v := range r.all(s) {
-				if by := r.ReferencedBy(v, true); len(by) > 0 {
-					return "", Change{}, referenced(v, by[0])
+			for _, e := range r.all(s) {
+				if by := r.ReferencedBy(e.subject, e.version, true); len(by) > 0 {
+					return "", Change{}, referenced(e.subject, e.version, by[0])
 				}
-				gone = append(gone, v)
+				gone = append(gone, &Version{Subject: e.subject, Version: e.version, ID: e.id})
 			}
 		}
 		c = r.deletion(gone, true)

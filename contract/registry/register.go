@@ -38,16 +38,16 @@ func (r *Registry) Register(subject string, in Registration) (*Version, Change, 
 	}
 	all := r.all(subject)
 	next := 1
-	var live []*Version
-	for _, v := range all {
-		next = max(next, v.Version+1)
-		if !v.Deleted {
-			live = append(live, v)
+	var live []*entry
+	for _, e := range all {
+		next = max(next, e.version+1)
+		if !e.deleted {
+			live = append(live, e)
 		}
 	}
 	cfg := r.InScope(subject)
 	if mode != Import {
-		if err := in.fill(cfg, live, next); err != nil {
+		if err := in.fill(cfg, r.last(live), next); err != nil {
 			return nil, none, err
 		}
 	}
@@ -63,11 +63,27 @@ func (r *Registry) Register(subject string, in Registration) (*Version, Change, 
 		return there, none, nil
 	}
 	if mode != Import && !in.Force {
-		if why := r.follows(cfg, v, s, live); len(why) > 0 {
+		if why := r.follows(cfg, v, s, r.wholes(cfg.compared(live))); len(why) > 0 {
 			return nil, none, refuse(Incompatible, "Schema being registered is incompatible with an earlier schema for subject \"%s\", details: [%s]", subject, strings.Join(why, ", "))
 		}
 	}
 	return r.record(v, all, next, mode)
+}
+
+// last is the newest of some versions; nil: there is none.
+func (r *Registry) last(all []*entry) *Version {
+	if len(all) == 0 {
+		return nil
+	}
+	return r.whole(all[len(all)-1])
+}
+
+// compared are those of the versions before that a new one is compared with.
+func (s Settings) compared(before []*entry) []*entry {
+	if s.CompatibilityGroup == "" && !s.level().Transitive() && len(before) > 1 && !(s.ValidateFields != nil && *s.ValidateFields) {
+		return before[len(before)-1:]
+	}
+	return before
 }
 
 func (r *Registry) mayRegister(subject string, mode Mode, id int) error {
@@ -116,10 +132,10 @@ func (r *Registry) canonical(subject string, in *Content, normalize, strict bool
 }
 
 // there is the live version of the subject that v is already; the id of a content that is known elsewhere is taken over.
-func (r *Registry) there(v *Version, live []*Version) *Version {
+func (r *Registry) there(v *Version, live []*entry) *Version {
 	context, _ := Split(v.Subject)
 	r.mu.RLock()
-	id, known := r.contents[contentKey{context, v.hash}]
+	id, known := r.idOf(context, v.hash)
 	r.mu.RUnlock()
 	if s := r.staged; s != nil && !known {
 		id, known = s.contents[contentKey{context, v.hash}]
@@ -131,14 +147,18 @@ func (r *Registry) there(v *Version, live []*Version) *Version {
 		return nil
 	}
 	for i := len(live) - 1; i >= 0; i-- {
-		if x := live[i]; (v.ID <= 0 || v.ID == x.ID) && (v.hash == x.hash || v.looksLike(&x.Content)) {
+		e := live[i]
+		if v.ID > 0 && v.ID != e.id || v.hash != e.hash && !e.rich && v.Metadata == nil && v.RuleSet == nil {
+			continue
+		}
+		if x := r.whole(e); x != nil && (v.hash == x.hash || v.looksLike(&x.Content)) {
 			return x
 		}
 	}
 	return nil
 }
 
-func (r *Registry) record(v *Version, all []*Version, next int, mode Mode) (*Version, Change, error) {
+func (r *Registry) record(v *Version, all []*entry, next int, mode Mode) (*Version, Change, error) {
 	none := Change{}
 	switch {
 	case v.Version <= 0:
@@ -152,7 +172,10 @@ func (r *Registry) record(v *Version, all []*Version, next int, mode Mode) (*Ver
 	if r.count >= VersionsMax {
 		return nil, none, refuse(RegistryFull, "a registry keeps %d versions; delete some for good", VersionsMax)
 	}
-	high := r.high[context]
+	high, same := 0, (*entry)(nil)
+	if c := r.contexts[context]; c != nil {
+		high, same = c.high, c.ids[v.ID]
+	}
 	if s := r.staged; s != nil {
 		high = max(high, s.high[context])
 		if hash, ok := s.ids[idKey{context, v.ID}]; ok && hash != v.hash {
@@ -162,8 +185,8 @@ func (r *Registry) record(v *Version, all []*Version, next int, mode Mode) (*Ver
 	if v.ID <= 0 {
 		v.ID = high + 1
 	} else {
-		for _, x := range r.ids[idKey{context, v.ID}] {
-			if x.hash != v.hash && !(x.Subject == v.Subject && x.Version == v.Version) {
+		for x := same; x != nil; x = x.sameID {
+			if x.hash != v.hash && !(x.subject == v.Subject && x.version == v.Version) {
 				return nil, none, refuse(OperationNotPermitted, "Overwrite new schema with id %d is not permitted.", v.ID)
 			}
 		}
@@ -171,8 +194,8 @@ func (r *Registry) record(v *Version, all []*Version, next int, mode Mode) (*Ver
 	var c Change
 	for _, x := range all {
 		// A deleted version of the same content comes back as the new one; it stays where something refers to it.
-		if x.Deleted && x.ID == v.ID && x.Version < v.Version && len(r.refs[target{x.Subject, x.Version}]) == 0 {
-			c.Delete = append(c.Delete, versionName(x.Subject, x.Version))
+		if x.deleted && x.id == v.ID && x.version < v.Version && len(r.refs[target{x.subject, x.version}]) == 0 {
+			c.Delete = append(c.Delete, x.name())
 		}
 	}
 	c.put(versionName(v.Subject, v.Version), v)

@@ -84,19 +84,24 @@ type Registry struct {
 }
 
 type index struct {
-	mu       sync.RWMutex
-	subjects map[string][]*Version // by version, ascending
-	count    int
-	ids      map[idKey][]*Version
-	contents map[contentKey]int
-	guids    map[string][]*Version
-	refs     map[target]map[string]*Version // what refers to a version, by the name of its document
-	high     map[string]int                 // of a context
-	configs  map[string]*Settings
-	modes    map[string]Mode
-	bindings map[string]*Binding
-	parsed   parsedCache
-	revision atomic.Uint64 // of the index: what was derived from it is good while it is the same
+	mu        sync.RWMutex
+	subjects  map[string][]*entry // by version, ascending
+	count     int
+	contexts  map[string]*contextIndex
+	guids     map[[16]byte]*entry          // of contents: the newest of those that have one
+	refs      map[target]map[string]*entry // what refers to a version, by the name of its document
+	configs   map[string]*Settings
+	modes     map[string]Mode
+	bindings  map[string]*Binding
+	parsed    parsedCache
+	revision  atomic.Uint64 // of the index: what was derived from it is good while it is the same
+	documents func(name string) ([]byte, error)
+}
+
+// contextIndex are the ids of one context. A context stays when its ids are gone: the highest one is never given again.
+type contextIndex struct {
+	ids  map[int]*entry // the newest of those that have one
+	high int
 }
 
 type idKey struct {
@@ -114,11 +119,15 @@ type target struct {
 	version int
 }
 
-// New is an empty registry.
-func New() *Registry {
+// New is an empty registry, which keeps the documents that it takes. They must not change any more.
+func New() *Registry { return NewOver(nil) }
+
+// NewOver is an empty registry that keeps no versions' documents, but asks for one when it needs what is in it; nil is one that is gone. documents is
+// called by many.
+func NewOver(documents func(name string) ([]byte, error)) *Registry {
 	r := &Registry{index: &index{
-		subjects: map[string][]*Version{}, ids: map[idKey][]*Version{}, contents: map[contentKey]int{}, guids: map[string][]*Version{},
-		refs: map[target]map[string]*Version{}, high: map[string]int{}, configs: map[string]*Settings{}, modes: map[string]Mode{}, bindings: map[string]*Binding{},
+		subjects: map[string][]*entry{}, contexts: map[string]*contextIndex{}, guids: map[[16]byte]*entry{}, refs: map[target]map[string]*entry{},
+		configs: map[string]*Settings{}, modes: map[string]Mode{}, bindings: map[string]*Binding{}, documents: documents,
 	}}
 	r.parsed.init()
 	return r
@@ -126,19 +135,21 @@ func New() *Registry {
 
 // Take folds a document in: one that is new, or in place of the one of that name.
 func (r *Registry) Take(name string, body []byte) error {
+	var e *entry
+	if strings.HasPrefix(name, kindVersion) {
+		var err error
+		if e, err = readEntry(name, body, r.documents == nil); err != nil {
+			return err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.revision.Add(1) // when the change is there: what is derived from it is not older than it says
 	kind, about := name[:min(2, len(name))], name[min(2, len(name)):]
 	switch kind {
 	case kindVersion:
-		v := &Version{}
-		if err := json.Unmarshal(body, v); err != nil {
-			return err
-		}
-		v.hash = v.sum()
 		r.drop(name)
-		r.add(name, v)
+		r.add(name, e)
 		return nil
 	case kindConfig:
 		c := &Settings{}
@@ -153,7 +164,8 @@ func (r *Registry) Take(name string, body []byte) error {
 	case kindHigh:
 		var h highDocument
 		err := json.Unmarshal(body, &h)
-		r.high[about] = max(r.high[about], h.ID)
+		c := r.context(about)
+		c.high = max(c.high, h.ID)
 		return err
 	case kindBinding:
 		b := &Binding{}
@@ -184,35 +196,42 @@ func (r *Registry) Drop(name string) {
 	}
 }
 
-func (r *Registry) add(name string, v *Version) {
-	all := r.subjects[v.Subject]
-	at, _ := slices.BinarySearchFunc(all, v.Version, func(x *Version, n int) int { return x.Version - n })
-	r.subjects[v.Subject] = slices.Insert(slices.Clone(all), at, v) // readers may hold the old one
+func (r *Registry) context(name string) *contextIndex {
+	c := r.contexts[name]
+	if c == nil {
+		c = &contextIndex{ids: map[int]*entry{}}
+		r.contexts[strings.Clone(name)] = c
+	}
+	return c
+}
+
+func (r *Registry) add(name string, e *entry) {
+	all := r.subjects[e.subject]
+	at, _ := slices.BinarySearchFunc(all, e.version, func(x *entry, n int) int { return x.version - n })
+	r.subjects[e.subject] = slices.Insert(slices.Clip(slices.Clone(all)), at, e) // readers may hold the old one
 	r.count++
-	context, _ := Split(v.Subject)
-	k := idKey{context, v.ID}
-	r.ids[k] = append(slices.Clone(r.ids[k]), v)
-	r.contents[contentKey{context, v.hash}] = v.ID
-	r.guids[v.GUID()] = append(slices.Clone(r.guids[v.GUID()]), v)
-	r.high[context] = max(r.high[context], v.ID)
-	for _, ref := range v.References {
-		t := target{within(v.Subject, ref.Subject), ref.Version}
+	context, _ := Split(e.subject)
+	c := r.context(context)
+	e.sameID, c.ids[e.id] = c.ids[e.id], e
+	e.sameContent, r.guids[e.guid()] = r.guids[e.guid()], e
+	c.high = max(c.high, e.id)
+	for _, t := range e.refs {
 		if r.refs[t] == nil {
-			r.refs[t] = map[string]*Version{}
+			r.refs[t] = map[string]*entry{}
 		}
-		r.refs[t][name] = v
+		r.refs[t][name] = e
 	}
 }
 
 func (r *Registry) drop(name string) {
 	i := strings.LastIndexByte(name, ':')
-	subject := name[len(kindVersion):i]
+	subject := name[len(kindVersion):max(i, len(kindVersion))]
 	all := r.subjects[subject]
-	at := slices.IndexFunc(all, func(v *Version) bool { return versionName(v.Subject, v.Version) == name })
+	at := slices.IndexFunc(all, func(e *entry) bool { return e.name() == name })
 	if at < 0 {
 		return
 	}
-	v := all[at]
+	e := all[at]
 	r.count--
 	if all = slices.Delete(slices.Clone(all), at, at+1); len(all) == 0 {
 		delete(r.subjects, subject)
@@ -220,28 +239,44 @@ func (r *Registry) drop(name string) {
 		r.subjects[subject] = all
 	}
 	context, _ := Split(subject)
-	without := func(all []*Version) []*Version {
-		return slices.DeleteFunc(slices.Clone(all), func(x *Version) bool { return x == v })
-	}
-	k := idKey{context, v.ID}
-	if rest := without(r.ids[k]); len(rest) > 0 {
-		r.ids[k] = rest
+	c := r.context(context)
+	if rest := without(c.ids[e.id], e, func(x *entry) **entry { return &x.sameID }); rest != nil {
+		c.ids[e.id] = rest
 	} else {
-		delete(r.ids, k)
-		delete(r.contents, contentKey{context, v.hash})
+		delete(c.ids, e.id)
 	}
-	if rest := without(r.guids[v.GUID()]); len(rest) > 0 {
-		r.guids[v.GUID()] = rest
+	if rest := without(r.guids[e.guid()], e, func(x *entry) **entry { return &x.sameContent }); rest != nil {
+		r.guids[e.guid()] = rest
 	} else {
-		delete(r.guids, v.GUID())
+		delete(r.guids, e.guid())
 	}
-	for _, ref := range v.References {
-		t := target{within(v.Subject, ref.Subject), ref.Version}
+	for _, t := range e.refs {
 		delete(r.refs[t], name)
 		if len(r.refs[t]) == 0 {
 			delete(r.refs, t)
 		}
 	}
+}
+
+// without is a chain that e is no longer in.
+func without(first, e *entry, next func(*entry) **entry) *entry {
+	for at := &first; *at != nil; at = next(*at) {
+		if *at == e {
+			*at = *next(e)
+			break
+		}
+	}
+	return first
+}
+
+// idOf is the id that a content has in a context. The lock is held.
+func (r *Registry) idOf(context string, hash [32]byte) (int, bool) {
+	for e := r.guids[[16]byte(hash[:16])]; e != nil; e = e.sameContent {
+		if c, _ := Split(e.subject); c == context && e.hash == hash {
+			return e.id, true
+		}
+	}
+	return 0, false
 }
 
 // Revision changes with every document that is taken or dropped.

@@ -1,10 +1,15 @@
 package registry
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // store is where changes are recorded: documents by name, folded into the registry as they come.
@@ -35,9 +40,9 @@ func (s *store) do(c Change, err error) error {
 // told is all that a registry says of what is in it.
 func told(r *Registry) string {
 	var out strings.Builder
-	fmt.Fprint(&out, r.Subjects(AllContexts, WithDeleted), r.Contexts(), r.count, r.BindingCount(), len(r.refs), len(r.ids), len(r.contents), len(r.guids))
-	for _, v := range r.Schemas(AllContexts, WithDeleted, false) {
-		fmt.Fprint(&out, "\n", v.Subject, v.Version, v.ID, v.Deleted, v.Text, len(r.ByID(v.ID, v.Subject)), len(r.ByGUID(v.GUID())), len(r.ReferencedBy(v, true)), r.MaxID(v.Subject))
+	fmt.Fprint(&out, r.Subjects(AllContexts, WithDeleted), r.Contexts(), r.count, r.BindingCount(), len(r.refs), len(r.guids))
+	for v := range r.Schemas(AllContexts, WithDeleted, false) {
+		fmt.Fprint(&out, "\n", v.Subject, v.Version, v.ID, v.Deleted, v.Text, len(r.ByID(v.ID, v.Subject)), len(r.ByGUID(v.GUID())), len(r.ReferencedBy(v.Subject, v.Version, true)), r.MaxID(v.Subject))
 	}
 	return out.String()
 }
@@ -95,10 +100,75 @@ func TestRegistry_IsTheFoldOfItsDocuments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if a, b := told(s.r), told(again); a != b {
-		t.Errorf("step by step:\n%s\nfolded:\n%s", a, b)
+	over := NewOver(func(name string) ([]byte, error) { return s.docs[name], nil })
+	for name, body := range s.docs {
+		if err := over.Take(name, append([]byte(nil), body...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for what, r := range map[string]*Registry{"folded": again, "folded over documents": over} {
+		if a, b := told(s.r), told(r); a != b {
+			t.Errorf("step by step:\n%s\n%s:\n%s", a, what, b)
+		}
 	}
 	if err := again.Take("z:what", nil); err == nil {
 		t.Error("a document of a kind that nobody knows is taken")
 	}
+}
+
+// FuzzDocument: a document that is read by its places says what json says, its hash included.
+func FuzzDocument(f *testing.F) {
+	f.Add("s", 1, 5, false, int64(7), "AVRO", "\"str\\ning<é>\"", "", "")
+	f.Add(":.x:\"s", 2, -5, true, int64(0), "JSON", "{}\n", "r", "k")
+	f.Fuzz(func(t *testing.T, subject string, version, id int, deleted bool, ts int64, kind, text, ref, property string) {
+		v := &Version{Subject: subject, Version: version, ID: id, Deleted: deleted, TimeMS: ts, Content: Content{Type: kind, Text: text}}
+		if ref != "" {
+			v.References = []Reference{{ref, ref, 1}}
+		}
+		if property != "" {
+			v.Metadata = &Metadata{Properties: map[string]string{property: text}}
+		}
+		var c Change
+		c.put(versionName(subject, version), v)
+		want := &Version{}
+		if err := json.Unmarshal(c.Put[0].Body, want); err != nil {
+			t.Fatal(err)
+		}
+		got := readVersion(c.Put[0].Body)
+		if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Version{})); d != "" {
+			t.Fatal(d)
+		}
+		e, err := readEntry(c.Put[0].Name, c.Put[0].Body, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.place() != (Place{want.Subject, want.Version, want.ID, want.Deleted}) || e.hash != want.sum() || len(e.refs) != len(want.References) || e.rich != (want.Metadata != nil) {
+			t.Fatalf("%s: %+v", c.Put[0].Body, e)
+		}
+	})
+}
+
+// BenchmarkFold is what a start does for each schema, and what it leaves in memory.
+func BenchmarkFold(b *testing.B) {
+	docs := map[string][]byte{}
+	for n := range 10_000 {
+		var c Change
+		c.put(versionName(fmt.Sprintf("subject-%d", n), 1), &Version{Subject: fmt.Sprintf("subject-%d", n), Version: 1, ID: n, Content: Content{Type: "AVRO", Text: strings.Repeat(`{"x":"y"},`, 40) + fmt.Sprint(n)}})
+		docs[c.Put[0].Name] = c.Put[0].Body
+	}
+	var before, after runtime.MemStats
+	for b.Loop() {
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		r := NewOver(func(name string) ([]byte, error) { return docs[name], nil })
+		for name, body := range docs {
+			if err := r.Take(name, body); err != nil {
+				b.Fatal(err)
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(r)
+	}
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(len(docs)), "B/schema")
 }

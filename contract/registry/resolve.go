@@ -104,7 +104,7 @@ func (x *resolving) add(parent string, refs []Reference, depth int) error {
 			return refuse(InvalidSchema, "a reference needs a name, a subject and a version; this one is {%s, %s, %d}", clip(ref.Name), clip(ref.Subject), ref.Version)
 		}
 		subject := within(parent, ref.Subject)
-		v := x.r.version(subject, ref.Version, true)
+		v := x.r.whole(x.r.version(subject, ref.Version, true))
 		if v == nil {
 			return refuse(InvalidSchema, "Could not find schema reference %s: there is no version %d of the subject %s", clip(ref.Name), ref.Version, clip(subject))
 		}

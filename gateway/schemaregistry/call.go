@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -190,22 +191,31 @@ func (x *call) body(ctx context.Context, v any) error {
 
 // page is the part of a list that is asked for.
 func page[T any](x *call, all []T) ([]T, error) {
+	offset, limit, err := x.window()
+	if err != nil {
+		return nil, err
+	}
 	if all == nil {
 		all = []T{}
 	}
-	offset, limit := 0, -1
+	all = all[min(offset, len(all)):]
+	return all[:min(limit, len(all))], nil
+}
+
+// window is which part of a list is asked for; without a limit it is all there is.
+func (x *call) window() (offset, limit int, err error) {
+	limit = -1
 	for name, to := range map[string]*int{"offset": &offset, "limit": &limit} {
 		if s := x.query.Get(name); s != "" {
 			n, err := strconv.Atoi(s)
 			if err != nil {
-				return nil, &problem{http.StatusNotFound, http.StatusNotFound, "HTTP 404 Not Found"}
+				return 0, 0, &problem{http.StatusNotFound, http.StatusNotFound, "HTTP 404 Not Found"}
 			}
 			*to = n
 		}
 	}
-	all = all[min(max(offset, 0), len(all)):]
-	if limit >= 0 {
-		all = all[:min(limit, len(all))]
+	if limit < 0 {
+		limit = math.MaxInt
 	}
-	return all, nil
+	return max(offset, 0), limit, nil
 }

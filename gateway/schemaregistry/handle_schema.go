@@ -22,18 +22,25 @@ func listSchemas(_ context.Context, x *call) (any, error) {
 	if p := x.query.Get("subjectPrefix"); p != "" {
 		prefix = p
 	}
-	all := x.registry().Schemas(prefix, w, x.is("latestOnly"))
-	all = slices.DeleteFunc(all, func(v *registry.Version) bool { return x.maySee(v.Subject) != nil })
-	if t := x.query.Get("ruleType"); t != "" {
-		all = slices.DeleteFunc(all, func(v *registry.Version) bool { return !hasRule(v, t) })
-	}
-	all, err := page(x, all)
+	kind := x.query.Get("ruleType")
+	offset, limit, err := x.window()
 	if err != nil {
 		return nil, err
 	}
 	out := []*told{}
-	for _, v := range all[:min(len(all), x.g.cfg.ListMax)] {
-		out = append(out, tell(v))
+	if limit = min(limit, x.g.cfg.ListMax); limit == 0 {
+		return out, nil
+	}
+	for v := range x.registry().Schemas(prefix, w, x.is("latestOnly")) {
+		if x.maySee(v.Subject) != nil || kind != "" && !hasRule(v, kind) {
+			continue
+		}
+		if offset--; offset >= 0 {
+			continue
+		}
+		if out = append(out, tell(v)); len(out) == limit {
+			break
+		}
 	}
 	return out, nil
 }
@@ -47,17 +54,21 @@ func hasRule(v *registry.Version, kind string) bool {
 }
 
 // ofID are the versions that have the id of the path, as far as the caller may know of them.
-func (x *call) ofID() ([]*registry.Version, error) {
+func (x *call) ofID() ([]registry.Place, error) {
 	id, err := strconv.Atoi(x.vars["id"])
 	if err != nil || id < 0 {
 		return nil, errPath
 	}
-	all := x.registry().ByID(id, registry.Normalize(x.query.Get("subject")))
-	all = slices.DeleteFunc(all, func(v *registry.Version) bool { return x.maySee(v.Subject) != nil })
+	all := x.registry().PlacesOfID(id, registry.Normalize(x.query.Get("subject")))
+	all = slices.DeleteFunc(all, func(p registry.Place) bool { return x.maySee(p.Subject) != nil })
 	if len(all) == 0 {
-		return nil, &registry.Problem{Code: registry.SchemaNotFound, Text: "Schema " + strconv.Itoa(id) + " not found"}
+		return nil, errNoSchema(strconv.Itoa(id))
 	}
 	return all, nil
+}
+
+func errNoSchema(what string) error {
+	return &registry.Problem{Code: registry.SchemaNotFound, Text: "Schema " + what + " not found"}
 }
 
 // GET /schemas/ids/{id}
@@ -66,7 +77,10 @@ func getByID(_ context.Context, x *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := x.best(all)
+	v := x.registry().At(x.best(all))
+	if v == nil {
+		return nil, errNoSchema(x.vars["id"])
+	}
 	t := tell(v)
 	x.qualify(t)
 	t.ID, t.TS, t.Deleted = 0, 0, false
@@ -76,20 +90,20 @@ func getByID(_ context.Context, x *call) (any, error) {
 	return t, x.format(t, v)
 }
 
-// best is the version that is told of several of one content: that of the subject that is asked for, then one that is not deleted.
-func (x *call) best(all []*registry.Version) *registry.Version {
+// best is the place that is told of several of one content: that of the subject that is asked for, then one that is not deleted.
+func (x *call) best(all []registry.Place) registry.Place {
 	subject := registry.Normalize(x.query.Get("subject"))
-	rank := func(v *registry.Version) int {
+	rank := func(p registry.Place) int {
 		n := 0
-		if v.Subject != subject {
+		if p.Subject != subject {
 			n += 2
 		}
-		if v.Deleted {
+		if p.Deleted {
 			n++
 		}
 		return n
 	}
-	return slices.MinFunc(all, func(a, b *registry.Version) int { return cmp.Compare(rank(a), rank(b)) })
+	return slices.MinFunc(all, func(a, b registry.Place) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // GET /schemas/ids/{id}/schema
@@ -98,8 +112,12 @@ func getTextByID(_ context.Context, x *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := tell(all[0])
-	err = x.format(t, all[0])
+	v := x.registry().At(all[0])
+	if v == nil {
+		return nil, errNoSchema(x.vars["id"])
+	}
+	t := tell(v)
+	err = x.format(t, v)
 	return plain(t.Schema), err
 }
 
@@ -139,11 +157,11 @@ func versionsOfID(_ context.Context, x *call) (any, error) {
 	return page(x, out)
 }
 
-func (x *call) ofGUID() ([]*registry.Version, error) {
-	all := slices.DeleteFunc(x.registry().ByGUID(x.vars["guid"]), func(v *registry.Version) bool { return x.maySee(v.Subject) != nil })
+func (x *call) ofGUID() ([]registry.Place, error) {
+	all := slices.DeleteFunc(x.registry().PlacesOfGUID(x.vars["guid"]), func(p registry.Place) bool { return x.maySee(p.Subject) != nil })
 	if len(all) == 0 {
 		guid := x.vars["guid"]
-		return nil, &registry.Problem{Code: registry.SchemaNotFound, Text: "Schema " + guid[:min(len(guid), textBytesKept)] + " not found"}
+		return nil, errNoSchema(guid[:min(len(guid), textBytesKept)])
 	}
 	return all, nil
 }
@@ -154,9 +172,13 @@ func getByGUID(_ context.Context, x *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := tell(all[0])
+	v := x.registry().At(all[0])
+	if v == nil {
+		return nil, errNoSchema(x.vars["guid"])
+	}
+	t := tell(v)
 	t.ID, t.TS, t.Deleted = 0, 0, false
-	return t, x.format(t, all[0])
+	return t, x.format(t, v)
 }
 
 // GET /schemas/guids/{guid}/ids

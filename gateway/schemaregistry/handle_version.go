@@ -19,7 +19,7 @@ func listVersions(_ context.Context, x *call) (any, error) {
 	if x.is("deletedAsNegative") {
 		w = registry.WithDeleted
 	}
-	all, err := x.registry().Versions(x.subject(), w)
+	all, err := x.registry().Places(x.subject(), w)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func referencedBy(_ context.Context, x *call) (any, error) {
 		return nil, err
 	}
 	out, seen := []int{}, map[int]bool{}
-	for _, by := range x.registry().ReferencedBy(v, x.is("deleted")) {
+	for _, by := range x.registry().ReferencedBy(v.Subject, v.Version, x.is("deleted")) {
 		if !seen[by.ID] {
 			seen[by.ID] = true
 			out = append(out, by.ID)
