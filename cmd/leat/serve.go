@@ -129,6 +129,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	for _, name := range slices.Sorted(maps.Keys(addrs)) {
 		log.Info("listening", "listener", name, "addr", addrs[name])
 	}
+	forgetStart()
 	log.Info("ready", "version", version, "data", o.data, "took", clock.Since(began).String())
 	<-ctx.Done()
 	log.Info("stopping: finishing what has begun")
