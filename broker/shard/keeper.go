@@ -57,6 +57,7 @@ type keeper struct {
 func newKeeper(s *Shard, cfg KeepConfig) *keeper {
 	k := &keeper{s: s, cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
 	k.through.Store(s.cfg.Segments.Through())
+	k.pace.read = &s.published.readBytes
 	return k
 }
 
@@ -220,20 +221,23 @@ func (k *keeper) close() {
 // pacer keeps the background below the foreground: it lets through more bytes a second the nearer the backlog comes to its limit, by what is being
 // appended.
 type pacer struct {
-	foreground atomic.Int64 // bytes appended, ever
-	slowed     atomic.Int64 // frames that were held back
+	foreground atomic.Int64  // bytes appended, ever
+	slowed     atomic.Int64  // frames that were held back
+	read       *atomic.Int64 // bytes read from files, ever; nil: nobody reads
 
 	looked  time.Time // when rate was looked at
 	seen    int64     // foreground at that time
 	rate    float64   // appended bytes a second, smoothed
+	wasRead int64     // read at that time
+	reading float64   // bytes a second, smoothed
 	filled  time.Time // when allowed grew last
 	allowed float64   // bytes that may be written now
 }
 
 const (
 	paceMin   = 64 << 20               // bytes a second that are always allowed
-	paceIdle  = 512 << 20              // the same while nearly nothing is appended: there is nobody to give way to
-	paceQuiet = 256 << 10              // appended bytes a second that are nearly nothing
+	paceIdle  = 512 << 20              // the same while nearly nothing is appended or read: there is nobody to give way to
+	paceQuiet = 256 << 10              // bytes a second that are nearly nothing
 	paceBurst = 4 * time.Millisecond   // worth of writing at once: what a disk has to get through before it comes to the next frame
 	paceLook  = 100 * time.Millisecond // between looks at the rate of appends
 	pacePush  = 3
@@ -243,13 +247,15 @@ const (
 func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
 	now := clock.Now()
 	if p.looked.IsZero() {
-		p.looked, p.seen, p.filled = now, p.foreground.Load(), now
+		p.looked, p.seen, p.filled, p.wasRead = now, p.foreground.Load(), now, p.readBytes()
 		p.rate = 8 * paceQuiet // not known yet is not quiet
 	}
 	if since := now.Sub(p.looked); since >= paceLook {
 		f := p.foreground.Load()
 		p.rate = p.rate/2 + float64(f-p.seen)/since.Seconds()/2
-		p.looked, p.seen = now, f
+		r := p.readBytes()
+		p.reading = p.reading/2 + float64(r-p.wasRead)/since.Seconds()/2
+		p.looked, p.seen, p.wasRead = now, f, r
 	}
 	limit := p.limit(pressure)
 	p.allowed = min(p.allowed+limit*now.Sub(p.filled).Seconds(), limit*paceBurst.Seconds())
@@ -278,11 +284,18 @@ func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
 // limit is in bytes a second. It rises with the square of the pressure, so that a burst is let into the journal and moved after it, and what comes
 // without an end finds its balance below the limit of the backlog: where 3 × pressure² is one.
 func (p *pacer) limit(pressure float64) float64 {
-	if p.rate < paceQuiet {
+	if p.rate+p.reading < paceQuiet {
 		return paceIdle
 	}
 	pressure = max(pressure, 0)
 	return paceMin + p.rate*pacePush*pressure*pressure
+}
+
+func (p *pacer) readBytes() int64 {
+	if p.read == nil {
+		return 0
+	}
+	return p.read.Load()
 }
 
 // KeepStats is a look at what the keeper does. Counts are since the shard was opened.

@@ -46,6 +46,7 @@ type Published struct {
 	marks       markCache
 	largeRuns   chan struct{} // see oneBuffer
 	terms       func(record.StreamID) func(*record.Record, func([]byte))
+	readBytes   atomic.Int64         // from files, by readers: whatever works behind them gives way
 	onNames     func([]catalog.Name) // names that a frame changed
 	onFilters   func([]catalog.Name) // of them the subscriptions, before anybody can know the frame's sequence
 

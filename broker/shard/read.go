@@ -286,6 +286,7 @@ const readMovedMax = 100 // moves of what is being read before it is called lost
 // readFrom walks the runs from the one that holds from. What is read before an error is handed out, unless it is nothing.
 func (p *Published) readFrom(l *locator, dst []*Batch, from, end record.Offset, maxBytes int, upTo uint64) ([]*Batch, error) {
 	size, none := 0, len(dst)
+	defer func() { p.readBytes.Add(int64(size)) }()
 	var err error
 	for ok := l.seek(from); ok && err == nil; ok = l.next() {
 		if l.run.Base >= end || l.run.Seq > upTo || size > 0 && size >= maxBytes {
