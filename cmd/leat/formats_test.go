@@ -482,6 +482,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func TestFormat4(t *testing.T) {
 	data, asked := golden(t, "v4")
 	asked = whole(asked)
+	for _, told := range []string{": committed\",\"transaction of producer", ": aborted\",\"transaction of producer", "moves when it commits, subscription"} {
+		if out := (cli{}).must(t, "", "journal dump "+data); !strings.Contains(out, told) {
+			t.Errorf("the dump of the journal does not say %q", told)
+		}
+	}
 	for _, q := range asked {
 		if q.Path == "/v1/streams/kafka-transactions" {
 			delete(q.Answer, "partitions") // which end with the markers of that

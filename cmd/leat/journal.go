@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"leat/broker/fact"
+	"leat/broker/stream"
 	"leat/storage/journal/disk"
 	"leat/storage/vfs"
 	osfs "leat/storage/vfs/os"
@@ -140,7 +142,7 @@ func (a *app) journalDump() *cobra.Command {
 						return err
 					}
 					return e.Encode(map[string]any{
-						"file": path.Join(dir, f.File), "offset": f.Offset, "kind": f.Kind, "seq": uint64(f.Seq), "epoch": uint64(f.Epoch), "synced_seq": uint64(f.SyncedSeq),
+						"facts": tellFacts(f.Facts), "file": path.Join(dir, f.File), "offset": f.Offset, "kind": f.Kind, "seq": uint64(f.Seq), "epoch": uint64(f.Epoch), "synced_seq": uint64(f.SyncedSeq),
 						"facts_bytes": f.FactsBytes, "data_bytes": f.DataBytes, "facts_crc": fmt.Sprintf("%08x", f.FactsCRC), "data_crc": fmt.Sprintf("%08x", f.DataCRC),
 						"prev_hash": fmt.Sprintf("%016x", f.PrevHash), "hash": fmt.Sprintf("%016x", f.Hash),
 					})
@@ -159,6 +161,28 @@ func (a *app) journalDump() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// tellFacts puts the facts of a frame into words. What this program cannot read is said, and ends them: dump is there for journals with which something is wrong.
+func tellFacts(p []byte) []string {
+	told := []string{}
+	if len(p) == 0 {
+		return told
+	}
+	_, body, err := fact.ReadHead(p)
+	if err == nil {
+		err = fact.Each(body, func(f fact.Fact) error {
+			s, err := stream.Tell(f)
+			if err == nil {
+				told = append(told, s)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		told = append(told, "cannot be read: "+err.Error())
+	}
+	return told
 }
 
 func (a *app) journalRepair() *cobra.Command {

@@ -289,7 +289,11 @@ func (w *walker) frame(c *cursor) error {
 	if w.visit == nil {
 		return nil
 	}
-	return w.visit(frameOf(c.f, off, &h, next.hash))
+	f := frameOf(c.f, off, &h, next.hash)
+	if f.Facts, err = c.bytes(off+h.factsAt(), h.factsBytes); err != nil {
+		return err
+	}
+	return w.visit(f)
 }
 
 // nextFrame returns where the next whole header of the file stands after off, -1 when there is none.

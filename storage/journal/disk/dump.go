@@ -20,6 +20,7 @@ type Frame struct {
 	DataCRC    uint32
 	PrevHash   uint64
 	Hash       uint64
+	Facts      []byte // as they were appended; valid until the call returns
 }
 
 func frameOf(f *file, off int64, h *frameHeader, hash uint64) Frame {
