@@ -292,10 +292,10 @@ func TestScramCredentials(t *testing.T) {
 		t.Errorf("bob logs in with a wrong password: %d", code)
 	}
 	short := up("dave", 1, "x", 4096)
-	short.SaltedPassword = short.SaltedPassword[:20]
+	short.SaltedPassword = nil
 	for what, got := range map[string]int16{
 		"too few iterations":  alter(c, nil, up("dave", 1, "x", 100))["dave"],
-		"a short hash":        alter(c, nil, short)["dave"],
+		"no hash":             alter(c, nil, short)["dave"],
 		"no such user's name": alter(c, nil, up(strings.Repeat("x", 400), 1, "x", 4096))[strings.Repeat("x", 400)],
 	} {
 		if got != codeUnacceptableCredential {

@@ -347,6 +347,12 @@ func TestFetch_AtLeastOneBatch(t *testing.T) {
 	if r := ask[*kmsg.FetchResponse](c, q, 11); r.ErrorCode != codeSessionNotFound {
 		t.Errorf("session: %d", r.ErrorCode)
 	}
+	for _, epoch := range []int32{0, -1} { // it begins one, or wants none, whatever it calls it
+		q.SessionID, q.SessionEpoch = -1, epoch
+		if r := ask[*kmsg.FetchResponse](c, q, 11); r.ErrorCode != 0 || len(r.Topics) != 1 || r.SessionID != 0 {
+			t.Errorf("session -1, epoch %d: %+v", epoch, r)
+		}
+	}
 }
 
 func TestFetch_ReturnsAtOnceWhenTheListenerDrains(t *testing.T) {

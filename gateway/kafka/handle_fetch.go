@@ -33,7 +33,7 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 	if err := f.Decode(s.header.Version, s.body); err != nil {
 		return fmt.Errorf("fetch request version %d: %w", s.header.Version, err)
 	}
-	if f.SessionID != 0 {
+	if f.SessionEpoch > 0 { // it goes on with a session; one that begins, or ends, is answered in full, whatever it is called
 		k.out.answer.Begin(f.Version, s.header.Correlation, codeSessionNotFound, 0)
 		return k.send(nil)
 	}

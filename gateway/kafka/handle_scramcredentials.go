@@ -134,8 +134,8 @@ func (k *conn) putScram(ctx context.Context, c *broker.Caller, user string, mech
 	case u == nil:
 	case u.Iterations < scramIterationsMin || u.Iterations > scramIterationsMax:
 		return unacceptable("iterations must be from " + formatNumber(scramIterationsMin) + " to " + formatNumber(scramIterationsMax))
-	case len(u.Salt) == 0 || len(u.Salt) > 64 || len(u.SaltedPassword) != map[int8]int{1: 32, 2: 64}[mechanism]:
-		return unacceptable("a salt of 1 to 64 bytes, and a salted password as long as the hash, are needed")
+	case len(u.Salt) == 0 || len(u.Salt) > 64 || len(u.SaltedPassword) == 0 || len(u.SaltedPassword) > 64: // what is not as long as the hash is nobody's password, and taken, as in Kafka
+		return unacceptable("a salt and a salted password of 1 to 64 bytes are needed")
 	default:
 		secret = broker.ScramOfSalted(name, u.SaltedPassword, u.Salt, int(u.Iterations))
 	}

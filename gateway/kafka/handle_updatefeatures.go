@@ -11,7 +11,7 @@ import (
 )
 
 // UpdateFeatures(57), versions 0-2: features are where they are, since what this program can do is what it does. To ask for the level that is in force is fine; any
-// other is refused. Until version 1 each feature has its answer, from then on they are refused together.
+// other is refused, and all that is asked for with it. Until version 1 each feature that is fine has its answer.
 func (k *conn) updateFeatures(_ context.Context, s *slot, q *kmsg.UpdateFeaturesRequest) (*kmsg.UpdateFeaturesResponse, error) {
 	r := kmsg.NewPtrUpdateFeaturesResponse()
 	if err := k.mayCluster(s.caller, broker.ActionAlter); err != nil {
@@ -20,16 +20,14 @@ func (k *conn) updateFeatures(_ context.Context, s *slot, q *kmsg.UpdateFeatures
 	}
 	for i := range q.FeatureUpdates {
 		u := &q.FeatureUpdates[i]
-		rr := kmsg.NewUpdateFeaturesResponseResult()
-		rr.Feature = u.Feature
 		if text := mayUpdate(u.Feature, u.MaxVersionLevel); text != "" {
-			rr.ErrorCode, rr.ErrorMessage = codeInvalidUpdateVersion, &text
-			if q.Version >= 2 {
-				r.ErrorCode, r.ErrorMessage = rr.ErrorCode, rr.ErrorMessage
-				return r, nil
-			}
+			text = "The update failed for all features since the following feature had an error: " + text
+			r.ErrorCode, r.ErrorMessage, r.Results = codeInvalidUpdateVersion, &text, nil
+			return r, nil
 		}
 		if q.Version < 2 {
+			rr := kmsg.NewUpdateFeaturesResponseResult()
+			rr.Feature = u.Feature
 			r.Results = append(r.Results, rr)
 		}
 	}

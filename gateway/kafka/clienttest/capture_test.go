@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"flag"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -221,5 +223,74 @@ func TestCaptures(t *testing.T) {
 		}
 		_, _ = run(t, "", "java", "-cp", filepath.Join(dir, "*"), "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", n.kafka, "--describe", "--topic", "orders")
 		_, _ = run(t, "", "java", "-cp", filepath.Join(dir, "*"), "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", n.kafka, "--topic", "orders", "--partition", "0", "--offset", "earliest", "--timeout-ms", "3000")
+	})
+	captureGroups(t, capture)
+}
+
+// captureGroups takes what members of groups of both protocols say, and those who look after groups.
+func captureGroups(t *testing.T, capture func(client, version string, act func(t *testing.T, n *node))) {
+	fill := func(t *testing.T, n *node) *kadm.Client {
+		adm := franzCreate(t, n, "orders", 1)
+		if err := franz(t, n).ProduceSync(patience(t), &kgo.Record{Topic: "orders", Value: []byte("v")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		return adm
+	}
+	capture("franz-go-groups", "1.22.2", func(t *testing.T, n *node) {
+		adm := fill(t, n)
+		ctx := patience(t)
+		for id, with := range map[string]context.Context{"older": ctx, "newer": context.WithValue(ctx, "opt_in_kafka_next_gen_balancer_beta", true)} { //nolint:revive,staticcheck // the key that franz-go asks for
+			c := franz(t, n, kgo.ConsumerGroup(id), kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.WithContext(with))
+			franzRead(t, c, 1)
+			if err := c.CommitUncommittedOffsets(ctx); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = adm.DescribeGroups(ctx, id)
+			_, _ = adm.DescribeConsumerGroups(ctx, id)
+			_, _ = adm.Lag(ctx, id)
+			c.Close()
+		}
+		_, _ = adm.ListGroups(ctx)
+		_, _ = adm.DeleteOffsets(ctx, "older", kadm.TopicsSet{"orders": {0: {}}})
+		_, _ = adm.DeleteGroups(ctx, "older", "newer")
+	})
+	capture("librdkafka-groups", "2.16.0 (confluent-kafka 2.16.1 for Python) and 2.0.2 (kcat 1.7.1)", func(t *testing.T, n *node) {
+		fill(t, n)
+		if out, err := run(t, "", kcat(t), "-b", n.kafka, "-G", "kcat", "orders", "-e", "-q", "-X", "auto.offset.reset=earliest"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		const member = `import sys
+from confluent_kafka import Consumer
+for protocol in ("classic", "consumer"):
+    c = Consumer({"bootstrap.servers": sys.argv[1], "group.id": protocol, "group.protocol": protocol, "auto.offset.reset": "earliest", "enable.auto.commit": False})
+    c.subscribe(["orders"])
+    m = None
+    while m is None or m.error():
+        m = c.poll(1)
+    c.commit(m, asynchronous=False)
+    c.committed(c.assignment())
+    c.close()`
+		if out, err := run(t, "", confluentPython(t), "-c", member, n.kafka); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	})
+	capture("java-groups", "kafka-clients and kafka-tools 4.1.0", func(t *testing.T, n *node) {
+		fill(t, n)
+		dir := javaPeers(t)[0] // 4.1.0
+		java := func(class string, args ...string) {
+			t.Helper()
+			if out, err := run(t, "", "java", append([]string{"-cp", filepath.Join(dir, "*"), class, "--bootstrap-server", n.kafka}, args...)...); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
+		for _, protocol := range []string{"classic", "consumer"} {
+			java("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", "orders", "--group", protocol, "--consumer-property", "group.protocol="+protocol,
+				"--consumer-property", "auto.offset.reset=earliest", "--max-messages", "1")
+		}
+		const groups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+		java(groups, "--list", "--state")
+		java(groups, "--describe", "--all-groups")
+		java(groups, "--reset-offsets", "--group", "classic", "--topic", "orders", "--to-earliest", "--execute")
+		java(groups, "--delete", "--group", "classic")
 	})
 }
