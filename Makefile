@@ -78,6 +78,10 @@ ecosystem-kafka: build ## Kafka Streams with exactly-once, Connect and MirrorMak
 suites-amqp: build ## the test suites of AMQP clients against this build; SUITES="go pika", SOURCES= checkouts of those that do not publish their tests
 	.ci/suites-amqp $(SUITES)
 
+.PHONY: suites-kafka
+suites-kafka: build ## the test suites of Kafka's Go clients against this build; SUITES="franz sarama kafka-go confluent", AGAINST=kafka for Apache Kafka
+	.ci/suites-kafka $(SUITES)
+
 .PHONY: suite-jsonschema
 suite-jsonschema: ## the suite of json-schema.org against our JSON Schema; SUITE= its folder
 	go test -tags suite ./contract/jsonschema -run TestSuite -v -suite $(abspath $(SUITE))

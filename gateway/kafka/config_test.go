@@ -413,6 +413,36 @@ func TestConfigs_OfNodesAndOthers(t *testing.T) {
 	}
 }
 
+// What clients take back of a node was never set; what they set is refused.
+func TestConfigs_OfNodesAreTakenBack(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t, 1)))
+	for op, want := range map[kmsg.IncrementalAlterConfigOp]int16{kmsg.IncrementalAlterConfigOpDelete: 0, kmsg.IncrementalAlterConfigOpSet: codeInvalidRequest} {
+		q := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		res := kmsg.NewIncrementalAlterConfigsRequestResource()
+		res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeBroker, "1"
+		x := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		x.Name, x.Op, x.Value = "leader.replication.throttled.rate", op, new("1")
+		res.Configs = append(res.Configs, x)
+		q.Resources = append(q.Resources, res)
+		if r := ask[*kmsg.IncrementalAlterConfigsResponse](c, q, 1).Resources[0]; r.ErrorCode != want {
+			t.Errorf("operation %d: %d %s", op, r.ErrorCode, str(r.ErrorMessage))
+		}
+	}
+	q := kmsg.NewPtrDescribeConfigsRequest()
+	q.IncludeDocumentation = true
+	res := kmsg.NewDescribeConfigsRequestResource()
+	res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeBroker, "1"
+	q.Resources = append(q.Resources, res)
+	for _, x := range ask[*kmsg.DescribeConfigsResponse](c, q, 4).Resources[0].Configs {
+		if str(x.Documentation) == "" {
+			t.Errorf("%s says nothing about itself", x.Name)
+		}
+		if x.Name == "advertised.listeners" && !strings.HasPrefix(str(x.Value), "PLAINTEXT://127.0.0.1:") {
+			t.Errorf("listens at %s", str(x.Value))
+		}
+	}
+}
+
 func TestConfig_Validate(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"request_bytes_max":  func(c *Config) { c.RequestBytesMax = 0 },

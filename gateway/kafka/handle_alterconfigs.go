@@ -74,6 +74,10 @@ func alterCode(f *fault.Error, t kmsg.ConfigResourceType) int16 {
 }
 
 func (k *conn) alter(ctx context.Context, caller *broker.Caller, kind kmsg.ConfigResourceType, name string, replace bool, changes []configChange, validate bool) error {
+	if kind == kmsg.ConfigResourceTypeBroker && !replace && onlyDeletes(changes) {
+		// Nothing of a node is set by clients, so what they take back is not there: kafka-reassign-partitions ends with taking throttles back.
+		return k.mayCluster(caller, broker.ActionAlter)
+	}
 	if kind != kmsg.ConfigResourceTypeTopic {
 		return fault.New(fault.Invalid, "alter", "request", "only configs of topics can be altered; a node is configured by its file")
 	}
@@ -102,6 +106,10 @@ func (k *conn) alter(ctx context.Context, caller *broker.Caller, kind kmsg.Confi
 	}
 	_, err := k.g.b.AlterStream(ctx, caller, name, apply, 0)
 	return err
+}
+
+func onlyDeletes(changes []configChange) bool {
+	return !slices.ContainsFunc(changes, func(c configChange) bool { return c.op != kmsg.IncrementalAlterConfigOpDelete })
 }
 
 // apply makes the change, or says why it cannot be made.

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"net"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -104,17 +105,20 @@ func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest
 	if k.g.cfg.AutoCreate {
 		truth = "true"
 	}
+	listens := k.listens()
 	var configs []kmsg.DescribeConfigsResponseResourceConfig
 	for _, n := range []struct {
 		name, value string
 		kind        kmsg.ConfigType
 		doc         string
 	}{
+		{"advertised.listeners", listens, kmsg.ConfigTypeString, "Where clients are told to connect to (--advertise), as this connection sees it."},
 		{"auto.create.topics.enable", truth, kmsg.ConfigTypeBoolean, "Whether a topic is made when a client asks for it (gateways.kafka.auto_create)."},
 		{"broker.id", formatNumber(int64(k.g.b.NodeID())), kmsg.ConfigTypeInt, "The number of this node."},
 		{"default.replication.factor", "1", kmsg.ConfigTypeInt, "There is one node, and it has every partition."},
 		{"delete.topic.enable", "true", kmsg.ConfigTypeBoolean, "Topics can be deleted."},
 		{"fetch.max.bytes", formatNumber(int64(k.g.cfg.FetchBytesMax)), kmsg.ConfigTypeInt, "Bytes of a Fetch response at most (gateways.kafka.fetch_bytes_max)."},
+		{"listeners", listens, kmsg.ConfigTypeString, "The listener of this connection; the node's are in its settings."},
 		{"log.cleanup.policy", "delete", kmsg.ConfigTypeList, "Of topics that do not say."},
 		{"log.retention.ms", "604800000", kmsg.ConfigTypeLong, "Of topics that do not say."},
 		{"message.max.bytes", "1048588", kmsg.ConfigTypeInt, "Bytes of the largest record batch, of topics that do not say."},
@@ -137,4 +141,20 @@ func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest
 		configs = append(configs, c)
 	}
 	return configs, nil
+}
+
+// listens is the listener that the connection came in by, as brokers write theirs.
+func (k *conn) listens() string {
+	protocol := "PLAINTEXT"
+	secure := k.c.TLSState() != nil
+	switch {
+	case k.g.b.UsersExist() && secure:
+		protocol = "SASL_SSL"
+	case k.g.b.UsersExist():
+		protocol = "SASL_PLAINTEXT"
+	case secure:
+		protocol = "SSL"
+	}
+	host, port := k.address()
+	return protocol + "://" + net.JoinHostPort(host, formatNumber(int64(port)))
 }
