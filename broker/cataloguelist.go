@@ -2,7 +2,6 @@ package broker
 
 import (
 	"cmp"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +32,8 @@ type Sighting struct {
 	LastSeen  time.Time `json:"last_seen"`
 	Records   int64     `json:"records"`
 	Bytes     int64     `json:"bytes"`
+
+	typed bool // the event says its type
 }
 
 // UntypedPrefix begins the type of events that say none, nor does their schema or stream.
@@ -105,7 +106,8 @@ type explainer struct {
 	namespace string
 	r         *registry.Registry
 	bindings  []*registry.Binding
-	schemas   map[string]*explained
+	schemas   map[registry.Place]*explained
+	newest    map[string]*explained // by subject; nil: it has none
 }
 
 // explained is one version of a schema.
@@ -119,34 +121,33 @@ type explained struct {
 
 func (b *Broker) explainer(namespace string) *explainer {
 	r := b.Contracts(namespace)
-	return &explainer{b, namespace, r, r.Bindings(), map[string]*explained{}}
+	return &explainer{b, namespace, r, r.Bindings(), map[registry.Place]*explained{}, map[string]*explained{}}
 }
 
 func (x *explainer) sighting(u *usage.Use) Sighting {
 	s := Sighting{
 		Type: u.Type, Stream: u.Stream, Role: u.Role.String(), Service: cmp.Or(u.Service(), "("+u.Protocol+")"), Principal: u.Principal, Protocol: u.Protocol, Client: u.Client, Via: u.Via,
-		SchemaID: int(u.Schema), FirstSeen: time.UnixMilli(u.FirstMS).UTC(), LastSeen: time.UnixMilli(u.LastMS).UTC(), Records: u.Records, Bytes: u.Bytes,
+		SchemaID: int(u.Schema), FirstSeen: time.UnixMilli(u.FirstMS).UTC(), LastSeen: time.UnixMilli(u.LastMS).UTC(), typed: u.Type != "", Records: u.Records, Bytes: u.Bytes,
 	}
-	var v *registry.Version
+	var e *explained
 	switch {
 	case u.GUID != "":
-		v = x.best(x.r.ByGUID(u.GUID), u)
+		e = x.best(x.r.PlacesOfGUID(u.GUID), u)
 	case u.Schema != 0:
-		v = x.best(x.r.ByID(int(u.Schema), ""), u)
+		e = x.best(x.r.PlacesOfID(int(u.Schema), ""), u)
 	}
-	if v != nil {
+	if e != nil {
 		s.Says = "payload"
 	}
 	if bound := x.bound(u.Stream, u.Type); bound != nil {
 		s.Contract = bound.Name
-		if v == nil && bound.Subject != "" && bound.Enforce != registry.Off {
-			if v, _ = x.r.Version(bound.Subject, registry.Latest, false); v != nil { // a subject that is gone says nothing
+		if e == nil && bound.Subject != "" && bound.Enforce != registry.Off {
+			if e = x.latest(bound.Subject); e != nil {
 				s.Says = "contract"
 			}
 		}
 	}
-	if v != nil {
-		e := x.explain(v)
+	if e != nil {
 		s.Subject, s.Version, s.Latest, s.Tags = e.subject, e.version, e.latest, e.tags
 		if s.Says == "payload" {
 			s.Type = cmp.Or(s.Type, e.name)
@@ -162,19 +163,34 @@ func (x *explainer) sighting(u *usage.Use) Sighting {
 }
 
 // best is the version that is meant of several of one content: the one of the stream's own subject, where there is such a one.
-func (x *explainer) best(all []*registry.Version, u *usage.Use) *registry.Version {
-	var out *registry.Version
-	for _, v := range all {
-		_, name := registry.Split(v.Subject)
-		own := name == u.Stream || strings.HasPrefix(name, u.Stream+"-")
-		if out == nil || own {
-			out = v
-		}
-		if own {
+func (x *explainer) best(all []registry.Place, u *usage.Use) *explained {
+	if len(all) == 0 {
+		return nil
+	}
+	best := all[0]
+	for _, p := range all {
+		if _, name := registry.Split(p.Subject); name == u.Stream || strings.HasPrefix(name, u.Stream+"-") {
+			best = p
 			break
 		}
 	}
-	return out
+	if e, ok := x.schemas[best]; ok {
+		return e
+	}
+	x.schemas[best] = x.explain(x.r.At(best))
+	return x.schemas[best]
+}
+
+// latest is the newest version of a subject.
+func (x *explainer) latest(subject string) *explained {
+	e, ok := x.newest[subject]
+	if !ok {
+		if v, err := x.r.Version(subject, registry.Latest, false); err == nil { // a subject that is gone says nothing
+			e = x.explain(v)
+		}
+		x.newest[subject] = e
+	}
+	return e
 }
 
 // bound is the contract that an event of a stream is under: one of its type comes before one of the stream.
@@ -191,9 +207,8 @@ func (x *explainer) bound(stream, kind string) (found *registry.Binding) {
 }
 
 func (x *explainer) explain(v *registry.Version) *explained {
-	key := path.Join(v.GUID(), v.Subject)
-	if e := x.schemas[key]; e != nil {
-		return e
+	if v == nil { // it has gone meanwhile
+		return nil
 	}
 	e := &explained{subject: v.Subject, version: v.Version, name: v.Subject}
 	if last, err := x.r.Version(v.Subject, registry.Latest, false); err == nil {
@@ -209,6 +224,5 @@ func (x *explainer) explain(v *registry.Version) *explained {
 		slices.Sort(e.tags)
 		e.tags = slices.Compact(e.tags)
 	}
-	x.schemas[key] = e
 	return e
 }

@@ -33,7 +33,8 @@ func (a *app) contractCommand() *cobra.Command {
 		Long: "Contracts and schemas are kept by the schema registry of a node: --registry says its address (LEAT_REGISTRY; default " + defaultRegistryURL + ").",
 	}
 	cmd.PersistentFlags().String("registry", "", "address of the schema registry")
-	cmd.AddCommand(a.contractPut(), a.contractList(), a.contractShow(), a.contractDelete(), a.contractCheck(), a.contractCatalogue(), a.contractQuarantine())
+	cmd.AddCommand(a.contractPut(), a.contractList(), a.contractShow(), a.contractDelete(), a.contractCheck(), a.contractQuarantine(),
+		a.contractCatalogue(), a.contractCoupling(), a.contractReads(), a.contractLint(), a.contractTags(), a.contractDocument())
 	return cmd
 }
 
@@ -192,8 +193,9 @@ func (a *app) contractCheck() *cobra.Command {
 	var last int
 	cmd := &cobra.Command{
 		Use: "check", Short: "Whether a schema may follow, and whether past events keep to it", Args: exactly(0),
-		Long: "Compare a schema in a file with the versions of a subject as the subject's compatibility level asks, and with --stream try it on the last events of a\n" +
-			"stream. Nothing is changed. The exit status is 1 where it may not follow or an event breaks it.",
+		Long: "Compare a schema in a file with the versions of a subject as the subject's compatibility level asks, and with what consumers declare that they read;\n" +
+			"of those that declare nothing it says so. With --stream try it on the last events of a stream. Nothing is changed. The exit status is 1 where it may not\n" +
+			"follow, breaks somebody, or an event breaks it.",
 		Example: "  leat contract check --schema order.json --subject orders-value --stream orders --last 1000",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.file == "" || subject == "" && stream == "" {
@@ -207,6 +209,10 @@ func (a *app) contractCheck() *cobra.Command {
 			if subject != "" {
 				n, err := a.checkSubject(cmd, subject, kind, text)
 				if err != nil {
+					return err
+				}
+				wrong += n
+				if n, err = a.checkReaders(cmd.Context(), subject, kind, text); err != nil {
 					return err
 				}
 				wrong += n

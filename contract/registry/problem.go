@@ -29,7 +29,9 @@ const (
 	InvalidRuleSet        Code = 42210
 	ContextNotEmpty       Code = 42211
 	BindingNotFound       Code = 40450 // ours
+	ReadsNotFound         Code = 40451 // ours
 	InvalidBinding        Code = 42250 // ours
+	InvalidReads          Code = 42252 // ours
 	RegistryFull          Code = 42251 // ours
 )
 

@@ -53,6 +53,7 @@ func (c *Change) Empty() bool { return len(c.Put)+len(c.Delete) == 0 }
 //	m:orders-value           mode likewise                modeDocument
 //	i:.                      highest id of a context      highDocument
 //	b:name                   a binding                    Binding
+//	r:service:type           what a consumer reads        Reads; both escaped as in a query
 const (
 	kindVersion = "v:"
 	kindConfig  = "c:"
@@ -93,6 +94,7 @@ type index struct {
 	configs   map[string]*Settings
 	modes     map[string]Mode
 	bindings  map[string]*Binding
+	reads     map[string]*Reads // by the name of the document
 	parsed    parsedCache
 	revision  atomic.Uint64 // of the index: what was derived from it is good while it is the same
 	documents func(name string) ([]byte, error)
@@ -127,7 +129,7 @@ func New() *Registry { return NewOver(nil) }
 func NewOver(documents func(name string) ([]byte, error)) *Registry {
 	r := &Registry{index: &index{
 		subjects: map[string][]*entry{}, contexts: map[string]*contextIndex{}, guids: map[[16]byte]*entry{}, refs: map[target]map[string]*entry{},
-		configs: map[string]*Settings{}, modes: map[string]Mode{}, bindings: map[string]*Binding{}, documents: documents,
+		configs: map[string]*Settings{}, modes: map[string]Mode{}, bindings: map[string]*Binding{}, reads: map[string]*Reads{}, documents: documents,
 	}}
 	r.parsed.init()
 	return r
@@ -174,6 +176,13 @@ func (r *Registry) Take(name string, body []byte) error {
 		}
 		r.bindings[about] = b
 		return nil
+	case kindReads:
+		d := &Reads{}
+		if err := json.Unmarshal(body, d); err != nil {
+			return err
+		}
+		r.reads[name] = d
+		return nil
 	}
 	return fmt.Errorf("a document %q of a kind that is not known", name)
 }
@@ -193,6 +202,8 @@ func (r *Registry) Drop(name string) {
 		delete(r.modes, about)
 	case kindBinding:
 		delete(r.bindings, about)
+	case kindReads:
+		delete(r.reads, name)
 	}
 }
 

@@ -8,8 +8,13 @@ import (
 )
 
 // Tagged are the fields of a version that have tags: those that the text says, and those that its metadata say of a path. Confluent's metadata name a
-// field by its path with the name of the record in front, and * and ** stand for one segment and for several.
-func (v *Version) Tagged(s contract.Schema) (out []contract.Field) {
+// field by its path, perhaps with the name of the record in front; * and ** stand for one segment and for several.
+func (v *Version) Tagged(s contract.Schema) []contract.Field {
+	return slices.DeleteFunc(v.AllTagged(s), func(f contract.Field) bool { return len(f.Tags) == 0 })
+}
+
+// AllTagged are all fields of a version, with their tags.
+func (v *Version) AllTagged(s contract.Schema) []contract.Field {
 	name := ""
 	if t, ok := s.(contract.Titled); ok {
 		name = t.Name()
@@ -17,20 +22,18 @@ func (v *Version) Tagged(s contract.Schema) (out []contract.Field) {
 	fields := s.Fields()
 	for i := range fields {
 		f := &fields[i]
+		f.Tags = slices.Clone(f.Tags)
 		if v.Metadata != nil {
 			for path, tags := range v.Metadata.Tags {
 				if tagPathFits(path, name, f.Path) {
-					f.Tags = append(slices.Clone(f.Tags), tags...)
+					f.Tags = append(f.Tags, tags...)
 				}
 			}
 		}
-		if len(f.Tags) > 0 {
-			slices.Sort(f.Tags)
-			f.Tags = slices.Compact(f.Tags)
-			out = append(out, *f)
-		}
+		slices.Sort(f.Tags)
+		f.Tags = slices.Compact(f.Tags)
 	}
-	return out
+	return fields
 }
 
 func tagPathFits(pattern, name, path string) bool {

@@ -22,7 +22,7 @@ func (p *Party) Service() string {
 	if libraries.MatchString(client) {
 		client = ""
 	}
-	if name, version, ok := strings.Cut(client, "/"); ok && version != "" && version[0] >= '0' && version[0] <= '9' {
+	if name, version, ok := strings.Cut(client, "/"); ok && name != "" && (p.Protocol == "http" || p.Protocol == "aws" || version != "" && version[0] >= '0' && version[0] <= '9') {
 		client = name // a user agent: what it is, not which version of it
 	}
 	return cmp.Or(p.Principal, client, p.Via)

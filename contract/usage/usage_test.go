@@ -136,6 +136,8 @@ func TestService(t *testing.T) {
 		{Party{Protocol: "kafka", Client: "consumer-billing-1", Via: "billing"}, "billing"},
 		{Party{Protocol: "http", Client: "curl/8.5.0"}, ""},
 		{Party{Protocol: "http", Client: "shop/1.2 (linux)"}, "shop"},
+		{Party{Protocol: "http", Client: "shop/unreleased"}, "shop"},
+		{Party{Protocol: "kafka", Client: "team/app"}, "team/app"},
 		{Party{Protocol: "aws", Client: "aws-sdk-go-v2/1.30 os/linux", Via: "jobs"}, "jobs"},
 		{Party{Protocol: "push", Principal: "admin", Client: "to-crm", Via: "to-crm"}, "to-crm"},
 	} {

@@ -41,7 +41,7 @@ var Table = []Room{
 	{Path: "sim", What: "deterministic simulation: seeded world, fault plans, checkers", May: world},
 
 	{Path: "broker", What: "the one way in: name, permission, contract, quota, metrics",
-		May: []string{"broker/**", "contract", "contract/registry", "contract/usage", "storage/journal", "storage/state", "storage/segment", "storage/keys", "storage/archive"}, Test: []string{"storage/**"}},
+		May: []string{"broker/**", "contract", "contract/registry", "contract/usage", "contract/coupling", "contract/lint", "contract/asyncapi", "storage/journal", "storage/state", "storage/segment", "storage/keys", "storage/archive"}, Test: []string{"storage/**"}},
 	{Path: "broker/fault", What: "vocabulary: the closed set of refusals"},
 	{Path: "broker/record", What: "vocabulary: records, batches, CloudEvents attributes; the one stored encoding", May: []string{"broker/fault"}},
 	{Path: "broker/fact", What: "vocabulary: what was decided, and its encoding in the journal", May: []string{"broker/record", "broker/fault"}},
@@ -76,6 +76,9 @@ var Table = []Room{
 	{Path: "contract", What: "the promise about payloads, pure: schemas, compatibility, validation"},
 	{Path: "contract/jsontree", What: "JSON that keeps its order"},
 	{Path: "contract/*", What: "one format of schemas each", May: []string{"contract", "contract/jsontree"}},
+	{Path: "contract/lint", What: "whether the schema of an event says enough: rules, with reasons and advice", May: []string{"contract"}, Test: []string{"contract/*"}},
+	{Path: "contract/coupling", What: "how services hang together, from what they produce and consume"},
+	{Path: "contract/asyncapi", What: "streams, types and who uses them as an AsyncAPI document"},
 	{Path: "contract/usage", What: "who produces and consumes which type of event, as it was seen: the ledger, in bounded memory"},
 	{Path: "contract/registry", What: "subjects, versions and ids of a namespace: decides what is to be recorded", May: []string{"contract", "contract/*"}},
 
@@ -88,7 +91,7 @@ var Table = []Room{
 	{Path: "gateway/*", What: "one protocol each",
 		May: append([]string{"gateway"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/http", What: "HTTP: CloudEvents, subscriptions, webhooks in; what can be set about webhooks out",
-		May: append([]string{"gateway", "link", "push"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
+		May: append([]string{"gateway", "link", "push"}, door...), Test: append([]string{"gateway/gatewaytest", "contract/registry"}, core...)},
 	{Path: "gateway/schemaregistry", What: "the REST API of Confluent's Schema Registry, over contracts",
 		May: append([]string{"gateway", "contract", "contract/registry"}, door...), Test: append([]string{"gateway/gatewaytest"}, core...)},
 	{Path: "gateway/rabbitmq", What: "RabbitMQ's management API, about what AMQP clients have made: another door to the rooms of amqp091",
