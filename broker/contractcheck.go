@@ -186,8 +186,11 @@ func (b *Broker) keepsBatch(c *Caller, n *named, batch []byte) (apart []*Contrac
 	return apart, record.EachRecord(batch, record.DefaultInflateLimits(), func(i int, r *record.Record) error {
 		d, err := b.keeps(c, n, s, i, r)
 		if d != nil && err == nil {
-			if _, expects := r.Header(HeaderExpectVersion); expects || len(apart) >= QuarantinedAtOnceMax {
+			switch _, expects := r.Header(HeaderExpectVersion); {
+			case expects:
 				err = d.refusal(n)
+			case len(apart) >= QuarantinedAtOnceMax:
+				err = d.tooMuch(n)
 			}
 			apart = append(apart, d)
 		}

@@ -185,7 +185,7 @@ func (b *Broker) divide(ctx context.Context, c *Caller, n *named, in *BatchEntry
 		keep.Skip(1)
 		next++
 		if int64(rest.Bytes()) > most {
-			return ofBatch(i, apart[next-1].refusal(n))
+			return ofBatch(i, apart[next-1].tooMuch(n))
 		}
 		return nil
 	})
@@ -214,6 +214,13 @@ func (b *Broker) divide(ctx context.Context, c *Caller, n *named, in *BatchEntry
 // batchesBytesMost is how many bytes of a batch are put into quarantine at most; of one with more, all is refused.
 func batchesBytesMost(b *Broker, n *named) int64 { return b.shards[n.shard].CommandBytesMax() / 2 }
 
+// tooMuch is the fault of a record with which more of one batch or request would be put into quarantine than is at once.
+func (d *ContractBreak) tooMuch(n *named) error {
+	f := fault.As(d.refusal(n))
+	f.Text += "; and too many others are as well: so much is not put into quarantine at once"
+	return f
+}
+
 // without is the fault of a record that breaks its contract where there is no quarantine for it.
 func (d *ContractBreak) without(n *named, why error) error {
 	f := fault.As(why)
@@ -234,8 +241,11 @@ type quarantined struct {
 // setApart puts an event into quarantine, unless it was in its stream already. One with an expected version is refused: its producer asks for a decision about
 // a key.
 func (x *eventsCommand) setApart(ctx context.Context, i int, e *EventEntry, n *named, d *ContractBreak) error {
-	if e.Expect.Kind != ExpectAny || x.back != nil || len(x.apart) >= QuarantinedAtOnceMax {
+	switch {
+	case e.Expect.Kind != ExpectAny || x.back != nil:
 		return d.refusal(n)
+	case len(x.apart) >= QuarantinedAtOnceMax:
+		return d.tooMuch(n)
 	}
 	x.where[i] = eventPlace{group: -1, of: -1}
 	if e.ID != "" && x.b.cfg.DedupWindow > 0 {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // One bad record among good ones, by each protocol, under a contract that rejects and under one that puts it into quarantine.
@@ -201,6 +204,33 @@ func TestContract_KafkaReject(t *testing.T) {
 		}
 	}
 	consume(t, "reject-kafka", 500*len(codecs))
+	// The answer names the record and the field.
+	var rs []byte
+	for i := range 5 {
+		v := kmsg.Record{OffsetDelta: int32(i), Value: []byte(order(i, i == 3))}
+		v.Length = int32(len(v.AppendTo(nil)) - 1) // of a length of one byte
+		rs = v.AppendTo(rs)
+	}
+	const length, crc, attributes = 12, 17, 21
+	b := kmsg.RecordBatch{Magic: 2, LastOffsetDelta: 4, NumRecords: 5, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, Records: rs}
+	raw := b.AppendTo(nil)
+	binary.BigEndian.PutUint32(raw[length-4:], uint32(len(raw)-length))
+	binary.BigEndian.PutUint32(raw[crc:], crc32.Checksum(raw[attributes:], crc32.MakeTable(crc32.Castagnoli)))
+	req := kmsg.NewPtrProduceRequest()
+	req.Acks, req.TimeoutMillis = -1, 10_000
+	req.Topics = []kmsg.ProduceRequestTopic{{Topic: "reject-kafka", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: raw}}}}
+	req.SetVersion(9)
+	ctx, cancel := context.WithTimeout(t.Context(), waitMost)
+	defer cancel()
+	res, err := req.RequestWith(ctx, client(t, kgo.MaxVersions(kversion.V2_8_0())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := res.Topics[0].Partitions[0]
+	if p.ErrorCode != 87 || p.BaseOffset != -1 || len(p.ErrorRecords) != 1 || p.ErrorRecords[0].RelativeOffset != 3 || !strings.HasPrefix(*p.ErrorRecords[0].ErrorMessage, "field total:") ||
+		!strings.HasPrefix(*p.ErrorMessage, "record 3 of the batch: ") {
+		t.Errorf("%+v", p)
+	}
 	if all := waiting(t, "reject-kafka"); len(all) != 0 {
 		t.Fatalf("%+v", all)
 	}

@@ -268,14 +268,17 @@ func truncationPlace(offset int64) broker.Start {
 func produceResult(partition int32, r *broker.BatchResult) wire.ProduceResult {
 	if r.Err != nil {
 		refused := refusedPart(partition, code(r.Err, placeAppend), r.Err.Text)
-		if failed, ok := r.Err.Detail.([]broker.FailedCondition); ok {
-			for i := range failed[:min(len(failed), recordErrorsMax)] {
-				at := failed[i].Event
-				if failed[i].Found != nil {
-					at = failed[i].Found.Unless
+		switch d := r.Err.Detail.(type) {
+		case []broker.FailedCondition:
+			for i := range d[:min(len(d), recordErrorsMax)] {
+				at := d[i].Event
+				if d[i].Found != nil {
+					at = d[i].Found.Unless
 				}
-				refused.Errors = append(refused.Errors, wire.RecordError{Index: int32(at), Message: failed[i].String()})
+				refused.Errors = append(refused.Errors, wire.RecordError{Index: int32(at), Message: d[i].String()})
 			}
+		case *broker.ContractBreak:
+			refused.Errors = []wire.RecordError{{Index: int32(d.Index), Message: d.Text}}
 		}
 		return refused
 	}
