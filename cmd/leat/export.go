@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"leat/internal/avrofile"
 	"leat/internal/clock"
 )
 
@@ -19,16 +20,17 @@ import (
 const exportWait = 8 * time.Second
 
 type exportOptions struct {
-	from, until string
-	follow      bool
+	from, until   string
+	follow        bool
+	format, codec string
 }
 
 func (a *app) streamExport() *cobra.Command {
 	var o exportOptions
 	cmd := &cobra.Command{
-		Use: "export NAME", Short: "Write a stream's events as NDJSON from which import makes the same again", Args: exactly(1), ValidArgsFunction: a.completeStreams,
+		Use: "export NAME", Short: "Write a stream's events as NDJSON or Avro, from which import makes the same again", Args: exactly(1), ValidArgsFunction: a.completeStreams,
 		Long: "Write the events of a stream to standard output, one JSON CloudEvent a line, with what it takes to make the same records of them again: key, value, headers\n" +
-			"and timestamp byte by byte. Without --until it ends at the end of the stream; with --follow it goes on with what comes.",
+			"and timestamp byte by byte. With --format avro it is an object container file of Avro, of records with the same. Without --until it ends at the end of the stream; with --follow it goes on with what comes.",
 		Example: "  leat stream export orders > orders.ndjson\n  leat stream export orders --from -24h --until 2026-11-21T00:00:00Z | gzip > day.ndjson.gz",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
@@ -38,6 +40,15 @@ func (a *app) streamExport() *cobra.Command {
 			if o.follow && o.until != "" {
 				return usageError("--follow has no end; leave --until out")
 			}
+			if o.format != "ndjson" && o.format != "avro" || o.format != "avro" && cmd.Flags().Changed("codec") {
+				return usageError("--format is ndjson or avro, and --codec goes with avro")
+			}
+			if !avrofile.IsCodec(o.codec) {
+				return usageError("--codec is null, deflate or zstandard")
+			}
+			if o.format == "avro" && a.terminal {
+				return usageError("a file of Avro is nothing for a terminal; send it to a file")
+			}
 			return a.export(cmd.Context(), c, args[0], o)
 		},
 	}
@@ -45,6 +56,10 @@ func (a *app) streamExport() *cobra.Command {
 	f.StringVar(&o.from, "from", "", "earliest (default), latest, a time (RFC 3339), -1h, offset:N or a position")
 	f.StringVar(&o.until, "until", "", "up to latest (default), before a time (RFC 3339), -1h or offset:N, or with a position")
 	f.BoolVarP(&o.follow, "follow", "f", false, "go on with what comes, until Ctrl-C")
+	f.StringVar(&o.format, "format", "ndjson", "ndjson, or avro: an object container file")
+	f.StringVar(&o.codec, "codec", avrofile.Deflate, "of --format avro: null, deflate or zstandard")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"ndjson", "avro"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("codec", cobra.FixedCompletions([]string{avrofile.Null, avrofile.Deflate, avrofile.Zstd}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -55,6 +70,10 @@ func (a *app) export(ctx context.Context, c *client, stream string, o exportOpti
 	defer p.done()
 	var written int64
 	next, pause := o.from, reconnectFirst
+	var joined *joinedFile
+	if o.format == "avro" {
+		joined = &joinedFile{}
+	}
 	for {
 		piece, err := c.exportPiece(ctx, stream, next, o)
 		switch {
@@ -71,6 +90,11 @@ func (a *app) export(ctx context.Context, c *client, stream string, o exportOpti
 			continue
 		}
 		pause = reconnectFirst
+		if joined != nil {
+			if piece.lines, err = joined.add(piece.lines); err != nil {
+				return err
+			}
+		}
 		if _, err := a.out.Write(piece.lines); err != nil {
 			return err
 		}
@@ -112,7 +136,11 @@ func (c *client) exportPiece(ctx context.Context, stream, from string, o exportO
 	if o.follow {
 		q.Set("wait", exportWait.String())
 	}
-	res, err := c.open(ctx, "GET", streamPath(stream)+"/export?"+q.Encode(), http.Header{"Accept": {"application/x-ndjson"}}, nil)
+	if o.format == "avro" {
+		q.Set("format", o.format)
+		q.Set("codec", o.codec)
+	}
+	res, err := c.open(ctx, "GET", streamPath(stream)+"/export?"+q.Encode(), http.Header{"Accept": {"application/x-ndjson, application/avro"}}, nil)
 	if err != nil {
 		return piece, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"leat/internal/avrofile"
 	"leat/internal/clock"
 )
 
@@ -33,7 +34,7 @@ type importOptions struct {
 func (a *app) streamImport() *cobra.Command {
 	var o importOptions
 	cmd := &cobra.Command{
-		Use: "import NAME", Short: "Append what export wrote, or any CloudEvents in NDJSON", Args: exactly(1), ValidArgsFunction: a.completeStreams,
+		Use: "import NAME", Short: "Append what export wrote, in either form, or any CloudEvents in NDJSON", Args: exactly(1), ValidArgsFunction: a.completeStreams,
 		Long: "Append lines from standard input or --file to a stream, which is made when it is not there. Lines of an export become the same records again: key, value, headers,\n" +
 			"timestamp and partition; offsets are new ones. Other lines are CloudEvents in JSON. Lines are appended in batches, each as one or not at all.\n\n" +
 			"When it fails it says at which line. Run it again with --from-line, or from the start within ten minutes: what is there already is left out.",
@@ -93,10 +94,21 @@ func (a *app) importTo(ctx context.Context, c *client, stream string, in io.Read
 	if o.any {
 		path += "?partitions=any"
 	}
+	file := bufio.NewReaderSize(in, 1<<20)
+	if begin, _ := file.Peek(4); avrofile.IsFile(begin) {
+		if o.fromLine != 1 {
+			return usageError("a file of Avro has no lines; import it again within ten minutes: what is there already is left out")
+		}
+		sum, err := a.importAvro(ctx, c, path, file)
+		if err != nil {
+			return fmt.Errorf("%w; %d events are stored", err, sum.Events)
+		}
+		return a.sayImported(stream, sum)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	chunks := make(chan chunk, importAhead)
-	go readChunks(ctx, in, o.fromLine, chunks)
+	go readChunks(ctx, file, o.fromLine, chunks)
 	p := a.progress()
 	defer p.done()
 	var sum imported
@@ -120,6 +132,10 @@ func (a *app) importTo(ctx context.Context, c *client, stream string, in io.Read
 		return err
 	}
 	p.done()
+	return a.sayImported(stream, sum)
+}
+
+func (a *app) sayImported(stream string, sum imported) error {
 	return a.describe(map[string]any{"stream": stream, "imported": sum.Events - sum.Duplicates, "there_already": sum.Duplicates, "last_ref": sum.LastRef},
 		[]string{"stream", "imported", "there_already", "last_ref"})
 }
@@ -135,9 +151,8 @@ func (c *client) makeStream(ctx context.Context, stream string, partitions int) 
 }
 
 // readChunks cuts the input at line ends into requests.
-func readChunks(ctx context.Context, in io.Reader, from int, out chan<- chunk) {
+func readChunks(ctx context.Context, r *bufio.Reader, from int, out chan<- chunk) {
 	defer close(out)
-	r := bufio.NewReaderSize(in, 1<<20)
 	number := 0
 	ch := chunk{first: from}
 	send := func(next int) bool {

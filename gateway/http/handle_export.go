@@ -13,7 +13,7 @@ import (
 	"leat/internal/clock"
 )
 
-// GET /v1/streams/{stream}/export?from=&until=&limit=&wait=: a piece of a stream as NDJSON, from which import makes the same records again.
+// GET /v1/streams/{stream}/export?from=&until=&limit=&wait=: a piece of a stream as NDJSON or, with format=avro, as a file of Avro (avro.go), from which import makes the same records again.
 // exact.go draws a line. Leat-Next says where the next piece begins, Leat-Caught-Up: true that there is nothing more for now, or up to until.
 
 const (
@@ -24,7 +24,7 @@ const (
 var contentTypeLines = []string{"application/x-ndjson"}
 
 func exportStream(x *call) error {
-	if err := x.onlyParams("from", "until", "limit", "wait"); err != nil {
+	if err := x.onlyParams("from", "until", "limit", "wait", "format", "codec"); err != nil {
 		return err
 	}
 	from, err := x.start("", false)
@@ -36,6 +36,10 @@ func exportStream(x *call) error {
 		return err
 	}
 	until, err := x.until()
+	if err != nil {
+		return err
+	}
+	codec, err := x.exportFormat()
 	if err != nil {
 		return err
 	}
@@ -51,6 +55,12 @@ func exportStream(x *call) error {
 	if err != nil {
 		return fieldOf(err, "from")
 	}
+	h := x.w.Header()
+	h["Leat-Next"] = []string{page.Next.String()}
+	h["Leat-Caught-Up"] = []string{strconv.FormatBool(page.CaughtUp || until.passed)}
+	if codec != "" {
+		return x.answerAvro(&page, codec)
+	}
 	buf := buffers.Get().(*[]byte)
 	defer putBuffer(buf)
 	*buf = (*buf)[:0]
@@ -58,9 +68,6 @@ func exportStream(x *call) error {
 	for _, d := range page.Events {
 		*buf = append(w.append(*buf, d), '\n')
 	}
-	h := x.w.Header()
-	h["Leat-Next"] = []string{page.Next.String()}
-	h["Leat-Caught-Up"] = []string{strconv.FormatBool(page.CaughtUp || until.passed)}
 	x.answer(nethttp.StatusOK, contentTypeLines, *buf)
 	return nil
 }

@@ -28,13 +28,21 @@ func importStream(x *call) error {
 	default:
 		return wrong("import", "partitions", "%q is neither keep nor any", clip(how))
 	}
-	if media, _ := mediaType(x.r.Header["Content-Type"]); media != "application/x-ndjson" && media != "application/jsonl" {
-		return unsupportedMedia(media, "application/x-ndjson", "this path takes application/x-ndjson")
+	media, _ := mediaType(x.r.Header["Content-Type"])
+	if media != "application/x-ndjson" && media != "application/jsonl" && media != mediaAvro {
+		return unsupportedMedia(media, "application/x-ndjson, "+mediaAvro, "this path takes application/x-ndjson and "+mediaAvro)
 	}
 	if err := x.readBody(); err != nil {
 		return err
 	}
 	x.forStream(x.params[0])
+	if media == mediaAvro {
+		var a broker.EventsAppend
+		if err := x.readAvro(&a, keep); err != nil {
+			return err
+		}
+		return x.importAll(a, nil)
+	}
 	a := broker.EventsAppend{Events: make([]broker.EventEntry, 0, bytes.Count(x.body.bytes, []byte("\n"))+1)}
 	if cap(a.Events) > x.g.config.EventsMax+1 {
 		return wrong("import", "body", "the body has more than %d lines; send fewer at a time", x.g.config.EventsMax)
@@ -52,6 +60,11 @@ func importStream(x *call) error {
 		}
 		line++
 	}
+	return x.importAll(a, lines)
+}
+
+// importAll appends what was read, of these lines.
+func (x *call) importAll(a broker.EventsAppend, lines []int) error {
 	if len(a.Events) == 0 {
 		return wrong("import", "body", "there are no events to append")
 	}
