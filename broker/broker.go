@@ -185,7 +185,7 @@ func Open(opt Options) (*Broker, error) {
 	b.subs.init(len(opt.Shards))
 	b.users.init()
 	b.documents.init()
-	b.contracts.init()
+	b.contracts.init(b.contractDocument)
 	b.catalogue.init()
 	b.memory.init(opt.Config.MemoryBytes)
 	b.kept.init(opt.Config.KeptEventsBytes)
@@ -219,6 +219,9 @@ func Open(opt Options) (*Broker, error) {
 		}
 		b.shards = append(b.shards, s)
 		s.Published().Entries(func(e *catalog.Entry) { b.take(i, e) })
+		if err := b.takeContracts(s.Published()); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
 	}
 	close(b.subs.opened)
 	b.catalogue.opened.Store(true)
@@ -404,6 +407,10 @@ func (b *Broker) namesChanged(sh int, ns []catalog.Name) {
 			b.drop(n)
 			continue
 		}
+		if n.Kind == catalog.Contract {
+			b.contractChanged(b.shards[sh].Published(), e.Name)
+			continue
+		}
 		b.take(sh, e)
 	}
 }
@@ -461,13 +468,7 @@ func (b *Broker) take(sh int, e *catalog.Entry) {
 		if e.Name.Kind == catalog.Allotment {
 			b.takeAllotments()
 		}
-	case catalog.Contract:
-		if b.takeSummary(e) {
-			return
-		}
-		if err := b.contracts.take(e); err != nil {
-			b.opt.Log.Error("a contract cannot be read", "namespace", e.Name.Namespace, "name", e.Name.Name, "error", err)
-		}
+	case catalog.Contract: // their documents are not with them: see takeContracts and contractChanged
 	case catalog.User:
 		if err := b.users.take(e); err != nil {
 			b.opt.Log.Error("a user's document cannot be read", "user", e.Name.Name, "error", err)

@@ -26,6 +26,8 @@ type contracts struct {
 	all  map[string]*contractRoom
 	none *registry.Registry // for namespaces without one
 
+	document func(n catalog.Name) ([]byte, error) // from its row
+
 	bound atomic.Int64 // bindings of all namespaces
 }
 
@@ -36,8 +38,45 @@ type contractRoom struct {
 	checks   checks
 }
 
-func (x *contracts) init() {
-	x.all, x.none = map[string]*contractRoom{}, registry.New()
+func (x *contracts) init(document func(n catalog.Name) ([]byte, error)) {
+	x.all, x.none, x.document = map[string]*contractRoom{}, registry.New(), document
+}
+
+// contractDocument reads the document of a contract. They are in rows and not in memory.
+func (b *Broker) contractDocument(n catalog.Name) ([]byte, error) {
+	return b.shards[b.shardOf(n.Namespace)].Published().Document(n)
+}
+
+// takeContracts folds all contracts of a shard, when it is opened.
+func (b *Broker) takeContracts(p *shard.Published) error {
+	return p.Documents(catalog.Contract, func(n catalog.Name, document []byte) {
+		if e := p.Entry(n); e != nil {
+			n = e.Name // so that the text is there once
+		}
+		b.takeContract(n, document)
+	})
+}
+
+// contractChanged folds a contract that a frame put. A later frame may have put it again, or deleted it: then it is folded again.
+func (b *Broker) contractChanged(p *shard.Published, n catalog.Name) {
+	document, err := p.Document(n)
+	switch {
+	case err != nil:
+		b.opt.Log.Error("a contract cannot be read", "namespace", n.Namespace, "name", n.Name, "error", err)
+	case document == nil:
+		b.drop(n)
+	default:
+		b.takeContract(n, document)
+	}
+}
+
+func (b *Broker) takeContract(n catalog.Name, document []byte) {
+	if b.takeSummary(&catalog.Entry{Name: n, Document: document}) {
+		return
+	}
+	if err := b.contracts.take(n, document); err != nil {
+		b.opt.Log.Error("a contract cannot be read", "namespace", n.Namespace, "name", n.Name, "error", err)
+	}
 }
 
 func (x *contracts) room(namespace string) *contractRoom {
@@ -50,13 +89,16 @@ func (x *contracts) room(namespace string) *contractRoom {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.all[namespace] == nil {
-		x.all[namespace] = &contractRoom{deciding: make(chan struct{}, 1), registry: registry.New()}
+		documents := func(name string) ([]byte, error) {
+			return x.document(catalog.Name{Kind: catalog.Contract, Namespace: namespace, Name: name})
+		}
+		x.all[namespace] = &contractRoom{deciding: make(chan struct{}, 1), registry: registry.NewOver(documents)}
 	}
 	return x.all[namespace]
 }
 
-func (x *contracts) take(e *catalog.Entry) error {
-	return x.fold(e.Name, func(r *registry.Registry) error { return r.Take(e.Name.Name, e.Document) })
+func (x *contracts) take(n catalog.Name, document []byte) error {
+	return x.fold(n, func(r *registry.Registry) error { return r.Take(n.Name, document) })
 }
 
 func (x *contracts) drop(n catalog.Name) {

@@ -31,6 +31,18 @@ const (
 	Memo         Kind = "memo"         // what gateways keep with a subscription in rows of its own; programs that do not know the kind keep it
 )
 
+// apart reports whether documents of a kind are not kept in memory: there may be a hundred thousand, of which few are asked for. They are in the rows,
+// see Document.
+func (k Kind) apart() bool { return k == Contract }
+
+// kept is e as State keeps it.
+func (e *Entry) kept() *Entry {
+	if !e.Name.Kind.apart() || e.Document == nil {
+		return e
+	}
+	return &Entry{Name: e.Name, ID: e.ID, Revision: e.Revision}
+}
+
 // DocumentBytesMax is the size limit of one document.
 const DocumentBytesMax = 256 << 10
 
@@ -41,7 +53,7 @@ type Name struct {
 	Name      string
 }
 
-// Entry is what the catalog knows of a name. The document is never changed in place.
+// Entry is what the catalog knows of a name. The document is never changed in place; of a contract it is nil, and read by Document.
 type Entry struct {
 	Name     Name
 	ID       uint32 // of a stream or a subscription; else 0
@@ -93,8 +105,8 @@ func (s *State) Put(n Name, id uint32, doc []byte, expected uint64, f *fact.Fram
 	}
 	e := &Entry{Name: n, ID: id, Revision: s.Revision + 1, Document: doc}
 	f.Add(fact.CatalogPut, 1, e.append)
-	s.set(e)
-	s.put.add(e)
+	s.set(e.kept())
+	s.put.add(s.Entries[n])
 	return e, nil
 }
 
@@ -163,7 +175,15 @@ func appendName(dst []byte, n Name) []byte {
 	return fact.AppendString(dst, n.Name)
 }
 
-func readName(b *fact.Body) Name { return Name{Kind(b.String()), b.String(), b.String()} }
+func readName(b *fact.Body) Name { return Name{kindOf(b.Bytes()), b.String(), b.String()} }
+
+// kindOf shares the text of the kind that there are many of.
+func kindOf(b []byte) Kind {
+	if string(b) == string(Contract) {
+		return Contract
+	}
+	return Kind(b)
+}
 
 // readEntry reads an entry whose document is a part of p.
 func readEntry(p []byte) (*Entry, error) {
@@ -199,9 +219,9 @@ func (s *State) Apply(x fact.Fact, rows state.Batch) (Name, bool, error) {
 	if err != nil {
 		return Name{}, true, err
 	}
-	e = s.put.same(e)
-	s.set(e)
 	rows.Set(rowKey(e.Name), e.append(nil))
+	e = s.put.same(e.kept())
+	s.set(e)
 	rows.Set(revisionKey, binary.AppendUvarint(nil, s.Revision))
 	return e.Name, true, nil
 }
@@ -228,13 +248,54 @@ func Load(st state.Store) (*State, error) {
 		return nil, err
 	}
 	defer it.Close()
+	namespace := ""
 	for ok := it.SeekGE(lo); ok; ok = it.Next() {
 		e, err := readEntry(it.Value())
 		if err != nil {
 			return nil, fmt.Errorf("load catalog row %q: %w", it.Key(), err)
 		}
-		e.Document = bytes.Clone(e.Document)
+		if e = e.kept(); e.Document != nil {
+			e.Document = bytes.Clone(e.Document)
+		}
+		if e.Name.Namespace == namespace { // most are of few: one text for all of them
+			e.Name.Namespace = namespace
+		}
+		namespace = e.Name.Namespace
 		s.set(e)
 	}
 	return s, it.Err()
+}
+
+// Document reads the document of a name from its row; nil where there is none.
+func Document(st state.Store, n Name) ([]byte, error) {
+	v, err := st.Get(rowKey(n))
+	if errors.Is(err, state.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := readEntry(v)
+	if err != nil {
+		return nil, fmt.Errorf("catalog row of %s %q: %w", n.Kind, n.Name, err)
+	}
+	return e.Document, nil
+}
+
+// Documents calls fn for each row of a kind. A document is good until fn returns.
+func Documents(st state.Store, k Kind, fn func(n Name, document []byte)) error {
+	lo := state.AppendEscaped([]byte{state.PrefixCatalog}, []byte(k))
+	it, err := st.Iter(lo, state.After(lo))
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for ok := it.SeekGE(lo); ok; ok = it.Next() {
+		e, err := readEntry(it.Value())
+		if err != nil {
+			return fmt.Errorf("catalog row %q: %w", it.Key(), err)
+		}
+		fn(e.Name, e.Document)
+	}
+	return it.Err()
 }

@@ -145,3 +145,48 @@ func TestWhoAppliesWhatAnotherDecided_SharesTheEntry(t *testing.T) {
 		t.Errorf("applied %q, the fact said lost", e.Document)
 	}
 }
+
+// Documents of contracts are in rows alone, whatever way the State came to be.
+func TestDocuments_OfContractsAreInRows(t *testing.T) {
+	head, folded, st, f := catalog.NewState(), catalog.NewState(), statemem.New(), &fact.Frame{}
+	f.Reset(fact.Head{})
+	names := []catalog.Name{{Kind: catalog.Contract, Namespace: "a", Name: "v:s:1"}, {Kind: catalog.Contract, Namespace: "a", Name: "v:s:2"}, {Kind: catalog.Hook, Namespace: "a", Name: "h"}}
+	for i, n := range names {
+		if _, err := head.Put(n, 0, []byte{'d', byte(i)}, catalog.AnyRevision, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := st.NewBatch()
+	_, body, err := fact.ReadHead(f.Facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fact.Each(body, func(x fact.Fact) error { _, _, err := folded.Apply(x, rows); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Apply(rows, state.Mark{Seq: 1}); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := catalog.Load(st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, s := range map[string]*catalog.State{"head": head, "folded": folded, "loaded": loaded} {
+		if s.Entries[names[0]].Document != nil || string(s.Entries[names[2]].Document) != "d\x02" {
+			t.Errorf("%s: %+v, %+v", what, s.Entries[names[0]], s.Entries[names[2]])
+		}
+	}
+	seen := map[catalog.Name]string{}
+	if err := catalog.Documents(st, catalog.Contract, func(n catalog.Name, d []byte) { seen[n] = string(d) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 2 || seen[names[1]] != "d\x01" {
+		t.Errorf("%v", seen)
+	}
+	if d, err := catalog.Document(st, names[1]); err != nil || string(d) != "d\x01" {
+		t.Errorf("%q, %v", d, err)
+	}
+	if d, err := catalog.Document(st, catalog.Name{Kind: catalog.Contract, Namespace: "a", Name: "v:s:3"}); err != nil || d != nil {
+		t.Errorf("%q, %v", d, err)
+	}
+}

@@ -410,6 +410,14 @@ func (p *Published) Entries(fn func(*catalog.Entry)) {
 	}
 }
 
+// Document reads the document of a name from its row, as of the last frame that was applied; nil where there is none.
+func (p *Published) Document(n catalog.Name) ([]byte, error) { return catalog.Document(p.store, n) }
+
+// Documents calls fn for every document of a kind. One is good until fn returns.
+func (p *Published) Documents(k catalog.Kind, fn func(n catalog.Name, document []byte)) error {
+	return catalog.Documents(p.store, k, fn)
+}
+
 // Fingerprint stands for a key of a stream, in this process.
 func (p *Published) Fingerprint(id record.StreamID, key []byte) stream.Fingerprint {
 	return p.recent.fingerprint(id, key)
