@@ -253,9 +253,37 @@ func TestTransactions_Compaction(t *testing.T) {
 			t.Fatalf("%d keys by the index: %v", len(p.Events), err)
 		}
 	}
+	// markers are those that are stored: what committed, what aborted.
+	markers := func() (commits, aborts int) {
+		t.Helper()
+		for from := record.Offset(0); ; {
+			r := h.b.Read(context.Background(), h.c, []broker.Cursor{{Stream: "s", From: from, BytesMax: 1 << 20}}, 1<<20)
+			if r[0].Err != nil {
+				t.Fatal(r[0].Err)
+			}
+			if len(r[0].Batches) == 0 {
+				return commits, aborts
+			}
+			for _, b := range r[0].Batches {
+				switch bh, err := record.ParseBatchHeader(b.Raw); {
+				case err != nil:
+					t.Fatal(err)
+				case record.Commits(b.Raw, &bh):
+					commits++
+				case bh.Control():
+					aborts++
+				}
+				from = b.Next
+			}
+		}
+	}
 	filler(400)
 	h.compacted(300)
 	check()
+	if c, a := markers(); c != 1 || a != 1 {
+		t.Fatalf("%d markers that committed and %d that aborted are there before their time", c, a)
+	}
+	h.clock.Advance(25 * time.Hour)
 	b := h.writer("b")
 	b.send("s", keys("open")...)
 	filler(400)
@@ -268,6 +296,23 @@ func TestTransactions_Compaction(t *testing.T) {
 	filler(400)
 	h.compacted(800)
 	check()
+	for n := 1; ; n++ { // n+1 have committed; a file is rewritten when enough of it is superseded, and the marker in it goes
+		a.send("s", keys("good")...)
+		a.end(true)
+		h.clock.Advance(25 * time.Hour)
+		filler(200)
+		h.still()
+		c, aborted := markers()
+		if aborted != 2 {
+			t.Fatalf("%d markers that aborted are there, expected 2", aborted)
+		}
+		if c < n {
+			break
+		}
+		if n == 20 {
+			t.Fatalf("%d markers that committed are there after %d transactions", c, n+1)
+		}
+	}
 	h.restart()
 	check()
 }

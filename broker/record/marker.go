@@ -33,6 +33,12 @@ func Hidden(p []byte) (transactional, marker bool) {
 	return attributes&attrTransactional != 0, attributes&attrControl != 0
 }
 
+// Commits reports whether a marker says that its transaction was committed. p is a whole batch, h its header.
+func Commits(p []byte, h *BatchHeader) bool {
+	r, ok := FirstRecord(p, h, nil)
+	return ok && h.Control() && len(r.Key) == 4 && r.Key[3] == 1
+}
+
 // ProducerOf returns the producer id of a stored batch, NoProducer where it has none. p is a whole batch.
 func ProducerOf(p []byte) int64 { return int64(binary.BigEndian.Uint64(p[atProducerID:])) }
 

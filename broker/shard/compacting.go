@@ -268,6 +268,9 @@ func (k *keeper) plan(files []segment.FileID) (*plan, error) {
 		}
 		for i := range l.parts {
 			if d := l.parts[i].merged(); d != nil {
+				if v.parts[i].marked.Load() {
+					d.markMS = nowMS - l.TombstoneMS
+				}
 				c.dead[partitionKey{l.id, record.PartitionID(i)}] = d
 			}
 		}
@@ -323,7 +326,7 @@ func (c *plan) prepare(b *segment.Build) {
 	var cut cutter
 	b.Rewrite(func(r *segment.Run, data []byte, add func(*segment.Run, []byte) error) error {
 		dead := c.dead[partitionKey{record.StreamID(r.Stream), record.PartitionID(r.Partition)}]
-		if dead == nil || !dead.any(r.Base, r.Next) {
+		if dead == nil || !dead.any(r.Base, r.Next) && !dead.anyMarker(r, data) {
 			return add(r, data)
 		}
 		cut.records, cut.bytes = 0, 0
@@ -373,7 +376,9 @@ func (c *cutter) run(r *segment.Run, data []byte, dead *deadOffsets, add func(*s
 		batch, next := data[:h.Bytes], uint64(h.LastOffset())+1
 		data = data[h.Bytes:]
 		left := batch
-		if dead.any(uint64(h.BaseOffset), next) {
+		if dead.marker(batch, &h) {
+			left = nil
+		} else if dead.any(uint64(h.BaseOffset), next) {
 			left = c.batch(batch, &h, dead)
 		}
 		if left == nil {

@@ -251,6 +251,8 @@ func (x *pieceLayout) deadBytes() int64 {
 // that was compacted often lie far apart.
 type deadOffsets struct {
 	base   uint64
+	last   uint64 // of the partition in files; stays whatever it is
+	markMS int64  // markers that committed before go, too; 0: there are none
 	chunks []*[chunkOffsets / 64]uint64
 	left   *int // chunks that may still be made, of all sets of a rewriting together
 }
@@ -262,7 +264,7 @@ const (
 )
 
 func newDeadOffsets(base, next uint64, left *int) *deadOffsets {
-	return &deadOffsets{base: base, chunks: make([]*[chunkOffsets / 64]uint64, (next-base)/chunkOffsets+1), left: left}
+	return &deadOffsets{base: base, last: next - 1, chunks: make([]*[chunkOffsets / 64]uint64, (next-base)/chunkOffsets+1), left: left}
 }
 
 // set reports false when there is no room.
@@ -278,6 +280,30 @@ func (d *deadOffsets) set(offset uint64) bool {
 	}
 	(*c)[o%chunkOffsets/64] |= 1 << (o % 64)
 	return true
+}
+
+// marker says whether a batch is a marker that nothing needs any more: one that committed. What is visible is told by those that aborted, which stay, because
+// clients that read what is stored tell by them where a producer's aborted records end. It is kept as long as a tombstone, for readers that are on their way.
+func (d *deadOffsets) marker(batch []byte, h *record.BatchHeader) bool {
+	return h.Control() && h.MaxTimestamp < d.markMS && uint64(h.LastOffset()) != d.last && record.Commits(batch, h)
+}
+
+// anyMarker says whether there is such a marker in a run: only headers are looked at, but of markers.
+func (d *deadOffsets) anyMarker(r *segment.Run, data []byte) bool {
+	if r.TimeMS >= d.markMS {
+		return false
+	}
+	for len(data) >= record.BatchHeaderBytes {
+		h, err := record.ParseBatchHeader(data)
+		if err != nil || h.Bytes > len(data) {
+			return false
+		}
+		if d.marker(data[:h.Bytes], &h) {
+			return true
+		}
+		data = data[h.Bytes:]
+	}
+	return false
 }
 
 // has is for any offset.
