@@ -3,12 +3,15 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/anishathalye/porcupine"
 	"github.com/google/go-cmp/cmp"
 
 	"leat/broker"
@@ -412,6 +415,117 @@ func TestUnless_CoursesAreNeverOverbooked(t *testing.T) {
 			if n > most {
 				t.Errorf("student %s has %d courses", s, n)
 			}
+		}
+	})
+}
+
+type tagIn struct {
+	read, kafka bool
+	tag         string
+	seen        int // how many there were when the writer looked
+}
+
+type tagOut struct {
+	ok    bool
+	count int
+}
+
+// A tag is a counter: appends on the condition that nothing has come since a reading, as events and as batches, and readings by query are linearizable.
+func TestLinearizable_Unless(t *testing.T) {
+	model := porcupine.Model{
+		Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
+			by := map[string][]porcupine.Operation{}
+			for _, o := range all {
+				by[o.Input.(tagIn).tag] = append(by[o.Input.(tagIn).tag], o)
+			}
+			return slices.Collect(maps.Values(by))
+		},
+		Init: func() any { return 0 },
+		Step: func(st, in, out any) (bool, any) {
+			n, i, o := st.(int), in.(tagIn), out.(tagOut)
+			switch {
+			case i.read:
+				return o.count == n, n
+			case o.ok:
+				return n == i.seen, n + 1
+			}
+			return n != i.seen, n
+		},
+	}
+	each(t, func(t *testing.T, h *house) {
+		h.create("s", broker.StreamConfig{Partitions: 2, Tags: true, Keys: broker.KeysOff})
+		ctx, began := context.Background(), time.Now()
+		var mu sync.Mutex
+		var ops []porcupine.Operation
+		look := func(tag string) (int, record.Position, error) {
+			p, err := h.b.ReadPage(ctx, h.c, broker.PageRequest{Streams: []string{"s"}, Limit: 1000, Any: []broker.EventQuery{{Types: []string{"t"}, Tags: []string{tag}}}})
+			if err == nil && !p.CaughtUp {
+				err = fmt.Errorf("not caught up after %d", len(p.Events))
+			}
+			return len(p.Events), p.Next, err
+		}
+		put := func(w int, in tagIn, after record.Position) error {
+			if !in.kafka {
+				e := tagged("s", "t", in.tag+" w:"+fmt.Sprint(w), "v")
+				e.Partition = record.NoPartition
+				_, err := h.b.AppendEvents(ctx, h.c, broker.EventsAppend{Events: []broker.EventEntry{e}, Unless: []broker.Unless{
+					{Stream: "s", Query: broker.EventQuery{Types: []string{"t", "u"}, Tags: []string{in.tag}}, After: after},
+				}})
+				return err
+			}
+			r := claimRecord(in.tag+" w:x", "type=t tag="+in.tag+" after="+after.String())
+			r.Headers = append(r.Headers, record.Header{Key: "ce_type", Value: []byte("t")})
+			b, err := record.BuildBatch([]record.Record{r})
+			if err != nil {
+				return err
+			}
+			res := h.b.SubmitBatches(ctx, h.c, broker.BatchAppend{Entries: []broker.BatchEntry{{Stream: "s", Partition: record.PartitionID(w % 2), Batch: b}}}).Wait(ctx)[0]
+			if res.Err != nil {
+				return res.Err
+			}
+			return nil
+		}
+		var wg sync.WaitGroup
+		for w := range 6 {
+			wg.Go(func() {
+				var seen [2]int
+				var after [2]record.Position
+				for i := range 40 {
+					k := (w + i/4) % 2
+					in, out := tagIn{read: i%4 < 2 && (i+w)%4 == 0 || i < 2, kafka: w%2 == 1, tag: fmt.Sprint("tag:", k), seen: seen[k]}, tagOut{}
+					call := time.Since(began).Nanoseconds()
+					var err error
+					if in.read {
+						if seen[k], after[k], err = look(in.tag); err != nil {
+							t.Error(err)
+							return
+						}
+						out.count = seen[k]
+					} else if after[k].Seq == 0 {
+						continue // it has not looked yet
+					} else if err = put(w, in, after[k]); err != nil && !fault.Is(err, fault.Conflict) {
+						t.Error(err)
+						return
+					}
+					out.ok = err == nil
+					mu.Lock()
+					ops = append(ops, porcupine.Operation{ClientId: w, Input: in, Call: call, Output: out, Return: time.Since(began).Nanoseconds()})
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		won := 0
+		for _, o := range ops {
+			if in, out := o.Input.(tagIn), o.Output.(tagOut); !in.read && out.ok {
+				won++
+			}
+		}
+		if won == 0 || len(ops) < 100 {
+			t.Fatalf("%d of %d appended: that says nothing", won, len(ops))
+		}
+		if r := porcupine.CheckOperationsTimeout(model, ops, 20*time.Second); r != porcupine.Ok {
+			t.Fatalf("%d operations are not linearizable: %s", len(ops), r)
 		}
 	})
 }
