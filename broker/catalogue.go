@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -44,8 +45,11 @@ func partyOf(c *Caller, via string) usage.Party {
 
 // unseen reports whether nothing is counted: what the platform does itself, and its own streams.
 func unseen(c *Caller, n *named) bool {
-	return c == nil || c.platform || n == nil || internalName(n.name)
+	return noParty(c) || n == nil || internalName(n.name)
 }
+
+// noParty reports the platform itself. What a gateway does in its own way for somebody, that one does.
+func noParty(c *Caller) bool { return c == nil || c.platform && c.Protocol == SystemPrincipal }
 
 const headersSeenMax = 16 // of a first record, without memory of its own
 
@@ -86,13 +90,11 @@ func (b *Broker) sawBatch(c *Caller, n *named, role usage.Role, via string, h *r
 	line := b.catalogue.ledger.Line(usage.Place{Namespace: n.namespace, Stream: n.name}, partyOf(c, via), role, now)
 	due := line.Due(now)
 	if !due {
-		var room [headersSeenMax]record.Header
-		r, ok := record.FirstRecord(batch, h, room[:])
-		if !ok { // compressed: as the last look was
+		if h.Codec() != record.None { // as the last look was
 			line.Spread(records, bytes, now)
 			return
 		}
-		if line.Count(b.whatOf(n, &r, false), h.Count == 1, records, bytes, now) {
+		if b.countFirst(line, n, h, batch, records, bytes, now) {
 			return
 		}
 	}
@@ -110,6 +112,20 @@ func (b *Broker) sawBatch(c *Caller, n *named, role usage.Role, via string, h *r
 		return nil
 	})
 	line.Looked(&found, records, bytes, now)
+}
+
+// headerRooms are rooms for the headers of first records.
+var headerRooms = sync.Pool{New: func() any { return new([headersSeenMax]record.Header) }}
+
+// countFirst counts by the first record of a batch, where what was seen before tells what the others are.
+func (b *Broker) countFirst(line *usage.Line, n *named, h *record.BatchHeader, batch []byte, records, bytes, now int64) bool {
+	room := headerRooms.Get().(*[headersSeenMax]record.Header)
+	defer func() {
+		clear(room[:]) // it would hold on to the batch
+		headerRooms.Put(room)
+	}()
+	r, ok := record.FirstRecord(batch, h, room[:])
+	return ok && line.Count(b.whatOf(n, &r, false), h.Count == 1, records, bytes, now)
 }
 
 var errEnough = errors.New("enough was seen")
@@ -160,7 +176,7 @@ func (x *eventsCommand) sawEvents() {
 
 // sawDelivered counts events that were handed to somebody.
 func (b *Broker) sawDelivered(c *Caller, via string, all []*Delivered) {
-	if c == nil || c.platform {
+	if noParty(c) {
 		return
 	}
 	t := tally{b: b, c: c, via: via, role: usage.Consumes, now: b.nowMS()}
@@ -172,7 +188,7 @@ func (b *Broker) sawDelivered(c *Caller, via string, all []*Delivered) {
 
 // sawDeliveries is sawDelivered of a subscription's deliveries.
 func (b *Broker) sawDeliveries(c *Caller, via string, all []Delivery) {
-	if c == nil || c.platform {
+	if noParty(c) {
 		return
 	}
 	t := tally{b: b, c: c, via: via, role: usage.Consumes, now: b.nowMS()}
@@ -218,7 +234,7 @@ func (t *tally) flush() {
 
 // sawCommit notes by which subscription somebody reads that moves its positions himself.
 func (b *Broker) sawCommit(c *Caller, x *subscribed, ps []PositionCommit) {
-	if c.platform {
+	if noParty(c) {
 		return
 	}
 	last := ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,6 +104,24 @@ stream:plain plain produces kit  plain 1 1 contract [PII] 1
 	}
 }
 
+// A group that keeps positions is named with who reads for it, also where its gateway commits in its own way.
+func TestCatalogue_NamesGroups(t *testing.T) {
+	h := newHouse(t, 1, "")
+	h.open()
+	h.create("orders", broker.StreamConfig{})
+	h.cursor("billing-group", nil)
+	reader := h.as("", "rdkafka")
+	h.appendAs(h.b.OwnCallerFor(h.as("", "shop")), typed("orders", "placed", "a"))
+	h.b.Read(context.Background(), reader, []broker.Cursor{{Stream: "orders", BytesMax: 1 << 20}}, 1<<20)
+	if err := h.b.CommitPositions(context.Background(), h.b.OwnCallerFor(reader), "billing-group", []broker.PositionCommit{{Stream: "orders", Offset: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "placed orders produces shop   0 0  [] 1\nplaced orders consumes billing-group billing-group  0 0  [] 1\n"
+	if got := h.seen(broker.CatalogueQuery{}); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 // What was seen outlives a stop, and comes together with what is seen after it.
 func TestCatalogue_OutlivesAStop(t *testing.T) {
 	h := newHouse(t, 1, "")
@@ -151,6 +170,44 @@ func TestCatalogue_MissesNoTypeThatComesInABatchOfItsOwn(t *testing.T) {
 	}
 }
 
+// cpuTime is what the process has used, which tells more than a clock where others use the machine too.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkSawAppended is what counting adds to a batch; BenchmarkSubmitBatches is the whole of it.
+func BenchmarkSawAppended(b *testing.B) {
+	h := benchHouse(b)
+	h.c.Client, h.c.Principal = "order-service", "shop"
+	for _, codec := range []record.Codec{record.None, record.Zstd} {
+		var build record.Builder
+		for range 100 {
+			build.Add(&record.Record{Key: []byte("key"), Value: make([]byte, 100), Headers: []record.Header{{Key: "ce_id", Value: []byte("1234")}, {Key: "ce_type", Value: []byte("com.shop.order.placed")}}})
+		}
+		raw, err := build.Finish(nil, codec)
+		if err != nil {
+			b.Fatal(err)
+		}
+		header, err := record.ParseBatchHeader(raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(codec.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			before := cpuTime(b)
+			for range b.N {
+				h.b.SawAppended(h.c, "s", &header, raw)
+			}
+			b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
 // BenchmarkSubmitBatches is what a batch costs on its way in: one record of 100 bytes, and a hundred.
 func BenchmarkSubmitBatches(b *testing.B) {
 	for _, n := range []int{1, 100} {
@@ -168,6 +225,8 @@ func BenchmarkSubmitBatches(b *testing.B) {
 			b.ReportAllocs()
 			b.SetParallelism(32)
 			b.ResetTimer()
+			before := cpuTime(b)
+			defer func() { b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op") }()
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {
 					if r := h.send("s", append([]byte(nil), raw...)); r.Err != nil {

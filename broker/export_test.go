@@ -1,6 +1,10 @@
 package broker
 
-import "context"
+import (
+	"context"
+
+	"leat/broker/record"
+)
 
 // ReadLatestAfter is ReadLatest with something that happens between the look into the index and the reading of events.
 func (b *Broker) ReadLatestAfter(ctx context.Context, c *Caller, q LatestRequest, between func()) (LatestPage, error) {
@@ -26,4 +30,9 @@ func (b *Broker) ReserveWaiters() int {
 	b.memory.mu.Lock()
 	defer b.memory.mu.Unlock()
 	return len(b.memory.waiting)
+}
+
+// SawAppended counts a batch as if it had been appended.
+func (b *Broker) SawAppended(c *Caller, stream string, h *record.BatchHeader, batch []byte) {
+	b.sawAppended(c, b.names.get(c.namespace(), stream), h, batch)
 }

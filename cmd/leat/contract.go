@@ -23,7 +23,7 @@ const defaultRegistryURL = "http://127.0.0.1:8081"
 
 var (
 	contractColumns   = []string{"name", "stream", "type", "subject", "enforce", "owner", "checked", "broken", "quarantined"}
-	contractDescribed = []string{"name", "stream", "type", "subject", "key", "enforce", "framed", "owner", "checked", "broken", "quarantined"}
+	contractDescribed = []string{"name", "stream", "type", "subject", "key", "enforce", "framed", "owner", "tags", "checked", "broken", "quarantined"}
 	contractEnforces  = []string{"off", "warn", "reject", "quarantine"}
 )
 

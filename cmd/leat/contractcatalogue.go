@@ -3,11 +3,15 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
 var catalogueColumns = []string{"type", "role", "service", "stream", "protocol", "client", "via", "contract", "version", "tags", "records", "bytes", "first_seen", "last_seen"}
+
+// clientShown is how much of a client's name a table shows.
+const clientShown = 40
 
 // catalogueFlags narrow what is told of the catalogue.
 type catalogueFlags struct{ kind, stream, service, role, within string }
@@ -56,7 +60,11 @@ func (a *app) contractCatalogue() *cobra.Command {
 				return err
 			}
 			if a.output != "json" {
+				plainLists(got.Sightings)
 				for _, r := range got.Sightings {
+					if s, ok := r["client"].(string); ok && len(s) > clientShown {
+						r["client"] = strings.ToValidUTF8(s[:clientShown], "") + "…"
+					}
 					for _, known := range []string{"principal", "latest_version", "schema_id", "version_from", "subject"} { // of the others, or too long for a table
 						if v := r["latest_version"]; known == "latest_version" && v != nil && r["version"] != nil && fmt.Sprint(v) != fmt.Sprint(r["version"]) {
 							r["version"] = fmt.Sprintf("%v of %v", r["version"], v)

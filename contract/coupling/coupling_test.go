@@ -54,7 +54,7 @@ func TestOf(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"a contract makes of pairs a sum", "a > t c=k\nb > t c=k\nx < t c=k\ny < t c=k\nz < t c=k\nx < u\ny < u\na > u", `5 2 2 3 edges 5 2 pairs 8
 several-producers t [a b]: a type of event should have one owner: of several nobody knows who may change it
-no-contract u [a]: 2 consumers know by heart what the producer sends
+no-contract u [a]: 2 consumers know by heart what is sent
 `},
 		{"nobody produces it any more", "a > t c=k -30d\nx < t\ny < never\nold < t -30d", `4 2 1 3 edges 3 0 pairs 2
 unproduced never [y]: it was never seen being produced

@@ -80,7 +80,7 @@ func withoutContract(w *world) (out []Finding) {
 			}
 		}
 		if len(who) > 0 {
-			out = append(out, Finding{NoContract, k.name, who, fmt.Sprintf("%d consumers know by heart what the producer sends", len(k.consumers)), "leat contract put"})
+			out = append(out, Finding{NoContract, k.name, who, consumers(len(k.consumers)) + " by heart what is sent", "leat contract put"})
 		}
 	}
 	return out
@@ -141,6 +141,13 @@ func conversations(w *world) (out []Finding) {
 		}
 	}
 	return out
+}
+
+func consumers(n int) string {
+	if n == 1 {
+		return "one consumer knows"
+	}
+	return fmt.Sprintf("%d consumers know", n)
 }
 
 const namesTold = 5

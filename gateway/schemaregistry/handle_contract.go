@@ -29,6 +29,8 @@ type seenContract struct {
 	Broken  int64 `json:"broken"`
 
 	Quarantined int64 `json:"quarantined"`
+
+	Tags map[string][]string `json:"tags,omitempty"` // of the fields of the newest schema
 }
 
 func (x *call) tellContract(name string) (any, error) {
@@ -37,7 +39,21 @@ func (x *call) tellContract(name string) (any, error) {
 		return nil, err
 	}
 	seen := x.g.b.ContractStats(x.caller.Namespace, name)
-	return seenContract{b, seen.Checked, seen.Broken, seen.Quarantined}, nil
+	out := seenContract{Binding: b, Checked: seen.Checked, Broken: seen.Broken, Quarantined: seen.Quarantined}
+	if b.Subject == "" {
+		return out, nil
+	}
+	fields, err := x.g.b.Tags(&x.caller, b.Subject)
+	if err != nil {
+		return out, nil //nolint:nilerr // who may see the contract and not the subject is told less
+	}
+	for _, f := range fields {
+		if out.Tags == nil {
+			out.Tags = map[string][]string{}
+		}
+		out.Tags[f.Field] = f.Tags
+	}
+	return out, nil
 }
 
 // PUT /contracts/{name}
