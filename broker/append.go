@@ -365,11 +365,15 @@ func (b *Broker) encodeKeys(e *stream.Entry, n *named) error {
 // eachKey calls fn for every record of a batch that has a key, with how far it is behind the batch's offset, and refuses those that must have one and
 // do not.
 func (b *Broker) eachKey(e *stream.Entry, n *named, fn func(i int, r *record.Record) error) error {
-	return record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
+	var keyless Keyless
+	err := record.EachRecord(e.Batch, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
 		i := int(r.Offset - e.Header.BaseOffset)
 		switch {
 		case r.Key == nil && e.Mode == stream.KeysLatest && !e.Pinned:
-			return fault.New(fault.Invalid, "append", n.name, "record %d has no key; the stream keeps the latest record of each key", i)
+			if len(keyless) < keylessMax {
+				keyless = append(keyless, int32(i))
+			}
+			return nil
 		case r.Key == nil:
 			if _, expects := r.Header(HeaderExpectVersion); expects {
 				return fault.New(fault.Invalid, "append", n.name, "record %d has no key, so there is no version of it to expect", i)
@@ -380,7 +384,18 @@ func (b *Broker) eachKey(e *stream.Entry, n *named, fn func(i int, r *record.Rec
 		}
 		return fn(i, r)
 	})
+	if err == nil && keyless != nil {
+		f := fault.New(fault.Invalid, "append", n.name, "record %d has no key; the stream keeps the latest record of each key", keyless[0])
+		f.Detail = keyless
+		return f
+	}
+	return err
 }
+
+// Keyless is the detail of a fault: the records of a batch that have no key and need one, by their place in it.
+type Keyless []int32
+
+const keylessMax = 1000 // of a batch that are told of
 
 const slotScanMax = 8 // slots compared one by one before a batch's keys are indexed
 

@@ -280,6 +280,11 @@ func produceResult(partition int32, r *broker.BatchResult) wire.ProduceResult {
 		case *broker.ContractBreak:
 			refused.Errors = []wire.RecordError{{Index: int32(d.Index), Message: d.Text}}
 		}
+		if keyless, ok := r.Err.Detail.(broker.Keyless); ok { // so that clients know which of their records they may send again
+			for _, at := range keyless {
+				refused.Errors = append(refused.Errors, wire.RecordError{Index: at, Message: "a record without a key, in a topic that is compacted"})
+			}
+		}
 		return refused
 	}
 	return wire.ProduceResult{Partition: partition, Base: int64(r.Base), AppendTime: r.AppendTime, Start: int64(r.Start)}
