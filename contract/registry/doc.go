@@ -4,7 +4,8 @@
 //
 //	schema.go      what is kept of a version; identity by content
 //	subject.go     names of subjects, and contexts, which are namespaces inside a namespace
-//	registry.go    the index, folded from documents: Take, Drop
+//	registry.go    the index, folded from documents: Take, Drop; entry.go: what it keeps of a version, and how a document is read
+//	staged.go      a view for registrations that are recorded together
 //	resolve.go     texts with what they refer to, parsed and remembered
 //	register.go    a new version; compatible.go: whether it may follow; merge.go: metadata and rules
 //	find.go        looking up; delete.go, settings.go, mode.go; binding.go: which streams and types keep to which subject

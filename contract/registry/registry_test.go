@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"leat/contract"
 )
 
 // store is where changes are recorded: documents by name, folded into the registry as they come.
@@ -172,3 +174,25 @@ func BenchmarkFold(b *testing.B) {
 	}
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(len(docs)), "B/schema")
 }
+
+// What is parsed has a bound, and what is asked for stays.
+func TestParsedCache(t *testing.T) {
+	var p parsedCache
+	p.init()
+	hot := parsedKey{context: "hot"}
+	p.put(hot, nothing{}, 1000)
+	for n := range 10_000 {
+		p.put(parsedKey{context: fmt.Sprint(n)}, nothing{}, 10_000)
+		if p.get(hot) == nil {
+			t.Fatalf("after %d others it is gone", n)
+		}
+		if all := 10_000 * (len(p.young) + len(p.old)); all > parsedBytesMax+20_000 {
+			t.Fatalf("%d bytes are kept", all)
+		}
+	}
+	if p.get(parsedKey{context: "0"}) != nil || p.get(parsedKey{context: "9999"}) == nil {
+		t.Error("the oldest is there, or the newest is not")
+	}
+}
+
+type nothing struct{ contract.Schema }

@@ -9,10 +9,12 @@ import (
 	"leat/contract"
 )
 
-// parsedCache remembers schemas by what they were parsed from.
+// parsedCache remembers schemas by what they were parsed from, as far as they have room: when the young ones fill their half, the old ones go, the
+// young ones are old, and one that is asked for is young again.
 type parsedCache struct {
-	mu    sync.Mutex
-	byKey map[parsedKey]contract.Schema
+	mu         sync.Mutex
+	young, old map[parsedKey]parsedSchema
+	bytes      int // of the young ones
 }
 
 type parsedKey struct {
@@ -22,26 +24,49 @@ type parsedKey struct {
 	strict  bool
 }
 
-const parsedMax = 4096
+type parsedSchema struct {
+	schema contract.Schema
+	bytes  int
+}
 
-func (p *parsedCache) init() { p.byKey = map[parsedKey]contract.Schema{} }
+// parsedBytesMax bounds what all parsed schemas may take: twice 8 MiB. What one takes is taken to be so many times its text, as measured with those of
+// some hundred bytes.
+const parsedBytesMax = 16 << 20
+
+var parsedTimes = map[string]int{"AVRO": 12, "JSON": 30, "PROTOBUF": 56}
+
+func (p *parsedCache) init() { p.young, p.old = map[parsedKey]parsedSchema{}, nil }
 
 func (p *parsedCache) get(k parsedKey) contract.Schema {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.byKey[k]
+	if x, ok := p.young[k]; ok {
+		return x.schema
+	}
+	x, ok := p.old[k]
+	if !ok {
+		return nil
+	}
+	delete(p.old, k)
+	p.add(k, x)
+	return x.schema
 }
 
-func (p *parsedCache) put(k parsedKey, s contract.Schema) {
+// put remembers a schema that takes about so many bytes.
+func (p *parsedCache) put(k parsedKey, s contract.Schema, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.byKey) >= parsedMax {
-		for old := range p.byKey { // any: what is used often is soon back
-			delete(p.byKey, old)
-			break
-		}
+	if _, ok := p.young[k]; !ok {
+		delete(p.old, k)
+		p.add(k, parsedSchema{s, bytes})
 	}
-	p.byKey[k] = s
+}
+
+func (p *parsedCache) add(k parsedKey, x parsedSchema) {
+	if p.bytes += x.bytes; p.bytes > parsedBytesMax/2 {
+		p.old, p.young, p.bytes = p.young, map[parsedKey]parsedSchema{}, x.bytes
+	}
+	p.young[k] = x
 }
 
 // Parse is the schema of a version.
@@ -81,7 +106,11 @@ func (r *Registry) parse(subject string, c *Content, strict bool) (contract.Sche
 		}
 		return nil, refuse(InvalidSchema, "Invalid schema of type %s, details: %s", c.Type, err)
 	}
-	r.parsed.put(k, s)
+	size := len(c.Text)
+	for i := range res.out {
+		size += len(res.out[i].Text)
+	}
+	r.parsed.put(k, s, size*parsedTimes[c.Type])
 	return s, nil
 }
 
