@@ -110,7 +110,7 @@ type arrayRule struct {
 // nameTable finds what is known of a name.
 type nameTable struct {
 	entries []nameEntry
-	slots   []uint16
+	slots   []uint32
 }
 
 type nameEntry struct {
@@ -119,19 +119,17 @@ type nameEntry struct {
 	required bool
 }
 
-const namesMax = math.MaxUint16 - 1
-
 func (t *nameTable) build() {
 	if len(t.entries) == 0 {
 		return
 	}
-	t.slots = make([]uint16, 1<<bits.Len(uint(2*len(t.entries))))
+	t.slots = make([]uint32, 1<<bits.Len(uint(2*len(t.entries))))
 	for i := range t.entries {
 		s := t.entries[i].hash & uint32(len(t.slots)-1)
 		for t.slots[s] != 0 {
 			s = (s + 1) & uint32(len(t.slots)-1)
 		}
-		t.slots[s] = uint16(i + 1)
+		t.slots[s] = uint32(i + 1)
 	}
 }
 
