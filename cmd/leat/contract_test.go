@@ -66,8 +66,11 @@ func TestContract(t *testing.T) {
 
 	// What breaks a contract is put aside, and can be mended.
 	c.must(t, "", "contract put orders --stream orders --subject orders --enforce quarantine")
-	for _, v := range []string{`{"id":2}`, `{"id":"3"}`, `{"id":4}`} {
-		c.must(t, v, "publish orders")
+	if _, errs, code := c.run(context.Background(), `{"id":2}`, "publish", "orders"); code != exitOK || !strings.Contains(errs, "it breaks the contract orders and is in quarantine") {
+		t.Error(code, errs)
+	}
+	if out := c.must(t, "{\"id\":\"3\"}\n{\"id\":4}\n", "publish orders --lines"); !strings.Contains(out, "orders\t1\t1") {
+		t.Error(out)
 	}
 	if out := c.must(t, "", "contract quarantine list --contract orders"); strings.Count(out, "\n") != 3 || !strings.Contains(out, "leat.quarantine/0/0\torders\tid\t") {
 		t.Error(out)

@@ -99,6 +99,15 @@ type receipt struct {
 	Position  string `json:"position"`
 	Version   uint64 `json:"version,omitempty"` // of the key; 0 where the stream keeps none
 	Duplicate bool   `json:"duplicate"`
+
+	Quarantined *setApart `json:"quarantined,omitempty"`
+}
+
+// setApart is an event that broke its contract and lies in quarantine, at ref, and not in its stream.
+type setApart struct {
+	Contract string `json:"contract"`
+	Field    string `json:"field,omitempty"`
+	Reason   string `json:"reason"`
 }
 
 var receiptColumns = []string{"ref", "id", "version", "duplicate", "position"}
@@ -132,6 +141,9 @@ func (a *app) publishOne(ctx context.Context, c *client, stream string, in io.Re
 	var r receipt
 	if err := readAnswer(res, &r); err != nil {
 		return err
+	}
+	if q := r.Quarantined; q != nil {
+		fmt.Fprintf(a.err, "it breaks the contract %s and is in quarantine, not in %s: %s\nnext: leat contract quarantine show %s\n", q.Contract, stream, q.Reason, r.Ref)
 	}
 	if a.output == "json" {
 		return a.json(r)
@@ -207,15 +219,16 @@ func (a *app) publishLines(ctx context.Context, c *client, stream string, in io.
 	p := a.progress()
 	defer p.done()
 	var batch []map[string]any
-	size, line, sent := 0, 0, 0
+	size, line, sent, apart := 0, 0, 0, 0
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
-		if err := c.publishBatch(ctx, stream, batch); err != nil {
+		n, err := c.publishBatch(ctx, stream, batch)
+		if err != nil {
 			return fmt.Errorf("lines %d to %d: %w", line-len(batch)+1, line, err)
 		}
-		sent += len(batch)
+		sent, apart = sent+len(batch)-n, apart+n
 		batch, size = batch[:0], 0
 		p.say("%d events published", sent)
 		return nil
@@ -240,7 +253,11 @@ func (a *app) publishLines(ctx context.Context, c *client, stream string, in io.
 		return err
 	}
 	p.done()
-	return a.list([]map[string]any{{"stream": stream, "published": sent}}, []string{"stream", "published"})
+	row, columns := map[string]any{"stream": stream, "published": sent}, []string{"stream", "published"}
+	if apart > 0 { // they broke a contract
+		row["quarantined"], columns = apart, append(columns, "quarantined")
+	}
+	return a.list([]map[string]any{row}, columns)
 }
 
 // structured is one line as a CloudEvent in JSON.
@@ -275,18 +292,28 @@ func (e *attributes) structured(stream string, line []byte) (map[string]any, err
 	return ev, nil
 }
 
-func (c *client) publishBatch(ctx context.Context, stream string, batch []map[string]any) error {
+// publishBatch publishes events in one append, and answers how many of them broke a contract and lie in quarantine.
+func (c *client) publishBatch(ctx context.Context, stream string, batch []map[string]any) (apart int, err error) {
 	b, err := json.Marshal(batch)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	h := http.Header{"Accept": {contentTypeJSON}, "Content-Type": {"application/cloudevents-batch+json"}}
 	res, err := c.open(ctx, "POST", streamPath(stream)+"/events", h, bytes.NewReader(b))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer res.Body.Close()
-	return readAnswer(res, nil)
+	var got []receipt
+	if err := readAnswer(res, &got); err != nil {
+		return 0, err
+	}
+	for i := range got {
+		if got[i].Quarantined != nil {
+			apart++
+		}
+	}
+	return apart, nil
 }
 
 // eventsPath is where the events of one or several streams are read.
