@@ -62,7 +62,7 @@ func TestAssignment_ThereAndBack(t *testing.T) {
 	if !ok || !slices.Equal(s.topics, []string{"a", "b"}) || !s.owns(w).equal(owned) || s.rack == nil || *s.rack != "rack" {
 		t.Fatalf("%+v %v", s, ok)
 	}
-	for n := range len(says) {
+	for n := range says {
 		if n == len(metadataOf("a", "b")) || n == len(says)-6 || n == len(says)-10 {
 			continue // it leaves out what a version brings
 		}
