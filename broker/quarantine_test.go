@@ -94,7 +94,11 @@ func TestQuarantine_OneOfABatch(t *testing.T) {
 			if r.Base != base || r.Duplicate || len(r.Quarantined) != 1 || r.Quarantined[0].Index != 321 || r.Quarantined[0].Field != "total" {
 				t.Fatalf("%s: %+v", codec, r)
 			}
-			for _, again := range []func(){func() {}, h.restart, h.forget} {
+			lives := []func(){func() {}}
+			if codec == record.Zstd { // with all of them before it
+				lives = append(lives, h.restart, h.forget)
+			}
+			for _, again := range lives {
 				again()
 				if r := send(seq, 321); r.Base != base || !r.Duplicate || len(r.Quarantined) != 0 {
 					t.Fatalf("%s again: %+v", codec, r)
@@ -103,11 +107,11 @@ func TestQuarantine_OneOfABatch(t *testing.T) {
 			if r := send(seq + 500); r.Base != base+500 || r.Duplicate {
 				t.Fatalf("%s next: %+v", codec, r)
 			}
-			events := h.all("orders")[i*999:]
-			if len(events) != 999 {
-				t.Fatalf("%s: %d events", codec, len(events))
+			p := h.page(broker.PageRequest{Streams: []string{"orders"}, From: broker.Start{Kind: broker.StartOffset, Offset: base}, Limit: 1000})
+			if len(p.Events) != 999 {
+				t.Fatalf("%s: %d events", codec, len(p.Events))
 			}
-			for k, d := range events {
+			for k, d := range p.Events {
 				if k >= 321 {
 					k++
 				}
