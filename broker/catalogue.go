@@ -56,7 +56,7 @@ const headersSeenMax = 16 // of a first record, without memory of its own
 // sawAppended counts a batch that was appended.
 func (b *Broker) sawAppended(c *Caller, n *named, h *record.BatchHeader, batch []byte) {
 	if !unseen(c, n) {
-		b.sawBatch(c, n, usage.Produces, "", h, batch, int64(h.Count), int64(len(batch)))
+		b.sawBatch(c, n, usage.Produces, h, batch, int64(h.Count), int64(len(batch)))
 	}
 }
 
@@ -80,14 +80,14 @@ func (b *Broker) sawRead(c *Caller, n *named, from record.Offset, all []*Stored)
 		for _, s := range some {
 			bytes += int64(len(s.Raw))
 		}
-		b.sawBatch(c, n, usage.Consumes, "", &h, some[0].Raw, int64(some[len(some)-1].Next-max(from, some[0].Base)), bytes)
+		b.sawBatch(c, n, usage.Consumes, &h, some[0].Raw, int64(some[len(some)-1].Next-max(from, some[0].Base)), bytes)
 	}
 }
 
 // sawBatch counts records, of which one batch shows what they are like.
-func (b *Broker) sawBatch(c *Caller, n *named, role usage.Role, via string, h *record.BatchHeader, batch []byte, records, bytes int64) {
+func (b *Broker) sawBatch(c *Caller, n *named, role usage.Role, h *record.BatchHeader, batch []byte, records, bytes int64) {
 	now := b.nowMS()
-	line := b.catalogue.ledger.Line(usage.Place{Namespace: n.namespace, Stream: n.name}, partyOf(c, via), role, now)
+	line := b.catalogue.ledger.Line(usage.Place{Namespace: n.namespace, Stream: n.name}, partyOf(c, ""), role, now)
 	due := line.Due(now)
 	if !due {
 		if h.Codec() != record.None { // as the last look was
@@ -175,11 +175,11 @@ func (x *eventsCommand) sawEvents() {
 }
 
 // sawDelivered counts events that were handed to somebody.
-func (b *Broker) sawDelivered(c *Caller, via string, all []*Delivered) {
+func (b *Broker) sawDelivered(c *Caller, all []*Delivered) {
 	if noParty(c) {
 		return
 	}
-	t := tally{b: b, c: c, via: via, role: usage.Consumes, now: b.nowMS()}
+	t := tally{b: b, c: c, role: usage.Consumes, now: b.nowMS()}
 	for _, d := range all {
 		t.add(d.from, d.Record)
 	}

@@ -77,7 +77,7 @@ func (f *Follower) Next(ctx context.Context, max int) ([]*Delivered, error) {
 		}
 		out, more, err := f.collect(max)
 		if err != nil || len(out) > 0 {
-			f.m.b.sawDelivered(f.c, "", out)
+			f.m.b.sawDelivered(f.c, out)
 			return out, err
 		}
 		if more {
@@ -140,7 +140,7 @@ func (f *Follower) TryNext(max int) ([]*Delivered, error) {
 		return nil, err
 	}
 	out, _, err := f.collect(max)
-	f.m.b.sawDelivered(f.c, "", out)
+	f.m.b.sawDelivered(f.c, out)
 	return out, err
 }
 

@@ -50,7 +50,7 @@ const PageLimitMax = 1000
 // ReadPage reads a page of events in position order.
 func (b *Broker) ReadPage(ctx context.Context, c *Caller, q PageRequest) (Page, error) {
 	p, err := b.readPage(ctx, c, q)
-	b.sawDelivered(c, "", p.Events)
+	b.sawDelivered(c, p.Events)
 	return p, err
 }
 

@@ -31,10 +31,12 @@ type Ledger struct {
 	lines     map[lineKey]*Line
 	uses      atomic.Int64
 	forgotten atomic.Int64
+
+	linesMax int // a test has less
 }
 
 // New is an empty ledger.
-func New() *Ledger { return &Ledger{lines: map[lineKey]*Line{}} }
+func New() *Ledger { return &Ledger{lines: map[lineKey]*Line{}, linesMax: linesMax} }
 
 // Line is what one party does in one stream, by kind of event.
 type Line struct {
@@ -72,7 +74,7 @@ func (l *Ledger) Line(place Place, party Party, role Role, nowMS int64) *Line {
 	if x = l.lines[k]; x != nil {
 		return x
 	}
-	if len(l.lines) >= linesMax || l.uses.Load() >= UsesMax {
+	if len(l.lines) >= l.linesMax || l.uses.Load() >= UsesMax {
 		l.forget()
 	}
 	x = &Line{ledger: l, key: k}
