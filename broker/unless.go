@@ -145,14 +145,14 @@ func (b *Broker) resolveUnless(u *Unless, n *named, upTo uint64) (x stream.Unles
 	}
 	terms := u.Query.terms()
 	x.Stream, x.Said = n.id, u.Query.String()
-	print := func(t []byte) stream.Fingerprint { return pub.Fingerprint(stream.TermsOf(n.id), t) }
+	printOf := func(t []byte) stream.Fingerprint { return pub.Fingerprint(stream.TermsOf(n.id), t) }
 	for _, t := range terms.Tags {
-		x.Parts = append(x.Parts, []stream.Fingerprint{print(t)})
+		x.Parts = append(x.Parts, []stream.Fingerprint{printOf(t)})
 	}
 	if len(terms.Types) > 0 {
 		var types []stream.Fingerprint
 		for _, t := range terms.Types {
-			types = append(types, print(t))
+			types = append(types, printOf(t))
 		}
 		x.Parts = append(x.Parts, types)
 	}

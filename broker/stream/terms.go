@@ -70,18 +70,18 @@ type EncodedTerms struct {
 }
 
 // Add adds a record, the one at index in its batch; they come in order. term i of n is what get gives, good until it is called again; the first is its type.
-func (x *EncodedTerms) Add(index int32, n int, get func(i int) []byte, print func(term []byte) Fingerprint) {
+func (x *EncodedTerms) Add(index int32, n int, get func(i int) []byte, printOf func(term []byte) Fingerprint) {
 	x.index = binary.AppendUvarint(x.index, uint64(index-x.last))
 	x.index = binary.AppendUvarint(x.index, uint64(n))
 	x.last = index
 	x.count++
 	for i := range n {
-		x.index = binary.AppendUvarint(x.index, uint64(x.place(get(i), print)))
+		x.index = binary.AppendUvarint(x.index, uint64(x.place(get(i), printOf)))
 	}
 }
 
 // place finds a term among those before. A batch of one producer has few; of one that has many, the same one is said again.
-func (x *EncodedTerms) place(term []byte, print func(term []byte) Fingerprint) int {
+func (x *EncodedTerms) place(term []byte, printOf func(term []byte) Fingerprint) int {
 	const compareMax = 64
 	for i := range min(len(x.ends), compareMax) {
 		if string(x.terms[x.starts[i]:x.ends[i]]) == string(term) {
@@ -92,7 +92,7 @@ func (x *EncodedTerms) place(term []byte, print func(term []byte) Fingerprint) i
 	x.starts = append(x.starts, len(x.terms))
 	x.terms = append(x.terms, term...)
 	x.ends = append(x.ends, len(x.terms))
-	x.Prints = append(x.Prints, print(term))
+	x.Prints = append(x.Prints, printOf(term))
 	return len(x.ends) - 1
 }
 

@@ -121,7 +121,7 @@ print(json.dumps({"records": len(rs), "odd": [[r["partition"], r["key"] and r["k
 	if python == "" {
 		python = "python3"
 	}
-	out, err := exec.Command(python, "-c", script, path).Output()
+	out, err := exec.CommandContext(t.Context(), python, "-c", script, path).Output()
 	if err != nil {
 		t.Logf("not read by fastavro: %v", err) // no Python, or no fastavro
 		return

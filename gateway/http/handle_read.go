@@ -79,9 +79,9 @@ func (x *call) read(streams []string) error {
 	if err != nil {
 		return err
 	}
-	any := m.query()
+	asked := m.query()
 	page, err := x.g.broker.ReadPage(x.r.Context(), x.caller(), broker.PageRequest{
-		Streams: streams, From: from, Limit: limit, Backward: backward, Key: m.key, Any: any, Match: m.match(true),
+		Streams: streams, From: from, Limit: limit, Backward: backward, Key: m.key, Any: asked, Match: m.match(true),
 	})
 	if err != nil {
 		return fieldOf(err, "from")

@@ -92,8 +92,7 @@ func (l *letters) result(ctx context.Context, partition int32) wire.ProduceResul
 	if l.err != nil {
 		f := fault.As(l.err)
 		refused := code(f, placeAppend)
-		switch f.Kind {
-		case fault.NotFound, fault.Trimmed, fault.Invalid, fault.Unsupported: // clients would try again for long
+		if f.Kind == fault.NotFound || f.Kind == fault.Trimmed || f.Kind == fault.Invalid || f.Kind == fault.Unsupported { // clients would try again for long
 			refused = codeInvalidRecord
 		}
 		return refusedPart(partition, refused, f.Text)
