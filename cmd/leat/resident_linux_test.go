@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +25,29 @@ func TestOwnPages(t *testing.T) {
 		if ok != (want[1] > 0) || ok && (start != want[0] || bytes != want[1]) {
 			t.Errorf("%q: %#x, %#x, %v, want %#x", line, start, bytes, ok, want)
 		}
+	}
+}
+
+// What was written to before it was closed to writing is not forgotten: relocations are in no file.
+func TestEachForgettable(t *testing.T) {
+	var got []uintptr
+	eachForgettable(`00400000-01899000 r-xp 00000000 fe:00 1234    /usr/bin/leat
+Rss:               10244 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me sd
+01899000-01900000 r--p 01499000 fe:00 1234    /usr/bin/leat
+Rss:                 412 kB
+Anonymous:             4 kB
+VmFlags: rd mr mw me sd
+01900000-02e80000 r--p 01500000 fe:00 1234    /usr/bin/leat
+Anonymous:             0 kB
+02e80000-02f5f000 rw-p 02a80000 fe:00 1234    /usr/bin/leat
+Anonymous:             0 kB
+7f66bfa0c000-7f66bfa0e000 r-xp 00000000 00:00 0    [vdso]
+Anonymous:             0 kB
+`, "/usr/bin/leat", func(start, _ uintptr) { got = append(got, start) })
+	if !slices.Equal(got, []uintptr{0x400000, 0x1900000}) {
+		t.Errorf("%#x", got)
 	}
 }
 
