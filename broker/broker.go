@@ -189,6 +189,9 @@ func Open(opt Options) (*Broker, error) {
 	b.catalogue.init()
 	b.memory.init(opt.Config.MemoryBytes)
 	b.kept.init(opt.Config.KeptEventsBytes)
+	if opt.System {
+		b.initSystem()
+	}
 	for i, st := range opt.Shards {
 		s, err := shard.Open(shard.Config{
 			ID: uint16(i), Lineage: opt.Lineage, Format: opt.Format, InboxMax: b.cfg.InboxMax, VersionsMax: b.cfg.VersionsMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,

@@ -88,7 +88,8 @@ const (
 
 // system writes events of the platform, in their order, through the append path that everything else takes.
 type system struct {
-	on      bool
+	on      bool // set before the shards are opened, whose background may have something to tell at once
+	writes  bool // the writer was started
 	waiting chan EventEntry
 	dropped atomic.Int64 // since the start
 	told    int64        // of them, how many the stream knows of; of the writer
@@ -99,13 +100,17 @@ type system struct {
 	done    chan struct{}
 }
 
-// openSystem starts the writer and makes the stream when it is not there. A disk that takes nothing now is no reason not to start: the
-// writer makes the stream with its first event.
-func (b *Broker) openSystem() {
+// initSystem has events taken from now on. They wait for the writer.
+func (b *Broker) initSystem() {
 	s := &b.system
 	s.on, s.waiting = true, make(chan EventEntry, systemWaitingMax)
 	s.stop, s.done = make(chan struct{}), make(chan struct{})
 	s.boot = strconv.FormatInt(b.opt.Clock.Now().UnixNano(), 36)
+}
+
+// openSystem starts the writer and makes the stream when it is not there. A disk that takes nothing now is no reason not to start: the
+// writer makes the stream with its first event.
+func (b *Broker) openSystem() {
 	if b.names.get(DefaultNamespace, SystemStream) == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), systemTryTime)
 		err := b.create(ctx, b.platform(), SystemStream, systemConfig())
@@ -114,6 +119,7 @@ func (b *Broker) openSystem() {
 			b.opt.Log.Warn("the system stream could not be made; it will be tried again", "error", err)
 		}
 	}
+	b.system.writes = true
 	go b.writeSystem()
 }
 
@@ -121,7 +127,7 @@ func systemConfig() StreamConfig { return StreamConfig{Partitions: 1, Keys: Keys
 
 // closeSystem writes what waits, for a limited time. No event is taken afterwards.
 func (b *Broker) closeSystem() {
-	if b.system.on {
+	if b.system.writes {
 		close(b.system.stop)
 		<-b.system.done
 	}
