@@ -160,16 +160,20 @@ func (p *process) publish(t *testing.T, from, to int) {
 	t.Fatalf("events %d to %d are not taken\n%s", from, to, p.log.String())
 }
 
-// settled waits until a subscription has acknowledged so many.
+// settled waits until a subscription has acknowledged so many: however long it takes, as long as it goes on.
 func (p *process) settled(t *testing.T, name string, n int) {
 	t.Helper()
 	var v map[string]any
-	for range 1500 {
+	var acked any
+	for moved := time.Now(); time.Since(moved) < time.Minute; time.Sleep(20 * time.Millisecond) {
 		v = p.must(t, "GET", "/v1/subscriptions/"+name, "")
-		if s, _ := v["state"].(map[string]any); s["acked"] == float64(n) && s["waiting"] == 0.0 {
+		s, _ := v["state"].(map[string]any)
+		if s["acked"] == float64(n) && s["waiting"] == 0.0 {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		if s["acked"] != acked {
+			acked, moved = s["acked"], time.Now()
+		}
 	}
 	t.Fatalf("%s does not end: %v %v", name, v["state"], v["push"])
 }
