@@ -348,6 +348,7 @@ def limits(s):
     s.say("ten bytes", texts(ch, "p.bytes", 2), got(ch, "p.bytes", seconds=0.2)[2])
     ch.queue_declare("p.ttl", arguments={"x-message-ttl": 100})
     ch.basic_publish("", "p.ttl", b"x")
+    time.sleep(1)  # the count may be told before it has come
     await_count(ch, "p.ttl", 0)
     s.say("after its time", got(ch, "p.ttl", seconds=0.2)[2], ch.queue_declare("p.ttl", passive=True).method.message_count)
     ch.queue_declare("p.expires", arguments={"x-expires": 200})
