@@ -65,8 +65,18 @@ func (g *goClient) refused(what string, call func(*amqp.Channel) error) error {
 		return err
 	}
 	defer ch.Close()
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	if err = call(ch); err == nil {
 		_, err = ch.QueueDeclare("", false, false, true, false, nil)
+	}
+	if errors.Is(err, amqp.ErrClosed) { // by the refusal, which was there before the next request
+		select {
+		case e := <-closed:
+			if e != nil {
+				err = e
+			}
+		case <-time.After(clientPatience):
+		}
 	}
 	var refused *amqp.Error
 	if !errors.As(err, &refused) {

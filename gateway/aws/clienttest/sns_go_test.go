@@ -168,7 +168,8 @@ func TestSNSGo_FIFO(t *testing.T) {
 			want = append(want, fmt.Sprint(i))
 		}
 		if got := of[fmt.Sprint("g", g)]; !slices.Equal(got, want) {
-			t.Errorf("group %d: %v", g, got)
+			a := must[*sqs.GetQueueAttributesOutput](t)(h.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{"All"}}))
+			t.Errorf("group %d: %v; the queue: %v", g, got, a.Attributes)
 		}
 	}
 }
