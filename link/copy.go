@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -50,6 +51,8 @@ func (w *worker) poll(ctx context.Context, until time.Time) error {
 		case failed != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		case errors.Is(err, kerr.OffsetOutOfRange):
 			failed = w.outOfRange(ctx, part{topic, p})
+		case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition):
+			// It was deleted, or is being moved: the next look around tells.
 		case topic == "":
 			failed = err
 		default:
@@ -80,21 +83,20 @@ func (w *worker) take(ctx context.Context, fs kgo.Fetches) error {
 		entries, of, bytes, to = nil, nil, 0, nil
 		return err
 	}
-	var failed error
-	fs.EachPartition(func(p kgo.FetchTopicPartition) {
-		x := w.copies[part{p.Topic, p.Partition}]
-		if x == nil || failed != nil || len(p.Records) == 0 {
-			return
+	each := func(topic string, p *kgo.FetchPartition) error {
+		x := w.copies[part{topic, p.Partition}]
+		if x == nil || len(p.Records) == 0 {
+			return nil
 		}
 		o := open{x: x, at: x.next, builder: w.builder, entries: &entries}
 		o.builder.Reset()
 		for _, r := range p.Records {
-			if failed = o.add(r); failed != nil {
-				return
+			if err := o.add(r); err != nil {
+				return err
 			}
 		}
-		if failed = o.close(); failed != nil {
-			return
+		if err := o.close(); err != nil {
+			return err
 		}
 		bytes += o.bytes
 		for len(of) < len(entries) {
@@ -102,13 +104,36 @@ func (w *worker) take(ctx context.Context, fs kgo.Fetches) error {
 		}
 		to = append(to, reached{x: x, next: x.next, end: record.Offset(p.LastStableOffset), records: o.records, bytes: o.bytes})
 		if bytes >= appendBytes {
-			failed = flush()
+			return flush()
 		}
-	})
-	if failed == nil && len(entries) > 0 {
-		failed = flush()
+		return nil
 	}
-	return failed
+	for i := range fs {
+		for j := range fs[i].Topics {
+			t := &fs[i].Topics[j]
+			if w.another(t.Topic, t.TopicID) {
+				w.forget(t.Topic)
+				w.halt(t.Topic, whyAnother)
+				continue
+			}
+			for k := range t.Partitions {
+				if err := each(t.Topic, &t.Partitions[k]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(entries) > 0 {
+		return flush()
+	}
+	return nil
+}
+
+// another reports whether what was fetched is of another topic than the one that is copied: it was deleted and made again before the client had seen it.
+func (w *worker) another(topic string, id kadm.TopicID) bool {
+	known, is := w.known[topic]
+	none := kadm.TopicID{}
+	return is && id != none && known != none && id != known
 }
 
 // add puts a record at its offset. What was there before it and is not any more, or is no record but a marker, is skipped.
@@ -197,7 +222,8 @@ func (w *worker) append(ctx context.Context, entries []broker.BatchEntry, of []*
 			again[of[i]] = true
 		case e.Kind == fault.Conflict, e.Kind == fault.NotFound:
 			// The stream is not linked any more, or gone: somebody has taken it away from the link.
-			w.forget(of[i], e.Text)
+			w.forget(of[i].topic)
+			w.halt(of[i].topic, e.Text)
 		default:
 			return e
 		}
@@ -215,16 +241,16 @@ func (w *worker) append(ctx context.Context, entries []broker.BatchEntry, of []*
 	return nil
 }
 
-// forget copies a topic no more.
-func (w *worker) forget(x *copying, why string) {
-	w.halt(x.topic, why)
-	delete(w.known, x.topic)
+// forget copies a topic no more, until it is adopted again. Its place in the client is purged: one with another id could not be added there.
+func (w *worker) forget(topic string) {
+	delete(w.known, topic)
 	for k := range w.copies {
-		if k.topic == x.topic {
-			w.client.RemoveConsumePartitions(map[string][]int32{k.topic: {k.partition}})
+		if k.topic == topic {
 			delete(w.copies, k)
 		}
 	}
+	w.client.PurgeTopicsFromConsuming(topic)
+	w.drop(topic)
 }
 
 // outOfRange goes on where the other log begins, when it has removed what was to be copied next. One that ends before what is here is another log.
@@ -245,7 +271,8 @@ func (w *worker) outOfRange(ctx context.Context, k part) error {
 	}
 	start := record.Offset(o.Offset)
 	if start <= x.next {
-		w.forget(x, fmt.Sprintf("partition %d ends there before offset %d, up to which it was copied: it is not the topic that it was", k.partition, x.next))
+		w.forget(k.topic)
+		w.halt(k.topic, fmt.Sprintf("partition %d ends there before offset %d, up to which it was copied: %s", k.partition, x.next, whyAnother))
 		return nil
 	}
 	before := x.next

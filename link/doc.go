@@ -32,6 +32,6 @@
 //
 // # How tested
 //
-// Against a Kafka that is played in the test (kfake) and against a second Leat: transactions, compacted topics, retention that overtakes, restarts at any
-// moment; by hand against Apache Kafka.
+// Against a Kafka that is played in the test (kfake) and against a second Leat: transactions, compacted topics, retention that overtakes, topics made
+// again, restarts at any moment. Against Apache Kafka: make migration.
 package link

@@ -174,7 +174,11 @@ func release(ctx context.Context, b *broker.Broker, c *broker.Caller, name strin
 			continue
 		}
 		if err == nil {
-			_, err = b.AlterStream(ctx, c, list[i].Name, func(s *broker.StreamConfig) error { s.LinkedBy = ""; return nil }, 0)
+			_, err = b.AlterStream(ctx, c, list[i].Name, func(s *broker.StreamConfig) error {
+				s.LinkedBy = ""
+				delete(s.Documents, topicKey)
+				return nil
+			}, 0)
 		}
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err

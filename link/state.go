@@ -2,6 +2,7 @@ package link
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -88,6 +89,13 @@ func (s *shown) progress(p part, next, end record.Offset) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reach(p, next, end)
+}
+
+// drop tells nothing more of a topic's partitions.
+func (s *shown) drop(topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.parts, func(p part, _ *PartitionState) bool { return p.topic == topic })
 }
 
 func (s *shown) reach(p part, next, end record.Offset) {

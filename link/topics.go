@@ -15,6 +15,16 @@ import (
 	"leat/broker/record"
 )
 
+// topicKey is the document of a linked stream that says which topic it is a copy of: its id there. A topic that is deleted and made again has another
+// one, and offsets of its own.
+const topicKey = "link.topic"
+
+// Why a topic is left out, and what helps.
+const (
+	whyAnother = "it is not the topic that it was, which has been deleted there: delete the stream here, and the new one is copied"
+	whyGone    = "it is not there any more: delete the stream here, too"
+)
+
 // topics sees to it that there is a stream for each topic that is meant, and that its partitions are copied.
 func (w *worker) topics(ctx context.Context) error {
 	all, err := w.admin.ListTopics(ctx)
@@ -29,7 +39,13 @@ func (w *worker) topics(ctx context.Context) error {
 		case t.Err != nil:
 			w.halt(name, t.Err.Error())
 			delete(all, name)
-		case !w.known[name]:
+		}
+	}
+	if err := w.stillThere(ctx, all); err != nil {
+		return err
+	}
+	for name := range all {
+		if _, known := w.known[name]; !known {
 			fresh = append(fresh, name)
 		}
 	}
@@ -53,7 +69,8 @@ func (w *worker) topics(ctx context.Context) error {
 		}
 	}
 	for _, name := range fresh {
-		if err := w.adopt(ctx, name, len(all[name].Partitions), configs[name]); err != nil {
+		t := all[name]
+		if err := w.adopt(ctx, &t, configs[name]); err != nil {
 			if !final(err) {
 				return err
 			}
@@ -61,7 +78,7 @@ func (w *worker) topics(ctx context.Context) error {
 			continue
 		}
 		w.goesOn(name)
-		w.known[name] = true
+		w.known[name] = t.ID
 	}
 	for name := range w.known {
 		if t, ok := all[name]; ok {
@@ -83,14 +100,94 @@ func final(err error) bool {
 	}
 }
 
-// adopt makes the stream for a topic, or takes one over that is empty.
-func (w *worker) adopt(ctx context.Context, name string, partitions int, configs map[string]string) error {
-	info, err := w.l.broker.DescribeStream(ctx, w.caller, name)
-	if fault.Is(err, fault.NotFound) {
-		_, err = w.l.broker.CreateStream(ctx, w.caller, name, w.config(partitions, configs))
+// stillThere leaves out what has been copied of topics that are gone, there or here, or are others by now.
+//
+//	there: orders (id 1) …900     deleted     orders (id 2) 0…1200
+//	here:  orders        …900                               ↑ 900 exists, and is not what follows
+//
+// A client of the old topic keeps to its id and is told that there is none. One that begins anew, as after a restart, knows the name only: so the id
+// is kept with the stream.
+func (w *worker) stillThere(ctx context.Context, all kadm.TopicDetails) error {
+	if w.gone == nil {
+		if err := w.left(ctx, all); err != nil {
+			return err
+		}
+	}
+	for name, id := range w.known {
+		t, there := all[name]
+		info, err := w.l.broker.DescribeStream(ctx, w.caller, name)
+		switch {
+		case err != nil && !fault.Is(err, fault.NotFound):
+			return err
+		case err != nil || info.Config.LinkedBy != w.key.name:
+			w.forget(name)
+		case !there:
+			w.forget(name)
+			w.halt(name, whyGone)
+			w.gone[name] = true
+		case t.ID != id:
+			w.forget(name)
+			w.halt(name, whyAnother)
+		}
+	}
+	for name := range w.gone {
+		_, there := all[name]
+		info, err := w.l.broker.DescribeStream(ctx, w.caller, name)
+		switch {
+		case there:
+			delete(w.gone, name)
+		case fault.Is(err, fault.NotFound) || err == nil && info.Config.LinkedBy != w.key.name:
+			delete(w.gone, name)
+			w.goesOn(name)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// left finds streams of this link for which there is no topic any more: those that were deleted while nobody looked.
+func (w *worker) left(ctx context.Context, all kadm.TopicDetails) error {
+	list, err := w.l.broker.ListStreams(ctx, w.caller)
+	if err != nil {
 		return err
 	}
-	if err != nil || info.Config.LinkedBy == w.key.name {
+	w.gone = map[string]bool{}
+	for i := range list {
+		name := list[i].Name
+		if _, there := all[name]; there {
+			continue
+		}
+		if info, err := w.l.broker.DescribeStream(ctx, w.caller, name); err == nil && info.Config.LinkedBy == w.key.name {
+			w.halt(name, whyGone)
+			w.gone[name] = true
+		}
+	}
+	return nil
+}
+
+// adopt makes the stream for a topic, or takes one over that is empty.
+func (w *worker) adopt(ctx context.Context, t *kadm.TopicDetail, configs map[string]string) error {
+	name, partitions := t.Topic, len(t.Partitions)
+	info, err := w.l.broker.DescribeStream(ctx, w.caller, name)
+	if fault.Is(err, fault.NotFound) {
+		c := w.config(partitions, configs)
+		of(&c, t.ID)
+		_, err = w.l.broker.CreateStream(ctx, w.caller, name, c)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if info.Config.LinkedBy == w.key.name {
+		switch was := info.Config.Documents[topicKey]; {
+		case t.ID == (kadm.TopicID{}) || was == t.ID.String():
+			return nil
+		case was != "":
+			return fault.New(fault.Conflict, "link", name, whyAnother)
+		}
+		// It was made before ids were kept.
+		_, err = w.l.broker.AlterStream(ctx, w.caller, name, func(c *broker.StreamConfig) error { of(c, t.ID); return nil }, info.Revision)
 		return err
 	}
 	if by := info.Config.LinkedBy; by != "" {
@@ -105,9 +202,21 @@ func (w *worker) adopt(ctx context.Context, name string, partitions int, configs
 		was := *c
 		*c = w.config(partitions, configs)
 		c.Partitions, c.Documents, c.Immutable, c.Protected = max(c.Partitions, was.Partitions), was.Documents, was.Immutable, was.Protected
+		of(c, t.ID)
 		return nil
 	}, info.Revision)
 	return err
+}
+
+// of notes which topic a stream is a copy of. Clusters before Kafka 2.8 have no ids.
+func of(c *broker.StreamConfig, id kadm.TopicID) {
+	if id == (kadm.TopicID{}) {
+		return
+	}
+	if c.Documents == nil {
+		c.Documents = map[string]string{}
+	}
+	c.Documents[topicKey] = id.String()
 }
 
 // config is what the configs of a topic mean here. What has no meaning here is not taken over.
@@ -165,8 +274,7 @@ func (w *worker) grow(ctx context.Context, name string, t *kadm.TopicDetail) err
 		return err
 	}
 	if info.Config.LinkedBy != w.key.name {
-		w.halt(name, "its stream is not linked any more")
-		delete(w.known, name)
+		w.forget(name)
 		return nil
 	}
 	from := map[int32]kgo.Offset{}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +35,8 @@ type worker struct {
 	client    *kgo.Client
 	admin     *kadm.Client
 	copies    map[part]*copying
-	known     map[string]bool             // topics for which there is a stream
+	known     map[string]kadm.TopicID     // topics for which there is a stream
+	gone      map[string]bool             // streams for which there is no topic any more; nil: nobody has looked
 	committed map[string]map[part]promise // of groups, as they were last copied
 	builder   *record.Builder
 	asked     *ask // somebody waits for everything to be copied
@@ -119,7 +122,8 @@ func (w *worker) round(ctx context.Context) error {
 	}
 	defer w.client.Close()
 	w.admin = kadm.NewClient(w.client)
-	w.copies, w.known, w.committed = map[part]*copying{}, map[string]bool{}, map[string]map[part]promise{}
+	w.copies, w.known, w.committed = map[part]*copying{}, map[string]kadm.TopicID{}, map[string]map[part]promise{}
+	w.gone = nil
 	next := clock.Now()
 	for {
 		now := clock.Now()
@@ -182,13 +186,7 @@ func (w *worker) ends(ctx context.Context) error {
 	return nil
 }
 
-func names(m map[string]bool) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	return out
-}
+func names(m map[string]kadm.TopicID) []string { return slices.Collect(maps.Keys(m)) }
 
 // settle answers whoever waits for everything to be copied, once it is, or when the time is over.
 func (w *worker) settle(ctx context.Context) error {
