@@ -14,7 +14,11 @@ func (b *Broker) compactions(sh int) []shard.Compaction {
 	out := make([]shard.Compaction, 0, len(b.names.compact))
 	for _, n := range b.names.compact {
 		if n.shard == sh {
-			out = append(out, shard.Compaction{Stream: n.id, LagMS: n.config.CompactionLagMS, TombstoneMS: n.config.tombstoneRetention()})
+			c := n.config
+			out = append(out, shard.Compaction{
+				Stream: n.id, LagMS: c.CompactionLagMS, TombstoneMS: c.tombstoneRetention(),
+				MaxLagMS: c.CompactionMaxLagMS, TailMS: c.CompactionTailMS, TailBytes: c.CompactionTailBytes, Ratio: c.CompactionRatio,
+			})
 		}
 	}
 	b.names.mu.RUnlock()

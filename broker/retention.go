@@ -29,7 +29,13 @@ type Keep struct {
 	Protected      bool  `json:"protected,omitempty"`       // the stream cannot be deleted until this is switched off
 
 	// Of streams that keep the latest record of each key:
-	CompactionLagMS      int64 `json:"compaction_lag_ms,omitempty"`      // records younger than this are left alone
+	CompactionLagMS int64 `json:"compaction_lag_ms,omitempty"` // records younger than this are left alone
+	// When superseded ones go; what is 0 leaves it to how much there is.
+	CompactionMaxLagMS  int64   `json:"compaction_max_lag_ms,omitempty"` // so long after a record was appended, what it supersedes has gone
+	CompactionTailMS    int64   `json:"compaction_tail_ms,omitempty"`    // what was appended lately is looked at when the oldest of it is so old,
+	CompactionTailBytes int64   `json:"compaction_tail_bytes,omitempty"` // or it is so much; and goes if then
+	CompactionRatio     float64 `json:"compaction_ratio,omitempty"`      // so much of the stream is superseded: above 0, up to 1; 0 is a half
+
 	TombstoneRetentionMS int64 `json:"tombstone_retention_ms,omitempty"` // how long a record without value is kept after it was appended; 0 is TombstoneRetentionDefault
 }
 
@@ -57,6 +63,9 @@ func (b *Broker) checkKeep(c *StreamConfig) error {
 		{"retention_ms", c.RetentionMS, retentionMSMax},
 		{"retention_bytes", c.RetentionBytes, math.MaxInt64},
 		{"compaction_lag_ms", c.CompactionLagMS, retentionMSMax},
+		{"compaction_max_lag_ms", c.CompactionMaxLagMS, retentionMSMax},
+		{"compaction_tail_ms", c.CompactionTailMS, retentionMSMax},
+		{"compaction_tail_bytes", c.CompactionTailBytes, math.MaxInt64},
 		{"tombstone_retention_ms", c.TombstoneRetentionMS, retentionMSMax},
 	} {
 		least := int64(0)
@@ -68,6 +77,10 @@ func (b *Broker) checkKeep(c *StreamConfig) error {
 		}
 	}
 	switch {
+	case c.CompactionMaxLagMS > 0 && c.CompactionLagMS > c.CompactionMaxLagMS:
+		return fault.New(fault.Invalid, "create", "compaction_max_lag_ms", "compaction_lag_ms is %d, and more than compaction_max_lag_ms, which is %d", c.CompactionLagMS, c.CompactionMaxLagMS)
+	case c.CompactionRatio != 0 && !(c.CompactionRatio > 0 && c.CompactionRatio <= 1): // and no NaN
+		return fault.New(fault.Invalid, "create", "compaction_ratio", "compaction_ratio is %v; it must be above 0 and at most 1, or 0 for a half", c.CompactionRatio)
 	case c.Immutable && (c.RetentionMS > 0 || c.RetentionBytes > 0):
 		return fault.New(fault.Invalid, "create", "immutable", "an immutable stream keeps everything: it has neither retention_ms nor retention_bytes")
 	case c.Immutable && c.Keys == KeysLatest:

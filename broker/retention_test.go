@@ -239,6 +239,10 @@ func TestKeep_RefusesWhatContradictsItself(t *testing.T) {
 			"retention_ms":           {RetentionMS: -2},
 			"retention_bytes":        {RetentionBytes: -2},
 			"compaction_lag_ms":      {CompactionLagMS: -1},
+			"compaction_max_lag_ms":  {CompactionLagMS: 2, CompactionMaxLagMS: 1},
+			"compaction_tail_ms":     {CompactionTailMS: -1},
+			"compaction_tail_bytes":  {CompactionTailBytes: -1},
+			"compaction_ratio":       {CompactionRatio: 1.01},
 			"tombstone_retention_ms": {TombstoneRetentionMS: 1 << 62},
 			"immutable":              {Immutable: true, RetentionMS: 1},
 		} {

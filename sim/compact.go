@@ -89,7 +89,14 @@ func (w *World) compactions() []shard.Compaction {
 	for _, e := range found {
 		st, ok := pub.Stream(record.StreamID(e.ID))
 		if lag, tombMS := termsOf(e.Document); ok && tombMS > 0 && e.Name.Kind == catalog.Stream && st.Keys == stream.KeysLatest {
-			out = append(out, shard.Compaction{Stream: record.StreamID(e.ID), LagMS: lag, TombstoneMS: tombMS})
+			c := shard.Compaction{Stream: record.StreamID(e.ID), LagMS: lag, TombstoneMS: tombMS}
+			switch e.ID % 3 { // some by age
+			case 0:
+				c.MaxLagMS = max(lag, 10_000)
+			case 1:
+				c.TailMS, c.TailBytes, c.Ratio = 10_000, 2<<10, 0.1
+			}
+			out = append(out, c)
 		}
 	}
 	slices.SortFunc(out, func(a, b shard.Compaction) int { return cmp.Compare(a.Stream, b.Stream) })

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -93,6 +94,26 @@ func (p *Part) hot(dst []*Batch, from record.Offset, maxBytes int, upTo uint64) 
 		dst = append(dst, b)
 	}
 	return dst, true
+}
+
+// cool lets go of hot batches up to the last one of which something is gone from files, so that nobody reads it who comes after that. Their share of
+// the tail is given back when it is their turn.
+func (p *Part) cool(gone *deadOffsets) {
+	last := record.Offset(-1)
+	p.mu.RLock()
+	for _, b := range slices.Backward(p.batches) {
+		if gone.any(uint64(b.Base), uint64(b.Next)) {
+			last = b.Next
+			break
+		}
+	}
+	p.mu.RUnlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.batches) > 0 && p.batches[0].Next <= last { // some may have gone meanwhile
+		p.batches[0] = nil
+		p.batches = p.batches[1:]
+	}
 }
 
 // Watch wakes a reader when something was appended to a partition it watches.

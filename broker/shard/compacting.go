@@ -17,6 +17,12 @@ type Compaction struct {
 	Stream      record.StreamID
 	LagMS       int64 // records younger than this are left alone
 	TombstoneMS int64 // how long after its append a record without value stays
+
+	// When it is done; 0 leaves it to how much there is. See aging.go.
+	MaxLagMS  int64   // a record that was appended so long ago has let go of what it supersedes
+	TailMS    int64   // what was appended lately is looked at when the oldest of it is so old,
+	TailBytes int64   // or is so much, if then
+	Ratio     float64 // so much of the stream is superseded, from 0 to 1; 0: compactRatio
 }
 
 // Compacted is what one rewriting of files let go of.
@@ -41,17 +47,28 @@ type looks struct {
 	through uint64    // of the last round
 	round   time.Time // of the last round
 	streams map[record.StreamID]look
+
+	forced     time.Time // when the last window was forced
+	forcedTook time.Duration
 }
 
 type look struct {
 	at         time.Time
+	through    uint64                   // what came with frames up to here was looked at
 	bytes      int64                    // in files, of the stream
 	dead       map[segment.FileID]int64 // bytes that are superseded
 	tombstones bool                     // some wait until they are old enough
+
+	// Of a stream that is compacted by age:
+	filed    uint64        // frames up to here were in files when oldestMS was found
+	oldestMS int64         // append time of the oldest record behind through, 0 without one
+	waitsMS  int64         // since when the oldest of what is dead waits, 0: nothing does
+	rewrite  bool          // what is dead is to be rewritten whatever it is worth
+	took     time.Duration // of the look, and of what it led to
 }
 
 const (
-	// compactRatio is how much of a file must be superseded before it is rewritten for that alone.
+	// compactRatio is how much of a file must be superseded before it is rewritten for that alone, unless its streams say something else.
 	compactRatio = 0.5
 	// compactLookMin is between looks at a stream into which nothing was appended, but of which tombstones wait.
 	compactLookMin = time.Minute
@@ -68,24 +85,37 @@ func (k *keeper) compact() (bool, error) {
 		return false, nil // what a lost file has would be taken for compacted away
 	}
 	now, through := k.s.cfg.Clock.Now(), k.through.Load()
-	if k.looks.through == through && now.Sub(k.looks.round) < compactLookMin && now.Sub(k.looks.round) >= 0 {
+	all := k.s.cfg.Compactions()
+	// Between two rounds only those are looked at for which time counts.
+	between := k.looks.through == through && !over(k.looks.round, now, compactLookMin)
+	if between && !slices.ContainsFunc(all, func(c Compaction) bool { return c.timed() }) {
 		return false, nil
 	}
-	all := k.s.cfg.Compactions()
 	k.s.published.compactions.Store(&all)
 	seen := make(map[record.StreamID]bool, len(all))
 	var layouts []*layout
 	for _, c := range all {
+		if between && !c.timed() {
+			continue
+		}
 		v := k.s.published.latestView(c.Stream)
 		if v == nil || !v.indexed() {
 			continue
 		}
 		seen[c.Stream] = true
 		l := k.s.published.layoutOf(c, v, min(through, v.stableSeq()), now.UnixMilli())
-		if k.due(l, now) {
-			return true, k.look(l, now)
+		if why := k.aged(l, now); why != notYet || k.due(l, now) {
+			return true, k.look(l, now, why)
 		}
 		layouts = append(layouts, l)
+	}
+	if files := k.chooseAged(layouts, now.UnixMilli()); len(files) > 0 {
+		if did, err := k.rewriteAged(files, layouts); did || err != nil {
+			return did, err
+		}
+	}
+	if between {
+		return false, nil
 	}
 	maps.DeleteFunc(k.looks.streams, func(id record.StreamID, _ look) bool { return !seen[id] })
 	files := k.choose(layouts, now.UnixMilli())
@@ -120,7 +150,7 @@ func (l *layout) bytes() (n int64) {
 	return n
 }
 
-func (k *keeper) look(l *layout, now time.Time) error {
+func (k *keeper) look(l *layout, now time.Time, why reason) error {
 	if err := l.scan(k.s.published, k.paced); err != nil {
 		return err
 	}
@@ -132,6 +162,8 @@ func (k *keeper) look(l *layout, now time.Time) error {
 			}
 		}
 	}
+	x.settleAge(l, k.looks.streams[l.id], why, now.UnixMilli())
+	x.took = k.s.cfg.Clock.Now().Sub(now)
 	if k.looks.streams == nil {
 		k.looks.streams = map[record.StreamID]look{}
 	}
@@ -144,6 +176,7 @@ func (k *keeper) look(l *layout, now time.Time) error {
 func (k *keeper) choose(layouts []*layout, nowMS int64) []segment.FileID {
 	type found struct {
 		dead, data int64
+		enough     float64 // so many dead bytes are
 		not        bool
 	}
 	files := map[segment.FileID]*found{}
@@ -154,9 +187,10 @@ func (k *keeper) choose(layouts []*layout, nowMS int64) []segment.FileID {
 				p := &l.parts[i].pieces[j]
 				f := files[p.File]
 				if f == nil {
-					f = &found{data: p.DataBytes}
+					f = &found{data: p.DataBytes, enough: compactRatio * float64(p.DataBytes)}
 					files[p.File] = f
 				}
+				f.enough += (l.ratio() - compactRatio) * float64(p.Bytes)
 				f.not = f.not || p.Damaged || p.TimeLastMS > nowMS-l.LagMS
 			}
 		}
@@ -170,7 +204,7 @@ func (k *keeper) choose(layouts []*layout, nowMS int64) []segment.FileID {
 	bytes := int64(0)
 	for _, id := range slices.Sorted(maps.Keys(files)) {
 		f := files[id]
-		if f.not || f.dead < k.worth() || float64(f.dead) < compactRatio*float64(f.data) {
+		if f.not || f.dead < k.worth() || float64(f.dead) < f.enough {
 			continue
 		}
 		if len(out) == compactFilesMax || len(out) > 0 && bytes+f.data > segment.MergeBytesMax {
@@ -410,6 +444,11 @@ func (c *cutter) batch(batch []byte, h *record.BatchHeader, dead *deadOffsets) [
 func (k *keeper) tell(c *plan) {
 	if len(c.gone) == 0 {
 		return
+	}
+	for at, d := range c.dead {
+		if part := k.s.published.Part(at.stream, at.partition); part != nil {
+			part.cool(d)
+		}
 	}
 	var all []Compacted
 	for _, id := range slices.Sorted(maps.Keys(c.gone)) {

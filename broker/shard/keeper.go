@@ -164,6 +164,14 @@ func (k *keeper) once() (bool, error) {
 	if did, err := k.reclaim(); did || err != nil {
 		return did, err
 	}
+	if due, err := k.forced(); due || err != nil {
+		if err != nil {
+			return false, err
+		}
+		if did, err := k.force(); did || err != nil {
+			return did, err
+		}
+	}
 	return k.tidy()
 }
 

@@ -183,8 +183,7 @@ func (l *layout) neverWas(e *keys.Entry) {
 		return
 	}
 	if x.cleaned < e.Seq || e.Offset == x.Next-1 {
-		x.present, x.dead = x.present+1, x.dead+1
-		l.present, l.superseded = l.present+1, l.superseded+1
+		x.count(last, l)
 	}
 	x.mark(e, last, l)
 }
@@ -202,8 +201,7 @@ func (l *layout) older(e *keys.Entry, by uint64) bool {
 		x.mark(e, last, l)
 		return true
 	}
-	x.present, x.dead = x.present+1, x.dead+1
-	l.present, l.superseded = l.present+1, l.superseded+1
+	x.count(last, l)
 	return x.mark(e, last, l)
 }
 
@@ -222,11 +220,20 @@ func (l *layout) newest(e *keys.Entry, alone bool) {
 		return
 	}
 	if there := x.cleaned < e.Seq || e.Offset >= x.tombThen || e.Offset == x.Next-1; there {
-		x.present, x.dead = x.present+1, x.dead+1
-		l.present, l.superseded = l.present+1, l.superseded+1
+		x.count(last, l)
 	}
 	if alone {
 		x.mark(e, last, l)
+	}
+}
+
+// count counts a record that is there and superseded. The last one of its partition stays for now, and is nothing to rewrite a file for.
+func (x *pieceLayout) count(last bool, l *layout) {
+	x.present++
+	l.present++
+	if !last {
+		x.dead++
+		l.superseded++
 	}
 }
 

@@ -26,9 +26,15 @@ type streamConfigJSON struct {
 	RetentionBytes       *int64 `json:"retention_bytes,omitempty"`
 	CompactionLagMS      *int64 `json:"compaction_lag_ms,omitempty"`
 	TombstoneRetentionMS *int64 `json:"tombstone_retention_ms,omitempty"`
-	Tags                 *bool  `json:"tags,omitempty"`
-	Immutable            *bool  `json:"immutable,omitempty"`
-	Protected            *bool  `json:"protected,omitempty"`
+
+	CompactionMaxLagMS  *int64   `json:"compaction_max_lag_ms,omitempty"`
+	CompactionTailMS    *int64   `json:"compaction_tail_ms,omitempty"`
+	CompactionTailBytes *int64   `json:"compaction_tail_bytes,omitempty"`
+	CompactionRatio     *float64 `json:"compaction_ratio,omitempty"`
+
+	Tags      *bool `json:"tags,omitempty"`
+	Immutable *bool `json:"immutable,omitempty"`
+	Protected *bool `json:"protected,omitempty"`
 }
 
 type partitionJSON struct {

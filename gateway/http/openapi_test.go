@@ -148,7 +148,7 @@ func TestOpenAPI_AnswersHaveWhatIsRequired(t *testing.T) {
 	check("StreamConfig", s.want(200, "GET", "/v1/streams/orders", ""), "config")
 	check("StreamSummary", s.want(200, "GET", "/v1/streams", ""), "streams.0")
 	check("Truncated", s.want(200, "POST", "/v1/streams/orders/truncate", `{"before":{"latest":true}}`), "")
-	s.want(201, "PUT", "/v1/streams/gone", `{"retention_ms":1000,"retention_bytes":1,"compaction_lag_ms":1,"tombstone_retention_ms":1}`)
+	s.want(201, "PUT", "/v1/streams/gone", `{"retention_ms":1000,"retention_bytes":1,"compaction_lag_ms":1,"compaction_max_lag_ms":2,"compaction_tail_ms":3,"compaction_tail_bytes":4,"compaction_ratio":0.1,"tombstone_retention_ms":1}`)
 	check("StreamConfig", s.want(200, "GET", "/v1/streams/gone", ""), "config")
 	s.want(204, "DELETE", "/v1/streams/gone", "")
 	check("DeletedStream", s.want(200, "GET", "/v1/trash", ""), "trash.0")

@@ -352,10 +352,14 @@ func configJSON(info *broker.StreamInfo) streamConfigJSON {
 	}{
 		{&c.RetentionMS, &out.RetentionMS}, {&c.RetentionBytes, &out.RetentionBytes},
 		{&c.CompactionLagMS, &out.CompactionLagMS}, {&c.TombstoneRetentionMS, &out.TombstoneRetentionMS},
+		{&c.CompactionMaxLagMS, &out.CompactionMaxLagMS}, {&c.CompactionTailMS, &out.CompactionTailMS}, {&c.CompactionTailBytes, &out.CompactionTailBytes},
 	} {
 		if *x.value != 0 {
 			*x.to = x.value
 		}
+	}
+	if c.CompactionRatio != 0 {
+		out.CompactionRatio = &c.CompactionRatio
 	}
 	if c.Tags {
 		out.Tags = &c.Tags
@@ -374,10 +378,14 @@ func (c *streamConfigJSON) changeKeep(k *broker.Keep) {
 	for _, x := range []struct{ from, to *int64 }{
 		{c.RetentionMS, &k.RetentionMS}, {c.RetentionBytes, &k.RetentionBytes},
 		{c.CompactionLagMS, &k.CompactionLagMS}, {c.TombstoneRetentionMS, &k.TombstoneRetentionMS},
+		{c.CompactionMaxLagMS, &k.CompactionMaxLagMS}, {c.CompactionTailMS, &k.CompactionTailMS}, {c.CompactionTailBytes, &k.CompactionTailBytes},
 	} {
 		if x.from != nil {
 			*x.to = *x.from
 		}
+	}
+	if c.CompactionRatio != nil {
+		k.CompactionRatio = *c.CompactionRatio
 	}
 	if c.Immutable != nil {
 		k.Immutable = *c.Immutable

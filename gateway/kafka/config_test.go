@@ -324,6 +324,45 @@ func TestConfigs_Retention(t *testing.T) {
 	}
 }
 
+// What says when a topic is compacted means something where it is set, and only there.
+func TestConfigs_CompactionByAge(t *testing.T) {
+	g := New(newBroker(t, 1), Default())
+	const never = "9223372036854775807"
+	for _, x := range []struct {
+		name, value string
+		want        broker.Keep
+	}{
+		{"max.compaction.lag.ms", "77", broker.Keep{CompactionMaxLagMS: 77}},
+		{"max.compaction.lag.ms", never, broker.Keep{}},
+		{"segment.ms", "77", broker.Keep{CompactionTailMS: 77}},
+		{"segment.ms", never, broker.Keep{}},
+		{"segment.bytes", "1048576", broker.Keep{CompactionTailBytes: 1 << 20}},
+		{"min.cleanable.dirty.ratio", "0.01", broker.Keep{CompactionRatio: 0.01}},
+		{"min.cleanable.dirty.ratio", "0", broker.Keep{CompactionRatio: 1e-6}},
+		{"min.cleanable.dirty.ratio", "1.0", broker.Keep{CompactionRatio: 1}},
+	} {
+		c := g.newStream(1)
+		key, _ := findConfig(x.name)
+		if value, own := topicConfig(&c, key); value != key.value || own {
+			t.Errorf("%s shows %s, %v, before it is set", x.name, value, own)
+		}
+		setTopicConfig(&c, x.name, &x.value)
+		if value, own := topicConfig(&c, key); value != x.value || !own || c.Keep != x.want {
+			t.Errorf("%s: %+v, shown as %s, %v", x.name, c.Keep, value, own)
+		}
+		setTopicConfig(&c, x.name, nil)
+		if value, own := topicConfig(&c, key); value != key.value || own || c.Keep != (broker.Keep{}) {
+			t.Errorf("%s taken away: %+v, shown as %s, %v", x.name, c.Keep, value, own)
+		}
+		// Changed elsewhere, it shows what holds.
+		setTopicConfig(&c, x.name, &x.value)
+		c.Keep = broker.Keep{CompactionMaxLagMS: 5, CompactionTailMS: 5, CompactionTailBytes: 5, CompactionRatio: 0.5}
+		if value, own := topicConfig(&c, key); !strings.HasSuffix(value, "5") || !own {
+			t.Errorf("%s changed elsewhere shows %s, %v", x.name, value, own)
+		}
+	}
+}
+
 func TestDeleteRecords(t *testing.T) {
 	b := newBroker(t, 1)
 	c := dial(t, serve(t, b))

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,11 +60,10 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 		setRetention(c)
 	case "delete.retention.ms":
 		c.TombstoneRetentionMS = limitOf(c, name)
-	case "min.compaction.lag.ms":
-		c.CompactionLagMS = 0
-		if value != nil {
-			c.CompactionLagMS = min(parseNumber(*value), limitMost)
-		}
+	case "min.compaction.lag.ms", "max.compaction.lag.ms", "segment.ms", "segment.bytes":
+		*compactionLimit(c, name) = compactionLimitOf(c, name)
+	case "min.cleanable.dirty.ratio":
+		c.CompactionRatio = compactionRatio(value)
 	case "message.timestamp.before.max.ms", "message.timestamp.after.max.ms", "message.timestamp.difference.max.ms":
 		c.TimePastMSMax = timeLimit(c, "message.timestamp.before.max.ms")
 		c.TimeAheadMSMax = timeLimit(c, "message.timestamp.after.max.ms")
@@ -99,6 +99,43 @@ func timeLimit(c *broker.StreamConfig, name string) int64 {
 		}
 	}
 	return 0
+}
+
+// compactionLimit is where a stream has a number of compaction; nil where the config is none.
+func compactionLimit(c *broker.StreamConfig, name string) *int64 {
+	switch name {
+	case "min.compaction.lag.ms":
+		return &c.CompactionLagMS
+	case "max.compaction.lag.ms":
+		return &c.CompactionMaxLagMS
+	case "segment.ms":
+		return &c.CompactionTailMS
+	case "segment.bytes":
+		return &c.CompactionTailBytes
+	}
+	return nil
+}
+
+// compactionLimitOf is such a number as its document has it, 0 where it is not set, or no limit.
+func compactionLimitOf(c *broker.StreamConfig, name string) int64 {
+	n := parseNumber(c.Documents[documentPrefix+name])
+	if n > limitMost && name != "segment.bytes" {
+		if name == "min.compaction.lag.ms" {
+			return limitMost
+		}
+		return 0
+	}
+	return n
+}
+
+// compactionRatio is how much of a stream must be superseded. Their 0, which is anything, is the least there is.
+func compactionRatio(value *string) float64 {
+	const least = 1e-6
+	if value == nil {
+		return 0
+	}
+	f, _ := strconv.ParseFloat(*value, 64) // it was checked
+	return max(f, least)
 }
 
 // keyModes are the values of the config leat.keys, which is what a stream keeps about the keys of its records.
@@ -151,6 +188,10 @@ func topicConfig(c *broker.StreamConfig, k *configKey) (value string, own bool) 
 	switch k.name {
 	case "cleanup.policy":
 		return policy(c, value, own)
+	case "min.cleanable.dirty.ratio":
+		if now := c.CompactionRatio; now != 0 && (!own || now != compactionRatio(&value)) {
+			return strconv.FormatFloat(now, 'g', -1, 64), true
+		}
 	case "leat.tags":
 		if c.Tags {
 			return "true", true
@@ -211,7 +252,9 @@ func inForce(c *broker.StreamConfig, name string) (now, set int64, known bool) {
 	case "delete.retention.ms":
 		return c.TombstoneRetentionMS, limitOf(c, name), true
 	case "min.compaction.lag.ms":
-		return c.CompactionLagMS, min(parseNumber(c.Documents[documentPrefix+name]), limitMost), true
+		return c.CompactionLagMS, compactionLimitOf(c, name), true
+	case "max.compaction.lag.ms", "segment.ms", "segment.bytes":
+		now, set = *compactionLimit(c, name), compactionLimitOf(c, name)
 	default:
 		return 0, 0, false
 	}
