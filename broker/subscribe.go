@@ -21,11 +21,15 @@ import (
 // PutSubscription makes a subscription or changes one: edit is given what is set, nothing for a new one, and changes it. from says where a
 // new one begins, and where it begins with streams that are added: StartLatest is with what is appended from now on. With a revision other than 0 the
 // subscription must still be at it, with catalog.NoRevision (^0) there must be none. It takes the right to create or alter the subscription and to read its streams.
+// Names that begin with "leat." are refused to whoever makes one: what the platform makes under them is not to meet something else there.
 //
 // A filter that is changed counts for what is appended from the change on.
 func (b *Broker) PutSubscription(ctx context.Context, c *Caller, name string, edit func(*SubscriptionConfig) error, from Start, revision uint64) (SubscriptionInfo, error) {
 	if err := record.CheckStreamName(name); err != nil {
 		return SubscriptionInfo{}, fault.New(fault.Invalid, "subscribe", "name", "the name of a subscription follows the rules of stream names: %s", fault.As(err).Text)
+	}
+	if strings.HasPrefix(name, platformPrefix) && b.subs.get(c.namespace(), name) == nil {
+		return SubscriptionInfo{}, fault.New(fault.Invalid, "subscribe", "name", "the name %q begins with %q; such subscriptions are made by the platform only", name, platformPrefix)
 	}
 	if b.opt.Format < fact.Format3 {
 		return SubscriptionInfo{}, fault.New(fault.Unsupported, "subscribe", name, "the data directory has format %d and this needs %d; run `leat upgrade --finalize`", b.opt.Format, fact.Format3)

@@ -77,6 +77,8 @@ func (k *conn) declareQueue(ctx context.Context, ch *channel, m *wire.QueueDecla
 		return k.refusedTo("queue", name, m.ID())
 	case !there && strings.HasPrefix(name, "amq."):
 		return &wire.Error{Code: wire.AccessRefused, Method: m.ID(), Text: fmt.Sprintf("queue name '%s' contains reserved prefix 'amq.*'", name)}
+	case !there && strings.HasPrefix(name, platform):
+		return &wire.Error{Code: wire.AccessRefused, Method: m.ID(), Text: fmt.Sprintf("queue name '%s' contains reserved prefix 'leat.*'", name)}
 	case !utf8.ValidString(name):
 		return &wire.Error{Code: wire.PreconditionFailed, Method: m.ID(), Text: "the name of a queue is UTF-8"}
 	}
