@@ -120,6 +120,10 @@ func (p *Part) cool(gone *deadOffsets) {
 type Watch struct {
 	c     chan struct{}
 	parts []*Part
+
+	set    *WatchSet // not nil: it is one of these, of a single partition
+	number int32
+	noted  atomic.Bool
 }
 
 // NewWatch makes a watch on nothing.
@@ -155,6 +159,9 @@ func (w *Watch) Close() {
 }
 
 func (w *Watch) fire() {
+	if w.set != nil {
+		w.set.note(w)
+	}
 	select {
 	case w.c <- struct{}{}:
 	default:

@@ -24,7 +24,7 @@ type api struct {
 var apis = []api{
 	{0, wire.ProduceVersionMin, wire.ProduceVersionMax, "produce", nil},
 	{1, wire.FetchVersionMin, wire.FetchVersionMax, "fetch", nil},
-	{2, 0, 10, "list_offsets", handler((*conn).listOffsets)},
+	{2, 0, 11, "list_offsets", handler((*conn).listOffsets)},
 	{3, 0, wire.MetadataVersionMax, "metadata", nil},
 	{8, 0, 10, "offset_commit", handler((*conn).offsetCommit)},
 	{9, 0, 10, "offset_fetch", handler((*conn).offsetFetch)},

@@ -18,6 +18,7 @@ type Config struct {
 	LoginBytesMax     int           `yaml:"login_bytes_max" doc:"largest request while users exist and nobody has logged in"`
 	FetchBytesMax     int           `yaml:"fetch_bytes_max" doc:"largest Fetch response, whatever the client allows"`
 	FetchWaitMax      time.Duration `yaml:"fetch_wait_max" doc:"longest wait of a Fetch, whatever the client asks for"`
+	FetchSessionsMax  int           `yaml:"fetch_sessions_max" doc:"fetch sessions that are remembered (max.incremental.fetch.session.cache.slots); 0: none"`
 	InFlightMax       int           `yaml:"in_flight_max" doc:"requests of one connection that are not answered yet"`
 	LoginDelay        time.Duration `yaml:"login_delay" doc:"wait before a refused login is answered"`
 	AutoCreate        bool          `yaml:"auto_create" doc:"make topics that a client names in Metadata and that are not there"`
@@ -38,6 +39,7 @@ func Default() Config {
 		LoginBytesMax:     64 << 10,
 		FetchBytesMax:     16 << 20,
 		FetchWaitMax:      5 * time.Minute,
+		FetchSessionsMax:  1000,
 		InFlightMax:       256,
 		LoginDelay:        100 * time.Millisecond,
 		AutoCreate:        true,
@@ -58,6 +60,7 @@ func (c Config) Validate() error {
 		{"other_bytes_max", c.OtherBytesMax, 1 << 10, 64 << 20},
 		{"login_bytes_max", c.LoginBytesMax, 1 << 10, 1 << 20},
 		{"fetch_bytes_max", c.FetchBytesMax, 1 << 10, 1 << 30},
+		{"fetch_sessions_max", c.FetchSessionsMax, 0, 10_000},
 		{"in_flight_max", c.InFlightMax, 1, 10_000},
 		{"partitions_default", int(c.PartitionsDefault), 1, int(c.PartitionsMax)},
 		{"partitions_max", int(c.PartitionsMax), 1, 100_000},

@@ -488,6 +488,7 @@ func TestConfig_Validate(t *testing.T) {
 		"fetch_bytes_max":    func(c *Config) { c.FetchBytesMax = 2 << 30 },
 		"in_flight_max":      func(c *Config) { c.InFlightMax = 0 },
 		"partitions_default": func(c *Config) { c.PartitionsDefault = c.PartitionsMax + 1 },
+		"fetch_sessions_max": func(c *Config) { c.FetchSessionsMax = 10_001 },
 		"fetch_wait_max":     func(c *Config) { c.FetchWaitMax = 0 },
 		"login_delay":        func(c *Config) { c.LoginDelay = -1 },
 		"advertise":          func(c *Config) { c.Advertise = "nowhere" },

@@ -69,6 +69,7 @@ func (k *conn) serve(ctx context.Context) {
 	writerDied := make(chan string, 1)
 	go func() {
 		defer close(writerDied)
+		defer k.g.sessions.leave(k)
 		defer func() {
 			if p := recover(); p != nil {
 				_ = k.c.Close() // the reader must not wait for ever

@@ -3,9 +3,9 @@
 // # What
 //
 // Specification: the message definitions of Apache Kafka 3.9 (clients/src/main/resources/common/message), KIP-98, 152, 211, 219, 255, 345, 368,
-// 394, 482, 516, 848, 890; RFC 4616, 5802, 7628.
+// 227, 394, 482, 516, 848, 890; RFC 4616, 5802, 7628.
 //
-//	Produce 0-13 (0-2 refused)   Fetch 4-17            ListOffsets 0-10              Metadata 0-13       FindCoordinator 0-4
+//	Produce 0-13 (0-2 refused)   Fetch 4-17            ListOffsets 0-11              Metadata 0-13       FindCoordinator 0-4
 //	SaslHandshake 0-1            SaslAuthenticate 0-2  ApiVersions 0-4               InitProducerId 0-5  DescribeCluster 0-2
 //	OffsetForLeaderEpoch 0-4     DescribeTopicPartitions 0  ListConfigResources 0-1  DescribeAcls, CreateAcls, DeleteAcls 0-3
 //	DescribeLogDirs 0-4          AlterReplicaLogDirs 0-2  ElectLeaders 0-2           Alter-, ListPartitionReassignments 0
@@ -32,8 +32,7 @@
 //	transactional id      name of a producer (broker.InitTransactor); its rights are those of kind producer
 //	cluster id            name of the data directory; broker: this node, leader of everything
 //
-// Known gaps: members of both group protocols in one group, fetch sessions (always answered with session 0), record formats before 2. What is
-// missing is not advertised.
+// Known gaps: record formats before 2. What is missing is not advertised.
 //
 // # Promises
 //

@@ -40,6 +40,8 @@ const (
 	codeFencedLeaderEpoch       int16 = 74
 	codeUnknownLeaderEpoch      int16 = 75
 	codeSessionNotFound         int16 = 70
+	codeInvalidSessionEpoch     int16 = 71
+	codeSessionTopicID          int16 = 106
 	codeUnsupportedCompression  int16 = 76
 	codeElectionNotNeeded       int16 = 84
 	codeNoReassignment          int16 = 85

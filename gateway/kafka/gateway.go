@@ -15,11 +15,13 @@ type Gateway struct {
 	groups *groups
 	rules  []certificateRule
 	tokens *oidc.Verifier // nil: nobody's are taken
+
+	sessions *sessions
 }
 
 // New makes the gateway. It does no I/O and starts nothing; cfg has been validated.
 func New(b *broker.Broker, cfg Config) *Gateway {
-	g := &Gateway{b: b, cfg: cfg, groups: newGroups(b, cfg.Groups)}
+	g := &Gateway{b: b, cfg: cfg, groups: newGroups(b, cfg.Groups), sessions: newSessions(cfg.FetchSessionsMax)}
 	g.rules, _ = parseRules(cfg.PrincipalRules) // Validate has been here
 	if cfg.Oauth.Offered() {
 		g.tokens = oidc.New(cfg.Oauth)

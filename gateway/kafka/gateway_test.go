@@ -349,7 +349,7 @@ func TestFetch_AtLeastOneBatch(t *testing.T) {
 	}
 	for _, epoch := range []int32{0, -1} { // it begins one, or wants none, whatever it calls it
 		q.SessionID, q.SessionEpoch = -1, epoch
-		if r := ask[*kmsg.FetchResponse](c, q, 11); r.ErrorCode != 0 || len(r.Topics) != 1 || r.SessionID != 0 {
+		if r := ask[*kmsg.FetchResponse](c, q, 11); r.ErrorCode != 0 || len(r.Topics) != 1 || (r.SessionID > 0) != (epoch == 0) {
 			t.Errorf("session -1, epoch %d: %+v", epoch, r)
 		}
 	}
@@ -405,6 +405,12 @@ func TestListOffsets(t *testing.T) {
 	}
 	if ps[1].ErrorCode != codeUnknownPartition {
 		t.Errorf("partition 4: %+v", ps[1])
+	}
+	for at, want := range map[int64]int64{-4: 0, -5: -1, -6: -1} { // nothing is moved elsewhere
+		q.Topics[0].Partitions = []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: at}}
+		if p := ask[*kmsg.ListOffsetsResponse](c, q, 11).Topics[0].Partitions[0]; p.ErrorCode != 0 || p.Offset != want {
+			t.Errorf("at %d: %+v, want %d", at, p, want)
+		}
 	}
 }
 

@@ -14,9 +14,9 @@ import (
 // Fetch(1), versions 4-17.
 //
 // Whole batches are returned, the first of which may begin before the offset that was asked for, and at least one even when it is over
-// the limits. There are no sessions: the answer says session 0, which tells the client to name its partitions each time. The isolation
-// level is accepted; nothing is ever open, so both are the same. One node leads everything; its leader epoch is that of its lineage, and who
-// believes in another one is told so, which makes him ask for metadata, and then whether what he has read is still there.
+// the limits. Who goes on with a session names only the partitions of which something has changed, and is told only of such: session.go. One node
+// leads everything; its leader epoch is that of its lineage, and who believes in another one is told so, which makes him ask for metadata, and then
+// whether what he has read is still there.
 
 // reader is the reading side of a fetch, reused by the fetches of a connection.
 type reader struct {
@@ -33,37 +33,28 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 	if err := f.Decode(s.header.Version, s.body); err != nil {
 		return fmt.Errorf("fetch request version %d: %w", s.header.Version, err)
 	}
-	if f.SessionEpoch > 0 { // it goes on with a session; one that begins, or ends, is answered in full, whatever it is called
-		k.out.answer.Begin(f.Version, s.header.Correlation, codeSessionNotFound, 0)
+	x, refused := k.fetchSession(s.caller, f)
+	if refused != codeNone {
+		k.out.answer.Begin(f.Version, s.header.Correlation, refused, 0, 0)
 		return k.send(nil)
 	}
 	w := k.startWork()
-	k.cursors(s.caller, f)
-	results, err := k.readEnough(ctx, s, f, &w)
+	if x == nil {
+		k.cursors(s.caller, f)
+	}
+	results, err := k.readEnough(ctx, s, f, x, &w)
+	if err == nil && x != nil {
+		k.fillFromSession(s, f, x, results)
+	} else if err == nil {
+		k.fillWhole(s, f, results)
+	}
+	if x != nil {
+		k.g.sessions.release(x)
+	}
 	if err != nil {
 		return err
 	}
 	a := &k.out.answer
-	a.Begin(f.Version, s.header.Correlation, codeNone, len(f.Topics))
-	for n := range f.Topics {
-		t := &f.Topics[n]
-		a.Topic(t, t.Count)
-		for i := t.First; i < t.First+t.Count; i++ {
-			r := &results[i]
-			if r.Err != nil {
-				s.err = r.Err
-				k.report(k.out.reader.cursors[i].Stream, f.Parts[i].Partition, r.Err)
-			}
-			if c := k.out.reader.refused[i]; c != codeNone {
-				refused := refusedFetch(f.Parts[i].Partition, c)
-				refused.Leader = &wire.Leader{Node: k.g.b.NodeID(), Epoch: k.g.b.Epoch()}
-				a.Part(refused)
-				continue
-			}
-			a.Part(fetchResult(f.Parts[i].Partition, r, &k.out.reader.raw))
-		}
-		a.EndTopic()
-	}
 	release, err := k.reserveAnswer(ctx, s, a.Len())
 	if err != nil {
 		return err
@@ -73,6 +64,36 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 	r := &k.out.reader
 	k.out.ahead.note(s.caller, r.cursors, results, r.refused, a.Len(), k.fetchBytesMax(f))
 	return k.send(ctx.Err())
+}
+
+// fillWhole puts all partitions of a request into the answer.
+func (k *conn) fillWhole(s *slot, f *wire.Fetch, results []broker.ReadResult) {
+	a := &k.out.answer
+	a.Begin(f.Version, s.header.Correlation, codeNone, 0, len(f.Topics))
+	for n := range f.Topics {
+		t := &f.Topics[n]
+		a.Topic(t, t.Count)
+		for i := t.First; i < t.First+t.Count; i++ {
+			k.fillPart(s, i, f.Parts[i].Partition, &results[i])
+		}
+		a.EndTopic()
+	}
+}
+
+// fillPart puts what cursor i has read into the answer.
+func (k *conn) fillPart(s *slot, i int, partition int32, r *broker.ReadResult) {
+	a := &k.out.answer
+	if r.Err != nil {
+		s.err = r.Err
+		k.report(k.out.reader.cursors[i].Stream, partition, r.Err)
+	}
+	if c := k.out.reader.refused[i]; c != codeNone {
+		refused := refusedFetch(partition, c)
+		refused.Leader = &wire.Leader{Node: k.g.b.NodeID(), Epoch: k.g.b.Epoch()}
+		a.Part(refused)
+		return
+	}
+	a.Part(fetchResult(partition, r, &k.out.reader.raw))
 }
 
 // cursors says what to read for each partition of f.
@@ -86,12 +107,17 @@ func (k *conn) cursors(caller *broker.Caller, f *wire.Fetch) {
 	for _, t := range f.Topics {
 		name := k.topicName(caller, &k.out.names, &t)
 		for _, p := range f.Parts[t.First : t.First+t.Count] {
-			r.cursors = append(r.cursors, broker.Cursor{
-				Stream: name, UID: t.ID, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)), Buffer: r.buffer, Committed: f.Committed,
-			})
-			r.refused = append(r.refused, epochCode(p.LeaderEpoch, epoch))
+			r.add(name, t.ID, &p, f.Committed, epoch)
 		}
 	}
+}
+
+// add adds one partition to those that are read.
+func (r *reader) add(name string, id [16]byte, p *wire.FetchPart, committed bool, epoch int32) {
+	r.cursors = append(r.cursors, broker.Cursor{
+		Stream: name, UID: id, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)), Buffer: r.buffer, Committed: committed,
+	})
+	r.refused = append(r.refused, epochCode(p.LeaderEpoch, epoch))
 }
 
 // epochCode is what is wrong with the leader epoch that a client believes in; -1 is none.
@@ -114,32 +140,45 @@ func (k *conn) topicName(caller *broker.Caller, n *names, t *wire.Topic) string 
 	return name
 }
 
-// readEnough reads, and while there is less than MinBytes, no fault and time left, waits for appends and reads again.
+// readEnough reads, and while there is less than MinBytes, no fault and time left, waits for appends and reads again. Without a session what is read are the
+// reader's cursors, else those that the session chooses each time.
 //
 // The watch is set before the read whose result decides to wait: an append between that read and the wait has then fired it.
-func (k *conn) readEnough(ctx context.Context, s *slot, f *wire.Fetch, w *work) ([]broker.ReadResult, error) {
-	most := k.fetchBytesMax(f)
-	cursors := k.out.reader.cursors
-	results := k.read(ctx, s, most)
+func (k *conn) readEnough(ctx context.Context, s *slot, f *wire.Fetch, x *session, w *work) ([]broker.ReadResult, error) {
+	r := &k.out.reader
+	results := k.read(ctx, s, f, x)
 	wait := min(time.Duration(max(f.MaxWaitMS, 0))*time.Millisecond, k.g.cfg.FetchWaitMax) - clock.Since(s.begun)
-	if wait <= 0 || k.enough(results, f) {
+	if wait <= 0 || k.enough(results, f) || x == nil && len(f.Parts) == 0 {
 		return results, nil
 	}
 	if err := k.flush(); err != nil { // answers before this one must not wait with it
 		return nil, err
 	}
-	watch := k.g.b.Watch(s.caller, cursors)
-	defer watch.Close()
+	var more <-chan struct{}
+	again := true
+	if x != nil {
+		more, again = x.watch.C(), x.sift(results, r.refused, f.Committed)
+	} else {
+		watch := k.g.b.Watch(s.caller, r.cursors)
+		defer watch.Close()
+		more = watch.C()
+	}
 	timer := clock.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		results = k.read(ctx, s, most)
-		if k.enough(results, f) {
-			return results, nil
+		if again {
+			results = k.read(ctx, s, f, x)
+			if k.enough(results, f) {
+				return results, nil
+			}
+			if x != nil && x.sift(results, r.refused, f.Committed) {
+				continue
+			}
 		}
+		again = true
 		idle := clock.Now()
 		select {
-		case <-watch.C():
+		case <-more:
 			w.apart += clock.Since(idle)
 		case <-timer.C:
 			w.apart += clock.Since(idle)
@@ -160,11 +199,15 @@ func (k *conn) fetchBytesMax(f *wire.Fetch) int {
 }
 
 // read reads all cursors into memory that goes back with the answer, or with the next read. What was read ahead for them is taken by the first read.
-func (k *conn) read(ctx context.Context, s *slot, most int) []broker.ReadResult {
+func (k *conn) read(ctx context.Context, s *slot, f *wire.Fetch, x *session) []broker.ReadResult {
 	r, a := &k.out.reader, &k.out.ahead
 	r.rooms.give()
+	if x != nil {
+		x.choose(clock.Now())
+		k.sessionCursors(s.caller, f, x)
+	}
 	a.offer(r.cursors)
-	results := k.g.b.Read(ctx, s.caller, r.cursors, most)
+	results := k.g.b.Read(ctx, s.caller, r.cursors, k.fetchBytesMax(f))
 	for i := range r.cursors {
 		r.cursors[i].Ahead = nil
 	}

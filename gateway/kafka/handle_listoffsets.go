@@ -9,8 +9,8 @@ import (
 	"leat/broker/fault"
 )
 
-// ListOffsets(2), versions 0-10: by time, and -1 the end, -2 the start, -3 (7) the record with the greatest timestamp, -4 (8) the start of what is
-// on this node, which is all, -5 (9) the end of what has been moved elsewhere, which is nothing. For who reads committed records the end is before the first
+// ListOffsets(2), versions 0-11: by time, and -1 the end, -2 the start, -3 (7) the record with the greatest timestamp, -4 (8) the start of what is
+// on this node, which is all, -5 (9) the end of what has been moved elsewhere, -6 (11) the start of what is about to be: both are nothing. For who reads committed records the end is before the first
 // open transaction, and what lies behind it is not found by time; aborted records and markers before it are. In version 0 the answer is a list, the greatest offset first.
 func (k *conn) listOffsets(ctx context.Context, s *slot, q *kmsg.ListOffsetsRequest) (*kmsg.ListOffsetsResponse, error) {
 	var specs []broker.OffsetSpec
@@ -37,7 +37,7 @@ func (k *conn) listOffsets(ctx context.Context, s *slot, q *kmsg.ListOffsetsRequ
 				rp.ErrorCode, failed = code(res.Err, placeRead), res.Err
 			case epochCode(p.CurrentLeaderEpoch, k.g.b.Epoch()) != codeNone:
 				rp.ErrorCode = epochCode(p.CurrentLeaderEpoch, k.g.b.Epoch())
-			case p.Timestamp == timestampMoved:
+			case p.Timestamp == timestampMoved, p.Timestamp == timestampMoving:
 			case !known[n]:
 				rp.ErrorCode = codeInvalidRequest
 				failed = fault.New(fault.Invalid, "offsets", t.Topic, "timestamp %d stands for nothing", p.Timestamp)

@@ -73,7 +73,12 @@ func serve(t testing.TB, b *broker.Broker, change ...func(*Config)) string {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	g := New(b, cfg)
+	return serveGateway(t, New(b, cfg))
+}
+
+// serveGateway runs g on loopback and returns its address.
+func serveGateway(t testing.TB, g *Gateway) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l, err := gateway.Listen(ctx, gateway.Options{
 		Name: "kafka", Addr: "127.0.0.1:0", Protocol: "kafka", Known: g.Descriptor().Operations, Limits: gateway.Default(),

@@ -279,6 +279,7 @@ const (
 	timestampMax      = -3
 	timestampLocal    = -4
 	timestampMoved    = -5
+	timestampMoving   = -6
 )
 
 // offsetSpec is what a timestamp of ListOffsets asks for; false is a timestamp that asks for nothing we know.
@@ -287,7 +288,7 @@ func offsetSpec(stream string, partition int32, timestamp int64) (broker.OffsetS
 	switch {
 	case timestamp == timestampLatest:
 		s.At = broker.StartLatest
-	case timestamp == timestampEarliest, timestamp == timestampLocal, timestamp == timestampMoved:
+	case timestamp == timestampEarliest, timestamp == timestampLocal, timestamp == timestampMoved, timestamp == timestampMoving:
 		s.At = broker.StartEarliest
 	case timestamp == timestampMax:
 		s.At = broker.StartMaxTime

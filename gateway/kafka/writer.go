@@ -24,6 +24,7 @@ type writer struct {
 	answer    wire.FetchResponse
 	reader    reader
 	ahead     ahead
+	sessions  []*session // that the connection has used, and not seen the end of
 }
 
 // What is gathered before it is written even though more answers could join, and what a buffer may keep once it is empty.

@@ -36,7 +36,7 @@ async function main () {
   check('list', (await admin.listGroups()).groups.some(g => g.groupId === 'js-group'))
   await admin.resetOffsets({ groupId: 'js-group', topic: 'js', earliest: true })
   const again = await admin.fetchOffsets({ groupId: 'js-group', topics: ['js'] })
-  check('reset', again[0].partitions.every(p => p.offset === '-2' || p.offset === '0'), JSON.stringify(again))
+  check('reset', again[0].partitions.every(p => Number(p.offset) <= 0), JSON.stringify(again))
   await admin.deleteGroups(['js-group'])
   check('deleted', !(await admin.listGroups()).groups.some(g => g.groupId === 'js-group'))
   await producer.disconnect()

@@ -14,7 +14,7 @@ const (
 //
 //	replica int32 (to 14) | wait int32 | min bytes int32 | max bytes int32 | isolation int8 | session int32, its epoch int32 (7+) | [topic] |
 //	[forgotten topic] (7+) | rack string (11+) | tags
-//	topic:     name string, id uuid instead (13+) | [partition] | tags
+//	topic:     name string, id uuid instead (13+) | [partition] | tags; a forgotten one has indexes, int32, for partitions
 //	partition: index int32 | leader epoch int32 (9+) | offset int64 | last epoch int32 (12+) | log start int64 (5+) | max bytes int32 | tags
 type Fetch struct {
 	Version      int16
@@ -26,6 +26,9 @@ type Fetch struct {
 	SessionEpoch int32
 	Topics       []Topic
 	Parts        []FetchPart
+
+	Forgotten      []Topic // what the session is to forget: topics whose runs are of ForgottenParts
+	ForgottenParts []int32
 }
 
 // FetchPart is what is wanted of one partition.
@@ -39,9 +42,14 @@ type FetchPart struct {
 // Flexible reports whether the request, hence its response, is in the flexible encoding.
 func (f *Fetch) Flexible() bool { return f.Version >= fetchVersionFlexible }
 
+// ByID reports whether the request, and its response, name topics by their ids.
+func (f *Fetch) ByID() bool { return f.Version >= fetchVersionID }
+
 // Decode reads the body of a request, replacing what was in f.
 func (f *Fetch) Decode(version int16, body []byte) error {
-	*f = Fetch{Version: version, SessionEpoch: -1, Topics: f.Topics[:0], Parts: f.Parts[:0]}
+	*f = Fetch{
+		Version: version, SessionEpoch: -1, Topics: f.Topics[:0], Parts: f.Parts[:0], Forgotten: f.Forgotten[:0], ForgottenParts: f.ForgottenParts[:0],
+	}
 	r := NewReader(body, f.Flexible())
 	if version <= 14 {
 		r.Int32() // replica id: nobody replicates from here
@@ -65,10 +73,14 @@ func (f *Fetch) Decode(version int16, body []byte) error {
 		f.Topics = append(f.Topics, t)
 	}
 	if version >= 7 {
-		for n := r.Array(topicMin(byID)); n > 0 && !r.bad; n-- { // what to forget from a session: there are none
-			r.topic(byID, 0)
-			r.take(4 * r.Array(4))
+		for n := r.Array(topicMin(byID)); n > 0 && !r.bad; n-- {
+			t := r.topic(byID, len(f.ForgottenParts))
+			for n := r.Array(4); n > 0 && !r.bad; n-- {
+				f.ForgottenParts = append(f.ForgottenParts, r.Int32())
+			}
 			r.Tags()
+			t.Count = len(f.ForgottenParts) - t.First
+			f.Forgotten = append(f.Forgotten, t)
 		}
 	}
 	if version >= 11 {
@@ -132,14 +144,14 @@ type Aborted struct{ Producer, First int64 }
 // Leader is the node that leads a partition, and since when.
 type Leader struct{ Node, Epoch int32 }
 
-// Begin starts a response, keeping the memory of the last one: the pieces that Buffers returned must not be in use any more.
-func (f *FetchResponse) Begin(version int16, correlation int32, topCode int16, topics int) {
+// Begin starts a response, keeping the memory of the last one: the pieces that Buffers returned must not be in use any more. Session 0 is none.
+func (f *FetchResponse) Begin(version int16, correlation int32, topCode int16, session int32, topics int) {
 	*f = FetchResponse{version: version, flex: version >= fetchVersionFlexible, buf: f.buf[:0], cuts: f.cuts[:0]}
 	f.buf = AppendResponseHeader(f.buf, correlation, f.flex)
 	f.buf = appendInt32(f.buf, 0)
 	if version >= 7 {
 		f.buf = appendInt16(f.buf, topCode)
-		f.buf = appendInt32(f.buf, 0)
+		f.buf = appendInt32(f.buf, session)
 	}
 	f.buf = appendArray(f.buf, topics, f.flex)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,7 +115,7 @@ func FuzzFetch(f *testing.F) {
 		if err := p.Decode(version, body); err != nil {
 			return
 		}
-		if size := 24*len(p.Parts) + 56*len(p.Topics); size > 32*len(body) {
+		if size := 24*len(p.Parts) + 56*(len(p.Topics)+len(p.Forgotten)) + 4*len(p.ForgottenParts); size > 32*len(body) {
 			t.Errorf("%d bytes made %d", len(body), size)
 		}
 		q := kmsg.NewFetchRequest()
@@ -133,6 +134,16 @@ func FuzzFetch(f *testing.F) {
 				}
 				n++
 			}
+		}
+		n = 0
+		for i, tp := range q.ForgottenTopics {
+			g := p.Forgotten[i]
+			if string(g.Name) != tp.Topic || g.ID != tp.TopicID || !slices.Equal(p.ForgottenParts[g.First:g.First+g.Count], tp.Partitions) {
+				t.Fatalf("forgotten %+v, kmsg %+v", g, tp)
+			}
+		}
+		for i := range p.Topics {
+			n += p.Topics[i].Count
 		}
 		if n != len(p.Parts) || q.MaxWaitMillis != p.MaxWaitMS || q.MinBytes != p.MinBytes || q.MaxBytes != p.MaxBytes {
 			t.Fatalf("%+v, kmsg %+v", p, q)

@@ -149,12 +149,14 @@ func TestFetch_DecodesWhatKmsgEncodes(t *testing.T) {
 		}
 		if v >= 7 {
 			want.SessionID, want.SessionEpoch = 9, 3
+			want.Forgotten, want.ForgottenParts = []Topic{{[]byte("old"), [16]byte{}, 0, 3}}, []int32{1, 2, 3}
 		}
 		if v >= 9 {
 			want.Parts[0].LeaderEpoch, want.Parts[1].LeaderEpoch = 4, 4
 		}
 		if v >= 13 {
 			want.Topics[0].Name, want.Topics[0].ID = nil, [16]byte{3, 1}
+			want.Forgotten[0].Name, want.Forgotten[0].ID = nil, [16]byte{9}
 		}
 		if d := cmp.Diff(want, f); d != "" {
 			t.Errorf("version %d (-want +got):\n%s", v, d)
@@ -166,7 +168,7 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 	var f FetchResponse
 	b1, b2 := bytes.Repeat([]byte("a"), 70), bytes.Repeat([]byte("b"), 90)
 	for v := FetchVersionMin; v <= FetchVersionMax; v++ {
-		f.Begin(v, 77, 0, 2)
+		f.Begin(v, 77, 0, 8, 2)
 		f.Throttle(1234)
 		f.Topic(&Topic{Name: []byte("orders"), ID: [16]byte{7}}, 2)
 		f.Part(FetchResult{0, 0, 10, 9, 1, [][]byte{b1, b2}, []Aborted{{8, 3}, {9, 5}}, nil})
@@ -193,6 +195,9 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 		}
 		if r.ThrottleMillis != 1234 {
 			t.Errorf("version %d: throttled %d ms", v, r.ThrottleMillis)
+		}
+		if v >= 7 && r.SessionID != 8 {
+			t.Errorf("version %d: session %d", v, r.SessionID)
 		}
 		var got []FetchResult
 		for _, tp := range r.Topics {
