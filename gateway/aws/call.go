@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type call struct {
 	release func() // of the body's memory
 	visit   bool   // by somebody who was sent a URL; who he is is not known
 	out     []byte
+	held    []broker.Handle // of messages in out, which are given back when it cannot be written
 }
 
 // verb is an action that is offered.
@@ -100,6 +102,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.certificate(w, r)
 		return
 	}
+	s.nextOn(r.Context())
 	began := clock.Now()
 	x := &call{g: s, w: w, r: r, ctx: r.Context(), id: newID(), release: func() {}}
 	x.who = broker.Caller{Listener: s.listener, Protocol: protocolName, Client: clip(r.UserAgent()), Address: hostOf(r.RemoteAddr)}
@@ -110,7 +113,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		op = s.other
 	}
 	if err == nil {
-		x.answer(http.StatusOK)
+		if len(x.held) > 0 {
+			x.handOver()
+		} else {
+			_ = x.answer(http.StatusOK) // else nobody is there to be told
+		}
 		op.Done(clock.Now().Sub(began), nil)
 		return
 	}
@@ -122,7 +129,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.wire.Protocol == wire.JSON {
 		w.Header().Set("X-Amzn-Query-Error", e.QueryError())
 	}
-	x.answer(e.Status())
+	_ = x.answer(e.Status()) // likewise
 	op.Done(clock.Now().Sub(began), counted(err))
 }
 
@@ -136,16 +143,16 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	if err := x.guard(); err != nil {
 		e := x.refusal(err)
 		x.out = wire.AppendError(nil, &x.wire, e, x.id)
-		x.answer(e.Status())
+		_ = x.answer(e.Status())
 		return
 	}
-	x.answer(http.StatusOK)
+	_ = x.answer(http.StatusOK)
 }
 
 // nothing answers who only looks, as Amazon does.
 func (s *server) nothing(w http.ResponseWriter, r *http.Request) {
 	x := &call{g: s, w: w, r: r, id: newID(), out: []byte("<UnknownOperationException/>\n")}
-	x.answer(http.StatusNotFound)
+	_ = x.answer(http.StatusNotFound)
 }
 
 func (x *call) serve() error {
@@ -229,9 +236,11 @@ func (x *call) readBody() error {
 	return nil
 }
 
-func (x *call) answer(code int) {
+// answer writes what is in out. When it returns nil all of that is with the kernel, as far as that can be known.
+func (x *call) answer(code int) error {
 	h := x.w.Header()
 	h.Set("Content-Type", x.wire.Protocol.ContentType())
+	h.Set("Content-Length", strconv.Itoa(len(x.out)))
 	h.Set("X-Amzn-Requestid", x.id)
 	x.w.WriteHeader(code)
 	rc := http.NewResponseController(x.w)
@@ -239,10 +248,11 @@ func (x *call) answer(code int) {
 		n := min(len(b), gateway.PieceBytes)
 		_ = rc.SetWriteDeadline(clock.Now().Add(x.g.limits.WriteTimeout)) // fails when closed, and so will the write
 		if _, err := x.w.Write(b[:n]); err != nil {
-			return // nobody is there to be told
+			return err
 		}
 		b = b[n:]
 	}
+	return rc.Flush()
 }
 
 // newID makes a random UUID: of a request, of a message.

@@ -40,9 +40,9 @@
 // # Promises
 //
 // A message is durable when SendMessage is answered; a deleted one is never received again. Bodies are bounded, and reserved from the node's
-// memory before they are read; a long poll holds none. What a client who has gone was to receive is given back at once. What was published and matches
-// reaches every queue and endpoint that was subscribed then: an endpoint at least once, until its delivery policy is spent, and then the dead-letter
-// queue, in the frame in which the delivery is settled.
+// memory before they are read; a long poll holds none. What a client who has gone was to receive is given back at once, and what an attempt of
+// an SDK's has not read, with its next one (attempt.go). What was published and matches reaches every queue and endpoint that was subscribed then:
+// an endpoint at least once, until its delivery policy is spent, and then the dead-letter queue, in the frame in which the delivery is settled.
 //
 // # Imports
 //

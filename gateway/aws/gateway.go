@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 
@@ -25,6 +26,7 @@ type Gateway struct {
 	queues     queues
 	firsts     firsts
 	attempts   attempts
+	notes      notes
 	moves      moves
 	outbound   *outbound.Client // nil: nothing is delivered by HTTP
 	topics     kept[*topic]
@@ -79,6 +81,7 @@ func (g *Gateway) Serve(ctx context.Context, l *gateway.Listener) error {
 		Handler:      s,
 		ReadTimeout:  s.limits.ReadTimeout,
 		WriteTimeout: s.limits.ReadTimeout + s.limits.WriteTimeout,
+		ConnContext:  func(ctx context.Context, _ net.Conn) context.Context { return withLine(ctx) },
 	})
 }
 

@@ -122,8 +122,8 @@ func sendBatch(x *call, in *wire.SendMessageBatchInput, out *wire.SendMessageBat
 }
 
 // giveBack has others handed what was not handed over after all.
-func (x *call) giveBack(ds []broker.Delivery) {
-	if _, err := x.g.broker.Release(context.WithoutCancel(x.ctx), &x.who, handlesOf(ds), 0, false); err != nil {
+func (x *call) giveBack(hs []broker.Handle) {
+	if _, err := x.g.broker.Release(context.WithoutCancel(x.ctx), &x.who, hs, 0, false); err != nil {
 		x.g.log.Debug("messages could not be given back: their leases run out", "request", x.id, "error", err)
 	}
 }

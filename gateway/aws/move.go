@@ -223,7 +223,7 @@ func (x *call) moveAll(q *queue, m *move) error {
 		n, err := x.moveSome(ds, m.record.Destination)
 		m.moved.Add(int64(n))
 		if err != nil {
-			x.giveBack(ds) // what was moved is no longer held, and stays moved
+			x.giveBack(handlesOf(ds)) // what was moved is no longer held, and stays moved
 			return err
 		}
 	}

@@ -41,11 +41,12 @@ func receiveMessage(x *call, in *wire.ReceiveMessageInput, out *wire.ReceiveMess
 		return x.overLimit(q)
 	}
 	if out.Messages, err = x.messagesOf(q, ds, in); err != nil {
-		x.giveBack(ds)
+		x.giveBack(handlesOf(ds))
 		return err
 	}
-	if lease == 0 && len(ds) > 0 { // before it is answered: the client may ask for them again at once
-		_, err = x.g.broker.Postpone(x.ctx, &x.who, handlesOf(ds), 0)
+	if x.held = handlesOf(ds); lease == 0 && len(ds) > 0 { // before it is answered: the client may ask for them again at once
+		_, err = x.g.broker.Postpone(x.ctx, &x.who, x.held, 0)
+		x.held = nil
 	}
 	return err
 }
@@ -93,7 +94,7 @@ func (x *call) overLimit(q *queue) error {
 // still held, and held anew.
 func (x *call) receiveOnce(q *queue, ask broker.ReceiveRequest, attempt string, lease time.Duration) ([]broker.Delivery, error) {
 	if !q.fifo || attempt == "" {
-		return x.receive(q, ask)
+		return x.receiveAgain(q, ask)
 	}
 	k := attemptKey{x.who.Namespace, q.name, attempt}
 	if ds := x.g.attempts.get(k, clock.Now()); len(ds) > 0 {
@@ -132,7 +133,7 @@ func (x *call) receive(q *queue, ask broker.ReceiveRequest) ([]broker.Delivery, 
 		return nil, nil // this node is stopping: nothing came
 	}
 	if len(ds) > 0 && x.ctx.Err() != nil { // nobody is there to get them
-		x.giveBack(ds)
+		x.giveBack(handlesOf(ds))
 		return nil, x.ctx.Err()
 	}
 	return ds, err
