@@ -210,6 +210,17 @@ func TestWellKnown(t *testing.T) {
 	}
 }
 
+// A file may have nothing of its own, and only hand on what it imports.
+func TestParse_DescriptorOfImports(t *testing.T) {
+	m := contract.Named{Name: "m.proto", Text: file("message M { string a = 1; }")}
+	public := must(t, file(`import public "m.proto";`), m)
+	got := must(t, public.Serialized(), m)
+	if got.Canonical() != public.Canonical() || !strings.Contains(got.Canonical(), `import public "m.proto";`) {
+		t.Error(got.Canonical())
+	}
+	must(t, file(`import "public.proto"; message N { M m = 1; }`), contract.Named{Name: "public.proto", Text: public.Serialized()}, m)
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(everything, []byte("\x0a\x03abc"))
 	f.Add(file(`message M { map<string, M> m = 1; }`), []byte("\x0a\x02\x0a\x00"))

@@ -114,7 +114,7 @@ func (in *input) compile() (linker.File, error) {
 func (in *input) take(name, text string) {
 	if b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err == nil {
 		p := &descriptorpb.FileDescriptorProto{}
-		if proto.Unmarshal(b, p) == nil && (len(p.MessageType) > 0 || len(p.EnumType) > 0) {
+		if proto.Unmarshal(b, p) == nil && saysSomething(p) {
 			p.Name = &name
 			nameJSON(p.MessageType)
 			in.given[name] = p
@@ -122,6 +122,11 @@ func (in *input) take(name, text string) {
 		}
 	}
 	in.texts[name] = text
+}
+
+// saysSomething tells a descriptor from a text that happens to be base64. A file that only imports others is one, too.
+func saysSomething(p *descriptorpb.FileDescriptorProto) bool {
+	return len(p.MessageType)+len(p.EnumType)+len(p.Service)+len(p.Extension)+len(p.Dependency) > 0 || p.GetSyntax() != ""
 }
 
 // nameJSON gives fields the names in JSON that descriptors of clients leave out.
