@@ -11,11 +11,13 @@ import (
 )
 
 // Registrations that wait at once are recorded together, so that many clients do not wait for one sync each. Whoever gets the token decides for all that
-// wait, one after the other, each on a view that knows what was decided before it:
+// wait, one after the other, each on a view that knows what was decided before it, and hands the token on before it is durable:
 //
-//	A, B, C wait → A has the token: decides A, B, C → one command, one frame → durable, published, folded → A, B, C are answered
+//	A, B wait → A has the token: decides A, B → token → one command, in the frame that is open → durable, published, folded → A, B are answered
+//	C waits                                   → C has the token: decides C upon what A and B were given → likewise
 //
-// What depends on one that is decided and not recorded (a version of the same subject) waits for the next frame. When the frame fails, it fails for all.
+// What depends on one that is decided and not recorded (a version of the same subject) waits until that is. When a frame fails, it fails for all that were
+// decided for it, and for no others: who was decided later has ids of his own, and at most an id below them is never given.
 
 // registration is one that waits.
 type registration struct {
@@ -34,7 +36,57 @@ const (
 	registrationsMax      = 4096    // that wait in one namespace
 	registrationsTogether = 512     // in one frame
 	registrationBytes     = 1 << 20 // of one frame, and one more
+	registrationFlights   = 4       // commands on their way at once, in one namespace
 )
+
+// flights are the views whose registrations are being recorded. Who holds the token adds one; anybody takes one out.
+type flights struct {
+	mu    sync.Mutex
+	all   []*registry.Registry
+	ended chan struct{} // closed when one ends; nil: nobody waits for that
+}
+
+func (x *flights) now() []*registry.Registry {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.all)
+}
+
+func (x *flights) begin(view *registry.Registry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.all = append(x.all, view)
+}
+
+func (x *flights) end(view *registry.Registry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.all = slices.DeleteFunc(x.all, func(v *registry.Registry) bool { return v == view })
+	if x.ended != nil {
+		close(x.ended)
+		x.ended = nil
+	}
+}
+
+// fewer waits until there are at most n. Each ends in its time: the shard answers every command.
+func (x *flights) fewer(n int) {
+	for {
+		x.mu.Lock()
+		if len(x.all) <= n {
+			x.mu.Unlock()
+			return
+		}
+		if x.ended == nil {
+			x.ended = make(chan struct{})
+		}
+		ended := x.ended
+		x.mu.Unlock()
+		<-ended
+	}
+}
+
+// land waits until there is none.
+func (x *flights) land() { x.fewer(0) }
 
 func (x *registrations) add(r *registration) bool {
 	x.mu.Lock()
@@ -94,10 +146,7 @@ func (b *Broker) RegisterContract(ctx context.Context, c *Caller, subject string
 			}
 			return r.err
 		case room.deciding <- struct{}{}:
-			func() {
-				defer func() { <-room.deciding }()
-				b.register(ctx, c, room)
-			}()
+			b.register(ctx, c, room)
 		case <-ctx.Done():
 			if room.waiting.forget(r) {
 				return fault.New(fault.Unavailable, "register", subject, "others are changing contracts; try again").From(ctx.Err())
@@ -108,11 +157,33 @@ func (b *Broker) RegisterContract(ctx context.Context, c *Caller, subject string
 	}
 }
 
-// register decides and records what waits. The caller has the token.
+// register decides and records what waits. The caller has the token, and has it no more when it returns.
 func (b *Broker) register(ctx context.Context, c *Caller, room *contractRoom) {
+	view, together, all := b.decideWaiting(room)
+	if len(together) == 0 {
+		return
+	}
+	defer room.flights.end(view) // also of a panic
+	var err error
+	for _, x := range b.contractCommands(c.namespace(), all) {
+		if err = b.do(context.WithoutCancel(ctx), c, c.namespace(), x); err != nil { // others wait for it too
+			break
+		}
+	}
+	room.flights.end(view) // before the answers: who goes on with the same subject does not meet itself
+	for _, r := range together {
+		r.err = err
+		close(r.done)
+	}
+}
+
+// decideWaiting decides for those that waited longest, and gives the token back. What it has decided is in flight.
+func (b *Broker) decideWaiting(room *contractRoom) (view *registry.Registry, together []*registration, all registry.Change) {
+	defer func() { <-room.deciding }()
+	room.flights.fewer(registrationFlights - 1)
 	waiting := room.waiting.take()
 	if len(waiting) == 0 {
-		return
+		return nil, nil, all
 	}
 	whole := false
 	defer func() { // of a panic, which ends one connection, the others shall hear
@@ -128,8 +199,9 @@ func (b *Broker) register(ctx context.Context, c *Caller, room *contractRoom) {
 			}
 		}
 	}()
-	view, all, bytes := room.registry.Stage(), registry.Change{}, 0
-	var together, later []*registration
+	view = room.registry.Stage(room.flights.now()...)
+	bytes := 0
+	var later []*registration
 	for i, r := range waiting {
 		if bytes >= registrationBytes {
 			later = append(later, waiting[i:]...)
@@ -151,17 +223,10 @@ func (b *Broker) register(ctx context.Context, c *Caller, room *contractRoom) {
 	}
 	whole = true
 	room.waiting.again(later)
-	if len(together) == 0 {
-		return
+	if len(together) > 0 {
+		room.flights.begin(view)
+	} else if len(later) > 0 {
+		room.flights.land() // they wait for what is on its way
 	}
-	var err error
-	for _, x := range b.contractCommands(c.namespace(), all) {
-		if err = b.do(context.WithoutCancel(ctx), c, c.namespace(), x); err != nil { // others wait for it too
-			break
-		}
-	}
-	for _, r := range together {
-		r.err = err
-		close(r.done)
-	}
+	return view, together, all
 }

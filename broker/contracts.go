@@ -18,6 +18,8 @@ import (
 //
 //	lock → decide against the index → one command → durable, published, folded → unlock
 //
+// Registrations alone do not wait for those before them to be durable, see contractbatch.go; any other change waits until none is on its way.
+//
 // What a change became when its frame failed is read from the index, as after a restart.
 
 // contracts are the registries by namespace.
@@ -34,6 +36,7 @@ type contracts struct {
 type contractRoom struct {
 	deciding chan struct{} // the token of whoever changes it
 	waiting  registrations
+	flights  flights
 	registry *registry.Registry
 	checks   checks
 }
@@ -151,6 +154,7 @@ func (b *Broker) ChangeContracts(ctx context.Context, c *Caller, a Action, subje
 		return fault.New(fault.Unavailable, "change", subject, "others are changing contracts; try again").From(ctx.Err())
 	}
 	defer func() { <-room.deciding }()
+	room.flights.land()
 	change, err := decide(room.registry)
 	if err != nil || change.Empty() {
 		return err

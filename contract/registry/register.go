@@ -137,8 +137,8 @@ func (r *Registry) there(v *Version, live []*entry) *Version {
 	r.mu.RLock()
 	id, known := r.idOf(context, v.hash)
 	r.mu.RUnlock()
-	if s := r.staged; s != nil && !known {
-		id, known = s.contents[contentKey{context, v.hash}]
+	if !known {
+		id, known = r.staged.idOf(contentKey{context, v.hash})
 	}
 	if known && (v.ID <= 0 || v.ID == id) {
 		v.ID = id
@@ -176,11 +176,9 @@ func (r *Registry) record(v *Version, all []*entry, next int, mode Mode) (*Versi
 	if c := r.contexts[context]; c != nil {
 		high, same = c.high, c.ids[v.ID]
 	}
-	if s := r.staged; s != nil {
-		high = max(high, s.high[context])
-		if hash, ok := s.ids[idKey{context, v.ID}]; ok && hash != v.hash {
-			return nil, none, ErrStaged
-		}
+	high = max(high, r.staged.highest(context))
+	if r.staged.taken(idKey{context, v.ID}, v.hash) {
+		return nil, none, ErrStaged
 	}
 	if v.ID <= 0 {
 		v.ID = high + 1
