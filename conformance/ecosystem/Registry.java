@@ -18,7 +18,8 @@ import org.apache.kafka.connect.data.Struct;
 
 /**
  * Confluent's own serializers for Java, end to end: what one writes the other reads, schemas are registered as they are met, evolve, and are refused
- * when they may not follow. Registry BOOTSTRAP URL. Exit 0: all of it held. It leaves the topic java-orders for readers in other languages.
+ * when they may not follow. Registry BOOTSTRAP URL. Exit 0: all of it held. It leaves the topic java-orders for a reader in Go, and with a third argument
+ * reads go-orders, which that one wrote.
  */
 public class Registry {
     static final String V1 = "{\"type\":\"record\",\"name\":\"Order\",\"namespace\":\"shop\",\"fields\":[{\"name\":\"id\",\"type\":\"string\"},{\"name\":\"amount\",\"type\":\"double\"}]}";
@@ -83,13 +84,23 @@ public class Registry {
 
     public static void main(String[] args) throws Exception {
         String bootstrap = args[0], url = args[1];
+        if (args.length > 2) {
+            List<ConsumerRecord<String, GenericRecord>> all = read(config(bootstrap, url), "go-orders", 100);
+            for (int i = 0; i < 100; i++) {
+                GenericRecord r = all.get(i).value();
+                want(r.get("id").toString().equals("g" + i) && r.get("at").equals((long) i), "record " + i + " of Go is " + r);
+            }
+            System.out.println("ok registry: Java reads what Go wrote");
+            return;
+        }
         serializers(bootstrap, url);
         refusal(bootstrap, url);
         client(url);
         strategy(bootstrap, url);
         converter(url);
-        System.out.println("ok registry: Confluent's Java client " + CachedSchemaRegistryClient.class.getPackage().getImplementationVersion()
-            + ", its Avro serializers and Connect's AvroConverter; 200 records in two versions");
+        Properties version = new Properties();
+        version.load(KafkaAvroSerializer.class.getResourceAsStream("/META-INF/maven/io.confluent/kafka-avro-serializer/pom.properties"));
+        System.out.println("ok registry: Confluent's Java client and Avro serializers " + version.getProperty("version") + ", Connect's AvroConverter; 200 records in two versions");
     }
 
     /** 100 records of one version, 100 of the next; read as they were written, and all as the first. */
