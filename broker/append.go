@@ -158,6 +158,12 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 	if err := b.resolveKeys(&p.open.command, &e, n); err != nil {
 		return err
 	}
+	if joined != nil {
+		// Left out, it would be found stale, and decided again behind what the same producer has sent since.
+		if err := b.resolveKeys(&p.open.command, joined, &named{name: QuarantineStream, id: joined.Stream, shard: n.shard}); err != nil {
+			return err
+		}
+	}
 	size, limit := entryBytes(&e)+joinedBytes(joined), p.shard.CommandBytesMax()
 	switch {
 	case size > limit:

@@ -151,6 +151,28 @@ func TestQuarantine_OneOfABatch(t *testing.T) {
 }
 
 // Where nothing is left of a batch its producer's sequences count all the same, and readers go on behind it.
+// A batch of which something is put apart is decided where it was handed in, and not behind those that its producer has sent without waiting.
+func TestQuarantine_KeepsTheOrder(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.create("orders", broker.StreamConfig{})
+		h.quarantine("orders")
+		var all []*broker.PendingBatches
+		for i := range int32(20) {
+			var bad []int
+			if i%4 == 1 {
+				bad = []int{1}
+			}
+			e := broker.BatchEntry{Stream: "orders", Batch: produced(t, orders(3, bad...), record.None, 7, 3*i)}
+			all = append(all, h.b.SubmitBatches(context.Background(), h.c, broker.BatchAppend{Entries: []broker.BatchEntry{e}}))
+		}
+		for i, p := range all {
+			if r := p.Wait(context.Background())[0]; r.Err != nil || r.Base != record.Offset(3*i) || (len(r.Quarantined) == 1) != (i%4 == 1) {
+				t.Fatalf("batch %d: %+v", i, r)
+			}
+		}
+	})
+}
+
 func TestQuarantine_AllOfABatch(t *testing.T) {
 	eachStored(t, func(t *testing.T, h *house) {
 		h.create("orders", broker.StreamConfig{})
