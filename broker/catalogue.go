@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,14 +64,36 @@ func (b *Broker) sawAppended(c *Caller, n *named, h *record.BatchHeader, batch [
 // batchesSeenMax is how many batches of one reading are looked at: one stands for those that follow it.
 const batchesSeenMax = 8
 
-// sawRead counts batches that were read.
+// wantsLook reports whether what is read next is to be looked into, for which it has to come into the program.
+func (b *Broker) wantsLook(c *Caller, n *named) bool {
+	if unseen(c, n) {
+		return false
+	}
+	now := b.nowMS()
+	return b.readerLine(c, n, now).Wants(now)
+}
+
+func (b *Broker) readerLine(c *Caller, n *named, nowMS int64) *usage.Line {
+	return b.catalogue.ledger.Line(usage.Place{Namespace: n.namespace, Stream: n.name}, partyOf(c, ""), usage.Consumes, nowMS)
+}
+
+// sawRead counts batches that were read. Those that are told by their place are as the last look was.
 func (b *Broker) sawRead(c *Caller, n *named, from record.Offset, all []*Stored) {
 	if unseen(c, n) {
 		return
 	}
 	each := (len(all) + batchesSeenMax - 1) / batchesSeenMax
 	for len(all) > 0 {
+		if s := all[0]; s.Span != nil {
+			now := b.nowMS()
+			b.readerLine(c, n, now).Spread(int64(s.Next-max(from, s.Base)), int64(s.Len()), now)
+			all = all[1:]
+			continue
+		}
 		some := all[:min(each, len(all))]
+		if i := slices.IndexFunc(some, func(s *Stored) bool { return s.Span != nil }); i > 0 {
+			some = some[:i]
+		}
 		all = all[len(some):]
 		h, err := record.PeekBatchHeader(some[0].Raw)
 		if err != nil || h.Control() {

@@ -22,6 +22,10 @@ type Cursor struct {
 	// Buffer gives memory of n bytes to read into; nil: new memory. It is the caller's again when it is done with what was read.
 	Buffer func(n int) []byte
 
+	// Keep, where it is not nil, says that neighbouring batches in a file may come as one Stored with a Span, which says where they lie, and no Raw. Its bytes can be
+	// sent from there. Keep is given what ends the use of them.
+	Keep func(release func())
+
 	// Ahead is what a reading from From on has given before, which is taken instead of reading it again, if it is of the same stream still.
 	// Whether the caller may read, and where the stream ends, is looked at anew.
 	Ahead *ReadResult
@@ -64,7 +68,7 @@ func (b *Broker) Read(_ context.Context, c *Caller, q []Cursor, totalMax int) []
 			out[i].Err = fault.As(err)
 		}
 		for _, s := range out[i].Batches {
-			left -= len(s.Raw)
+			left -= s.Len()
 			any = true
 		}
 	}
@@ -98,6 +102,9 @@ func (b *Broker) readOne(c *Caller, q *Cursor, r *ReadResult, left int, first bo
 		return nil
 	}
 	src.Buffer = q.Buffer
+	if q.Keep != nil && len(b.opt.Past) == 0 && !b.wantsLook(c, from) { // with a past, the epoch is put into each batch
+		src.Keep = q.Keep
+	}
 	if !first { // only the first one of all may be larger than asked for
 		src.Most = left
 	}
@@ -125,12 +132,12 @@ func (q *Cursor) ahead(part *shard.Part, start record.Offset, room, left int, fi
 	if a == nil || a.part != part || a.Err != nil || len(a.Aborted) > 0 || q.From < start || len(a.Batches) == 0 {
 		return nil
 	}
-	if b := a.Batches[0]; q.From < b.Base || q.From >= b.Next || !first && len(b.Raw) > left {
+	if b := a.Batches[0]; q.From < b.Base || q.From >= b.Next || !first && b.Len() > left {
 		return nil
 	}
-	n, size := 1, len(a.Batches[0].Raw)
-	for ; n < len(a.Batches) && size+len(a.Batches[n].Raw) <= room; n++ {
-		size += len(a.Batches[n].Raw)
+	n, size := 1, a.Batches[0].Len()
+	for ; n < len(a.Batches) && size+a.Batches[n].Len() <= room; n++ {
+		size += a.Batches[n].Len()
 	}
 	return a.Batches[:n]
 }

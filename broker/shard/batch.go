@@ -7,11 +7,13 @@ import (
 
 	"leat/broker/record"
 	"leat/broker/stream"
+	"leat/storage/segment"
 )
 
-// Batch is one stored batch in memory. Raw is never written to.
+// Batch is one stored batch in memory, whose Raw is never written to; or, for readers who ask for that, neighbouring batches in a file.
 type Batch struct {
 	Raw     []byte
+	Span    *segment.Span // where they lie; Raw is nil then. See Source.Keep
 	Base    record.Offset
 	Next    record.Offset
 	Seq     uint64
@@ -19,6 +21,14 @@ type Batch struct {
 	TimeMS  int64  // append time
 
 	Shared atomic.Pointer[any] // what readers made of it (decoded records, encodings), for all of them
+}
+
+// Len is how many bytes there are.
+func (b *Batch) Len() int {
+	if b.Span != nil {
+		return b.Span.Len()
+	}
+	return len(b.Raw)
 }
 
 const batchOverhead = 160

@@ -101,9 +101,16 @@ func (p *Published) unhidden(got []*Batch, old int, src Source) (_ []*Batch, mor
 
 // ReadStable is ReadStored of what is stable, with the aborted transactions among it: for clients that leave out themselves what they are not to see.
 func (p *Published) ReadStable(dst []*Batch, src Source, from record.Offset, maxBytes int) (_ []*Batch, gone []stream.Aborted, err error) {
+	if src.Part.marked.Load() {
+		src.Keep = nil // what is stable ends between batches, and a span has none
+	}
 	got, err := p.ReadStored(dst, src, from, maxBytes, AllSeqs)
 	if err != nil || len(got) == len(dst) || !src.Part.marked.Load() {
 		return got, nil, err
+	}
+	if src.Keep != nil { // the first transaction began meanwhile
+		clear(got[len(dst):])
+		return p.ReadStable(got[:len(dst)], src, from, maxBytes)
 	}
 	stable, lastAborted := src.Part.hides()
 	n := len(dst)

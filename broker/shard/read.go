@@ -23,6 +23,10 @@ type Source struct {
 	// gives it has it back when it is done with the batches.
 	Buffer func(n int) []byte
 
+	// Keep, where it is not nil, says that batches in files may be told by their place, as spans, instead of being read. It is given what ends the use of
+	// them: whoever gives Keep calls it when it is done with the batches. While it is not called, files that are let go of stay on the disk.
+	Keep func(release func())
+
 	// Most, above 0, is what even the first batch may not exceed: then nothing is read, and that is no error.
 	Most int
 }
@@ -34,7 +38,7 @@ func (s *Source) fits(run *stream.Run) bool {
 
 // within takes back what was read, from old on, where its first batch is too large.
 func (s *Source) within(got []*Batch, old int) []*Batch {
-	if s.Most > 0 && len(got) > old && len(got[old].Raw) > s.Most {
+	if s.Most > 0 && len(got) > old && got[old].Len() > s.Most {
 		clear(got[old:])
 		return got[:old]
 	}
@@ -270,7 +274,7 @@ func (p *Published) readCold(dst []*Batch, src Source, from, end record.Offset, 
 			return dst, err
 		}
 		got, err := p.readFrom(l, dst, from, end, maxBytes, upTo)
-		l.close()
+		l.done(got[len(dst):])
 		if !errors.Is(err, journal.ErrTrimmed) {
 			return got, err
 		}
@@ -300,12 +304,16 @@ func (p *Published) readFrom(l *locator, dst []*Batch, from, end record.Offset, 
 		}
 		n := len(dst)
 		if l.inFile {
+			if span := l.span(from, end, maxBytes-size, upTo); span != nil {
+				dst = append(dst, span)
+				break
+			}
 			dst, err = l.readSome(dst, from, end, maxBytes-size, upTo)
 		} else {
 			dst, err = p.readRun(l, dst, from, maxBytes-size)
 		}
 		for _, b := range dst[n:] {
-			size += len(b.Raw)
+			size += b.Len()
 		}
 		if n == len(dst) || dst[len(dst)-1].Next < l.run.Next {
 			break // the rest of the run did not fit
@@ -323,6 +331,9 @@ func (p *Published) readFrom(l *locator, dst []*Batch, from, end record.Offset, 
 // readSome reads neighbouring runs of a file with one call, from the one that l stands on; l then stands on the last one read.
 func (l *locator) readSome(dst []*Batch, from, end record.Offset, room int, upTo uint64) ([]*Batch, error) {
 	room = min(max(room, int(l.run.Bytes)), readSomeMax)
+	if l.spans(upTo) && l.cold.Checked() { // what follows can be a span
+		room = int(l.run.Bytes)
+	}
 	if there := l.cold.Together(int64(room), uint64(end)); there > 0 { // of a thousand partitions with a few bytes each, not a thousand times the room
 		room = int(there)
 	}
@@ -347,6 +358,36 @@ func (l *locator) readSome(dst []*Batch, from, end record.Offset, room int, upTo
 	l.atFile()
 	return dst, failed
 }
+
+// spans says whether the reader takes spans.
+func (l *locator) spans(upTo uint64) bool { return l.src.Keep != nil && upTo == AllSeqs }
+
+// span takes neighbouring runs of a file by their place, from the one that l stands on; l then stands on the last one. nil: they have to be read.
+func (l *locator) span(from, end record.Offset, room int, upTo uint64) *Batch {
+	if !l.spans(upTo) || l.run.Base < from {
+		return nil
+	}
+	first := l.run
+	span := l.cold.Span(spanBytesMin, int64(room), uint64(end))
+	if span == nil {
+		return nil
+	}
+	l.atFile()
+	return &Batch{Span: span, Base: first.Base, Next: l.run.Next, Seq: l.run.Seq, TimeMS: l.run.TimeMS}
+}
+
+// done closes l, or has the reader do it who has been given spans.
+func (l *locator) done(got []*Batch) {
+	if slices.ContainsFunc(got, func(b *Batch) bool { return b.Span != nil }) {
+		l.rows.Close() // what of state it holds up is not needed
+		l.src.Keep(l.cold.Close)
+		return
+	}
+	l.close()
+}
+
+// spanBytesMin is how much makes a system call of its own worth while.
+const spanBytesMin = 64 << 10
 
 const readSomeMax = 8 << 20 // read from a file at once
 

@@ -121,6 +121,12 @@ func (x *Line) Due(nowMS int64) bool {
 	return (nowMS-last >= LookEveryMS || nowMS < last) && x.looked.CompareAndSwap(last, nowMS)
 }
 
+// Wants reports whether Due would say so now.
+func (x *Line) Wants(nowMS int64) bool {
+	last := x.looked.Load()
+	return nowMS-last >= LookEveryMS || nowMS < last
+}
+
 // Count counts records of which the first is of one kind, where the last look tells what the others are: alone says there are none. Else it counts
 // nothing and reports false. The texts of w are looked at, not kept.
 func (x *Line) Count(w What, alone bool, records, bytes, nowMS int64) bool {

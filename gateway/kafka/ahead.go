@@ -23,6 +23,7 @@ import (
 // broker.Cursor.Ahead. Memory is taken from the node's budget, without waiting for it, and given back when the client takes long to ask.
 type ahead struct {
 	due     bool // the last answer was long: what comes next is worth reading
+	places  bool // batches may be sent from where they lie
 	held    int64
 	release func()
 	rooms   rooms
@@ -55,16 +56,17 @@ var unwilling = func() context.Context {
 	return ctx
 }()
 
-// note remembers an answer of n bytes.
+// note remembers an answer of n bytes that had to be read.
 func (a *ahead) note(caller *broker.Caller, cursors []broker.Cursor, results []broker.ReadResult, refused []int16, n, most int) {
 	if a.due = n >= aheadAnswerMin; !a.due {
 		return
 	}
+	a.places = cursors[0].Keep != nil
 	a.caller, a.most = caller, min(most, aheadReadMax)
 	now := a.spare[:0]
 	for i := range cursors {
 		c, x := cursors[i], &results[i]
-		c.Ahead, c.Buffer = nil, nil
+		c.Ahead, c.Buffer, c.Keep = nil, nil, nil
 		if b := x.Batches; len(b) > 0 {
 			c.From = b[len(b)-1].Next
 		}
@@ -110,6 +112,9 @@ func (a *ahead) read(ctx context.Context, b *broker.Broker) {
 	for i := range a.last {
 		if c := a.last[(i+a.turn)%len(a.last)]; c.BytesMax > 0 {
 			c.Buffer = a.buffer
+			if a.places {
+				c.Keep = a.rooms.keep
+			}
 			a.cursors = append(a.cursors, c)
 		}
 	}
@@ -145,6 +150,9 @@ func (a *ahead) hand(to *rooms) {
 	to.taken = append(to.taken, a.rooms.taken...)
 	clear(a.rooms.taken)
 	a.rooms.taken = a.rooms.taken[:0]
+	to.kept = append(to.kept, a.rooms.kept...)
+	clear(a.rooms.kept)
+	a.rooms.kept = a.rooms.kept[:0]
 	a.drop()
 }
 

@@ -61,6 +61,9 @@ func newConn(g *Gateway, c *gateway.Conn, ops map[int16]*gateway.Operation) *con
 	if user := g.certified(c); user != "" {
 		k.caller.Principal, k.caller.Namespace = user, g.b.NamespaceOf(user)
 	}
+	if c.WritesPlaces() {
+		k.out.reader.keep = k.out.reader.rooms.keep
+	}
 	return k
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"leat/broker"
 	"leat/broker/record"
+	"leat/gateway"
 	"leat/gateway/kafka/wire"
 	"leat/internal/clock"
 )
@@ -21,10 +22,11 @@ import (
 // reader is the reading side of a fetch, reused by the fetches of a connection.
 type reader struct {
 	cursors []broker.Cursor
-	refused []int16  // a code per partition that is not read
-	raw     [][]byte // the batches that are being sent
-	rooms   rooms    // where those lie that came from files
+	refused []int16      // a code per partition that is not read
+	raw     []wire.Piece // the batches that are being sent
+	rooms   rooms        // where those lie that came from files
 	buffer  func(int) []byte
+	keep    func(func()) // nil: batches have to be read to be sent
 }
 
 // answerFetch reads until there is enough, or the client's time is up, and writes what there is.
@@ -55,14 +57,14 @@ func (k *conn) answerFetch(ctx context.Context, s *slot) error {
 		return err
 	}
 	a := &k.out.answer
-	release, err := k.reserveAnswer(ctx, s, a.Len())
+	release, err := k.reserveAnswer(ctx, s, a.InMemory())
 	if err != nil {
 		return err
 	}
 	defer release()
 	a.Throttle(k.mute.keep(max(k.g.b.SpendRead(s.caller, a.Len()), w.spent(s.caller))))
 	r := &k.out.reader
-	k.out.ahead.note(s.caller, r.cursors, results, r.refused, a.Len(), k.fetchBytesMax(f))
+	k.out.ahead.note(s.caller, r.cursors, results, r.refused, a.InMemory(), k.fetchBytesMax(f))
 	return k.send(ctx.Err())
 }
 
@@ -99,10 +101,7 @@ func (k *conn) fillPart(s *slot, i int, partition int32, r *broker.ReadResult) {
 // cursors says what to read for each partition of f.
 func (k *conn) cursors(caller *broker.Caller, f *wire.Fetch) {
 	r := &k.out.reader
-	r.cursors, r.refused = r.cursors[:0], r.refused[:0]
-	if r.buffer == nil {
-		r.buffer = r.rooms.take
-	}
+	r.begin()
 	epoch := k.g.b.Epoch()
 	for _, t := range f.Topics {
 		name := k.topicName(caller, &k.out.names, &t)
@@ -112,10 +111,18 @@ func (k *conn) cursors(caller *broker.Caller, f *wire.Fetch) {
 	}
 }
 
+// begin empties the list of what is read.
+func (r *reader) begin() {
+	r.cursors, r.refused = r.cursors[:0], r.refused[:0]
+	if r.buffer == nil {
+		r.buffer = r.rooms.take
+	}
+}
+
 // add adds one partition to those that are read.
 func (r *reader) add(name string, id [16]byte, p *wire.FetchPart, committed bool, epoch int32) {
 	r.cursors = append(r.cursors, broker.Cursor{
-		Stream: name, UID: id, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)), Buffer: r.buffer, Committed: committed,
+		Stream: name, UID: id, Partition: partitionID(p.Partition), From: record.Offset(p.Offset), BytesMax: int(max(p.MaxBytes, 0)), Buffer: r.buffer, Keep: r.keep, Committed: committed,
 	})
 	r.refused = append(r.refused, epochCode(p.LeaderEpoch, epoch))
 }
@@ -223,7 +230,7 @@ func (k *conn) enough(results []broker.ReadResult, f *wire.Fetch) bool {
 			return true
 		}
 		for _, b := range results[i].Batches {
-			n += len(b.Raw)
+			n += b.Len()
 		}
 	}
 	return n >= min(int(f.MinBytes), k.g.cfg.FetchBytesMax, int(max(f.MaxBytes, 0)))
@@ -250,13 +257,41 @@ func (k *conn) send(err error) error {
 	if len(w.buf) > 0 {
 		w.bufs = append(w.bufs, w.buf)
 	}
-	w.bufs = w.answer.Buffers(w.bufs)
-	bufs := w.bufs // WriteBuffers consumes the slice header, the array behind it stays ours
-	_, err = k.c.WriteBuffers(bufs)
+	w.pieces = w.answer.Pieces(w.pieces[:0])
+	for i := range w.pieces {
+		p := &w.pieces[i]
+		if p.Place == nil {
+			w.bufs = append(w.bufs, p.Bytes)
+			continue
+		}
+		if err = k.writeBuffers(); err == nil {
+			err = k.c.WritePlace(p.Place.(gateway.Place))
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = k.writeBuffers()
+	}
 	clear(w.bufs) // what was sent must not be kept alive by a connection that waits
+	clear(w.pieces)
 	clear(w.reader.raw)
 	w.reader.raw = w.reader.raw[:0]
 	w.reader.rooms.give()
 	w.buf = w.buf[:0]
+	return err
+}
+
+// writeBuffers writes what is in bufs.
+func (k *conn) writeBuffers() error {
+	w := &k.out
+	bufs := w.bufs // WriteBuffers consumes the slice header, the array behind it stays ours
+	if len(bufs) == 0 {
+		return nil
+	}
+	_, err := k.c.WriteBuffers(bufs)
+	clear(w.bufs)
+	w.bufs = w.bufs[:0]
 	return err
 }

@@ -38,8 +38,13 @@ func newBroker(t testing.TB, shards int, users ...broker.User) *broker.Broker {
 
 func newBrokerWith(t testing.TB, cfg broker.Config, shards int, users ...broker.User) *broker.Broker {
 	t.Helper()
+	return openBroker(t, cfg, gatewaytest.MemoryShards(t, shards), users...)
+}
+
+func openBroker(t testing.TB, cfg broker.Config, shards []broker.ShardStore, users ...broker.User) *broker.Broker {
+	t.Helper()
 	opt := broker.Options{Config: cfg, Lineage: 1, Cluster: "test-cluster", Node: 1, Clock: clock.Real, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	opt.Shards = gatewaytest.MemoryShards(t, shards)
+	opt.Shards = shards
 	b, err := broker.Open(opt)
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,10 @@ import (
 
 // rooms is memory that a fetch is read into, borrowed until its answer is sent. New memory would have to be cleared, mapped page by page, and
 // collected: of a consumer that catches up at 800 MB/s that is a third of what reading costs.
-type rooms struct{ taken []*lent }
+type rooms struct {
+	taken []*lent
+	kept  []func() // end the use of what is sent from where it lies
+}
 
 type lent struct {
 	class int
@@ -36,6 +39,9 @@ func (r *rooms) take(n int) []byte {
 	return x.bytes[:n:n]
 }
 
+// keep has give call release.
+func (r *rooms) keep(release func()) { r.kept = append(r.kept, release) }
+
 // give lets others have it all: what was read into it must not be looked at any more.
 func (r *rooms) give() {
 	for i, x := range r.taken {
@@ -43,4 +49,9 @@ func (r *rooms) give() {
 		r.taken[i] = nil
 	}
 	r.taken = r.taken[:0]
+	for i, release := range r.kept {
+		release()
+		r.kept[i] = nil
+	}
+	r.kept = r.kept[:0]
 }

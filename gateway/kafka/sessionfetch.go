@@ -42,10 +42,7 @@ func (k *conn) fetchSession(caller *broker.Caller, f *wire.Fetch) (*session, int
 // sessionCursors says what to read for what x has chosen.
 func (k *conn) sessionCursors(caller *broker.Caller, f *wire.Fetch, x *session) {
 	r := &k.out.reader
-	r.cursors, r.refused = r.cursors[:0], r.refused[:0]
-	if r.buffer == nil {
-		r.buffer = r.rooms.take
-	}
+	r.begin()
 	epoch := k.g.b.Epoch()
 	var last *sessionTopic
 	var name string

@@ -343,7 +343,7 @@ func refusedPart(partition int32, code int16, text string) wire.ProduceResult {
 }
 
 // fetchResult is the answer for one partition that was read. The batches go into raw, behind what is in it.
-func fetchResult(partition int32, r *broker.ReadResult, raw *[][]byte) wire.FetchResult {
+func fetchResult(partition int32, r *broker.ReadResult, raw *[]wire.Piece) wire.FetchResult {
 	if r.Err != nil {
 		f := refusedFetch(partition, code(r.Err, placeRead))
 		if f.Code == codeOffsetOutOfRange { // the bounds are what the client needs next
@@ -353,6 +353,10 @@ func fetchResult(partition int32, r *broker.ReadResult, raw *[][]byte) wire.Fetc
 	}
 	from := len(*raw)
 	for _, b := range r.Batches {
+		if b.Span != nil {
+			*raw = append(*raw, wire.Piece{Place: b.Span})
+			continue
+		}
 		*raw = appendBatch(*raw, b.Raw, r.Epoch(b))
 	}
 	f := wire.FetchResult{
@@ -367,12 +371,12 @@ func fetchResult(partition int32, r *broker.ReadResult, raw *[][]byte) wire.Fetc
 
 // appendBatch appends a stored batch as it is sent. Stored ones say leader epoch 0, as all do of a node that was never restored; the bytes of
 // others are put in between, since what is stored belongs to all who read it. The checksum does not cover them.
-func appendBatch(raw [][]byte, batch []byte, epoch int32) [][]byte {
+func appendBatch(raw []wire.Piece, batch []byte, epoch int32) []wire.Piece {
 	const at, behind = 12, 16
 	if epoch == 0 || len(batch) < behind {
-		return append(raw, batch)
+		return append(raw, wire.Piece{Bytes: batch})
 	}
-	return append(raw, batch[:at:at], binary.BigEndian.AppendUint32(nil, uint32(epoch)), batch[behind:])
+	return append(raw, wire.Piece{Bytes: batch[:at:at]}, wire.Piece{Bytes: binary.BigEndian.AppendUint32(nil, uint32(epoch))}, wire.Piece{Bytes: batch[behind:]})
 }
 
 // refusedFetch is the answer for a partition that is not read.

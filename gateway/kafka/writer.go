@@ -18,6 +18,7 @@ type writer struct {
 	unsent    []*slot
 	answering *slot
 	bufs      net.Buffers
+	pieces    []wire.Piece
 	names     names
 	failures  failures
 	fetch     wire.Fetch
@@ -52,6 +53,7 @@ func (w *writer) abandon() {
 	}
 	w.answering, w.unsent = nil, nil
 	w.ahead.drop()
+	w.reader.rooms.give()
 }
 
 // writeLoop answers the slots of the queue in order, until it is closed. After a failure it only waits for what is under way, whose
@@ -70,6 +72,7 @@ func (k *conn) writeLoop(ctx context.Context) {
 		s, ok := k.next(ctx, fail)
 		if !ok {
 			k.out.ahead.drop()
+			k.out.reader.rooms.give()
 			k.logHeldBack()
 			return
 		}

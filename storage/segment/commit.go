@@ -64,7 +64,7 @@ func (s *Store) commit(e *Edit) error {
 		if files[added.ID] != nil || uint64(added.ID) >= s.nextID.Load() {
 			return fmt.Errorf("file %d is there already, or was never made", added.ID)
 		}
-		f := &file{File: added}
+		f := &file{File: added, written: true}
 		// Read back what readers will rely on: a file that cannot be opened is found before the journal is trimmed.
 		entries, err := s.ownDirectory(f)
 		if err != nil {

@@ -167,6 +167,7 @@ func (c *Cursor) readRuns(buf []byte, first, end int, each func(*Run, []byte)) (
 			each(&run, data)
 		}
 	}
+	r.f.checked(c.lineNumber(), first, end)
 	return buf, nil
 }
 

@@ -23,6 +23,7 @@ type Store struct {
 	fs      vfs.FS
 	dir     string
 	cfg     Config
+	sends   bool // its files can be sent from where they lie
 	log     *slog.Logger
 	lineage [16]byte
 	lock    io.Closer
@@ -52,6 +53,8 @@ type file struct {
 	pieces  []piece // in the order of the directory
 	aside   bool    // the directory was read from the file beside
 	damaged atomic.Bool
+	written bool // by this store, since it was opened
+	checks  atomic.Pointer[checks]
 }
 
 // piece is what stays in memory of a directory entry: 32 bytes.
@@ -95,7 +98,7 @@ func Open(fsys vfs.FS, dir string, cfg Config, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("segment: open: %w", err)
 	}
 	s := &Store{
-		fs: fsys, dir: dir, cfg: cfg, log: opt.Log, lineage: opt.Lineage, lock: lock,
+		fs: fsys, dir: dir, cfg: cfg, sends: vfs.Sends(fsys), log: opt.Log, lineage: opt.Lineage, lock: lock,
 		files: map[FileID]*file{}, parts: map[partition][]ref{}, maybe: map[FileID]bool{}, oldest: &view{},
 	}
 	if s.log == nil {

@@ -108,7 +108,7 @@ func decodeFetchPart(r *Reader, version int16) FetchPart {
 }
 
 // FetchResponse builds the pieces of a response: everything but the record batches goes into one buffer, which is cut where batches
-// belong, so that they are sent from where they lie and never copied. One value is reused.
+// belong, so that they are sent from where they lie, in memory or in a file, and never copied. One value is reused.
 //
 //	throttle int32 | error int16, session int32 (7+) | [topic] | tags
 //	topic:     name, id instead (13+) | [partition] | tags
@@ -119,13 +119,31 @@ type FetchResponse struct {
 	flex    bool
 	buf     []byte
 	cuts    []cut
-	extra   int
+	extra   int // bytes of batches
+	apart   int // of those that are not in memory
 }
 
 // cut says that batches go out after buf[:at].
 type cut struct {
 	at      int
-	batches [][]byte
+	batches []Piece
+}
+
+// Piece is a part of a frame: bytes, or what says where they lie.
+type Piece struct {
+	Bytes []byte
+	Place Place // nil: Bytes are it
+}
+
+// Place is where bytes lie that are not in memory.
+type Place interface{ Len() int }
+
+// Len is how many bytes there are.
+func (p *Piece) Len() int {
+	if p.Place != nil {
+		return p.Place.Len()
+	}
+	return len(p.Bytes)
 }
 
 // FetchResult is the answer for one partition.
@@ -133,7 +151,7 @@ type FetchResult struct {
 	Partition           int32
 	Code                int16
 	High, Stable, Start int64 // -1 when not known
-	Batches             [][]byte
+	Batches             []Piece
 	Aborted             []Aborted
 	Leader              *Leader // who leads now, where the client believes something else; nil: nothing to say
 }
@@ -188,8 +206,11 @@ func (f *FetchResponse) Part(p FetchResult) {
 		f.buf = appendInt32(f.buf, -1)
 	}
 	n := 0
-	for _, b := range p.Batches {
-		n += len(b)
+	for i := range p.Batches {
+		b := &p.Batches[i]
+		if n += b.Len(); b.Place != nil {
+			f.apart += b.Len()
+		}
 	}
 	f.buf = appendArray(f.buf, n, f.flex) // lengths of bytes look like those of arrays
 	if n > 0 {
@@ -210,18 +231,21 @@ func (f *FetchResponse) Part(p FetchResult) {
 // EndTopic ends a topic.
 func (f *FetchResponse) EndTopic() { f.buf = appendTags(f.buf, f.flex) }
 
-// Buffers ends the response and appends its pieces, a whole frame, to dst.
-func (f *FetchResponse) Buffers(dst [][]byte) [][]byte {
+// Pieces ends the response and appends its pieces, a whole frame, to dst.
+func (f *FetchResponse) Pieces(dst []Piece) []Piece {
 	f.buf = appendTags(f.buf, f.flex)
 	EndFrame(f.buf, 0, f.extra)
 	from := 0
 	for _, c := range f.cuts {
-		dst = append(dst, f.buf[from:c.at:c.at])
+		dst = append(dst, Piece{Bytes: f.buf[from:c.at:c.at]})
 		dst = append(dst, c.batches...)
 		from = c.at
 	}
-	return append(dst, f.buf[from:])
+	return append(dst, Piece{Bytes: f.buf[from:]})
 }
 
 // Len is the length of the whole frame so far.
 func (f *FetchResponse) Len() int { return len(f.buf) + f.extra }
+
+// InMemory is how much of that is in memory.
+func (f *FetchResponse) InMemory() int { return f.Len() - f.apart }

@@ -171,13 +171,16 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 		f.Begin(v, 77, 0, 8, 2)
 		f.Throttle(1234)
 		f.Topic(&Topic{Name: []byte("orders"), ID: [16]byte{7}}, 2)
-		f.Part(FetchResult{0, 0, 10, 9, 1, [][]byte{b1, b2}, []Aborted{{8, 3}, {9, 5}}, nil})
+		f.Part(FetchResult{0, 0, 10, 9, 1, []Piece{{Bytes: b1}, {Bytes: b2}}, []Aborted{{8, 3}, {9, 5}}, nil})
 		f.Part(FetchResult{1, 74, -1, -1, -1, nil, nil, &Leader{3, 70}})
 		f.EndTopic()
 		f.Topic(&Topic{Name: []byte("x"), ID: [16]byte{8}}, 1)
-		f.Part(FetchResult{5, 0, 3, 3, 0, [][]byte{b2}, nil, nil})
+		f.Part(FetchResult{5, 0, 3, 3, 0, []Piece{{Bytes: b2}}, nil, nil})
 		f.EndTopic()
-		frame := bytes.Join(f.Buffers(nil), nil)
+		var frame []byte
+		for _, p := range f.Pieces(nil) {
+			frame = append(frame, p.Bytes...)
+		}
 		h := NewReader(frame, false)
 		if n := h.Int32(); int(n) != len(frame)-4 {
 			t.Fatalf("version %d: length %d of %d bytes", v, n, len(frame))
@@ -213,12 +216,12 @@ func TestFetchResponse_IsWhatKmsgDecodes(t *testing.T) {
 					g.Leader = &Leader{p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch}
 				}
 				if len(p.RecordBatches) > 0 {
-					g.Batches = [][]byte{p.RecordBatches}
+					g.Batches = []Piece{{Bytes: p.RecordBatches}}
 				}
 				got = append(got, g)
 			}
 		}
-		want := []FetchResult{{0, 0, 10, 9, 1, [][]byte{append(slices.Clone(b1), b2...)}, []Aborted{{8, 3}, {9, 5}}, nil}, {1, 74, -1, -1, -1, nil, nil, nil}, {5, 0, 3, 3, 0, [][]byte{b2}, nil, nil}}
+		want := []FetchResult{{0, 0, 10, 9, 1, []Piece{{Bytes: append(slices.Clone(b1), b2...)}}, []Aborted{{8, 3}, {9, 5}}, nil}, {1, 74, -1, -1, -1, nil, nil, nil}, {5, 0, 3, 3, 0, []Piece{{Bytes: b2}}, nil, nil}}
 		if v >= 12 {
 			want[1].Leader = &Leader{3, 70}
 		}

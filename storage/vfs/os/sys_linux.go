@@ -2,7 +2,9 @@ package osfs
 
 import (
 	"io"
+	"io/fs"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -94,3 +96,35 @@ func (f *file) StartWrite(off, n int64) {
 func (f *file) RandomReads() { _ = unix.Fadvise(f.fd, 0, 0, unix.FADV_RANDOM) }
 
 func (f *file) ReadAhead(off, n int64) { _ = unix.Fadvise(f.fd, off, n, unix.FADV_WILLNEED) }
+
+// Sends says that SendTo is there.
+func (osFS) Sends() bool { return true }
+
+// SendTo is sendfile; see vfs.Sender. The kernel hands its own pages on: nothing is copied until the peer takes it.
+func (f *file) SendTo(socket syscall.RawConn, off int64, n int) (sent int, err error) {
+	werr := socket.Write(func(fd uintptr) (done bool) {
+		for sent < n {
+			var m int
+			m, err = unix.Sendfile(int(fd), f.fd, &off, n-sent)
+			switch {
+			case m > 0:
+				sent += m
+			case err == unix.EINTR:
+			case err == unix.EAGAIN:
+				err = nil
+				return false // the runtime waits until the socket takes more, or its deadline is over
+			case err != nil:
+				err = &fs.PathError{Op: "sendfile", Path: f.Name(), Err: err}
+				return true
+			default:
+				err = io.ErrUnexpectedEOF
+				return true
+			}
+		}
+		return true
+	})
+	if err == nil {
+		err = werr
+	}
+	return sent, err
+}
