@@ -21,7 +21,7 @@ func (k *conn) apiVersions(s *slot) error {
 	}
 	q := kmsg.NewPtrApiVersionsRequest()
 	q.SetVersion(s.header.Version)
-	if err := q.ReadFrom(s.body); err != nil {
+	if err := decode(q, s.body); err != nil {
 		return fmt.Errorf("api versions: %w", err)
 	}
 	if q.Version >= 3 && !(softwareName(q.ClientSoftwareName) && softwareName(q.ClientSoftwareVersion)) {

@@ -21,7 +21,7 @@ import (
 func (k *conn) answerMetadata(ctx context.Context, s *slot) error {
 	q := kmsg.NewPtrMetadataRequest()
 	q.SetVersion(s.header.Version)
-	if err := q.ReadFrom(s.body); err != nil {
+	if err := decode(q, s.body); err != nil {
 		return fmt.Errorf("metadata request version %d: %w", s.header.Version, err)
 	}
 	head := wire.MetadataHead{NodeID: k.g.b.NodeID(), ClusterID: k.g.b.ClusterID(), ClusterOperations: wire.OperationsUnset, LeaderEpoch: k.g.b.Epoch()}

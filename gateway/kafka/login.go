@@ -56,7 +56,7 @@ type login struct {
 func (k *conn) saslHandshake(s *slot) error {
 	q := kmsg.NewPtrSASLHandshakeRequest()
 	q.SetVersion(s.header.Version)
-	if err := q.ReadFrom(s.body); err != nil {
+	if err := decode(q, s.body); err != nil {
 		return fmt.Errorf("sasl handshake: %w", err)
 	}
 	r := kmsg.NewPtrSASLHandshakeResponse()
@@ -78,7 +78,7 @@ func (k *conn) saslHandshake(s *slot) error {
 func (k *conn) saslAuthenticate(ctx context.Context, s *slot) (end bool, err error) {
 	q := kmsg.NewPtrSASLAuthenticateRequest()
 	q.SetVersion(s.header.Version)
-	if err := q.ReadFrom(s.body); err != nil {
+	if err := decode(q, s.body); err != nil {
 		return false, fmt.Errorf("sasl authenticate: %w", err)
 	}
 	r := kmsg.NewPtrSASLAuthenticateResponse()

@@ -154,7 +154,7 @@ func (k *conn) respond(ctx context.Context, s *slot) error {
 	}
 	q := kmsg.RequestForKey(s.header.Key)
 	q.SetVersion(s.header.Version)
-	if err := q.ReadFrom(s.body); err != nil {
+	if err := decode(q, s.body); err != nil {
 		return fmt.Errorf("request %d version %d: %w", s.header.Key, s.header.Version, err)
 	}
 	work := k.startWork()
