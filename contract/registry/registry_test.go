@@ -123,6 +123,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add("s", 1, 5, false, int64(7), "AVRO", "\"str\\ning<é>\"", "", "")
 	f.Add(":.x:\"s", 2, -5, true, int64(0), "JSON", "{}\n", "r", "k")
 	f.Fuzz(func(t *testing.T, subject string, version, id int, deleted bool, ts int64, kind, text, ref, property string) {
+		text, kind = strings.ToValidUTF8(text, "\ufffd"), strings.ToValidUTF8(kind, "\ufffd") // it came in JSON
 		v := &Version{Subject: subject, Version: version, ID: id, Deleted: deleted, TimeMS: ts, Content: Content{Type: kind, Text: text}}
 		if ref != "" {
 			v.References = []Reference{{ref, ref, 1}}
