@@ -256,6 +256,9 @@ func (a *app) linkSwitch() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if t, ok := c.http.Transport.(*http.Transport); ok {
+				t.ResponseHeaderTimeout = connectTimeout + wait // the answer begins when everything is copied
+			}
 			var got map[string]any
 			if err := c.call(cmd.Context(), http.MethodPost, linkPath(args[0])+"/switch", map[string]any{"wait": wait.Milliseconds()}, &got); err != nil {
 				return err
