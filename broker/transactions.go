@@ -87,7 +87,7 @@ func (b *Broker) EnlistSubscription(ctx context.Context, c *Caller, name string,
 }
 
 // DeferPositions has positions of a cursor move when the transaction is committed, in its frame: until then they are as they were. Unless it is
-// implicit, the subscription was announced.
+// implicit, the subscription was announced. An offset below 0 has the position kept no more then.
 func (b *Broker) DeferPositions(ctx context.Context, c *Caller, name string, id ProducerEpoch, sub string, ps []PositionCommit, implicit bool) error {
 	t, err := b.transactor(c, "commit", name)
 	if err != nil {

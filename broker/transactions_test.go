@@ -213,6 +213,63 @@ func TestTransactions_PositionsMoveWithThem(t *testing.T) {
 	})
 }
 
+// A position below 0 is none: what is kept goes with the commit, in the order in which it was said, and not with an abort.
+func TestTransactions_PositionsAreTakenAway(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := context.Background()
+		h.create("s", broker.StreamConfig{Partitions: 2})
+		h.subscribe("g", broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.Kind = broker.SubscriptionCursor })
+		a := h.writer("a")
+		kept := func() string {
+			t.Helper()
+			ps, err := h.b.Positions(ctx, h.c, "g", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out []string
+			for _, p := range ps {
+				out = append(out, fmt.Sprintf("%d:%d", p.Partition, p.Offset))
+			}
+			return strings.Join(out, " ")
+		}
+		defers := func(offsets ...record.Offset) {
+			t.Helper()
+			for i, o := range offsets {
+				ps := []broker.PositionCommit{{Stream: "s", Partition: record.PartitionID(i), Offset: o, LeaderEpoch: -1}}
+				if err := h.b.DeferPositions(ctx, h.c, "a", a.id, "g", ps, true); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i, x := range []struct {
+			commit bool
+			says   [][]record.Offset
+			want   string
+		}{
+			{true, [][]record.Offset{{4, 5}}, "0:4 1:5"},
+			{false, [][]record.Offset{{-1, -1}}, "0:4 1:5"},
+			{true, [][]record.Offset{{-1, 6}}, "1:6"},
+			{true, [][]record.Offset{{-1, -7}}, ""},
+			{true, [][]record.Offset{{-1, 8}, {9, -1}}, "0:9"},
+		} {
+			for _, offsets := range x.says {
+				defers(offsets...)
+			}
+			if i%2 == 1 {
+				h.restart()
+			}
+			a.end(x.commit)
+			if got := kept(); got != x.want {
+				t.Errorf("%v: %q, want %q", x.says, got, x.want)
+			}
+			h.forget() // all of it is told by the journal
+			if got := kept(); got != x.want {
+				t.Errorf("%v, replayed: %q, want %q", x.says, got, x.want)
+			}
+		}
+	})
+}
+
 // What was aborted supersedes nothing, and goes; what is open holds compaction back.
 func TestTransactions_Compaction(t *testing.T) {
 	h := newHouse(t, 1, "")

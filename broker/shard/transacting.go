@@ -62,7 +62,7 @@ func (x *Defer) decide(c *Core, r *Request) {
 	ds := make([]stream.Deferred, len(x.Moves))
 	for i := range x.Moves {
 		m := &x.Moves[i]
-		ds[i] = stream.Deferred{Place: stream.Place{Stream: m.Stream, Partition: m.Partition}, To: m.To, Epoch: m.Epoch, Metadata: m.Metadata}
+		ds[i] = stream.Deferred{Place: stream.Place{Stream: m.Stream, Partition: m.Partition}, To: max(m.To, -1), Epoch: m.Epoch, Metadata: m.Metadata}
 	}
 	r.Fault = c.head.Defer(x.Name, x.ID, uint32(x.Sub), ds, x.Implicit, &c.open.Frame)
 }
@@ -83,8 +83,6 @@ func (c *Core) checkMoves(id subscription.ID, moves []subscription.Move) *fault.
 		switch {
 		case c.head.Partition(m.Stream, m.Partition) == nil:
 			return fault.New(fault.NotFound, "commit", "", "a stream was deleted or has no partition %d", m.Partition).Because(fault.ReasonPartition)
-		case m.To < 0:
-			return fault.New(fault.Invalid, "commit", "offset", "offset %d is less than 0", m.To).Because(fault.ReasonOffset)
 		case len(m.Metadata) > subscription.CursorMetadataMax:
 			return fault.New(fault.TooLarge, "commit", "metadata", "%d bytes; the limit is %d", len(m.Metadata), subscription.CursorMetadataMax)
 		}
@@ -141,17 +139,24 @@ func (c *Core) finish(done *stream.Ending) {
 	for from := 0; from < len(done.Deferred); {
 		id := done.Deferred[from].Cursor
 		var moves []subscription.Move
+		var none []subscription.Place
 		rest := done.Deferred[from:from]
 		for _, d := range done.Deferred[from:] {
 			switch {
 			case d.Cursor != id:
 				rest = append(rest, d)
-			case c.head.Partition(d.Place.Stream, d.Place.Partition) != nil:
+			case c.head.Partition(d.Place.Stream, d.Place.Partition) == nil:
+			case d.To < 0:
+				none = append(none, subscription.Place{Stream: d.Place.Stream, Partition: d.Place.Partition})
+			default:
 				moves = append(moves, subscription.Move{Place: subscription.Place{Stream: d.Place.Stream, Partition: d.Place.Partition}, To: d.To, Epoch: d.Epoch, Metadata: d.Metadata})
 			}
 		}
 		if c.subs.Subs[subscription.ID(id)] != nil && len(moves) > 0 {
 			_ = c.subs.Commit(subscription.ID(id), moves, &c.open.Frame) // checkMoves has seen to it that only what has gone since is refused
+		}
+		if len(none) > 0 {
+			c.subs.End(subscription.ID(id), none, &c.open.Frame)
 		}
 		done.Deferred = rest
 	}

@@ -28,7 +28,11 @@ func Tell(f fact.Fact) (string, error) {
 		id, ds, err := readDeferred(f.Body)
 		var b strings.Builder
 		for i := range ds {
-			fmt.Fprintf(&b, ", subscription %d in %d/%d to %d", ds[i].Cursor, ds[i].Place.Stream, ds[i].Place.Partition, ds[i].To)
+			to := fmt.Sprint("to ", ds[i].To)
+			if ds[i].To < 0 {
+				to = "to none"
+			}
+			fmt.Fprintf(&b, ", subscription %d in %d/%d %s", ds[i].Cursor, ds[i].Place.Stream, ds[i].Place.Partition, to)
 		}
 		return fmt.Sprintf("producer %d moves when it commits%s", id, b.String()), err
 	case fact.TransactionEnded:

@@ -90,8 +90,8 @@ type Enlisted struct {
 type Deferred struct {
 	Cursor   uint32
 	Place    Place
-	To       record.Offset
-	Epoch    int32 // as the subscription keeps it
+	To       record.Offset // -1: it is to be kept no more
+	Epoch    int32         // as the subscription keeps it
 	Metadata []byte
 }
 

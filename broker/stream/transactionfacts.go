@@ -127,14 +127,20 @@ func appendDeferred(dst []byte, producer int64, cursor uint32, ds []Deferred) []
 	return dst
 }
 
+// deferredNone is -1 in the bits that an offset has.
+const deferredNone = 1<<62 - 1
+
 func (d *Deferred) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(appendPlaceOf(dst, d.Place), uint64(d.To))
+	dst = binary.AppendUvarint(appendPlaceOf(dst, d.Place), uint64(d.To)&deferredNone)
 	return fact.AppendBytes(binary.AppendVarint(dst, int64(d.Epoch)), d.Metadata)
 }
 
 // readDeferredOne copies what it keeps.
 func readDeferredOne(b *fact.Body, cursor uint32) Deferred {
-	d := Deferred{Cursor: cursor, Place: readPlaceOf(b), To: record.Offset(b.Uvarint() & (1<<62 - 1)), Epoch: int32(b.Varint())}
+	d := Deferred{Cursor: cursor, Place: readPlaceOf(b), To: record.Offset(b.Uvarint() & deferredNone), Epoch: int32(b.Varint())}
+	if d.To == deferredNone {
+		d.To = -1
+	}
 	if m := b.Bytes(); len(m) > 0 {
 		d.Metadata = append([]byte(nil), m...)
 	}

@@ -13,7 +13,7 @@ import (
 
 // TxnOffsetCommit(28), versions 0-5: offsets of a group that move when the transaction is committed, in the frame of its markers. From version 3 on a member says its
 // generation, and is refused as a commit would be; from 5 on the group need not have been announced. Partitions that are not there, not to be read by the caller, or with more than
-// 4096 bytes of metadata are refused alone.
+// 4096 bytes of metadata are refused alone. An offset below 0 takes away what was committed, as with OffsetCommit.
 func (k *conn) txnOffsetCommit(ctx context.Context, s *slot, q *kmsg.TxnOffsetCommitRequest) (*kmsg.TxnOffsetCommitResponse, error) {
 	c, err := k.enter(s.caller, q.Group)
 	if c != codeNone {
@@ -37,7 +37,7 @@ func (k *conn) txnOffsetCommit(ctx context.Context, s *slot, q *kmsg.TxnOffsetCo
 				codes[broker.StreamPartition{Stream: t.Topic, Partition: record.PartitionID(p.Partition)}] = c
 				continue
 			}
-			ps = append(ps, position(t.Topic, p.Partition, max(p.Offset, 0), p.LeaderEpoch, p.Metadata))
+			ps = append(ps, position(t.Topic, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata))
 		}
 	}
 	who := committer{generation: -1, transactional: true}

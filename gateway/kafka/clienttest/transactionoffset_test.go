@@ -44,7 +44,7 @@ func TestFranz_RequireStable(t *testing.T) {
 		to   int64
 		how  kgo.TransactionEndTry
 		then int64
-	}{{3, kgo.TryAbort, -1}, {4, kgo.TryCommit, 4}, {9, kgo.TryAbort, 4}, {6, kgo.TryCommit, 6}} {
+	}{{3, kgo.TryAbort, -1}, {4, kgo.TryCommit, 4}, {9, kgo.TryAbort, 4}, {6, kgo.TryCommit, 6}, {-1, kgo.TryCommit, -1}} {
 		if err := tx.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
