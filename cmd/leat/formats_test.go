@@ -28,6 +28,7 @@ import (
 	"leat/broker/fact"
 	"leat/broker/record"
 	"leat/broker/stream"
+	"leat/contract/registry"
 	"leat/internal/kafkagroup"
 	"leat/node"
 	"leat/storage/journal"
@@ -475,6 +476,49 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Errorf("not within 2 min: %s", what)
+}
+
+// TestFormat5: events are found by type and tags, a contract holds as it did, and what it set apart waits, and is replayed when it is mended.
+func TestFormat5(t *testing.T) {
+	data, asked := golden(t, "v5")
+	asked = whole(asked)
+	c := &broker.Caller{Principal: "admin", Namespace: "default", Protocol: "test"}
+	open := slices.DeleteFunc(slices.Clone(asked), func(q question) bool { return q.Path == "/v1/streams/kafka-transactions" }) // has another marker by and by, as in format 4
+	for range 2 {
+		n, url, stop := smallNode(t, data)
+		ask(t, url, open, false)
+		if n.Identity.Format != 5 {
+			t.Errorf("identity %+v", n.Identity)
+		}
+		r := n.Broker.Contracts("default")
+		if vs, err := r.Versions("promise", registry.Live); err != nil || len(vs) != 2 || vs[1].ID != 2 {
+			t.Errorf("versions of the schema: %+v, %v", vs, err)
+		}
+		if b, err := r.Binding("promise"); err != nil || b.Stream != "promised" || b.Enforce != registry.Quarantine {
+			t.Errorf("the contract: %+v, %v", b, err)
+		}
+		if all := n.Broker.AllReads(c); len(all) != 1 || all[0].Service != "billing" || all[0].Type != "promise" || !slices.Equal(all[0].Fields, []string{"n"}) {
+			t.Errorf("declared: %+v", all)
+		}
+		stop()
+	}
+	producers(t, data, "state-2")
+	n, url, _ := smallNode(t, data)
+	appendEverywhere(t, url, 5)
+	ask(t, url, open, true)
+	if _, errs, code := admin(url).run(t.Context(), "", strings.Fields(`publish promised {"n":"two"}`+asAdmin)...); code != exitOK || !strings.Contains(errs, "quarantine") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	all, _, err := n.Broker.QuarantineList(t.Context(), c, broker.QuarantineQuery{Limit: 10})
+	if err != nil || len(all) != 2 {
+		t.Fatalf("in quarantine: %+v, %v", all, err)
+	}
+	if _, err := n.Broker.ReplayQuarantined(t.Context(), c, all[0].Ref, func(r *record.Record) { r.Value = []byte(`{"n":1}`) }); err != nil {
+		t.Error(err)
+	}
+	if p := get(t, url+"/v1/streams/promised/events?limit=10"); len(p["events"].([]any)) != 2 {
+		t.Errorf("replayed: %v", p)
+	}
 }
 
 // TestFormat4: what was committed by a transaction is there with the offset of the group that it moved, what was aborted is not; the transaction that nobody ended

@@ -6,8 +6,8 @@
 set -eu
 leat=$1 kafka=$2 out=$3
 work=$(mktemp -d)
-http=127.0.0.1:${PORT:-18471} broker=127.0.0.1:${KAFKA_PORT:-18472}
-export LEAT_URL=http://$http
+http=127.0.0.1:${PORT:-18471} broker=127.0.0.1:${KAFKA_PORT:-18472} registry=127.0.0.1:${REGISTRY_PORT:-18473}
+export LEAT_URL=http://$http LEAT_REGISTRY=http://$registry
 
 cat > "$work/config.yaml" <<'YAML'
 disk_reserve_bytes: 0B
@@ -34,10 +34,13 @@ keys:
 YAML
 fi
 
+tags= # since format 5
+if "$leat" contract reads --help > /dev/null 2>&1; then tags=tagged; fi
+
 pid=
 trap '[ -z "$pid" ] || kill -9 $pid 2> /dev/null || true' EXIT
 serve() {
-  "$leat" serve --data "$work/data" --config "$work/config.yaml" --listen http=$http --listen kafka=$broker --log warn & pid=$!
+  "$leat" serve --data "$work/data" --config "$work/config.yaml" --listen http=$http --listen kafka=$broker ${tags:+--listen schema-registry=$registry} --log warn & pid=$!
   until curl -fs http://$http/readyz > /dev/null; do sleep 0.05; done
 }
 
@@ -78,6 +81,22 @@ if "$leat" sub create work --stream accounts --from earliest --order total > /de
   for i in 1 2; do "$leat" sub receive work --max 1 --wait 5s | "$leat" sub ack work - > /dev/null; done
   "$leat" sub receive work --max 1 --wait 5s > /dev/null # leased when the node is stopped
 fi
+if [ "$tags" ]; then
+  "$leat" stream create tagged --partitions 2 --set tags=true > /dev/null
+  i=0
+  while [ $i -lt 40 ]; do
+    curl -fsS -o /dev/null "http://$http/v1/append" --json "{\"events\":[{\"stream\":\"tagged\",\"type\":\"type-$((i % 2))\",\"tags\":\"all n:$((i % 5))\",\"partitionkey\":\"p-$((i % 3))\",\"data\":{\"n\":$i}}]}"
+    i=$((i + 1))
+  done
+  for word in '{"type":"object","required":["n"],"properties":{"n":{"type":"integer"}},"additionalProperties":false}' '{"type":"object","required":["n"],"properties":{"n":{"type":"integer"},"m":{"type":"string"}},"additionalProperties":false}'; do
+    echo "$word" > "$work/schema.json"
+    "$leat" stream create promised > /dev/null
+    "$leat" contract put promise --stream promised --schema "$work/schema.json" --enforce quarantine > /dev/null
+  done
+  "$leat" contract reads put --service billing --type promise --fields n > /dev/null
+  "$leat" publish promised '{"n":1}' > /dev/null
+  "$leat" publish promised '{"n":"one"}' > /dev/null # waits in quarantine
+fi
 LEAT_NEW_PASSWORD=secret-of-admin "$leat" user create admin --grant 'admin * *' > /dev/null
 LEAT_USER=admin LEAT_PASSWORD=secret-of-admin && export LEAT_USER LEAT_PASSWORD
 LEAT_NEW_PASSWORD=secret-of-shop "$leat" --user admin user create shop --grant 'write stream orders' > /dev/null
@@ -94,6 +113,7 @@ ask() { # a line for each question: path, answer
 }
 {
   more=; if [ "$transacts" ]; then more=kafka-transactions; fi
+  if [ "$tags" ]; then more="$more tagged promised leat.quarantine"; fi
   for s in orders accounts prices plain gone changed kafka-orders kafka-compacted $more; do
     ask "/v1/streams/$s"
     ask "/v1/streams/$s/events?limit=1000"
@@ -103,6 +123,10 @@ ask() { # a line for each question: path, answer
   for k in 0 1 2 3; do ask "/v1/streams/prices/events?limit=1000&key=product-$k"; done
   ask "/v1/streams/kafka-compacted/events?limit=1000&key=key-1"
   ask "/v1/users"
+  if [ "$tags" ]; then
+    ask "/v1/streams/tagged/events?limit=1000&type=type-1&tag=n:3"
+    ask "/v1/streams/tagged/events?limit=1000&tag=n:2&tag=all"
+  fi
 } > "$out/manifest.jsonl"
 kill -9 $pid; wait $pid 2> /dev/null || true
 tar -C "$work" --sort=name --owner=0 --group=0 --mtime=2026-01-01 -cf - data | gzip -9n > "$out/data.tar.gz"
