@@ -22,6 +22,11 @@
 // answered; a group goes on only when what is before was deleted; a message sent again within the window is the same one; a second and a third
 // attempt are each made once, then the message is a dead letter and nothing else.
 //
+// With -aside every stream has a contract that puts what breaks it into quarantine, and one event of a hundred to five hundred does; now and then a whole
+// batch. Producers are an idempotent Kafka client in compressed batches, one at a time or several on their way, a transactional one, HTTP with ids, a FIFO
+// queue of SQS with ids of deduplication, and AMQP with confirms. Exactly the good ones are in the stream, in order and where it was answered; exactly the
+// bad ones are in quarantine; each once, but for AMQP, which gives no identity. A transaction is there whole, in both together, or not at all.
+//
 // # Promises
 //
 // What the checker says of a run: every acknowledged event is there with the bytes that were sent, at the place that was answered;
@@ -38,7 +43,8 @@
 // # Where to start
 //
 // run.go is the loop; producer_kafka.go and producer_http.go write, trim.go truncates; ledger.go holds what was promised;
-// read.go and follow.go read; check.go compares. queues.go is the loop of -queues, queuework.go its clients, queuebook.go judges.
+// read.go and follow.go read; check.go compares. queues.go is the loop of -queues, queuework.go its clients, queuebook.go judges;
+// aside.go, asidework.go and asidebook.go are the same for -aside.
 //
 // # How tested
 //

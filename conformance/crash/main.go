@@ -54,6 +54,7 @@ func main() {
 	flag.StringVar(&o.config, "config", "", "configuration file's text")
 	flag.BoolVar(&o.keeping, "keeping", false, "move events to segment files all the time, truncate streams, read by key")
 	flag.BoolVar(&o.queues, "queues", false, "clients of SQS send, receive and delete, a third of the producers each with a standard queue, a FIFO queue and poisoned messages")
+	flag.BoolVar(&o.aside, "aside", false, "contracts put aside what breaks them, and every producer sends such events among others, by Kafka, HTTP, SQS and AMQP")
 	flag.Parse()
 	if o.config == "" {
 		o.config = smallFiles
@@ -89,8 +90,11 @@ func runIn(ctx context.Context, o options) (err error) {
 	}
 	fmt.Fprintf(o.out, "seed %d, %d cycles, %d producers, data in %s\n", o.seed, o.cycles, o.producers, o.dir)
 	what := run
-	if o.queues {
+	switch {
+	case o.queues:
 		what = runQueues
+	case o.aside:
+		what = runAside
 	}
 	if err := what(ctx, o); err != nil {
 		return err

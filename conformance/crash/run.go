@@ -40,6 +40,7 @@ type options struct {
 	checkEvery int           // cycles
 	config     string
 	queues     bool // clients of SQS instead of producers and followers
+	aside      bool // producers under contracts that put aside instead
 	keeping    bool // events leave the journal, streams are truncated, keys are read
 	out        io.Writer
 }
@@ -132,6 +133,24 @@ func (k *killer) loop(ctx context.Context) error {
 
 // cycle kills, starts, and now and then checks, while the producers go on.
 func (k *killer) cycle(ctx context.Context) error {
+	return k.killing(ctx, func(n int) error {
+		if n%k.checkEvery != 0 {
+			return nil
+		}
+		if err := k.ready(ctx); err != nil {
+			return err
+		}
+		r, events, err := k.check(ctx)
+		if err := cmpReport(r, err); err != nil {
+			return err
+		}
+		fmt.Fprintf(k.out, "%d kills: %d events, all is well\n", n, events)
+		return nil
+	})
+}
+
+// killing kills and starts, and has somebody look after each time.
+func (k *killer) killing(ctx context.Context, look func(kills int) error) error {
 	r := rand.New(rand.NewPCG(k.seed, 0))
 	began := time.Now()
 	for n := 1; n <= k.cycles && (k.within == 0 || time.Since(began) < k.within) && ctx.Err() == nil; n++ {
@@ -151,15 +170,8 @@ func (k *killer) cycle(ctx context.Context) error {
 		if err := k.start(); err != nil {
 			return err
 		}
-		if n%k.checkEvery == 0 {
-			if err := k.ready(ctx); err != nil {
-				return err
-			}
-			r, events, err := k.check(ctx)
-			if err := cmpReport(r, err); err != nil {
-				return fmt.Errorf("after %d kills: %w", n, err)
-			}
-			fmt.Fprintf(k.out, "%d kills: %d events, all is well\n", n, events)
+		if err := look(n); err != nil {
+			return fmt.Errorf("after %d kills: %w", n, err)
 		}
 	}
 	return errors.Join(ctx.Err(), k.ready(ctx))
