@@ -191,6 +191,23 @@ func byKcat(t *testing.T, stream string, want []string) {
 	}
 }
 
+// rawBatch are records as they are sent, for who wants to see the whole answer.
+func rawBatch(values ...string) []byte {
+	var rs []byte
+	for i, value := range values {
+		v := kmsg.Record{OffsetDelta: int32(i), Value: []byte(value)}
+		v.Length = int32(len(v.AppendTo(nil)) - 1) // of a length of one byte
+		rs = v.AppendTo(rs)
+	}
+	const length, crc, attributes = 12, 17, 21
+	n := int32(len(values))
+	b := kmsg.RecordBatch{Magic: 2, LastOffsetDelta: n - 1, NumRecords: n, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, Records: rs}
+	raw := b.AppendTo(nil)
+	binary.BigEndian.PutUint32(raw[length-4:], uint32(len(raw)-length))
+	binary.BigEndian.PutUint32(raw[crc:], crc32.Checksum(raw[attributes:], crc32.MakeTable(crc32.Castagnoli)))
+	return raw
+}
+
 func TestContract_KafkaReject(t *testing.T) {
 	request(t, http.StatusCreated, "PUT", "/v1/streams/reject-kafka", nil, `{}`)
 	contract(t, "reject-kafka", "reject")
@@ -205,17 +222,11 @@ func TestContract_KafkaReject(t *testing.T) {
 	}
 	consume(t, "reject-kafka", 500*len(codecs))
 	// The answer names the record and the field.
-	var rs []byte
+	var values []string
 	for i := range 5 {
-		v := kmsg.Record{OffsetDelta: int32(i), Value: []byte(order(i, i == 3))}
-		v.Length = int32(len(v.AppendTo(nil)) - 1) // of a length of one byte
-		rs = v.AppendTo(rs)
+		values = append(values, order(i, i == 3))
 	}
-	const length, crc, attributes = 12, 17, 21
-	b := kmsg.RecordBatch{Magic: 2, LastOffsetDelta: 4, NumRecords: 5, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, Records: rs}
-	raw := b.AppendTo(nil)
-	binary.BigEndian.PutUint32(raw[length-4:], uint32(len(raw)-length))
-	binary.BigEndian.PutUint32(raw[crc:], crc32.Checksum(raw[attributes:], crc32.MakeTable(crc32.Castagnoli)))
+	raw := rawBatch(values...)
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis = -1, 10_000
 	req.Topics = []kmsg.ProduceRequestTopic{{Topic: "reject-kafka", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: raw}}}}
