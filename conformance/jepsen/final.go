@@ -34,6 +34,12 @@ func (r *run) create(ctx context.Context) error {
 			q.Topics = append(q.Topics, x)
 		}
 	}
+	x := kmsg.NewCreateTopicsRequestTopic()
+	x.Topic, x.NumPartitions, x.ReplicationFactor = stateTopic, 1, 1
+	policy := kmsg.NewCreateTopicsRequestTopicConfig()
+	policy.Name, policy.Value = "cleanup.policy", new("compact")
+	x.Configs = append(x.Configs, policy)
+	q.Topics = append(q.Topics, x)
 	a, err := q.RequestWith(ctx, c)
 	if err != nil {
 		return err
@@ -169,8 +175,30 @@ func (r *run) readAll(ctx context.Context) (f *history.Final, err error) {
 	if f.Visible, err = r.visible(ctx); err != nil {
 		return nil, err
 	}
-	f.Group, err = r.group(ctx)
+	if f.Group, err = r.group(ctx); err != nil {
+		return nil, err
+	}
+	f.State, err = r.state(ctx)
 	return f, err
+}
+
+// state reads the compacted topic in pages: what is committed of what compaction has left.
+func (r *run) state(ctx context.Context) (out []history.Seen, err error) {
+	for from, more := "earliest", true; more; {
+		p, err := r.page(ctx, stateTopic, from)
+		if err != nil {
+			return nil, err
+		}
+		for i := range p.Events {
+			_, seen, err := p.seen(i)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, seen)
+		}
+		from, more = p.Next, !p.CaughtUp
+	}
+	return out, nil
 }
 
 func (r *run) visible(ctx context.Context) (map[history.Part][]history.Seen, error) {
@@ -283,6 +311,8 @@ func same(a, b *history.Final) error {
 		return errors.New("WRONG: after an orderly restart something else is visible")
 	case !maps.Equal(a.Group, b.Group):
 		return fmt.Errorf("WRONG: after an orderly restart the group's offsets are %v, before %v", b.Group, a.Group)
+	case len(a.State) == 0 || len(b.State) == 0 || a.State[len(a.State)-1] != b.State[len(b.State)-1]: // compaction goes on, and leaves the newest
+		return errors.New("WRONG: after an orderly restart the compacted topic ends with something else")
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "new folder for all that is written, kept when something is wrong (default a temporary one)")
 	flag.Uint64Var(&o.seed, "seed", rand.Uint64N(1_000_000), "fixes the order of faults")
 	flag.DurationVar(&o.length, "for", 10*time.Minute, "how long things break")
+	flag.StringVar(&o.group, "group", "", "what members of the group speak: classic, or consumer (KIP-848); by default the seed says")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder in any case")
 	flag.StringVar(&o.node, "node", "", "of a client: where the node is")
 	flag.StringVar(&o.who, "who", "", "of a client: its name")
@@ -50,8 +51,12 @@ type options struct {
 	seed          uint64
 	length        time.Duration
 	keep          bool
+	group         string
 	node, who, id string
 }
+
+// consumer reports whether members of the group are of KIP-848.
+func (o *options) consumer() bool { return o.group == "consumer" || o.group == "" && o.seed%2 == 1 }
 
 // inFolder makes the folder, runs, and removes it when all was well.
 func inFolder(ctx context.Context, o *options, run func(context.Context, *options) error) (err error) {

@@ -53,7 +53,7 @@ func (p *process) start(o *options, node string) error {
 		return err
 	}
 	defer log.Close()
-	p.cmd = exec.Command(self, "-role", p.role, "-who", p.who, "-id", p.id, "-node", node, "-dir", o.dir, "-seed", fmt.Sprint(o.seed))
+	p.cmd = exec.Command(self, "-role", p.role, "-who", p.who, "-id", p.id, "-node", node, "-dir", o.dir, "-seed", fmt.Sprint(o.seed), "-group", o.group)
 	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {

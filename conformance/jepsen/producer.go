@@ -31,6 +31,10 @@ var inputs = map[string]int32{"a": 3, "b": 2}
 
 func outputOf(topic string) string { return "out-" + topic }
 
+// stateTopic is compacted. Each transaction of a producer has a record in it, whose key is the producer's transactional id: the newest of a key is of the last
+// transaction of that id that was committed, whatever compaction has taken away before it.
+const stateTopic = "state"
+
 // client is one process.
 type client struct {
 	*options
@@ -139,7 +143,9 @@ func (c *client) transact(k *kgo.Client, who string, n int) error {
 	if abort {
 		some = c.rand.IntN(some + 1)
 	}
-	acks, failed := c.send(ctx, k, who, n, records[:some])
+	failed := k.ProduceSync(ctx, &kgo.Record{Topic: stateTopic, Key: []byte(c.id), Value: history.Value(who, n, 0)}).FirstErr()
+	acks, err := c.send(ctx, k, who, n, records[:some])
+	failed = errors.Join(failed, err)
 	if c.rand.IntN(dawdleOneIn) == 0 {
 		wait(ctx, transactionTimeout+time.Duration(c.rand.Int64N(int64(3*time.Second))))
 	}
@@ -147,7 +153,7 @@ func (c *client) transact(k *kgo.Client, who string, n int) error {
 	if err := c.w.Add(&history.Line{Kind: history.KindEnd, Who: who, N: n, Commit: commit, Acks: acks}); err != nil {
 		return err
 	}
-	err := k.EndTransaction(ctx, kgo.TransactionEndTry(commit))
+	err = k.EndTransaction(ctx, kgo.TransactionEndTry(commit))
 	if lineErr := c.ended(who, n, commit, err); lineErr != nil {
 		return lineErr
 	}

@@ -83,7 +83,7 @@ func transactions(ctx context.Context, o *options) error {
 	if err := r.breakThings(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("%v; %.0f s\n", &r.counts, time.Since(began).Seconds())
+	fmt.Printf("%v; %.0f s; members of KIP-848: %v\n", &r.counts, time.Since(began).Seconds(), o.consumer())
 	final, err := r.settle(ctx)
 	if err != nil {
 		return err
@@ -158,6 +158,7 @@ func tell(r *history.Report) error {
 	s := &r.Stats
 	fmt.Printf("%d instances of producers; %d transactions committed over %d partitions, %d aborted, %d with unknown outcome (%d of them committed), %d fenced\n",
 		s.Instances, s.Committed, s.Parts, s.Aborted, s.Unknown, s.UnknownSeen, s.Fenced)
+	fmt.Printf("compacted: %d records of %d keys are left of those that %d transactions wrote\n", s.State, s.StateKeys, s.StateWritten)
 	fmt.Printf("%d records stored, %d visible, %d markers, %d consumed and transformed, %d read by followers\n", s.Records, s.Visible, s.Markers, s.Moves, s.Read)
 	if len(r.Wrong) == 0 {
 		fmt.Println("nothing lost, torn, read though aborted, doubled or out of order")

@@ -18,10 +18,14 @@ const (
 
 // transform is a member of the group: for each record that it consumes it produces one, to the partition of the same number.
 func (c *client) transform(ctx context.Context, who string) error {
-	s, err := kgo.NewGroupTransactSession(c.common(
+	opts := c.common(
 		kgo.TransactionalID(c.id), kgo.TransactionTimeout(transactionTimeout), kgo.ConsumerGroup(groupName), kgo.ConsumeTopics("a", "b"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.RequireStableFetchOffsets(), kgo.FetchMaxWait(200*time.Millisecond), kgo.HeartbeatInterval(500*time.Millisecond),
-		kgo.SessionTimeout(sessionTimeout), kgo.RebalanceTimeout(sessionTimeout))...)
+		kgo.SessionTimeout(sessionTimeout), kgo.RebalanceTimeout(sessionTimeout))
+	if c.consumer() {
+		opts = append(opts, kgo.ServerSideBalancer())
+	}
+	s, err := kgo.NewGroupTransactSession(opts...)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ type Final struct {
 	Stored  map[Part][]Stored // everything, markers too
 	Visible map[Part][]Seen   // what a reader of committed records is given
 	Group   map[Part]int64    // the offsets of the group that consumes, transforms and produces
+	State   []Seen            // what is committed and left in a compacted topic to which each transaction of a name has written, with its name as the key
 }
 
 // transaction is one of an instance, or a record that is of none.
@@ -68,6 +69,7 @@ func Check(ls []Line, f *Final) *Report {
 		c.acknowledged(t)
 	}
 	c.fenced(ls)
+	c.compacted(ls)
 	c.readers(ls)
 	c.moves()
 	return &c.Report

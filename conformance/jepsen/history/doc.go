@@ -14,6 +14,7 @@
 //	poll          a reader was given an offset again, or a greater one before; or something that is not stored there
 //	unseen        a reader passed over a record, or never came to it
 //	offset        a group's offset moved over a record without its output, or an output is there and the offset has not moved
+//	compacted     of a compacted topic, the newest record of a name is not of its last transaction; or a record is left of one that was not committed
 //	foreign       bytes that nobody sent
 //
 // An operation whose answer was lost may have happened: the whole of it, or nothing. That is the only thing that is let pass.
@@ -27,7 +28,7 @@
 //
 // # Where to start
 //
-// history.go is what is written; check.go judges, visible.go computes what is to be visible from what is stored; read.go is
+// history.go is what is written; check.go judges, state.go what compaction has left, visible.go computes what is to be visible from what is stored; read.go is
 // about readers and groups. register.go is by itself.
 //
 // # How tested

@@ -94,6 +94,7 @@ type Stats struct {
 	Instances, Committed, Aborted, Unknown, UnknownSeen, Fenced, Moves int
 	Records, Visible, Markers, Read                                    int
 	Parts                                                              int // of committed transactions, altogether
+	State, StateKeys, StateWritten                                     int // records that are left in the compacted topic, their keys, and transactions that wrote to it
 }
 
 const wrongMax = 10 // of a kind
