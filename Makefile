@@ -91,16 +91,23 @@ sim: ## new seeds of the simulation for SIMTIME (default 10m)
 	go test ./sim -run TestSeeds -timeout 0 -for $(or $(SIMTIME),10m) -v
 
 .PHONY: crash
-crash: build ## kill -9 under load, 250 cycles, with a checker: producers and readers, events that leave the journal all the time, queues
+crash: build ## kill -9 under load, 250 cycles and 3 minutes, with a checker: producers and readers, events that leave the journal all the time, queues, quarantine
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 100 $(CRASH)
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 100 -keeping $(CRASH)
 	cd conformance && go run ./crash -leat ../bin/leat -cycles 50 -queues $(CRASH)
+	cd conformance && go run ./crash -leat ../bin/leat -cycles 1000 -for 3m -aside $(CRASH)
 
 .PHONY: jepsen
 jepsen: build ## transactions while node and clients are killed and stopped, with a checker, for JEPSENTIME (default 10m); expected versions, with porcupine, for 2m
 	cd conformance && $(BUILD) -o ../bin/jepsen ./jepsen
 	bin/jepsen -leat bin/leat -what versions -for 2m $(JEPSEN)
 	bin/jepsen -leat bin/leat -for $(or $(JEPSENTIME),10m) $(JEPSEN)
+
+.PHONY: migration
+migration: build ## a link from a real Apache Kafka 4.1 for MIGRATIONTIME (default 10m) while the node is killed, then the switch; needs Java
+	@mkdir -p bin/peers
+	-@test -d bin/peers/kafka || .ci/jars $(KAFKA_JARS) bin/peers/kafka
+	cd conformance && go run ./migration -leat ../bin/leat -kafka ../bin/peers/kafka -for $(or $(MIGRATIONTIME),10m) $(MIGRATION)
 
 .PHONY: suites-aws
 suites-aws: build ## the SQS and SNS tests of LocalStack (answers recorded at Amazon) and SQS of moto against the binary, 6 minutes; needs Python 3.13
