@@ -44,6 +44,7 @@ func (a *app) registry(cmd *cobra.Command) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.registered = true
 	flag, _ := cmd.Flags().GetString("registry") // is always there
 	c.base = strings.TrimRight(first(flag, a.env("LEAT_REGISTRY"), defaultRegistryURL), "/")
 	if !strings.Contains(c.base, "://") {

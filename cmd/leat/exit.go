@@ -62,6 +62,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 		advice = "stop the node that runs on it first; of a running node, leat doctor tells how it is"
 	case unreachable(err):
 		code, advice = exitUnreachable, "is the node running there? leat serve starts one; --url or LEAT_URL says where it is"
+		if a.registered {
+			advice = "is a schema registry there? a node opens one unless its --listen leaves it out; --registry or LEAT_REGISTRY says where it is"
+		}
 	}
 	if errors.As(err, &ad) {
 		advice = ad.advice
@@ -103,6 +106,9 @@ func (p *problem) advice() string {
 		if strings.Contains(p.Detail, "the platform's own") {
 			return "" // no grant helps
 		}
+		if strings.Contains(p.Detail, "says who owns it") {
+			return "no grant helps: leat contract list shows who owns what, and leat contract put … --owner NAME who may publish"
+		}
 		return "ask for the grant: leat user grant NAME ACTION KIND PATTERN"
 	case http.StatusNotFound:
 		if strings.Contains(p.Detail, "no stream ") {
@@ -114,6 +120,10 @@ func (p *problem) advice() string {
 	case http.StatusGone:
 		if p.Field == "from" {
 			return "--from earliest starts at what is still there"
+		}
+	case http.StatusUnprocessableEntity, http.StatusBadRequest:
+		if strings.Contains(p.Detail, "the first user must be able to manage users") {
+			return "leat user create NAME --grant 'admin * *'"
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		if p.RetryAfter != "" {

@@ -36,6 +36,8 @@ type app struct {
 
 	url, user, token, namespace, output string // flags
 
+	registered bool // the schema registry was asked, not the node itself
+
 	ran *cobra.Command // for the advice when it was called wrongly; nil while it runs
 }
 

@@ -109,7 +109,7 @@ func (a *app) userCreate() *cobra.Command {
 				doc.AccessKeys = slices.Delete(old.AccessKeys, at, at+1)
 			}
 			doc.NewToken, doc.NewAccessKey = token, accessKey
-			if !token && !accessKey && drop == "" || fromStdin || generate {
+			if !token && !accessKey && drop == "" || fromStdin || generate || a.env("LEAT_NEW_PASSWORD") != "" {
 				if doc.Password, shown, err = a.newPassword(args[0], fromStdin, generate); err != nil {
 					return err
 				}
