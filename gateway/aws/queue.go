@@ -2,6 +2,7 @@ package aws
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -313,6 +314,11 @@ func (x *call) checkRedrive(q *queue, a *wire.QueueAttributes) error {
 	return nil
 }
 
+// manyPartitions is why a stream that is there becomes nothing FIFO: sequence numbers are made of the offsets of one partition.
+func manyPartitions(n int) string {
+	return fmt.Sprintf("Reason: The stream of that name has %d partitions, and what is FIFO has one", n)
+}
+
 func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) error {
 	name := strings.Clone(in.Name)
 	fifo := strings.HasSuffix(name, ".fifo")
@@ -354,6 +360,11 @@ func createQueue(x *call, in *wire.CreateQueueInput, out *wire.QueueURLOutput) e
 		return err
 	}
 	q.Made = false // a stream that was there
+	if info, err := x.g.broker.DescribeStream(x.ctx, &x.who, q.stream); err != nil {
+		return err
+	} else if fifo && len(info.Partitions) > 1 {
+		return wire.Refuse(wire.InvalidParameterValue, "Value "+name+" for parameter QueueName is invalid. "+manyPartitions(len(info.Partitions))+".")
+	}
 	if err := x.subscribe(q, broker.Start{Kind: broker.StartLatest}); err != nil {
 		return err
 	}

@@ -82,6 +82,9 @@ func (x *call) makeTopic(name string, d *topicDocument) error {
 		if _, is := c.Documents[topicName]; is {
 			return nil // somebody was faster
 		}
+		if strings.HasSuffix(name, ".fifo") && c.Partitions > 1 {
+			return badTopic("Topic Name " + manyPartitions(int(c.Partitions)))
+		}
 		if c.Documents = maps.Clone(c.Documents); c.Documents == nil {
 			c.Documents = map[string]string{}
 		}

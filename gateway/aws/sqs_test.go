@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"leat/broker"
+	"leat/broker/fault"
 	"leat/gateway/aws/wire"
 )
 
@@ -231,6 +232,35 @@ func TestQuery_Protocol(t *testing.T) {
 	code, _, b = s.post(head, "/", wire.GetQueueURL.AppendRequest(nil, wire.Query, &wire.GetQueueURLInput{Name: "none"}))
 	if code != 400 || !strings.Contains(string(b), "<Code>AWS.SimpleQueueService.NonExistentQueue</Code>") {
 		t.Fatalf("a refusal: %d %s", code, b)
+	}
+}
+
+// Nor does a stream with several partitions become anything FIFO: it is left as it was.
+func TestFIFO_OverSeveralPartitionsIsRefused(t *testing.T) {
+	s, ctx, who := start(t), context.Background(), &broker.Caller{}
+	for name, partitions := range map[string]int32{"many.fifo": 2, "one.fifo": 1, "topic.fifo": 3} {
+		if _, err := s.broker.CreateStream(ctx, who, name, broker.StreamConfig{Partitions: partitions}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	many := wire.CreateQueueInput{Name: "many.fifo", Attributes: wire.Pairs{{Name: "FifoQueue", Value: "true"}}}
+	answer, refused := call1(s, wire.CreateQueue, &many)
+	if refused != "InvalidParameterValue;Sender" || !strings.Contains(text(answer, "message"), "has 2 partitions") {
+		t.Errorf("%q %v", refused, answer)
+	}
+	refuses(s, "AWS.SimpleQueueService.NonExistentQueue", wire.GetQueueURL, wire.GetQueueURLInput{Name: "many.fifo"})
+	if _, err := s.broker.DescribeSubscription(ctx, who, "many.fifo"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("its subscription: %v", err)
+	}
+	url := s.queue("one.fifo", "FifoQueue", "true")
+	s.sendTogether(url, "a0", "a1")
+	if got := bodies(s.receive(url, wait(20))); len(got) != 2 {
+		t.Errorf("one partition: %v", got)
+	}
+	code, _, b := s.post(map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, "/",
+		[]byte("Action=CreateTopic&Version=2010-03-31&Name=topic.fifo&Attributes.entry.1.key=FifoTopic&Attributes.entry.1.value=true"))
+	if code != http.StatusBadRequest || !strings.Contains(string(b), "has 3 partitions") {
+		t.Errorf("a topic: %d %s", code, b)
 	}
 }
 
