@@ -42,6 +42,7 @@ type MemberOptions struct {
 	Prefetch int           // it has so many at a time, unsettled, whatever it is granted; with that and no credit, settling one is what grants the next
 	Lease    time.Duration // 0: the subscription's
 	Rank     MemberRank    // whoever has the highest is served first
+	apart    bool          // it drains: see subscription.Member
 }
 
 // Member is somebody who is handed events of a subscription. One goroutine takes from it; Grant and Detach may be called by any.
@@ -100,7 +101,7 @@ func (b *Broker) attach(ctx context.Context, c *Caller, x *subscribed, o MemberO
 	}
 	b.subs.members.Store(k, m) // before it is handed anything
 	_, err := b.shards[x.shard].Do(ctx, &shard.Attach{Sub: x.id, Member: subscription.Member{
-		ID: m.id, Rank: o.Rank, Prefetch: int32(o.Prefetch), Credit: credit, LeaseMS: o.Lease.Milliseconds(),
+		ID: m.id, Rank: o.Rank, Prefetch: int32(o.Prefetch), Credit: credit, LeaseMS: o.Lease.Milliseconds(), Apart: o.apart,
 	}})
 	if err != nil {
 		b.subs.members.Delete(k)

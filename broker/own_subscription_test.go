@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"leat/broker"
 	"leat/broker/filter/address"
 	"leat/broker/record"
+	"leat/broker/subscription"
 )
 
 // What a subscription gives up is what its undertaker makes of it, in the frame that settles it; until there is an undertaker, it waits.
@@ -100,6 +102,48 @@ func TestDrain_LeavesWhatSomebodyHas(t *testing.T) {
 		}
 		if got := payloads(h.receive("some", 6)); !slices.Equal(got, []string{"4", "5", "6", "7", "8", "9"}) {
 			t.Errorf("behind that came %v", got)
+		}
+	})
+}
+
+// Also where one member alone is served: it keeps what it has, and is served again when the rest has been drained.
+func TestDrain_WhereOneAloneIsServed(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		patience, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		h.create("s", broker.StreamConfig{})
+		for name, members := range map[string]subscription.Membership{"exclusive": broker.MembersExclusive, "single": broker.MembersSingleActive} {
+			h.subscribe(name, broker.StartLatest, func(c *broker.SubscriptionConfig) { c.Policy.Members = members }, "s")
+			for i := range 5 {
+				h.mustAppend(event("s", "k", fmt.Sprint(i)))
+			}
+			m, err := h.b.Attach(ctx, h.c, name, broker.MemberOptions{Prefetch: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var had []broker.Delivery
+			for len(had) < 2 {
+				ds, err := m.Next(patience, 2)
+				if err != nil {
+					t.Fatal(err)
+				}
+				had = append(had, ds...)
+			}
+			if n, err := h.b.Drain(ctx, h.c, name); n != 3 || err != nil {
+				t.Fatalf("%s: drained %d, %v", name, n, err)
+			}
+			if _, err := h.b.Release(ctx, h.c, handles(had[:1]), 0, true); err != nil {
+				t.Fatal(err)
+			}
+			if ds, err := m.Next(patience, 2); err != nil || !slices.Equal(payloads(ds), []string{"0"}) {
+				t.Fatalf("%s: %v came back, %v", name, payloads(ds), err)
+			}
+			if d := h.standing(name); d.Waiting != 2 || d.Leased != 2 {
+				t.Errorf("%s: %d wait, %d of them with a member", name, d.Waiting, d.Leased)
+			}
+			if err := m.Detach(ctx, false); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -14,6 +14,11 @@ import (
 // Rewind has a subscription begin again elsewhere with all its partitions, whatever it has settled; StartLatest is a purge. What members
 // have is theirs no longer. It takes the right to alter the subscription.
 func (b *Broker) Rewind(ctx context.Context, c *Caller, name string, to Start) error {
+	return b.rewind(ctx, c, name, to, false)
+}
+
+// rewind is Rewind. untaken: only while no member has anything, else Conflict.
+func (b *Broker) rewind(ctx context.Context, c *Caller, name string, to Start, untaken bool) error {
 	x, err := b.findSubscription(c, "rewind", ActionAlter, name)
 	if err != nil {
 		return err
@@ -34,7 +39,7 @@ func (b *Broker) Rewind(ctx context.Context, c *Caller, name string, to Start) e
 	if x.doc.Policy.Kind == SubscriptionCursor && len(x.doc.Streams) == 0 {
 		return b.rewindPositions(ctx, c, x, to)
 	}
-	cmd := &shard.Rewind{Sub: x.id}
+	cmd := &shard.Rewind{Sub: x.id, Untaken: untaken}
 	for _, id := range x.doc.StreamIDs {
 		n := b.names.of(x.shard, id)
 		if n == nil {

@@ -255,6 +255,8 @@ func (x *Settle) decide(c *Core, _ *Request) {
 type Rewind struct {
 	Sub   subscription.ID
 	Begin []Beginning
+	// Untaken has it refused while members have something, which would be theirs no longer.
+	Untaken bool
 
 	Begun []subscription.Start // result
 }
@@ -262,6 +264,10 @@ type Rewind struct {
 func (x *Rewind) kind() string { return "rewind" }
 
 func (x *Rewind) decide(c *Core, r *Request) {
+	if x.Untaken && c.subs.Taken(x.Sub) > 0 {
+		r.Fault = fault.New(fault.Conflict, "rewind", "", "members have something of the subscription")
+		return
+	}
 	starts, err := c.starts(nil, x.Begin, true)
 	if err != nil {
 		r.Fault = err

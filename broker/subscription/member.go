@@ -17,6 +17,7 @@ type Member struct {
 	Prefetch int32 // records it has at once at most. 0: as many as it has credit for
 	Credit   int64 // records it is given until it is granted more. Endless: no end
 	LeaseMS  int64 // instead of the policy's
+	Apart    bool  // it takes what nobody has, and goes: before all others, also where one alone is served, and does not count as one
 }
 
 // Endless is credit that does not end.
@@ -40,8 +41,9 @@ func (h *Head) Attach(id ID, m Member) *fault.Error {
 		return fault.New(fault.Invalid, "receive", "", "the subscription keeps a position; records are read, not received")
 	}
 	d := h.desk(x)
+	first := d.apart()
 	switch {
-	case len(d.order) > 0 && x.Policy.Members == Exclusive:
+	case len(d.order) > first && x.Policy.Members == Exclusive && !m.Apart:
 		return fault.New(fault.Conflict, "receive", "", "the subscription is exclusive and somebody receives from it")
 	case len(d.order) >= MembersMax:
 		return fault.New(fault.QuotaSpent, "receive", "", "%d receive from the subscription; that is the limit", MembersMax)
@@ -57,19 +59,31 @@ func (h *Head) Attach(id ID, m Member) *fault.Error {
 	}
 	n.index = int32(free)
 	d.members[free] = n
-	at, _ := slices.BinarySearchFunc(d.order, m.Rank, func(a *member, rank int32) int {
+	at, _ := slices.BinarySearchFunc(d.order[first:], m.Rank, func(a *member, rank int32) int {
 		if c := cmp.Compare(rank, a.Rank); c != 0 {
 			return c
 		}
 		return -1
 	})
-	if x.Policy.Members == SingleActive && at == 0 && len(d.order) > 0 {
-		at = 1 // the active one stays
+	if at += first; x.Policy.Members == SingleActive && at == first && len(d.order) > first {
+		at++ // the active one stays
+	}
+	if m.Apart {
+		at = 0
 	}
 	d.order = slices.Insert(d.order, at, n)
 	h.measure(d, n)
 	h.settleDown(d)
 	return nil
+}
+
+// apart is how many members come before all others.
+func (d *desk) apart() int {
+	n := 0
+	for n < len(d.order) && d.order[n].Apart {
+		n++
+	}
+	return n
 }
 
 func (d *desk) find(id MemberID) *member {
@@ -184,13 +198,19 @@ func (d *desk) pick() *member {
 	if d.able == 0 {
 		return nil
 	}
-	if d.sub.Policy.Members != Shared {
-		if m := d.order[0]; m.able {
+	first := d.apart()
+	for _, m := range d.order[:first] {
+		if m.able {
 			return m
+		}
+	}
+	if d.sub.Policy.Members != Shared {
+		if first < len(d.order) && d.order[first].able {
+			return d.order[first]
 		}
 		return nil
 	}
-	first := slices.IndexFunc(d.order, func(m *member) bool { return m.able })
+	first = slices.IndexFunc(d.order, func(m *member) bool { return m.able })
 	rank := d.order[first].Rank
 	for i := range d.order {
 		k := (d.next + i) % len(d.order)
@@ -208,12 +228,12 @@ func (d *desk) demand() int64 {
 		return 0
 	}
 	var n int64
-	for i, m := range d.order {
-		if i > 0 && d.sub.Policy.Members != Shared {
-			break
-		}
+	for _, m := range d.order {
 		if n += m.room(); n >= WindowMax {
 			return WindowMax
+		}
+		if d.sub.Policy.Members != Shared && !m.Apart {
+			break
 		}
 	}
 	return n

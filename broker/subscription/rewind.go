@@ -11,6 +11,14 @@ import (
 // ReviveMax is how many records one call brings back.
 const ReviveMax = 10_000
 
+// Taken is how many records of a subscription members have.
+func (h *Head) Taken(id ID) int {
+	if d := h.desks[id]; d != nil {
+		return d.leased
+	}
+	return 0
+}
+
 // Rewind starts sources again at another offset, back or forth. What members have of them is theirs no longer: their handles are Lost. From
 // the end on it is a purge.
 func (h *Head) Rewind(id ID, starts []Start, f *fact.Frame) *fault.Error {

@@ -363,6 +363,8 @@ func (s *script) join(w []string) {
 			m.Rank = int32(num(v))
 		case "lease":
 			m.LeaseMS = ms(v)
+		case "apart":
+			m.Apart = true
 		}
 	}
 	s.members[w[2]], s.who[m.ID] = m.ID, w[2]

@@ -224,3 +224,26 @@ func TestPublish_WhatFollowsARefusedOneIsNotHeard(t *testing.T) {
 		t.Errorf("the queue was declared: %d", m.ReplyCode)
 	}
 }
+
+// What the single active consumer of a queue has outlives a purge, as what any other has.
+func TestPurge_LeavesWhatTheSingleActiveConsumerHas(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t)))
+	single, err := wire.Table(nil).Add("x-single-active-consumer", wire.Bool(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must[*wire.QueueDeclareOK](t, c, &wire.QueueDeclare{Queue: []byte("one"), Arguments: single})
+	c.fill(t, "one", "a", "b", "c")
+	c.prefetch(t, 1, false)
+	c.consume(t, "one", "x", false)
+	d := c.delivery(t)
+	if n := must[*wire.QueuePurgeOK](t, c, &wire.QueuePurge{Queue: []byte("one")}).MessageCount; n != 2 {
+		t.Errorf("%d were purged", n)
+	}
+	if err := c.send(1, &wire.BasicNack{DeliveryTag: d.tag, Requeue: true}); err != nil {
+		t.Fatal(err)
+	}
+	if again := c.delivery(t); again.body != "a" {
+		t.Errorf("%q came back", again.body)
+	}
+}
