@@ -54,6 +54,20 @@ func TestCheck_Levels(t *testing.T) {
 	}
 }
 
+// A sentence says what it says, whatever a field is called, and whether it names both schemas or none.
+func TestDifference_Message(t *testing.T) {
+	for _, c := range []struct{ sentence, want string }{
+		{"The name of the schema has changed (path '/name')", "The name of the schema has changed (path '/name')"},
+		{"the %[1]s schema lacks '/100%s', which the %[2]s has", "the new schema lacks '/100%s', which the old has"},
+		{"", ""},
+	} {
+		d := contract.Difference{Sentence: c.sentence}
+		if got := d.Told("new", "old"); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
 func TestFrames(t *testing.T) {
 	f, rest, err := contract.Unframe([]byte("\x00\x00\x00\x01\x02abc"))
 	if f.ID != 258 || string(rest) != "abc" || err != nil || !f.Named() {

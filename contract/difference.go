@@ -1,13 +1,17 @@
 package contract
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Difference is one thing that stands between a reader's schema and a writer's. The words of Kind and the sentences are those of Confluent's
 // registry, since tools look for them.
 type Difference struct {
 	Kind string
 	Path string
-	// Sentence has two places: %[1]s is what the reader's schema is called, %[2]s the writer's ("new", "old").
+	// Sentence may have two places: %[1]s is what the reader's schema is called, %[2]s the writer's ("new", "old"). Anything else stands for itself: it
+	// may name a property.
 	Sentence string
 	Info     string // more, where the format has more to say
 	Hint     string // what would help
@@ -24,10 +28,7 @@ func (d *Difference) Message(reader, writer string) string {
 
 // Told is the sentence for people.
 func (d *Difference) Told(reader, writer string) string {
-	if d.Sentence == "" {
-		return ""
-	}
-	return fmt.Sprintf(d.Sentence, reader, writer)
+	return strings.NewReplacer("%[1]s", reader, "%[2]s", writer).Replace(d.Sentence)
 }
 
 // Policy says how strictly open content models of JSON Schema are compared.

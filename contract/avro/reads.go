@@ -68,8 +68,7 @@ const (
 
 func difference(kind string, path []string, info string) contract.Difference {
 	at := "/" + strings.Join(path, "/")
-	escape := strings.NewReplacer("%", "%%")
-	text := strings.NewReplacer("$path", escape.Replace(at), "$info", escape.Replace(info)).Replace(sentences[kind])
+	text := strings.NewReplacer("$path", at, "$info", info).Replace(sentences[kind])
 	return contract.Difference{Kind: kind, Path: at, Sentence: text, Info: info, Hint: hints[kind]}
 }
 

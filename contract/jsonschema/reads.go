@@ -50,14 +50,13 @@ type found struct {
 }
 
 func told(all []found) (out []contract.Difference) {
-	escape := strings.NewReplacer("%", "%%")
 	for _, f := range all[:min(len(all), toldMax)] {
 		at := "#/" + strings.Join(f.path, "/")
 		w := about[f.kind]
 		if w.sentence == "" {
 			w = boundWords(f.kind)
 		}
-		out = append(out, contract.Difference{Kind: f.kind, Path: at, Hint: w.hint, Sentence: strings.ReplaceAll(w.sentence, "$path", escape.Replace(at))})
+		out = append(out, contract.Difference{Kind: f.kind, Path: at, Hint: w.hint, Sentence: strings.ReplaceAll(w.sentence, "$path", at)})
 	}
 	return out
 }

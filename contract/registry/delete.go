@@ -22,13 +22,13 @@ func (r *Registry) DeleteVersion(subject string, n int, permanent bool) (*Versio
 		return nil, none, refuse(VersionNotSoftDeleted, "Subject '%s' Version %d was not deleted first before being permanently deleted", subject, v.Version)
 	}
 	if by := r.ReferencedBy(v.Subject, v.Version, permanent); len(by) > 0 {
-		return nil, none, referenced(v.Subject, v.Version, by[0])
+		return nil, none, referenced(v.Subject, v.Version)
 	}
 	return v, r.deletion([]*Version{v}, permanent), nil
 }
 
-func referenced(subject string, version int, by Place) error {
-	return refuse(ReferenceExists, "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}; one is version %d of %s.", subject, version, by.Version, by.Subject)
+func referenced(subject string, version int) error {
+	return refuse(ReferenceExists, "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}.", subject, version)
 }
 
 func (r *Registry) mayDelete(subject string) error {
@@ -85,7 +85,7 @@ func (r *Registry) DeleteSubject(subject string, permanent bool) ([]*Version, Ch
 		}
 		for _, by := range r.ReferencedBy(v.Subject, v.Version, permanent) {
 			if by.Subject != subject {
-				return nil, none, referenced(v.Subject, v.Version, by)
+				return nil, none, referenced(v.Subject, v.Version)
 			}
 		}
 	}

@@ -8,7 +8,7 @@
 //	staged.go      a view for registrations that are recorded together
 //	resolve.go     texts with what they refer to, parsed and remembered
 //	register.go    a new version; compatible.go: whether it may follow; merge.go: metadata and rules
-//	find.go        looking up; delete.go, settings.go, mode.go; binding.go: which streams and types keep to which subject
+//	find.go        looking up; shown.go: as it is recorded; delete.go, settings.go, mode.go; binding.go: which streams and types keep to which subject
 //	declared.go    what consumers declare that they read; tags.go: fields that have tags
 //	problem.go     refusals, with the numbers that registry clients know
 //

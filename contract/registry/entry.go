@@ -173,10 +173,13 @@ func readVersion(body []byte) *Version {
 
 // formatName shares the names that there are.
 func formatName(b []byte) string {
-	for name := range formats {
-		if name == string(b) {
-			return name
-		}
+	switch string(b) {
+	case "AVRO":
+		return "AVRO"
+	case "JSON":
+		return "JSON"
+	case "PROTOBUF":
+		return "PROTOBUF"
 	}
 	return string(b)
 }

@@ -77,7 +77,7 @@ func (r *Registry) SetMode(scope, mode string, force bool) (Mode, Change, error)
 			}
 			for _, e := range r.all(s) {
 				if by := r.ReferencedBy(e.subject, e.version, true); len(by) > 0 {
-					return "", Change{}, referenced(e.subject, e.version, by[0])
+					return "", Change{}, referenced(e.subject, e.version)
 				}
 				gone = append(gone, &Version{Subject: e.subject, Version: e.version, ID: e.id})
 			}

@@ -11,6 +11,9 @@ import (
 // plain is an answer that is a text as it stands.
 type plain string
 
+// written is JSON that stands already.
+type written []byte
+
 // nothing is an answer without a body.
 type nothing struct{}
 
@@ -23,6 +26,8 @@ func (x *call) answer(status int, v any) error {
 		return nil
 	case plain:
 		b = []byte(v)
+	case written:
+		b = v
 	default:
 		var buf bytes.Buffer
 		e := json.NewEncoder(&buf)

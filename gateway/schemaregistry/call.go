@@ -75,7 +75,9 @@ func (x *call) is(name string) bool {
 // negotiate finds the media type of the answer, and refuses bodies of others.
 func (x *call) negotiate() error {
 	x.media = mediaTypes[0]
-	if accept := x.r.Header.Get("Accept"); accept != "" {
+	if accept := x.r.Header.Get("Accept"); slices.Contains(mediaTypes, accept) {
+		x.media = accept
+	} else if accept != "" && accept != "*/*" {
 		best, quality := "", 0.0
 		for part := range strings.SplitSeq(accept, ",") {
 			part = strings.TrimSpace(part)

@@ -77,7 +77,12 @@ func getByID(_ context.Context, x *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := x.registry().At(x.best(all))
+	best := x.best(all)
+	s, ok := x.registry().Shown(best)
+	if b, ok := x.show(s, ok, true); ok {
+		return b, nil
+	}
+	v := x.registry().At(best)
 	if v == nil {
 		return nil, errNoSchema(x.vars["id"])
 	}

@@ -86,6 +86,12 @@ func (x *call) at(deleted bool) (*registry.Version, error) {
 
 // GET /subjects/{subject}/versions/{version}
 func getVersion(_ context.Context, x *call) (any, error) {
+	if n, err := registry.ParseVersion(x.vars["version"]); err == nil && x.maySee(x.subject()) == nil {
+		s, ok := x.registry().ShownVersion(x.subject(), n, x.is("deleted"))
+		if b, ok := x.show(s, ok, false); ok {
+			return b, nil
+		}
+	}
 	v, err := x.at(x.is("deleted"))
 	if err != nil {
 		return nil, err

@@ -102,16 +102,15 @@ func (r *route) fits(in []string) (vars map[string]string, ok bool) {
 	if len(in) != len(r.segments) {
 		return nil, false
 	}
+	for i, s := range r.segments {
+		if s != in[i] && (in[i] == "" || !strings.HasPrefix(s, "{")) {
+			return nil, false
+		}
+	}
 	vars = map[string]string{}
 	for i, s := range r.segments {
-		switch {
-		case strings.HasPrefix(s, "{"):
-			if in[i] == "" {
-				return nil, false
-			}
+		if strings.HasPrefix(s, "{") {
 			vars[strings.Trim(s, "{}")] = in[i]
-		case s != in[i]:
-			return nil, false
 		}
 	}
 	return vars, true
