@@ -20,31 +20,38 @@ import (
 //	live    50 MiB   200 MiB   400 MiB   1 GiB   4 GiB
 //	room    64       200       688       2048    5120      at a headroom of 64 MiB
 //
+// A node that has little to do needs no such room: what it would hold there is memory that others could have. What it is given is what it allocates in
+// quietSeconds, and no less than what the collector has to go through, so that the first second of a load costs no more than Go's default. Blocks of
+// the state's cache have no pointers, so they count as alive and not as gone through: a cache that has filled does not double itself.
+//
 // GOGC in the environment, when set, is left alone.
 
 const (
 	gcLargeBytes    = 256 << 20
 	gcMoreMax       = 1 << 30
 	gcAdjustEvery   = time.Second
-	gcPercentMin    = 100
+	gcPercentMin    = 10
 	gcPercentMax    = 1600
-	gcPercentChange = 10 // smaller changes are not worth stopping the world for
+	gcPercentStart  = 100 // Go's default
+	gcPercentChange = 10  // smaller changes are not worth stopping the world for
+	quietSeconds    = 2
 )
 
 func keepHeadroom(ctx context.Context, headroom int64) {
 	if _, set := os.LookupEnv("GOGC"); set || headroom == 0 {
 		return
 	}
-	sample := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	sample := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	tick := clock.NewTicker(gcAdjustEvery)
 	defer tick.Stop()
-	now := gcPercentMin
+	now, before := gcPercentStart, int64(0)
 	for {
 		runtimemetrics.Read(sample)
-		want := gcPercentMax
+		want, allocated := gcPercentMax, int64(sample[2].Value.Uint64())
 		if live := int64(sample[0].Value.Uint64()); live > 0 {
-			want = gcPercent(live, headroom)
+			want = gcPercent(live, int64(sample[1].Value.Uint64()), allocated-before, headroom)
 		}
+		before = allocated
 		if d := want - now; d > gcPercentChange || d < -gcPercentChange {
 			debug.SetGCPercent(want)
 			now = want
@@ -57,11 +64,13 @@ func keepHeadroom(ctx context.Context, headroom int64) {
 	}
 }
 
-// gcPercent is by how much of what is alive the heap may grow until the collector runs again.
-func gcPercent(live, headroom int64) int {
+// gcPercent is by how much of what is alive the heap may grow until the collector runs again. scan is how much of it the collector goes through,
+// allocated what was allocated in the last second.
+func gcPercent(live, scan, allocated, headroom int64) int {
 	room := max(headroom, live)
 	if live > gcLargeBytes {
 		room = max(headroom, live+min(2*(live-gcLargeBytes), gcMoreMax))
 	}
+	room = min(room, max(headroom, scan, quietSeconds*allocated))
 	return int(min(max(100*room/live, gcPercentMin), gcPercentMax))
 }

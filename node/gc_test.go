@@ -4,11 +4,27 @@ import "testing"
 
 // What may gather between two runs of the collector, in MiB, is as the comment of gc.go says.
 func TestGCPercent(t *testing.T) {
-	for _, c := range []struct{ live, headroom, room int64 }{
-		{1, 64, 16}, {50, 64, 64}, {200, 64, 200}, {256, 64, 256}, {400, 64, 688}, {1024, 64, 2048}, {4096, 64, 5120}, {400, 1000, 1000}, {400, 0, 688},
+	const busy = 1 << 14 // MiB in the last second
+	for _, c := range []struct{ live, scan, allocated, headroom, room int64 }{
+		{1, 1, busy, 64, 16},
+		{50, 10, busy, 64, 64},
+		{200, 10, busy, 64, 200},
+		{256, 10, busy, 64, 256},
+		{400, 300, busy, 64, 688},
+		{1024, 300, busy, 64, 2048},
+		{4096, 300, busy, 64, 5120},
+		{400, 300, busy, 1000, 1000},
+		{400, 300, busy, 0, 688},
+		{50, 10, 0, 64, 64},    // a quiet node
+		{160, 60, 0, 64, 64},   // its cache has filled
+		{160, 60, 50, 64, 100}, // it has something to do
+		{160, 60, 90, 64, 160},
+		{400, 300, 0, 64, 300}, // many subscriptions
+		{1024, 300, 0, 64, 300},
+		{4096, 10, 0, 64, 409}, // not below a tenth
 	} {
-		if got := c.live * int64(gcPercent(c.live<<20, c.headroom<<20)) / 100; got < c.room*97/100 || got > c.room {
-			t.Errorf("live %d MiB, headroom %d MiB: room for %d MiB, want %d", c.live, c.headroom, got, c.room)
+		if got := c.live * int64(gcPercent(c.live<<20, c.scan<<20, c.allocated<<20, c.headroom<<20)) / 100; got < c.room*97/100-1 || got > c.room {
+			t.Errorf("%+v: room for %d MiB", c, got)
 		}
 	}
 }
