@@ -7,13 +7,12 @@ import (
 
 	"leat/broker/record"
 	"leat/broker/stream"
-	"leat/storage/segment"
 )
 
-// Batch is one stored batch in memory, whose Raw is never written to; or, for readers who ask for that, neighbouring batches in a file.
+// Batch is one stored batch in memory, whose Raw is never written to; or, for readers who ask for that, neighbouring batches by their place.
 type Batch struct {
 	Raw     []byte
-	Span    *segment.Span // where they lie; Raw is nil then. See Source.Keep
+	Span    Span // where they lie; Raw is nil then. See Source.Keep
 	Base    record.Offset
 	Next    record.Offset
 	Seq     uint64

@@ -23,6 +23,7 @@ type locator struct {
 	end  record.Offset // of what is in files
 	low  []byte        // start of the partition's rows
 
+	held   bool // the reader was told of places in files, which have to stay
 	inFile bool
 	run    stream.Run
 	err    error

@@ -37,6 +37,7 @@ type Published struct {
 	keyEntry    keys.Entry
 	journal     atomic.Pointer[journal.Journal]
 	building    building
+	foreign     atomic.Uint64                // the last frame that was there when the journal was opened
 	opening     bool                         // frames are being replayed for the first time
 	compactions atomic.Pointer[[]Compaction] // as the keeper last heard
 	seq         atomic.Uint64

@@ -274,7 +274,7 @@ func (p *Published) readCold(dst []*Batch, src Source, from, end record.Offset, 
 			return dst, err
 		}
 		got, err := p.readFrom(l, dst, from, end, maxBytes, upTo)
-		l.done(got[len(dst):])
+		l.done()
 		if !errors.Is(err, journal.ErrTrimmed) {
 			return got, err
 		}
@@ -303,11 +303,14 @@ func (p *Published) readFrom(l *locator, dst []*Batch, from, end record.Offset, 
 			return dst, nil
 		}
 		n := len(dst)
+		if span := p.span(l, from, end, maxBytes-size, upTo); span != nil {
+			dst, size = append(dst, span), size+span.Len()
+			continue
+		}
+		if n > none && dst[n-1].Span != nil && l.run.Bytes > int64(maxBytes-size) {
+			break // a part of a run would have to be read, and the rest of it once more
+		}
 		if l.inFile {
-			if span := l.span(from, end, maxBytes-size, upTo); span != nil {
-				dst = append(dst, span)
-				break
-			}
 			dst, err = l.readSome(dst, from, end, maxBytes-size, upTo)
 		} else {
 			dst, err = p.readRun(l, dst, from, maxBytes-size)
@@ -358,36 +361,6 @@ func (l *locator) readSome(dst []*Batch, from, end record.Offset, room int, upTo
 	l.atFile()
 	return dst, failed
 }
-
-// spans says whether the reader takes spans.
-func (l *locator) spans(upTo uint64) bool { return l.src.Keep != nil && upTo == AllSeqs }
-
-// span takes neighbouring runs of a file by their place, from the one that l stands on; l then stands on the last one. nil: they have to be read.
-func (l *locator) span(from, end record.Offset, room int, upTo uint64) *Batch {
-	if !l.spans(upTo) || l.run.Base < from {
-		return nil
-	}
-	first := l.run
-	span := l.cold.Span(spanBytesMin, int64(room), uint64(end))
-	if span == nil {
-		return nil
-	}
-	l.atFile()
-	return &Batch{Span: span, Base: first.Base, Next: l.run.Next, Seq: l.run.Seq, TimeMS: l.run.TimeMS}
-}
-
-// done closes l, or has the reader do it who has been given spans.
-func (l *locator) done(got []*Batch) {
-	if slices.ContainsFunc(got, func(b *Batch) bool { return b.Span != nil }) {
-		l.rows.Close() // what of state it holds up is not needed
-		l.src.Keep(l.cold.Close)
-		return
-	}
-	l.close()
-}
-
-// spanBytesMin is how much makes a system call of its own worth while.
-const spanBytesMin = 64 << 10
 
 const readSomeMax = 8 << 20 // read from a file at once
 

@@ -166,6 +166,7 @@ func (s *Shard) recover() (*Core, error) {
 	if frames > 0 {
 		s.cfg.Log.Info("replayed the journal", "shard", s.cfg.ID, "frames", frames, "took", s.cfg.Clock.Now().Sub(began))
 	}
+	s.published.foreign.Store(uint64(j.Tail().Seq))
 	s.published.journal.Store(&j)
 	s.heads = 0
 	core, err := s.newCore(max(uint64(j.Tail().Seq), s.published.Seq()) + 1)

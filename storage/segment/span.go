@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -84,6 +85,35 @@ func (x *Span) SendTo(socket syscall.RawConn, from, n int) (int, error) {
 		return sent, &CorruptError{File: x.f.ID.name(), Block: -1, Offset: x.at + int64(from+sent), Expected: fmt.Sprintf("%d bytes more", n-sent), Found: "the end of the file"}
 	}
 	return sent, err
+}
+
+// WriteTo writes all of b, which is in no file, to where spans go, within the write deadline of the socket's owner.
+func WriteTo(socket syscall.RawConn, b []byte) (written int, err error) {
+	werr := socket.Write(func(fd uintptr) (done bool) {
+		for written < len(b) {
+			var n int
+			n, err = syscall.Write(int(fd), b[written:])
+			switch {
+			case n > 0:
+				written += n
+			case err == syscall.EINTR:
+			case err == syscall.EAGAIN:
+				err = nil
+				return false
+			case err != nil:
+				err = &net.OpError{Op: "write", Err: err}
+				return true
+			default:
+				err = io.ErrShortWrite
+				return true
+			}
+		}
+		return true
+	})
+	if err == nil {
+		err = werr
+	}
+	return written, err
 }
 
 // sendSlow is what sending a piece takes at most when all of it is in memory.
