@@ -5,11 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -17,7 +19,8 @@ import (
 // The table against Apache Kafka: the same client for both, Leat synced, the other with its default of leaving that to the kernel.
 //
 //	produce      records of 1 KiB and 100 B to 1 and 16 partitions, by one and four producers, each a client of its own
-//	consume      the same records from the start, by one client
+//	consume      records from the start, by one client; both sides hold the same batches, each written alone
+//	fetch        the same by fetch requests one after the other, of which nothing is opened: what the brokers can do, not what a client makes of it
 //	end to end   records at a fixed rate, from the call that sends one to its return from the consumer's poll
 
 const (
@@ -55,6 +58,7 @@ var jvmShapes = func() (all []shape) {
 type jvmRows struct {
 	produce map[shape]*row
 	consume map[shape]*row
+	fetch   map[shape]*row
 	p50     map[int]*row // by size
 	p99     map[int]*row
 }
@@ -65,7 +69,7 @@ const (
 )
 
 func (b *bench) jvmRows(other string) *jvmRows {
-	rows := &jvmRows{produce: map[shape]*row{}, consume: map[shape]*row{}, p50: map[int]*row{}, p99: map[int]*row{}}
+	rows := &jvmRows{produce: map[shape]*row{}, consume: map[shape]*row{}, fetch: map[shape]*row{}, p50: map[int]*row{}, p99: map[int]*row{}}
 	for _, s := range jvmShapes {
 		id := fmt.Sprintf("jvm-produce-%d-%d-%d", s.size, s.partitions, s.producers)
 		rows.produce[s] = b.row(id, fmt.Sprintf("produce %d B, %d partitions, %d producers", s.size, s.partitions, s.producers), "records/s", other, jvmGoal)
@@ -74,6 +78,12 @@ func (b *bench) jvmRows(other string) *jvmRows {
 		if s.producers == 1 {
 			id := fmt.Sprintf("jvm-consume-%d-%d", s.size, s.partitions)
 			rows.consume[s] = b.row(id, fmt.Sprintf("consume %d B from the start, %d partitions", s.size, s.partitions), "records/s", other, jvmGoal)
+		}
+	}
+	for _, s := range jvmShapes {
+		if s.producers == 1 {
+			id := fmt.Sprintf("jvm-fetch-%d-%d", s.size, s.partitions)
+			rows.fetch[s] = b.row(id, fmt.Sprintf("fetch %d B from the start, %d partitions", s.size, s.partitions), "records/s", other, 0)
 		}
 	}
 	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
@@ -114,20 +124,16 @@ func (b *bench) jvmPair(ctx context.Context, i int, other peer, rows *jvmRows) e
 		}
 	}
 	for _, s := range jvmShapes {
-		in, out := rows.produce[s], rows.consume[s]
-		n, reads := s.records(b.volume/4), out != nil && b.wants(out)
-		if !b.wants(in) && !reads {
+		in := rows.produce[s]
+		if !b.wants(in) {
 			continue
 		}
-		if err := in.pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return produceBy(ctx, p, s, n) }); err != nil {
+		if err := in.pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return produceBy(ctx, p, s, s.records(b.volume/4)) }); err != nil {
 			return err
 		}
-		if !reads {
-			continue
-		}
-		if err := out.pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return consumeAll(ctx, p, s, n) }); err != nil {
-			return err
-		}
+	}
+	if err := b.jvmReads(ctx, i, leat, theirs, rows); err != nil {
+		return err
 	}
 	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
 		p50 := rows.p50[size]
@@ -165,6 +171,152 @@ func jvmWarm(ctx context.Context, p *proc, bytes int) error {
 	}
 	_, err := endToEnd(ctx, p, jvmLargeBytes, 2*time.Second)
 	return err
+}
+
+// jvmReads reads topics that both sides hold alike: who is written to as fast as a client can, gets smaller batches the sooner it answers, and what a
+// client does with batches is most of the work.
+func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *jvmRows) error {
+	for _, s := range jvmShapes {
+		out, raw := rows.consume[s], rows.fetch[s]
+		if out == nil || !b.wants(out) && !b.wants(raw) {
+			continue
+		}
+		s.producers = 0 // a topic of its own
+		n := s.alike(b.volume / 2)
+		for _, p := range []*proc{leat, theirs} {
+			if err := fillAlike(ctx, p, s, n); err != nil {
+				return err
+			}
+		}
+		syscall.Sync() // what is left to the kernel is not written while others are measured
+		for round := range jvmReadRounds {
+			for _, x := range []reading{{out, consumeAll}, {raw, fetchAll}} {
+				if !b.wants(x.row) {
+					continue
+				}
+				if err := x.row.pair(i+round, leat, theirs, func(_ int, p *proc) (float64, error) { return x.read(ctx, p, s, n) }); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// reading is a way to read a topic, and its row.
+type reading struct {
+	row  *row
+	read func(context.Context, *proc, shape, int) (float64, error)
+}
+
+const (
+	jvmBatchBytes = 64 << 10 // of values, in a batch that is to be read
+	jvmReadRounds = 3        // of one topic: a reading takes less than a second
+)
+
+// alike is how many records make so many whole batches.
+func (s shape) alike(volume int) int {
+	if s.size == jvmSmallBytes {
+		volume /= jvmSmallerShare
+	}
+	return volume / jvmBatchBytes * (jvmBatchBytes / s.size)
+}
+
+// fillAlike writes n records as full batches to the partitions in turn.
+func fillAlike(ctx context.Context, p *proc, s shape, n int) error {
+	if err := makeTopic(ctx, p, s.topic(), s.partitions); err != nil {
+		return err
+	}
+	c, err := kafkaClient(p, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ManualFlushing())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var failed atomic.Pointer[error]
+	each, value := jvmBatchBytes/s.size, make([]byte, s.size)
+	for done := 0; done < n; {
+		for part := 0; part < s.partitions && done < n; part++ {
+			for range each {
+				c.Produce(ctx, &kgo.Record{Topic: s.topic(), Partition: int32(part), Value: value}, func(_ *kgo.Record, err error) {
+					if err != nil {
+						failed.CompareAndSwap(nil, &err)
+					}
+				})
+			}
+			done += each
+		}
+		if err := c.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	if e := failed.Load(); e != nil {
+		return fmt.Errorf("fill %s of %s: %w", s.topic(), p.name, *e)
+	}
+	return nil
+}
+
+// fetchAll reads the n records of a topic by requests of all partitions, one after the other, and returns records a second.
+func fetchAll(ctx context.Context, p *proc, s shape, n int) (float64, error) {
+	c, err := kafkaClient(p)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	name := s.topic()
+	m, mt := kmsg.NewPtrMetadataRequest(), kmsg.NewMetadataRequestTopic()
+	mt.Topic = &name
+	m.Topics = append(m.Topics, mt)
+	known, err := m.RequestWith(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	r, t := kmsg.NewPtrFetchRequest(), kmsg.NewFetchRequestTopic()
+	r.MaxWaitMillis, r.MinBytes, r.MaxBytes, r.SessionEpoch = 1000, 1, fetchBytesMax, -1
+	t.Topic, t.TopicID = name, known.Topics[0].TopicID
+	for i := range s.partitions {
+		part := kmsg.NewFetchRequestTopicPartition()
+		part.Partition, part.PartitionMaxBytes, part.CurrentLeaderEpoch = int32(i), fetchPartBytesMax, -1
+		t.Partitions = append(t.Partitions, part)
+	}
+	r.Topics = append(r.Topics, t)
+	began, got := time.Now(), 0
+	for got < n {
+		answer, err := c.SeedBrokers()[0].RetriableRequest(ctx, r)
+		if err != nil {
+			return 0, err
+		}
+		more, err := goOn(t.Partitions, answer.(*kmsg.FetchResponse))
+		if err != nil {
+			return 0, fmt.Errorf("fetch from %s after %d of %d records: %w", p.name, got, n, err)
+		}
+		got += more
+		r.Topics[0].Partitions = append(t.Partitions[1:len(t.Partitions):len(t.Partitions)], t.Partitions[0]) // another one comes first, as clients do it
+		t.Partitions = r.Topics[0].Partitions
+	}
+	return float64(got) / time.Since(began).Seconds(), nil
+}
+
+// goOn moves partitions behind what an answer holds of them and returns how many records that is.
+func goOn(parts []kmsg.FetchRequestTopicPartition, r *kmsg.FetchResponse) (records int, err error) {
+	if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+		return 0, err
+	}
+	for _, got := range r.Topics[0].Partitions {
+		if err := kerr.ErrorForCode(got.ErrorCode); err != nil {
+			return 0, err
+		}
+		next, _, err := batchesEnd(got.RecordBatches, math.MaxInt64)
+		if err != nil {
+			return 0, err
+		}
+		for i := range parts {
+			if q := &parts[i]; q.Partition == got.Partition && next > q.FetchOffset {
+				records += int(next - q.FetchOffset)
+				q.FetchOffset = next
+			}
+		}
+	}
+	return records, nil
 }
 
 // makeTopic makes a topic unless it is there, and waits until its partitions can be written.

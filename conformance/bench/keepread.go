@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // keyBytes is the length of keys, as hexadecimal digits of a number that is spread over all.
@@ -184,7 +185,9 @@ func (b *bench) keepCold(ctx context.Context) error {
 // fetchPieces reads some pieces, one after the other, and returns MB/s of batches. It is the requests alone, one at a time: neither a client's
 // reading ahead nor its connecting is in it.
 func fetchPieces(ctx context.Context, p *proc, picks []int, where func(pick int) (topic string, first int64), records int64) (float64, error) {
-	c, err := kafkaClient(p)
+	byName := kversion.Stable()
+	byName.SetMaxKeyVersion(int16(kmsg.Fetch), 12)
+	c, err := kafkaClient(p, kgo.MaxVersions(byName))
 	if err != nil {
 		return 0, err
 	}
@@ -210,7 +213,7 @@ func fetchPieces(ctx context.Context, p *proc, picks []int, where func(pick int)
 	return float64(sum) / time.Since(began).Seconds() / 1e6, nil
 }
 
-// fetch is one request for partition 0. Up to version 12 it names its topic; leat has no later one.
+// fetch is one request for partition 0. Up to version 12 it names its topic, later ones give its id.
 func fetch(ctx context.Context, c *kgo.Client, topic string, at int64) ([]byte, error) {
 	r := kmsg.NewPtrFetchRequest()
 	r.MaxWaitMillis, r.MinBytes, r.MaxBytes, r.SessionEpoch = 1000, 1, fetchBytesMax, -1

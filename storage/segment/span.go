@@ -96,8 +96,8 @@ func WriteTo(socket syscall.RawConn, b []byte) (written int, err error) {
 			switch {
 			case n > 0:
 				written += n
-			case err == syscall.EINTR:
-			case err == syscall.EAGAIN:
+			case errors.Is(err, syscall.EINTR):
+			case errors.Is(err, syscall.EAGAIN):
 				err = nil
 				return false
 			case err != nil:

@@ -1,6 +1,7 @@
 package osfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"sync"
@@ -109,8 +110,8 @@ func (f *file) SendTo(socket syscall.RawConn, off int64, n int) (sent int, err e
 			switch {
 			case m > 0:
 				sent += m
-			case err == unix.EINTR:
-			case err == unix.EAGAIN:
+			case errors.Is(err, unix.EINTR):
+			case errors.Is(err, unix.EAGAIN):
 				err = nil
 				return false // the runtime waits until the socket takes more, or its deadline is over
 			case err != nil:
