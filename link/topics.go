@@ -219,6 +219,9 @@ func of(c *broker.StreamConfig, id kadm.TopicID) {
 	c.Documents[topicKey] = id.String()
 }
 
+// limitMost is the longest time that is taken over; more is for ever.
+const limitMost = 1 << 43
+
 // config is what the configs of a topic mean here. What has no meaning here is not taken over.
 func (w *worker) config(partitions int, configs map[string]string) broker.StreamConfig {
 	c := broker.StreamConfig{Partitions: int32(partitions), Keys: broker.KeysOff, LinkedBy: w.key.name}
@@ -235,6 +238,9 @@ func (w *worker) config(partitions int, configs map[string]string) broker.Stream
 		}
 		if ms, ok := number("min.compaction.lag.ms"); ok && ms > 0 {
 			c.CompactionLagMS = ms
+		}
+		if ms, ok := number("max.compaction.lag.ms"); ok && ms > 0 && ms <= limitMost {
+			c.CompactionMaxLagMS = max(ms, c.CompactionLagMS)
 		}
 	}
 	if del {

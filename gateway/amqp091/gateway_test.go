@@ -2,6 +2,7 @@ package amqp091
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -245,5 +246,16 @@ func TestPurge_LeavesWhatTheSingleActiveConsumerHas(t *testing.T) {
 	}
 	if again := c.delivery(t); again.body != "a" {
 		t.Errorf("%q came back", again.body)
+	}
+}
+
+// What the platform makes of its own does not meet a queue there.
+func TestQueue_NamesOfThePlatform(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t)))
+	if err := c.send(1, &wire.QueueDeclare{Queue: []byte("leat.quarantine")}); err != nil {
+		t.Fatal(err)
+	}
+	if m := next[*wire.ChannelClose](t, c); m.ReplyCode != wire.AccessRefused || !strings.Contains(string(m.ReplyText), "leat.*") {
+		t.Errorf("%d %s", m.ReplyCode, m.ReplyText)
 	}
 }

@@ -54,6 +54,7 @@ func TestCreateTopics(t *testing.T) {
 		{topicOf("typo", 1, "retention.mss", "1"), codeInvalidConfig, -1, `"retention.ms"`},
 		{topicOf("value", 1, "retention.ms", "soon"), codeInvalidConfig, -1, "number"},
 		{topicOf("policy", 1, "cleanup.policy", "shred"), codeInvalidConfig, -1, "compact, delete"},
+		{topicOf("lags", 1, "min.compaction.lag.ms", "10", "max.compaction.lag.ms", "9"), codeInvalidConfig, -1, "compaction_max_lag_ms"},
 		{topicOf("huge", 1, "max.message.bytes", "2000000000"), codeInvalidConfig, -1, "batch_bytes_max"},
 	} {
 		for v := range int16(8) {

@@ -158,6 +158,13 @@ func TestGroup_EveryVersion(t *testing.T) {
 	if r := ask[*kmsg.JoinGroupResponse](c, joinRequest("", "", "range"), 5); r.ErrorCode != codeInvalidGroupID {
 		t.Errorf("no group: %+v", r)
 	}
+	// A group under a name of the platform's is not what the platform makes under it.
+	if r := ask[*kmsg.OffsetCommitResponse](c, commitRequest("leat.quarantine", "", -1, "orders", 4), 9); r.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Errorf("a commit under a name of the platform's: %+v", r)
+	}
+	if _, there := b.OwnSubscription("", "leat.quarantine"); there {
+		t.Error("a group has taken the name of the platform's quarantine")
+	}
 }
 
 // From version 10 on topics are given by their ids, in commits and in what is asked.
