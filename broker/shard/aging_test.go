@@ -143,9 +143,9 @@ func TestAging_WhatIsInFilesAlready(t *testing.T) {
 // Who asks for a millisecond does not keep the keeper busy.
 func TestAging_PausesBetweenRounds(t *testing.T) {
 	a := newAging(t, shard.Compaction{MaxLagMS: 1})
-	for range 1000 {
+	for range 200 {
 		a.put("a", "b")
-		a.pass(20 * time.Millisecond)
+		a.pass(100 * time.Millisecond)
 	}
 	if k := a.n.KeepStats(); k.Windows < 3 || k.Windows > 5 || k.Merges > 8 {
 		t.Errorf("20 s of a lag of a millisecond: %+v", k)
@@ -158,13 +158,13 @@ func TestAging_PausesBetweenRounds(t *testing.T) {
 // Of small windows no small files are left.
 func TestAging_SmallFilesBecomeOne(t *testing.T) {
 	a := newAging(t, shard.Compaction{MaxLagMS: 1})
-	for i := range 200 {
+	for i := range 80 {
 		a.put(fmt.Sprint("k", i))
 		a.pass(time.Minute)
 	}
-	a.want("nothing superseded", 200)
+	a.want("nothing superseded", 80)
 	if files := len(a.n.files.Files()); files > 20 {
-		t.Errorf("%d files of 200 records", files)
+		t.Errorf("%d files of 80 records", files)
 	}
 }
 
