@@ -21,6 +21,7 @@ const (
 	pauseFirst  = time.Second      // after an error, doubled
 	pauseLast   = 30 * time.Second
 	switchLook  = 100 * time.Millisecond
+	metadataMin = 500 * time.Millisecond // between two looks of the client at where partitions are: a new topic waits for the next one
 
 	fetchBytes   = 8 << 20   // of one answer
 	recordsPoll  = 20_000    // records in one append

@@ -160,7 +160,7 @@ func (s *Settings) reach(name, password string) ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := []kgo.Opt{kgo.SeedBrokers(seeds...), kgo.ClientID("leat-link-" + name), kgo.DialTimeout(dialTime), kgo.RetryTimeout(requestTime)}
+	opts := []kgo.Opt{kgo.SeedBrokers(seeds...), kgo.ClientID("leat-link-" + name), kgo.DialTimeout(dialTime), kgo.RetryTimeout(requestTime), kgo.MetadataMinAge(metadataMin)}
 	if s.SASL != nil {
 		m, err := s.mechanism(password)
 		if err != nil {
