@@ -3,6 +3,7 @@ package kafka
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -440,7 +441,7 @@ func TestConfigs_OfNodesAndOthers(t *testing.T) {
 		code int16
 	}{
 		{kmsg.ConfigResourceTypeBroker, "1", 0}, {kmsg.ConfigResourceTypeBroker, "", 0}, {kmsg.ConfigResourceTypeBroker, "2", codeInvalidRequest},
-		{kmsg.ConfigResourceTypeGroupConfig, "g", codeInvalidRequest}, {kmsg.ConfigResourceTypeTopic, "nope", codeUnknownPartition},
+		{kmsg.ConfigResourceType(64), "g", codeInvalidRequest}, {kmsg.ConfigResourceTypeTopic, "nope", codeUnknownPartition},
 	} {
 		q := kmsg.NewPtrDescribeConfigsRequest()
 		res := kmsg.NewDescribeConfigsRequestResource()
@@ -480,6 +481,24 @@ func TestConfigs_OfNodesAreTakenBack(t *testing.T) {
 		if x.Name == "advertised.listeners" && !strings.HasPrefix(str(x.Value), "PLAINTEXT://127.0.0.1:") {
 			t.Errorf("listens at %s", str(x.Value))
 		}
+	}
+}
+
+func TestDescribeConfigs_OfAGroup(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t, 1), func(c *Config) { c.Groups.Session = 50 * time.Second }))
+	q := kmsg.NewPtrDescribeConfigsRequest()
+	res := kmsg.NewDescribeConfigsRequestResource()
+	res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeGroupConfig, "billing"
+	q.Resources = append(q.Resources, res)
+	got := map[string]string{}
+	for _, x := range ask[*kmsg.DescribeConfigsResponse](c, q, 4).Resources[0].Configs {
+		got[x.Name] = str(x.Value)
+		if !x.ReadOnly || x.Source != kmsg.ConfigSourceDefaultConfig {
+			t.Errorf("%s can be changed", x.Name)
+		}
+	}
+	if len(got) != 2 || got["consumer.session.timeout.ms"] != "50000" || got["consumer.heartbeat.interval.ms"] != "5000" {
+		t.Errorf("%v", got)
 	}
 }
 

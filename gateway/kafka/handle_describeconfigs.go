@@ -11,8 +11,8 @@ import (
 	"leat/broker/fault"
 )
 
-// DescribeConfigs(32), versions 0-4, of topics and of this node. A topic's are those in configKeys, whether set or default; a node's are
-// the few that tools look for, and read only. Synonyms say where a value comes from, as UIs show it.
+// DescribeConfigs(32), versions 0-4, of topics, of this node and of groups. A topic's are those in configKeys, whether set or default; a node's are
+// the few that tools look for, and read only, as are those of a group, which are the same for all. Synonyms say where a value comes from, as UIs show it.
 func (k *conn) describeConfigs(ctx context.Context, s *slot, q *kmsg.DescribeConfigsRequest) (*kmsg.DescribeConfigsResponse, error) {
 	r := kmsg.NewPtrDescribeConfigsResponse()
 	var failed error
@@ -26,14 +26,19 @@ func (k *conn) describeConfigs(ctx context.Context, s *slot, q *kmsg.DescribeCon
 			rr.Configs, err = k.topicConfigs(ctx, s.caller, q, res)
 		case kmsg.ConfigResourceTypeBroker:
 			rr.Configs, err = k.nodeConfigs(s.caller, q, res)
+		case kmsg.ConfigResourceTypeGroupConfig:
+			rr.Configs, err = k.groupConfigs(s.caller, q, res)
 		case kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics: // there are none, and tools ask for them all the same
 			err = k.mayCluster(s.caller, broker.ActionDescribe)
 		default:
-			err = fault.New(fault.Invalid, "describe", res.ResourceName, "configs of resource type %d are not kept here; of topics (2) and brokers (4) they are", res.ResourceType)
+			err = fault.New(fault.Invalid, "describe", res.ResourceName, "configs of resource type %d are not kept here; of topics (2), brokers (4) and groups (32) they are", res.ResourceType)
 		}
 		if err != nil {
 			f := fault.As(err)
 			rr.ErrorCode, rr.ErrorMessage = code(f, configPlace(res.ResourceType)), message(f)
+			if f.Kind == fault.Denied && res.ResourceType == kmsg.ConfigResourceTypeGroupConfig {
+				rr.ErrorCode = codeGroupDenied
+			}
 			k.report("", -1, err)
 			failed = err
 		}
@@ -106,12 +111,7 @@ func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest
 		truth = "true"
 	}
 	listens := k.listens()
-	var configs []kmsg.DescribeConfigsResponseResourceConfig
-	for _, n := range []struct {
-		name, value string
-		kind        kmsg.ConfigType
-		doc         string
-	}{
+	return fixedConfigs(q, res, kmsg.ConfigSourceStaticBrokerConfig, []fixedConfig{
 		{"advertised.listeners", listens, kmsg.ConfigTypeString, "Where clients are told to connect to (--advertise), as this connection sees it."},
 		{"auto.create.topics.enable", truth, kmsg.ConfigTypeBoolean, "Whether a topic is made when a client asks for it (gateways.kafka.auto_create)."},
 		{"broker.id", formatNumber(int64(k.g.b.NodeID())), kmsg.ConfigTypeInt, "The number of this node."},
@@ -121,17 +121,42 @@ func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest
 		{"listeners", listens, kmsg.ConfigTypeString, "The listener of this connection; the node's are in its settings."},
 		{"log.cleanup.policy", "delete", kmsg.ConfigTypeList, "Of topics that do not say."},
 		{"log.retention.ms", "604800000", kmsg.ConfigTypeLong, "Of topics that do not say."},
+		{"max.incremental.fetch.session.cache.slots", formatNumber(int64(k.g.cfg.FetchSessionsMax)), kmsg.ConfigTypeInt, "Fetch sessions that are remembered (gateways.kafka.fetch_sessions_max)."},
 		{"message.max.bytes", "1048588", kmsg.ConfigTypeInt, "Bytes of the largest record batch, of topics that do not say."},
 		{"min.insync.replicas", "1", kmsg.ConfigTypeInt, "Acknowledged records are durable on this node."},
 		{"node.id", formatNumber(int64(k.g.b.NodeID())), kmsg.ConfigTypeInt, "The number of this node."},
 		{"num.partitions", formatNumber(int64(k.g.cfg.PartitionsDefault)), kmsg.ConfigTypeInt, "How many partitions a topic has that is made when a client asks for it (gateways.kafka.partitions_default)."},
 		{"socket.request.max.bytes", formatNumber(int64(k.g.cfg.RequestBytesMax)), kmsg.ConfigTypeInt, "Bytes of a Produce request at most (gateways.kafka.request_bytes_max)."},
-	} {
+	}), nil
+}
+
+// groupConfigs are those of members of the newer protocol, whatever the group is called and whether it is there.
+func (k *conn) groupConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest, res *kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
+	if err := k.mayGroup(caller, broker.ActionDescribe, res.ResourceName); err != nil {
+		return nil, err
+	}
+	c := &k.g.cfg.Groups
+	return fixedConfigs(q, res, kmsg.ConfigSourceDefaultConfig, []fixedConfig{
+		{"consumer.heartbeat.interval.ms", formatNumber(c.Heartbeat.Milliseconds()), kmsg.ConfigTypeInt, "How often members say that they are there (gateways.kafka.groups.heartbeat)."},
+		{"consumer.session.timeout.ms", formatNumber(c.Session.Milliseconds()), kmsg.ConfigTypeInt, "When a member that is silent is taken for gone (gateways.kafka.groups.session)."},
+	}), nil
+}
+
+// fixedConfig is one that is read only.
+type fixedConfig struct {
+	name, value string
+	kind        kmsg.ConfigType
+	doc         string
+}
+
+func fixedConfigs(q *kmsg.DescribeConfigsRequest, res *kmsg.DescribeConfigsRequestResource, source kmsg.ConfigSource, all []fixedConfig) (configs []kmsg.DescribeConfigsResponseResourceConfig) {
+	for _, n := range all {
 		if res.ConfigNames != nil && !slices.Contains(res.ConfigNames, n.name) {
 			continue
 		}
 		c := kmsg.NewDescribeConfigsResponseResourceConfig()
-		c.Name, c.Value, c.ReadOnly, c.Source, c.ConfigType = n.name, new(n.value), true, kmsg.ConfigSourceStaticBrokerConfig, n.kind
+		c.Name, c.Value, c.ReadOnly, c.Source, c.ConfigType = n.name, new(n.value), true, source, n.kind
+		c.IsDefault = source == kmsg.ConfigSourceDefaultConfig
 		if q.IncludeSynonyms {
 			c.ConfigSynonyms = append(c.ConfigSynonyms, synonym(n.name, n.value, c.Source))
 		}
@@ -140,7 +165,7 @@ func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest
 		}
 		configs = append(configs, c)
 	}
-	return configs, nil
+	return configs
 }
 
 // listens is the listener that the connection came in by, as brokers write theirs.

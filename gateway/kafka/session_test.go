@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -461,6 +462,44 @@ func TestSession_NothingTwiceNothingLeftOut(t *testing.T) {
 			t.Fatalf("seed %d: read up to %v of %v", seed, next, total)
 		}
 	}
+}
+
+// Who catches up with what is not in memory, for which the next answer is read ahead, gets all of it as well.
+func TestSession_CatchesUp(t *testing.T) {
+	_, addr := aheadServe(t)
+	x := newSessionClient(dial(t, addr), "s")
+	x.most = 2 << 20
+	next, moved := map[int32]int64{}, firstOffsets(aheadPartitions)
+	for rounds := 0; ; rounds++ {
+		r, _ := x.fetch(moved)
+		moved = nil
+		for _, tp := range r.Topics {
+			for _, p := range tp.Partitions {
+				for raw := p.RecordBatches; len(raw) > 0; next[p.Partition]++ {
+					h, err := record.ParseBatchHeader(raw)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if int64(h.BaseOffset) != next[p.Partition] || !strings.Contains(string(raw[:h.Bytes]), fmt.Sprintf("%d/%dv", p.Partition, next[p.Partition])) {
+						t.Fatalf("partition %d: offset %d, want %d", p.Partition, h.BaseOffset, next[p.Partition])
+					}
+					raw = raw[h.Bytes:]
+				}
+				moved = append(moved, offsetOf{p.Partition, next[p.Partition]})
+			}
+		}
+		if min(next[0], next[1], next[2], next[3]) == aheadBatches {
+			break
+		}
+		if rounds > aheadPartitions*aheadBatches {
+			t.Fatalf("no end of it: %v", next)
+		}
+	}
+	x.tells(nil, moved)
+	if err := x.c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "nothing is held for who has gone", func() bool { return aheadHeld.Load() == 0 })
 }
 
 // When there are too many, those go first that nobody uses; then small ones that have been there for long; a new one is not remembered before that.
