@@ -309,11 +309,19 @@ func (k *conn) addDelivery(u *consumer, d *broker.Delivery) error {
 		u.ch.held++
 	}
 	err := k.w.Content(u.ch.number, m, properties, body)
-	if errors.Is(err, wire.ErrFrameTooLarge) || errors.Is(err, wire.ErrTooLong) {
-		k.c.Log().Warn("a message cannot be delivered to this client and is rejected: its properties do not fit into a frame", "queue", u.queue, "message", d.Ref, "error", err)
+	if k.unfit(err, u.queue, d) {
 		return u.unsay(d, m.DeliveryTag)
 	}
 	return err
+}
+
+// unfit reports, and says, that a message could not be written because its properties do not fit into a frame of this client's.
+func (k *conn) unfit(err error, queue string, d *broker.Delivery) bool {
+	if !errors.Is(err, wire.ErrFrameTooLarge) && !errors.Is(err, wire.ErrTooLong) {
+		return false
+	}
+	k.c.Log().Warn("a message cannot be delivered to this client and is rejected: its properties do not fit into a frame", "queue", queue, "message", d.Ref, "error", err)
+	return true
 }
 
 // unsay takes a delivery back that was given its tag and cannot be written. mu is held.
@@ -402,79 +410,6 @@ func (k *conn) uncount(ctx context.Context, u *consumer) {
 			k.c.Log().Warn("a queue that deletes itself could not be deleted", "queue", u.queue, "error", err)
 		}
 	}
-}
-
-// getWait is how long a message that is said to be there is waited for: somebody else may have been faster.
-const getWait = 200 * time.Millisecond
-
-// basic.get
-func (k *conn) get(ctx context.Context, ch *channel, m *wire.BasicGet) error {
-	queue, own, err := k.there(ch, m.Queue, m.ID())
-	if err != nil {
-		return err
-	}
-	if !k.may(broker.ActionRead, broker.KindSubscription, own.Name) {
-		return k.refusedTo("queue", queue, m.ID())
-	}
-	k.g.touch(k.key(queue))
-	info, err := k.g.b.DescribeSubscription(ctx, k.us(), own.Name)
-	if err != nil {
-		return refusal(err, m.ID())
-	}
-	if queueOf(&info.Config).Type == typeStream {
-		return &wire.Error{Code: wire.NotImplemented, Method: m.ID(), Text: fmt.Sprintf("basic.get not supported by stream queues queue '%s' in vhost '%s'", queue, k.vhost())}
-	}
-	var ds []broker.Delivery
-	if q := queueOf(&own.Config); ready(&info) > 0 && !q.holdsNothing() { // it may have to be looked for
-		if ds, err = k.g.b.Receive(ctx, k.caller, own.Name, broker.ReceiveRequest{Max: 1, Wait: getWait}); err != nil {
-			return k.denied(err, "queue", queue, m.ID())
-		}
-	}
-	if len(ds) == 0 {
-		k.mu.Lock()
-		ch.counts.GotNone++
-		k.mu.Unlock()
-		return k.answer(ch.number, &wire.BasicGetEmpty{})
-	}
-	d := &ds[0]
-	exchange, key, properties, body := message(d.Delivered)
-	if exchange == nil {
-		exchange = []byte(exchangeOf(d.Ref.Stream))
-	}
-	if atOnce(properties) {
-		k.giveBack(ctx, ds)
-		return k.answer(ch.number, &wire.BasicGetEmpty{})
-	}
-	ok := &wire.BasicGetOK{Redelivered: d.Again, Exchange: exchange, RoutingKey: key, MessageCount: ready(&info) - 1}
-	if queueOf(&own.Config).Type == typeQuorum { // also of the first delivery, as RabbitMQ does for basic.get alone
-		properties = withNumber(properties, headerDeliveries, int64(d.Attempt-1))
-	}
-	k.mu.Lock()
-	if d.Again {
-		ch.counts.Redelivered++
-	}
-	if m.NoAck {
-		ch.counts.GotNoAck++
-		ok.DeliveryTag = ch.unacked.Skip()
-	} else {
-		ch.counts.Got++
-		ok.DeliveryTag = ch.unacked.Add(delivered{handle: d.Handle})
-	}
-	err = k.w.Content(ch.number, ok, properties, body)
-	if err == nil {
-		err = k.flush()
-	}
-	k.mu.Unlock()
-	if err == nil && m.NoAck {
-		k.settle(ctx, session.Acked, d.Handle)
-	}
-	return err
-}
-
-// atOnce reports whether a message is only for who waited for it when it came.
-func atOnce(properties []byte) bool {
-	var p wire.Properties
-	return p.Decode(properties) == nil && string(p.Expiration) == "0"
 }
 
 // recover is basic.recover: everything unacknowledged goes back to its queue.

@@ -171,14 +171,17 @@ func TestPoison_WhatCannotBeSaidIsRejected(t *testing.T) {
 	addr := serve(t, newBroker(t))
 	c := dial(t, addr)
 	c.queue(t, "jobs")
+	c.queue(t, "others")
 	must[*wire.ConfirmSelectOK](t, c, &wire.ConfirmSelect{})
 	headers, err := wire.Table(nil).Add("much", wire.String(strings.Repeat("x", 10_000)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.message(t, 1, &wire.BasicPublish{RoutingKey: []byte("jobs")}, wire.Properties{Flags: wire.HasHeaders, Headers: headers}, "large head")
-	c.message(t, 1, &wire.BasicPublish{RoutingKey: []byte("jobs")}, wire.Properties{}, "small head")
-	c.confirmed(t, 2)
+	for _, queue := range []string{"jobs", "others"} {
+		c.message(t, 1, &wire.BasicPublish{RoutingKey: []byte(queue)}, wire.Properties{Flags: wire.HasHeaders, Headers: headers}, "large head")
+		c.message(t, 1, &wire.BasicPublish{RoutingKey: []byte(queue)}, wire.Properties{}, "small head")
+	}
+	c.confirmed(t, 4)
 
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -196,7 +199,22 @@ func TestPoison_WhatCannotBeSaidIsRejected(t *testing.T) {
 		t.Fatal(d)
 	}
 	small.ack(t, d.tag, true)
-	if m := must[*wire.QueueDeclareOK](t, small, &wire.QueueDeclare{Queue: []byte("jobs"), Passive: true}); m.MessageCount != 0 {
-		t.Error(wire.Text(m))
+	for i, want := range []string{"small head", ""} { // and asked for one by one
+		if err := small.send(1, &wire.BasicGet{Queue: []byte("others"), NoAck: true}); err != nil {
+			t.Fatal(err)
+		}
+		if want == "" {
+			next[*wire.BasicGetEmpty](t, small)
+			continue
+		}
+		ok := next[*wire.BasicGetOK](t, small)
+		if _, body := small.content(t); body != want || ok.MessageCount != 0 || ok.DeliveryTag != d.tag+1 {
+			t.Errorf("%d: %s %q", i, wire.Text(ok), body)
+		}
+	}
+	for _, queue := range []string{"jobs", "others"} {
+		if m := must[*wire.QueueDeclareOK](t, small, &wire.QueueDeclare{Queue: []byte(queue), Passive: true}); m.MessageCount != 0 {
+			t.Error(wire.Text(m))
+		}
 	}
 }

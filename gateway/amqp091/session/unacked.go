@@ -44,6 +44,9 @@ func (u *Unacked[H]) Skip() uint64 {
 	return u.tag
 }
 
+// Next is the tag that the next delivery is given.
+func (u *Unacked[H]) Next() uint64 { return u.tag + 1 }
+
 // Len is the number of deliveries that wait.
 func (u *Unacked[H]) Len() int { return len(u.list) - u.head - u.holes }
 
