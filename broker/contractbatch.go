@@ -25,6 +25,7 @@ type registration struct {
 	change registry.Change
 	err    error
 	done   chan struct{} // closed when it is recorded or refused
+	taken  bool          // of those that wait: it is being decided, or is
 }
 
 type registrations struct {
@@ -105,13 +106,26 @@ func (x *registrations) take() []*registration {
 	n := min(len(x.all), registrationsTogether)
 	out := slices.Clone(x.all[:n])
 	x.all = slices.Delete(x.all, 0, n)
+	for _, r := range out {
+		r.taken = true
+	}
 	return out
+}
+
+// waits reports whether nobody has decided a registration yet. The caller has the token, so that nobody is deciding it.
+func (x *registrations) waits(r *registration) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return !r.taken
 }
 
 // again puts back what could not be decided yet, before all others.
 func (x *registrations) again(some []*registration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	for _, r := range some {
+		r.taken = false
+	}
 	x.all = append(slices.Clone(some), x.all...)
 }
 
@@ -138,6 +152,7 @@ func (b *Broker) RegisterContract(ctx context.Context, c *Caller, subject string
 	if !room.waiting.add(r) {
 		return fault.New(fault.Unavailable, "register", subject, "%d schemas wait to be registered; try again", registrationsMax)
 	}
+	token := room.deciding
 	for {
 		select {
 		case <-r.done:
@@ -145,7 +160,12 @@ func (b *Broker) RegisterContract(ctx context.Context, c *Caller, subject string
 				b.System(SystemEvent{Type: TypeContractChanged, Subject: subject, Caller: c, Data: contractData(c, r.change)})
 			}
 			return r.err
-		case room.deciding <- struct{}{}:
+		case token <- struct{}{}:
+			if !room.waiting.waits(r) {
+				<-room.deciding
+				token = nil // it is on its way: there is nothing to do but to wait
+				continue
+			}
 			b.register(ctx, c, room)
 		case <-ctx.Done():
 			if room.waiting.forget(r) {
