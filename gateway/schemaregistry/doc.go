@@ -38,5 +38,6 @@
 //
 // # How tested
 //
-// gatewaytest; handlers against the real broker in memory; clienttest with real clients: franz-go's sr, and confluent-kafka for Python with its serializers.
+// gatewaytest; handlers against the real broker in memory; clienttest with real clients: franz-go's sr, and confluent-kafka for Python with its serializers;
+// conformance/ecosystem with Confluent's serializers for Java.
 package schemaregistry
