@@ -268,7 +268,7 @@ func (w *World) closeTill() {
 	if w.till == nil || w.till.id == 0 || w.node == nil {
 		return
 	}
-	w.clock.Advance(time.Hour) // frames may be ahead of a clock that has jumped back
+	w.clock.Advance(24 * time.Hour) // frames may be hours ahead of a clock that has jumped back again and again
 	w.nowMax = max(w.nowMax, w.clock.Now().UnixMilli())
 	before := w.till.counts
 	for range 10 {
