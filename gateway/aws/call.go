@@ -114,7 +114,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		if len(x.held) > 0 {
-			x.handOver()
+			x.handOver() //nolint:contextcheck // what is given back is no part of the request
 		} else {
 			_ = x.answer(http.StatusOK) // else nobody is there to be told
 		}
