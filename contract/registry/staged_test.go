@@ -40,7 +40,7 @@ func TestStage_UponFlights(t *testing.T) {
 			recorded++
 		}
 	}
-	for range 1000 {
+	for range 400 {
 		var views []*Registry
 		for _, f := range flying {
 			views = append(views, f.view)
