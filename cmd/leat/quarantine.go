@@ -156,9 +156,7 @@ func (f *freeing) flush() error {
 		Outcomes []map[string]any `json:"outcomes"`
 	}
 	body := map[string]any{"refs": f.refs}
-	for k, v := range f.body {
-		body[k] = v
-	}
+	maps.Copy(body, f.body)
 	if err := f.c.call(f.ctx, "POST", "/quarantine/"+f.verb, body, &got); err != nil {
 		return err
 	}

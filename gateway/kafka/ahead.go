@@ -99,7 +99,7 @@ func (a *ahead) read(ctx context.Context, b *broker.Broker) {
 		aheadHeld.Add(-int64(a.most))
 		return
 	}
-	release, err := b.Reserve(unwilling, a.caller, a.most)
+	release, err := b.Reserve(unwilling, a.caller, a.most) //nolint:contextcheck // it must not wait
 	if err != nil {
 		aheadHeld.Add(-int64(a.most))
 		return
