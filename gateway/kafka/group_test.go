@@ -460,3 +460,28 @@ func loginPlain(c *client, user, password string) {
 		c.t.Fatal(r)
 	}
 }
+
+// An offset of -2 is where the partition begins, for good; another one below 0 is none.
+func TestOffsetCommit_FromTheBeginning(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t, 1)))
+	create(c, "orders", 1)
+	for range 3 {
+		putOne(c, "orders", 0, "x")
+	}
+	d := kmsg.NewPtrDeleteRecordsRequest()
+	d.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: "orders", Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: 2}}}}
+	ask[*kmsg.DeleteRecordsResponse](c, d, 2)
+	for _, x := range [][2]int64{{1, 1}, {-2, 2}, {-1, -1}} {
+		q := kmsg.NewPtrOffsetCommitRequest()
+		q.Group, q.Generation = "g", -1
+		q.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "orders", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: x[0], LeaderEpoch: -1}}}}
+		if r := ask[*kmsg.OffsetCommitResponse](c, q, 8); r.Topics[0].Partitions[0].ErrorCode != 0 {
+			t.Fatalf("commit of %d: %d", x[0], r.Topics[0].Partitions[0].ErrorCode)
+		}
+		f := kmsg.NewPtrOffsetFetchRequest()
+		f.Group, f.Topics = "g", []kmsg.OffsetFetchRequestTopic{{Topic: "orders", Partitions: []int32{0}}}
+		if r := ask[*kmsg.OffsetFetchResponse](c, f, 5); r.Topics[0].Partitions[0].Offset != x[1] {
+			t.Errorf("committed %d, told %d, want %d", x[0], r.Topics[0].Partitions[0].Offset, x[1])
+		}
+	}
+}

@@ -306,6 +306,12 @@ type ranked = []broker.PositionCommit
 func (x *groups) commit(ctx context.Context, c *broker.Caller, namespace, id string, who committer, ps ranked) (group.Code, error) {
 	var none []broker.StreamPartition // below 0 is as if there were none
 	for i := range ps {
+		if ps[i].Offset == timestampEarliest { // by which kafkajs means to begin again
+			at := broker.OffsetSpec{Stream: ps[i].Stream, Partition: ps[i].Partition, At: broker.StartEarliest}
+			if r := x.b.Offsets(ctx, c, []broker.OffsetSpec{at})[0]; r.Err == nil {
+				ps[i].Offset = r.Offset
+			}
+		}
 		if ps[i].Offset < 0 {
 			none = append(none, broker.StreamPartition{Stream: ps[i].Stream, Partition: ps[i].Partition})
 		}

@@ -11,7 +11,7 @@ import (
 
 // OffsetCommit(8), versions 0-10: offsets of a group are kept; once it is answered they survive a crash. A member says its generation, or from version 9 on its epoch;
 // who is no member says -1 and may while there are none. From version 10 on topics are given by their ids. Partitions that are not there, not to be read by the caller, or with more than 4096 bytes of metadata
-// are refused alone; the others are kept together. An offset below 0 takes away what was committed, which is what clients make of it. The retention time that versions 2-4 ask for is not heard, as in Kafka; when offsets go is the node's to say.
+// are refused alone; the others are kept together. An offset below 0 takes away what was committed, which is what clients make of it; -2 is the one that the partition begins with. The retention time that versions 2-4 ask for is not heard, as in Kafka; when offsets go is the node's to say.
 func (k *conn) offsetCommit(ctx context.Context, s *slot, q *kmsg.OffsetCommitRequest) (*kmsg.OffsetCommitResponse, error) {
 	c, err := k.enter(s.caller, q.Group)
 	if c != codeNone {
