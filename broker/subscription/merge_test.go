@@ -45,7 +45,7 @@ func testMerge(t *testing.T, prefetch, priorities int32) {
 			for i := range rs {
 				rs[i].Size, rs[i].Priority = 1, uint8(rng.IntN(int(priorities)))
 				if rng.IntN(4) > 0 {
-					rs[i].to = []ID{ID(id)}
+					rs[i].to = []ID{id}
 					total++
 				}
 			}

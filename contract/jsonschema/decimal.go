@@ -40,7 +40,7 @@ func decimalOf(b []byte) (d decimal) {
 			if err != nil {
 				return decimal{}
 			}
-			return d.done(int32(e) - point + int32(zeros))
+			return d.done(int32(e) - point + int32(zeros)) //nolint:gosec // an exponent has three digits at most: see tape
 		default:
 			if fraction {
 				point++

@@ -76,7 +76,7 @@ func (m *matcher) tabulate() {
 		steps[m.width+c] = stateUnfit
 	}
 	ends := []bool{true, false}
-	for i := 0; i < len(t.sets); i++ {
+	for i := 0; i < len(t.sets); i++ { //nolint:intrange // sets are added on the way
 		set := t.sets[i]
 		flags := syntax.EmptyEndText
 		if i == 0 {
@@ -95,7 +95,7 @@ func (m *matcher) tabulate() {
 			if len(t.sets) > matcherStatesMax {
 				return
 			}
-			steps = append(steps, n)
+			steps = append(steps, n) //nolint:makezero // behind the rows that are there from the start
 		}
 	}
 	// The first state may be one that is decided at once.

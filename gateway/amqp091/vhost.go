@@ -37,6 +37,8 @@ func (g *Gateway) Vhosts(c *broker.Caller) []string {
 var forNames = context.Background()
 
 // hosts reports whether there is anything of anybody's in a namespace: what the platform keeps of one that was deleted does not make it one.
+//
+//nolint:contextcheck // see forNames
 func (g *Gateway) hosts(namespace string) bool {
 	if s, _ := g.b.OwnStream(namespace, defaultStream, documentExchange); s.Name != "" {
 		return true
