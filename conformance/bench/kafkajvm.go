@@ -59,7 +59,8 @@ type jvmRows struct {
 	produce map[shape]*row
 	consume map[shape]*row
 	fetch   map[shape]*row
-	p50     map[int]*row // by size
+	cost    map[shape]*row // of both
+	p50     map[int]*row   // by size
 	p99     map[int]*row
 }
 
@@ -69,7 +70,7 @@ const (
 )
 
 func (b *bench) jvmRows(other string) *jvmRows {
-	rows := &jvmRows{produce: map[shape]*row{}, consume: map[shape]*row{}, fetch: map[shape]*row{}, p50: map[int]*row{}, p99: map[int]*row{}}
+	rows := &jvmRows{produce: map[shape]*row{}, consume: map[shape]*row{}, fetch: map[shape]*row{}, cost: map[shape]*row{}, p50: map[int]*row{}, p99: map[int]*row{}}
 	for _, s := range jvmShapes {
 		id := fmt.Sprintf("jvm-produce-%d-%d-%d", s.size, s.partitions, s.producers)
 		rows.produce[s] = b.row(id, fmt.Sprintf("produce %d B, %d partitions, %d producers", s.size, s.partitions, s.producers), "records/s", other, jvmGoal)
@@ -84,6 +85,9 @@ func (b *bench) jvmRows(other string) *jvmRows {
 		if s.producers == 1 {
 			id := fmt.Sprintf("jvm-fetch-%d-%d", s.size, s.partitions)
 			rows.fetch[s] = b.row(id, fmt.Sprintf("fetch %d B from the start, %d partitions", s.size, s.partitions), "records/s", other, 0)
+			id = fmt.Sprintf("jvm-read-cpu-%d-%d", s.size, s.partitions)
+			rows.cost[s] = b.row(id, fmt.Sprintf("CPU of the broker while these were read, %d B, %d partitions", s.size, s.partitions), "ms/GB", other, 0)
+			rows.cost[s].less = true
 		}
 	}
 	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
@@ -177,7 +181,7 @@ func jvmWarm(ctx context.Context, p *proc, bytes int) error {
 // client does with batches is most of the work.
 func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *jvmRows) error {
 	for _, s := range jvmShapes {
-		out, raw := rows.consume[s], rows.fetch[s]
+		out, raw, cost := rows.consume[s], rows.fetch[s], rows.cost[s]
 		if out == nil || !b.wants(out) && !b.wants(raw) {
 			continue
 		}
@@ -188,17 +192,25 @@ func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *j
 				return err
 			}
 		}
-		syscall.Sync() // what is left to the kernel is not written while others are measured
+		syscall.Sync()             // what is left to the kernel is not written while others are measured
+		var used, bytes [2]float64 // by side: CPU, and what was read for it
 		for round := range jvmReadRounds {
 			for _, x := range []reading{{out, consumeAll}, {raw, fetchAll}} {
 				if !b.wants(x.row) {
 					continue
 				}
-				if err := x.row.pair(i+round, leat, theirs, func(_ int, p *proc) (float64, error) { return x.read(ctx, p, s, n) }); err != nil {
+				if err := x.row.pair(i+round, leat, theirs, func(side int, p *proc) (float64, error) {
+					before := p.cpu()
+					perSecond, err := x.read(ctx, p, s, n)
+					used[side] += (p.cpu() - before).Seconds()
+					bytes[side] += float64(n * s.size)
+					return perSecond, err
+				}); err != nil {
 					return err
 				}
 			}
 		}
+		cost.add(used[0]/bytes[0]*1e12, used[1]/bytes[1]*1e12)
 	}
 	return nil
 }
@@ -358,9 +370,27 @@ func makeTopic(ctx context.Context, p *proc, topic string, partitions int) error
 	return fmt.Errorf("%s on %s: its partitions have no leaders", topic, p.name)
 }
 
+// touch writes a record to each partition of a topic. A broker may name leaders that do not know of it yet: a client that is refused then asks
+// again after seconds, which would be most of what is measured.
+func touch(ctx context.Context, p *proc, s shape) error {
+	c, err := kafkaClient(p, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var all []*kgo.Record
+	for part := range s.partitions {
+		all = append(all, &kgo.Record{Topic: s.topic(), Partition: int32(part), Value: make([]byte, s.size)})
+	}
+	return c.ProduceSync(ctx, all...).FirstErr()
+}
+
 // produceBy writes n records with so many clients at once and returns records a second.
 func produceBy(ctx context.Context, p *proc, s shape, n int) (float64, error) {
 	if err := makeTopic(ctx, p, s.topic(), s.partitions); err != nil {
+		return 0, err
+	}
+	if err := touch(ctx, p, s); err != nil {
 		return 0, err
 	}
 	var wg sync.WaitGroup
