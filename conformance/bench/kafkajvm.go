@@ -192,7 +192,11 @@ func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *j
 				return err
 			}
 		}
-		syscall.Sync()             // what is left to the kernel is not written while others are measured
+		syscall.Sync() // what one side has left to the kernel, and the other to its keeper, is done before reading is measured
+		leat.window = jvmWindowBytes
+		if err := leat.settle(ctx); err != nil {
+			return err
+		}
 		var used, bytes [2]float64 // by side: CPU, and what was read for it
 		for round := range jvmReadRounds {
 			for _, x := range []reading{{out, consumeAll}, {raw, fetchAll}} {
@@ -222,8 +226,9 @@ type reading struct {
 }
 
 const (
-	jvmBatchBytes = 64 << 10 // of values, in a batch that is to be read
-	jvmReadRounds = 3        // of one topic: a reading takes less than a second
+	jvmBatchBytes  = 64 << 10  // of values, in a batch that is to be read
+	jvmWindowBytes = 512 << 20 // as shipped: less than this stays in the journal
+	jvmReadRounds  = 3         // of one topic: a reading takes less than a second
 )
 
 // alike is how many records make so many whole batches.
