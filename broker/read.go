@@ -22,8 +22,8 @@ type Cursor struct {
 	// Buffer gives memory of n bytes to read into; nil: new memory. It is the caller's again when it is done with what was read.
 	Buffer func(n int) []byte
 
-	// Keep, where it is not nil, says that neighbouring batches in a file may come as one Stored with a Span, which says where they lie, and no Raw. Its bytes can be
-	// sent from there. Keep is given what ends the use of them.
+	// Keep, where it is not nil, says that neighbouring batches may come as one Stored with a Span, which says where they lie, and no Raw: for who only sends them.
+	// Where they lie in a segment file, Keep is given what ends the use of them.
 	Keep func(release func())
 
 	// Ahead is what a reading from From on has given before, which is taken instead of reading it again, if it is of the same stream still.

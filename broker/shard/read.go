@@ -334,7 +334,7 @@ func (p *Published) readFrom(l *locator, dst []*Batch, from, end record.Offset, 
 // readSome reads neighbouring runs of a file with one call, from the one that l stands on; l then stands on the last one read.
 func (l *locator) readSome(dst []*Batch, from, end record.Offset, room int, upTo uint64) ([]*Batch, error) {
 	room = min(max(room, int(l.run.Bytes)), readSomeMax)
-	if l.spans(upTo) && l.cold.Checked() { // what follows can be a span
+	if l.run.Base < from && l.spans(upTo) && l.cold.Checked() { // what follows can be a span
 		room = int(l.run.Bytes)
 	}
 	if there := l.cold.Together(int64(room), uint64(end)); there > 0 { // of a thousand partitions with a few bytes each, not a thousand times the room

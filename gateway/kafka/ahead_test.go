@@ -26,17 +26,7 @@ func aheadServe(t *testing.T) (b *broker.Broker, addr string) {
 	addr = serve(t, b)
 	c := dial(t, addr)
 	create(c, "s", aheadPartitions)
-	for i := range aheadBatches {
-		parts := make([][]byte, aheadPartitions)
-		for p := range parts {
-			parts[p] = batch(t, fmt.Sprintf("%d/%d", p, i)+strings.Repeat("v", 300<<10))
-		}
-		for _, r := range ask[*kmsg.ProduceResponse](c, produceRequest("s", -1, parts...), 9).Topics[0].Partitions {
-			if r.ErrorCode != 0 {
-				t.Fatalf("produce: error %d", r.ErrorCode)
-			}
-		}
-	}
+	fillTopic(c, "s", aheadPartitions, aheadBatches, 300<<10)
 	return b, addr
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -220,6 +221,22 @@ func create(c *client, name string, partitions int32, configs ...string) {
 	q.Topics = append(q.Topics, rt)
 	if r := ask[*kmsg.CreateTopicsResponse](c, q, 6); r.Topics[0].ErrorCode != 0 {
 		c.t.Fatalf("create %s: %d %v", name, r.Topics[0].ErrorCode, r.Topics[0].ErrorMessage)
+	}
+}
+
+// fillTopic writes so many batches of one record of some bytes to each partition of a topic.
+func fillTopic(c *client, name string, partitions, batches, bytes int) {
+	c.t.Helper()
+	for i := range batches {
+		parts := make([][]byte, partitions)
+		for p := range parts {
+			parts[p] = batch(c.t, fmt.Sprintf("%d/%d", p, i)+strings.Repeat("v", bytes))
+		}
+		for _, r := range ask[*kmsg.ProduceResponse](c, produceRequest(name, -1, parts...), 9).Topics[0].Partitions {
+			if r.ErrorCode != 0 {
+				c.t.Fatalf("produce: error %d", r.ErrorCode)
+			}
+		}
 	}
 }
 

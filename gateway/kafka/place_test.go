@@ -3,7 +3,6 @@ package kafka
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -44,17 +43,7 @@ func placeServe(t *testing.T) (b *broker.Broker, c *client) {
 	b = openBroker(t, cfg, stores)
 	c = dial(t, serve(t, b))
 	create(c, "s", placePartitions)
-	for i := range placeBatches {
-		parts := make([][]byte, placePartitions)
-		for p := range parts {
-			parts[p] = batch(t, fmt.Sprintf("%d/%d", p, i)+strings.Repeat("v", 40<<10))
-		}
-		for _, r := range ask[*kmsg.ProduceResponse](c, produceRequest("s", -1, parts...), 9).Topics[0].Partitions {
-			if r.ErrorCode != 0 {
-				t.Fatalf("produce: error %d", r.ErrorCode)
-			}
-		}
-	}
+	fillTopic(c, "s", placePartitions, placeBatches, 40<<10)
 	placeMoved(t, b)
 	return b, c
 }

@@ -10,7 +10,8 @@
 //
 // A Commit is durable and whole, or did not happen, whatever fails and whenever the power goes. A cursor sees the files as they were when it was
 // opened. Bytes are returned only under the sum they were written with; anything else is a CorruptError that names file, block and
-// offsets, and leaves all other offsets readable. ReadPart alone returns bytes that nobody has checked, to callers who know the sum of a part. Verify finds every altered, removed or swapped byte. Memory: about 60 bytes a piece (a
+// offsets, and leaves all other offsets readable. ReadPart returns bytes that nobody has checked, to callers who know
+// the sum of a part, and a Span sends bytes that were checked, or written, since the store was opened. Verify finds every altered, removed or swapped byte. Memory: about 60 bytes a piece (a
 // partition in a file), the cache, and the open builds.
 //
 // # Imports

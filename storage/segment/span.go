@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,9 +21,10 @@ import (
 //
 // A span can be used while the cursor that gave it is open.
 type Span struct {
-	s         *Store
-	f         *file
-	at, bytes int64
+	s          *Store
+	r          ref
+	base, next uint64
+	at, bytes  int64
 }
 
 // Len is how many bytes there are.
@@ -50,7 +50,7 @@ func (c *Cursor) Span(bytesMin, bytesMax int64, below uint64) *Span {
 	if bytes == 0 || bytes < bytesMin {
 		return nil
 	}
-	span := &Span{c.s, r.f, int64(runs[c.entry].at), bytes}
+	span := &Span{c.s, r, runs[c.entry].base, runs[end-1].next, int64(runs[c.entry].at), bytes}
 	c.entry = end - 1
 	c.show()
 	return span
@@ -66,10 +66,10 @@ func (x *Span) SendTo(socket syscall.RawConn, from, n int) (int, error) {
 	if from < 0 || n < 0 || int64(from)+int64(n) > x.bytes {
 		return 0, fmt.Errorf("segment: send: bytes from %d to %d of %d", from, from+n, x.bytes)
 	}
-	h, err := x.s.handles.get(x.f.ID)
+	h, err := x.s.handles.get(x.r.f.ID)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return 0, missing(x.f.ID.name())
+			err = x.s.spoiled(x.r, x.base, x.next, missing(x.r.f.ID.name()))
 		}
 		return 0, err
 	}
@@ -82,38 +82,19 @@ func (x *Span) SendTo(socket syscall.RawConn, from, n int) (int, error) {
 	x.s.counts.reads.Add(1)
 	x.s.counts.readBytes.Add(int64(sent))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return sent, &CorruptError{File: x.f.ID.name(), Block: -1, Offset: x.at + int64(from+sent), Expected: fmt.Sprintf("%d bytes more", n-sent), Found: "the end of the file"}
+		return sent, x.s.spoiled(x.r, x.base, x.next, &CorruptError{
+			File: x.r.f.ID.name(), Block: -1, Offset: x.at + int64(from+sent), Expected: fmt.Sprintf("%d bytes more", n-sent), Found: "the end of the file",
+		})
+	}
+	if err != nil {
+		err = fmt.Errorf("segment: send from %s: %w", x.r.f.ID.name(), err)
 	}
 	return sent, err
 }
 
 // WriteTo writes all of b, which is in no file, to where spans go, within the write deadline of the socket's owner.
-func WriteTo(socket syscall.RawConn, b []byte) (written int, err error) {
-	werr := socket.Write(func(fd uintptr) (done bool) {
-		for written < len(b) {
-			var n int
-			n, err = syscall.Write(int(fd), b[written:])
-			switch {
-			case n > 0:
-				written += n
-			case errors.Is(err, syscall.EINTR):
-			case errors.Is(err, syscall.EAGAIN):
-				err = nil
-				return false
-			case err != nil:
-				err = &net.OpError{Op: "write", Err: err}
-				return true
-			default:
-				err = io.ErrShortWrite
-				return true
-			}
-		}
-		return true
-	})
-	if err == nil {
-		err = werr
-	}
-	return written, err
+func WriteTo(socket syscall.RawConn, b []byte) (int, error) {
+	return vfs.Send(socket, len(b), func(fd uintptr, sent int) (int, error) { return syscall.Write(int(fd), b[sent:]) })
 }
 
 // sendSlow is what sending a piece takes at most when all of it is in memory.
@@ -126,8 +107,12 @@ func (c *Cursor) lineNumber() int { return int(c.refs[c.at].piece().line) + c.li
 // elsewhere in it is forgotten then, which costs a check more.
 type checks []atomic.Uint64
 
-// checkedTo is behind the last run that was checked together with a run of an index block; at most entry where that was not.
+// checkedTo is behind the last run that was checked together with a run of an index block; at most entry where that was not. Nothing counts as checked in a file
+// that was found damaged since.
 func (f *file) checkedTo(line, entry int) int {
+	if f.damaged.Load() {
+		return 0
+	}
 	if f.written {
 		return int(^uint32(0))
 	}

@@ -196,4 +196,7 @@ func TestSpan_Bounds(t *testing.T) {
 	if n, err := span.SendTo(socket, 0, 300); !errors.As(err, &damage) {
 		t.Errorf("%d bytes of a file that was cut were sent: %v", n, err)
 	}
+	if c.Seek(0); c.Checked() || c.Span(1, 1000, 100) != nil {
+		t.Error("a span of a file that is known to be damaged")
+	}
 }

@@ -1,14 +1,14 @@
 package osfs
 
 import (
-	"errors"
 	"io"
-	"io/fs"
 	"sync"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"leat/storage/vfs"
 )
 
 // iovMax is what the kernel takes in one call (UIO_MAXIOV).
@@ -102,30 +102,6 @@ func (f *file) ReadAhead(off, n int64) { _ = unix.Fadvise(f.fd, off, n, unix.FAD
 func (osFS) Sends() bool { return true }
 
 // SendTo is sendfile; see vfs.Sender. The kernel hands its own pages on: nothing is copied until the peer takes it.
-func (f *file) SendTo(socket syscall.RawConn, off int64, n int) (sent int, err error) {
-	werr := socket.Write(func(fd uintptr) (done bool) {
-		for sent < n {
-			var m int
-			m, err = unix.Sendfile(int(fd), f.fd, &off, n-sent)
-			switch {
-			case m > 0:
-				sent += m
-			case errors.Is(err, unix.EINTR):
-			case errors.Is(err, unix.EAGAIN):
-				err = nil
-				return false // the runtime waits until the socket takes more, or its deadline is over
-			case err != nil:
-				err = &fs.PathError{Op: "sendfile", Path: f.Name(), Err: err}
-				return true
-			default:
-				err = io.ErrUnexpectedEOF
-				return true
-			}
-		}
-		return true
-	})
-	if err == nil {
-		err = werr
-	}
-	return sent, err
+func (f *file) SendTo(socket syscall.RawConn, off int64, n int) (int, error) {
+	return vfs.Send(socket, n, func(fd uintptr, sent int) (int, error) { return unix.Sendfile(int(fd), f.fd, &off, n-sent) })
 }
