@@ -17,7 +17,8 @@ import (
 //	C waits                                   → C has the token: decides C upon what A and B were given → likewise
 //
 // What depends on one that is decided and not recorded (a version of the same subject) waits until that is. When a frame fails, it fails for all that were
-// decided for it, and for no others: who was decided later has ids of his own, and at most an id below them is never given.
+// decided for it, and for no others: who was decided later has ids of his own, and at most an id below them is never given. Who is decided after that
+// failure became known is decided when the index knows what became of it, see contracts.go.
 
 // registration is one that waits.
 type registration struct {
@@ -179,18 +180,13 @@ func (b *Broker) RegisterContract(ctx context.Context, c *Caller, subject string
 
 // register decides and records what waits. The caller has the token, and has it no more when it returns.
 func (b *Broker) register(ctx context.Context, c *Caller, room *contractRoom) {
-	view, together, all := b.decideWaiting(room)
+	view, together, all := b.decideWaiting(ctx, c, room)
 	if len(together) == 0 {
 		return
 	}
-	defer room.flights.end(view) // also of a panic
-	var err error
-	for _, x := range b.contractCommands(c.namespace(), all) {
-		if err = b.do(context.WithoutCancel(ctx), c, c.namespace(), x); err != nil { // others wait for it too
-			break
-		}
-	}
-	room.flights.end(view) // before the answers: who goes on with the same subject does not meet itself
+	defer room.flights.end(view)                                       // also of a panic
+	err := b.recordContracts(context.WithoutCancel(ctx), c, room, all) // others wait for it too
+	room.flights.end(view)                                             // before the answers: who goes on with the same subject does not meet itself
 	for _, r := range together {
 		r.err = err
 		close(r.done)
@@ -198,7 +194,7 @@ func (b *Broker) register(ctx context.Context, c *Caller, room *contractRoom) {
 }
 
 // decideWaiting decides for those that waited longest, and gives the token back. What it has decided is in flight.
-func (b *Broker) decideWaiting(room *contractRoom) (view *registry.Registry, together []*registration, all registry.Change) {
+func (b *Broker) decideWaiting(ctx context.Context, c *Caller, room *contractRoom) (view *registry.Registry, together []*registration, all registry.Change) {
 	defer func() { <-room.deciding }()
 	room.flights.fewer(registrationFlights - 1)
 	waiting := room.waiting.take()
@@ -219,7 +215,16 @@ func (b *Broker) decideWaiting(room *contractRoom) (view *registry.Registry, tog
 			}
 		}
 	}()
-	view = room.registry.Stage(room.flights.now()...)
+	flying := room.flights.now() // before it is asked: what fails after that is among them
+	if err := b.makeSure(context.WithoutCancel(ctx), c, room); err != nil {
+		whole = true
+		for _, r := range waiting {
+			r.err = err
+			close(r.done)
+		}
+		return nil, nil, all
+	}
+	view = room.registry.Stage(flying...)
 	bytes := 0
 	var later []*registration
 	for i, r := range waiting {

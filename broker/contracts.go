@@ -20,7 +20,12 @@ import (
 //
 // Registrations alone do not wait for those before them to be durable, see contractbatch.go; any other change waits until none is on its way.
 //
-// What a change became when its frame failed is read from the index, as after a restart.
+// What a change became when its frame failed is read from the index, as after a restart; and nobody decides before the index knows it:
+//
+//	A gets id 7 → its frame is written, and fails: unknown → A is told → the shard recovers: A has 7 → folded
+//	                                                          B decides here: the index has no 7 yet, B would get it too
+//
+// So whoever decides after an error asks the shard first, with a command that changes nothing: it is answered when all before it is folded, or refused.
 
 // contracts are the registries by namespace.
 type contracts struct {
@@ -37,6 +42,7 @@ type contractRoom struct {
 	deciding chan struct{} // the token of whoever changes it
 	waiting  registrations
 	flights  flights
+	unsure   atomic.Bool // of a change it is not known whether it was recorded
 	registry *registry.Registry
 	checks   checks
 }
@@ -155,16 +161,41 @@ func (b *Broker) ChangeContracts(ctx context.Context, c *Caller, a Action, subje
 	}
 	defer func() { <-room.deciding }()
 	room.flights.land()
+	if err := b.makeSure(ctx, c, room); err != nil {
+		return err
+	}
 	change, err := decide(room.registry)
 	if err != nil || change.Empty() {
 		return err
 	}
+	if err := b.recordContracts(ctx, c, room, change); err != nil {
+		return err
+	}
+	b.System(SystemEvent{Type: TypeContractChanged, Subject: subject, Caller: c, Data: contractData(c, change)})
+	return nil
+}
+
+// makeSure waits until the index knows what became of every change that ended with an error. Whoever calls it has the token, and has looked at what is in
+// flight before: what ends later with an error is in that.
+func (b *Broker) makeSure(ctx context.Context, c *Caller, room *contractRoom) error {
+	if !room.unsure.Swap(false) {
+		return nil
+	}
+	err := b.do(ctx, c, c.namespace(), &shard.ChangeDocuments{})
+	if err != nil {
+		room.unsure.Store(true)
+	}
+	return err
+}
+
+// recordContracts makes a change durable. After an error a part of it may be, now or later.
+func (b *Broker) recordContracts(ctx context.Context, c *Caller, room *contractRoom, change registry.Change) error {
 	for _, x := range b.contractCommands(c.namespace(), change) {
 		if err := b.do(ctx, c, c.namespace(), x); err != nil {
+			room.unsure.Store(true)
 			return err
 		}
 	}
-	b.System(SystemEvent{Type: TypeContractChanged, Subject: subject, Caller: c, Data: contractData(c, change)})
 	return nil
 }
 

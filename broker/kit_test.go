@@ -40,8 +40,9 @@ type house struct {
 	disks    []*memfs.FS // segment files and key files
 	dir      string      // "": all is in memory; else journals and rows are files below it, as a node has them
 	free     func() (int64, int64)
-	system   bool // keep the system stream
-	format   int  // of the data directory; 0 is the newest
+	opening  func() // what happens before a journal in memory is opened; nil: nothing
+	system   bool   // keep the system stream
+	format   int    // of the data directory; 0 is the newest
 	b        *broker.Broker
 	c        *broker.Caller
 }
@@ -144,7 +145,13 @@ func (h *house) open() {
 			h.t.Fatal(err)
 		}
 		o.Shards = append(o.Shards, broker.ShardStore{
-			OpenJournal: func() (journal.Journal, error) { return h.journals[i].Open(), nil }, State: h.states[i], Segments: files,
+			OpenJournal: func() (journal.Journal, error) {
+				if h.opening != nil {
+					h.opening()
+				}
+				return h.journals[i].Open(), nil
+			},
+			State: h.states[i], Segments: files,
 			OpenKeys: func(opt keys.Options) (*keys.Index, error) {
 				return keys.Open(h.disks[i], "/keys", keys.Default(), opt)
 			},
