@@ -30,7 +30,11 @@ func protocols() []node.Protocol {
 			if env.Advertise != "" {
 				cfg.Advertise = env.Advertise
 			}
-			return kafka.New(b, cfg), cfg.Validate()
+			if err := cfg.Validate(); err != nil {
+				return nil, err
+			}
+			g := kafka.New(b, cfg)
+			return g, g.Register(env.Registry)
 		}},
 		{Name: "http", Config: &httpConfig, New: func(b *broker.Broker, env node.Env) (gateway.Gateway, error) {
 			g, err := http.New(b, *env.Config.(*http.Config), env.Registry, env.Log)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,47 @@ func str(s *string) string {
 		return "(null)"
 	}
 	return *s
+}
+
+// Partitions that are assigned by hand are this node's: a broker that is not there is refused, as is a number of lines that is not that of new partitions.
+func TestAssignments(t *testing.T) {
+	b := newBroker(t, 1)
+	c := dial(t, serve(t, b))
+	create(c, "orders", 1)
+	here, nowhere := []int32{b.NodeID()}, []int32{b.NodeID() + 9}
+	for _, x := range []struct {
+		assigned [][]int32
+		code     int16
+	}{
+		{[][]int32{nowhere}, codeInvalidAssignment},
+		{[][]int32{here}, codeInvalidAssignment},
+		{[][]int32{here, nowhere}, codeInvalidAssignment},
+		{[][]int32{here, append(slices.Clone(here), nowhere...)}, codeInvalidAssignment},
+		{[][]int32{here, {}}, codeInvalidAssignment},
+		{[][]int32{here, here}, codeNone},
+	} {
+		for _, only := range []bool{true, false} {
+			q := kmsg.NewPtrCreatePartitionsRequest()
+			q.ValidateOnly = only
+			rt := kmsg.NewCreatePartitionsRequestTopic()
+			rt.Topic, rt.Count = "orders", 3
+			for _, r := range x.assigned {
+				rt.Assignment = append(rt.Assignment, kmsg.CreatePartitionsRequestTopicAssignment{Replicas: r})
+			}
+			q.Topics = append(q.Topics, rt)
+			if r := ask[*kmsg.CreatePartitionsResponse](c, q, 3).Topics[0]; r.ErrorCode != x.code {
+				t.Errorf("%v: %d %s", x.assigned, r.ErrorCode, str(r.ErrorMessage))
+			}
+		}
+	}
+	q := kmsg.NewPtrCreateTopicsRequest()
+	topic := topicOf("elsewhere", -1)
+	topic.ReplicationFactor = -1
+	topic.ReplicaAssignment = []kmsg.CreateTopicsRequestTopicReplicaAssignment{{Partition: 0, Replicas: nowhere}}
+	q.Topics = append(q.Topics, topic)
+	if r := ask[*kmsg.CreateTopicsResponse](c, q, 5).Topics[0]; r.ErrorCode != codeInvalidAssignment {
+		t.Errorf("a topic at a broker that is not there: %d %s", r.ErrorCode, str(r.ErrorMessage))
+	}
 }
 
 func TestDeleteTopicsAndCreatePartitions(t *testing.T) {

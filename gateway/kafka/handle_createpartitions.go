@@ -10,7 +10,7 @@ import (
 )
 
 // CreatePartitions(37), versions 0-3: partitions only grow. Keys are not moved, so those that hash elsewhere now begin a new order
-// there, as anywhere. An assignment of replicas is accepted when it has as many lines as partitions are new.
+// there, as anywhere. An assignment of replicas is accepted when it has as many lines as partitions are new, each of which names this node alone.
 func (k *conn) createPartitions(ctx context.Context, s *slot, q *kmsg.CreatePartitionsRequest) (*kmsg.CreatePartitionsResponse, error) {
 	r := kmsg.NewPtrCreatePartitionsResponse()
 	var failed error
@@ -20,7 +20,9 @@ func (k *conn) createPartitions(ctx context.Context, s *slot, q *kmsg.CreatePart
 		rt.Topic = t.Topic
 		if err := k.grow(ctx, s.caller, t, q.ValidateOnly); err != nil {
 			f := fault.As(err)
-			rt.ErrorCode, rt.ErrorMessage = createCode(f), message(f)
+			if rt.ErrorCode, rt.ErrorMessage = createCode(f), message(f); f.Subject == "assignment" {
+				rt.ErrorCode = codeInvalidAssignment
+			}
 			r.ThrottleMillis = throttle(f, r.ThrottleMillis)
 			k.report("", -1, err)
 			failed = err
@@ -38,7 +40,12 @@ func (k *conn) grow(ctx context.Context, caller *broker.Caller, t *kmsg.CreatePa
 		case t.Count > most:
 			return fault.New(fault.Invalid, "alter", "partitions", "a topic has at most %d partitions, not %d", most, t.Count)
 		case t.Assignment != nil && len(t.Assignment) != int(t.Count-c.Partitions):
-			return fault.New(fault.Invalid, "alter", "partitions", "%d partitions are new and %d are assigned", t.Count-c.Partitions, len(t.Assignment))
+			return fault.New(fault.Invalid, "alter", "assignment", "%d partitions are new and %d are assigned", t.Count-c.Partitions, len(t.Assignment))
+		}
+		for i := range t.Assignment {
+			if text := k.g.badReplicas(t.Assignment[i].Replicas); text != "" {
+				return fault.New(fault.Invalid, "alter", "assignment", "%s", text)
+			}
 		}
 		return nil
 	}

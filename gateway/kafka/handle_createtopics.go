@@ -13,7 +13,7 @@ import (
 // CreateTopics(19), versions 0-7.
 //
 // Any replication factor is accepted and reported as 1: scripts and frameworks ask for 3 and mean "safe". An assignment of replicas by
-// hand counts as its number of partitions. -1 partitions are the default. Each topic is judged alone; one named twice is refused twice.
+// hand counts as its number of partitions, and has to name this node alone. -1 partitions are the default. Each topic is judged alone; one named twice is refused twice.
 func (k *conn) createTopics(ctx context.Context, s *slot, q *kmsg.CreateTopicsRequest) (*kmsg.CreateTopicsResponse, error) {
 	r := kmsg.NewPtrCreateTopicsResponse()
 	times := make(map[string]int, len(q.Topics))
@@ -75,7 +75,7 @@ func (k *conn) wanted(t *kmsg.CreateTopicsRequestTopic, times int) (cfg broker.S
 	case len(t.ReplicaAssignment) > 0 && (t.NumPartitions != -1 || t.ReplicationFactor != -1):
 		return cfg, codeInvalidRequest, "give an assignment of replicas, or numbers, not both"
 	case len(t.ReplicaAssignment) > 0:
-		if text := badAssignment(t.ReplicaAssignment); text != "" {
+		if text := k.g.badAssignment(t.ReplicaAssignment); text != "" {
 			return cfg, codeInvalidAssignment, text
 		}
 		partitions = int32(len(t.ReplicaAssignment))
@@ -105,19 +105,27 @@ func (k *conn) wanted(t *kmsg.CreateTopicsRequestTopic, times int) (cfg broker.S
 	return cfg, codeNone, ""
 }
 
-// badAssignment says what is wrong with partitions that are assigned by hand: they must be 0, 1, 2 and so on, each somewhere.
-func badAssignment(as []kmsg.CreateTopicsRequestTopicReplicaAssignment) string {
+// badAssignment says what is wrong with partitions that are assigned by hand: they must be 0, 1, 2 and so on, each here.
+func (g *Gateway) badAssignment(as []kmsg.CreateTopicsRequestTopicReplicaAssignment) string {
 	seen := make([]bool, len(as))
 	for _, a := range as {
 		if a.Partition < 0 || int(a.Partition) >= len(as) || seen[a.Partition] {
 			return "the partitions of an assignment must be 0, 1, 2 and so on"
 		}
-		if len(a.Replicas) == 0 {
-			return "partition " + formatNumber(int64(a.Partition)) + " is assigned to nobody"
+		if text := g.badReplicas(a.Replicas); text != "" {
+			return text
 		}
 		seen[a.Partition] = true
 	}
 	return ""
+}
+
+// badReplicas says what is wrong with the brokers that a partition is assigned to: there is one.
+func (g *Gateway) badReplicas(of []int32) string {
+	if len(of) == 1 && of[0] == g.b.NodeID() {
+		return ""
+	}
+	return "a partition can be assigned to this node, " + formatNumber(int64(g.b.NodeID())) + ", and nowhere else"
 }
 
 func describeCreated(rt *kmsg.CreateTopicsResponseTopic, info *broker.StreamInfo) {

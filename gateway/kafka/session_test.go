@@ -2,12 +2,14 @@ package kafka
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"leat/broker"
@@ -555,6 +557,10 @@ func TestSessions_Eviction(t *testing.T) {
 	if s := begin(conns[0], sessionPartsMax+1); s != nil {
 		t.Error("one of too many partitions was taken in")
 	}
+	gathersSessions(t, x, map[string]float64{
+		"leat_kafka_fetch_sessions": most, "leat_kafka_fetch_session_partitions": float64(x.parts),
+		"leat_kafka_fetch_sessions_evicted_total": 3, "leat_kafka_fetch_sessions_refused_total": 3,
+	})
 	for range 3 * sessionsPerConnMax {
 		begin(conns[0], 1)
 	}
@@ -573,5 +579,26 @@ func TestSessions_Eviction(t *testing.T) {
 	}
 	if (&sessions{byID: map[int32]*session{}}).begin(conns[0], caller, request(1), now) != nil {
 		t.Error("one was taken in where there are to be none")
+	}
+}
+
+// gathersSessions holds the numbers of sessions against what they are to be.
+func gathersSessions(t *testing.T, x *sessions, want map[string]float64) {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	if err := (&Gateway{sessions: x}).Register(reg); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		m := f.GetMetric()[0]
+		got[f.GetName()] = m.GetGauge().GetValue() + m.GetCounter().GetValue() // it is one of them
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("gathered %v, want %v", got, want)
 	}
 }

@@ -20,9 +20,11 @@ import (
 type sessions struct {
 	max int
 
-	mu    sync.Mutex
-	byID  map[int32]*session
-	parts int
+	mu      sync.Mutex
+	byID    map[int32]*session
+	parts   int
+	evicted uint64 // had to go for want of room
+	refused uint64 // were not remembered for want of room
 }
 
 const (
@@ -70,14 +72,20 @@ func (x *sessions) tidy(k *conn) {
 func (x *sessions) put(s *session, now time.Time) (evicted []*session, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.max == 0 || s.size > sessionPartsMax {
+	if x.max == 0 {
+		return nil, false
+	}
+	if s.size > sessionPartsMax {
+		x.refused++
 		return nil, false
 	}
 	for len(x.byID) >= x.max || x.parts+s.size > sessionPartsMax {
 		e := x.evictable(s.size, now)
 		if e == nil {
+			x.refused++
 			return evicted, false
 		}
+		x.evicted++
 		if x.drop(e); !e.busy {
 			evicted = append(evicted, e)
 		}
@@ -158,6 +166,7 @@ func (x *sessions) take(k *conn, caller *broker.Caller, f *wire.Fetch, now time.
 	case s.byID != f.ByID():
 		return nil, codeSessionTopicID
 	case x.parts+len(f.Parts) > sessionPartsMax: // there may be no room for what it adds: its client begins again, and perhaps is not remembered
+		x.evicted++
 		x.drop(s)
 		s.close()
 		return nil, codeSessionNotFound

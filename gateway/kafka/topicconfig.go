@@ -47,7 +47,7 @@ var configKeys = []configKey{
 	{"max.message.bytes", kmsg.ConfigTypeInt, "1048588", 0, nil, "Bytes of the largest record batch, as compressed by its producer."},
 	{"message.downconversion.enable", kmsg.ConfigTypeBoolean, "true", 0, nil, kept},
 	{"message.format.version", kmsg.ConfigTypeString, "3.0-IV1", 0, nil, kept},
-	{"message.timestamp.after.max.ms", kmsg.ConfigTypeLong, "9223372036854775807", 0, nil, "How far ahead of this node a record's time may be."},
+	{"message.timestamp.after.max.ms", kmsg.ConfigTypeLong, "3600000", 0, nil, "How far ahead of this node a record's time may be."},
 	{"message.timestamp.before.max.ms", kmsg.ConfigTypeLong, "9223372036854775807", 0, nil, "How long ago the time of a batch's first record may be."},
 	{"message.timestamp.difference.max.ms", kmsg.ConfigTypeLong, "9223372036854775807", 0, nil, "The older name of both message.timestamp.before.max.ms and message.timestamp.after.max.ms."},
 	{"message.timestamp.type", kmsg.ConfigTypeString, "CreateTime", 0, []string{"CreateTime", "LogAppendTime"}, "Whether records carry their producer's time or that of the append."},

@@ -30,7 +30,9 @@ func (g *Gateway) newStream(partitions int32) broker.StreamConfig {
 	if partitions <= 0 {
 		partitions = g.cfg.PartitionsDefault
 	}
-	return broker.StreamConfig{Partitions: partitions, Keys: broker.KeysOff, Documents: map[string]string{documentBorn: "1"}}
+	c := broker.StreamConfig{Partitions: partitions, Keys: broker.KeysOff, Documents: map[string]string{documentBorn: "1"}}
+	c.TimeAheadMSMax = timeLimit(&c, timeAhead)
+	return c
 }
 
 // setTopicConfig writes one topic config into a stream's; nil removes it. The value has been checked. The documents are replaced, not
@@ -64,9 +66,8 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 		*compactionLimit(c, name) = compactionLimitOf(c, name)
 	case "min.cleanable.dirty.ratio":
 		c.CompactionRatio = compactionRatio(value)
-	case "message.timestamp.before.max.ms", "message.timestamp.after.max.ms", "message.timestamp.difference.max.ms":
-		c.TimePastMSMax = timeLimit(c, "message.timestamp.before.max.ms")
-		c.TimeAheadMSMax = timeLimit(c, "message.timestamp.after.max.ms")
+	case timePast, timeAhead, timeOff:
+		c.TimePastMSMax, c.TimeAheadMSMax = timeLimit(c, timePast), timeLimit(c, timeAhead)
 	case "message.timestamp.type":
 		c.TimeOf = broker.TimeOfProducer
 		if value != nil && *value == "LogAppendTime" {
@@ -87,10 +88,23 @@ func setTopicConfig(c *broker.StreamConfig, name string, value *string) {
 	}
 }
 
-// timeLimit is how far a producer's time may be off: as its own config says, else the older one for both directions; 0 is any time. Their 0, which is
-// not at all, is the least there is.
+// The configs that say how far a producer's time may be off: into the past, ahead, and the older name of both.
+const (
+	timePast  = "message.timestamp.before.max.ms"
+	timeAhead = "message.timestamp.after.max.ms"
+	timeOff   = "message.timestamp.difference.max.ms"
+
+	timeAny = "9223372036854775807"
+
+	// timeAheadBorn is what clients of this protocol find where nobody says otherwise, since Kafka 4.0: records of a producer with a wrong clock, or one
+	// that gives microseconds, come before those who judge by time (windows of Kafka Streams) otherwise, and cannot be taken back.
+	timeAheadBorn = int64(3_600_000)
+)
+
+// timeLimit is how far a producer's time may be off by the documents: as its own config says, else the older one for both directions, else what holds by
+// itself for topics that clients of this protocol made; 0 is any time. Their 0, which is not at all, is the least there is.
 func timeLimit(c *broker.StreamConfig, name string) int64 {
-	for _, n := range []string{name, "message.timestamp.difference.max.ms"} {
+	for _, n := range []string{name, timeOff} {
 		if value, set := c.Documents[documentPrefix+n]; set {
 			if ms := parseNumber(value); ms <= limitMost {
 				return max(ms, 1)
@@ -98,7 +112,27 @@ func timeLimit(c *broker.StreamConfig, name string) int64 {
 			return 0
 		}
 	}
+	if name == timeAhead && c.Documents[documentBorn] != "" {
+		return timeAheadBorn
+	}
 	return 0
+}
+
+// timeConfig is a limit of a producer's time as it holds: as its document says where that is so, else as somebody has set it otherwise. Topics that were made
+// before there was a default have none.
+func timeConfig(c *broker.StreamConfig, k *configKey, value string, own bool) (string, bool) {
+	now := c.TimePastMSMax
+	if k.name == timeAhead {
+		now = c.TimeAheadMSMax
+	}
+	switch {
+	case own && now == timeLimit(c, k.name):
+		return value, true
+	case now == 0:
+		return timeAny, false
+	}
+	text := formatNumber(now)
+	return text, text != k.value
 }
 
 // compactionLimit is where a stream has a number of compaction; nil where the config is none.
@@ -192,6 +226,8 @@ func topicConfig(c *broker.StreamConfig, k *configKey) (value string, own bool) 
 		if now := c.CompactionRatio; now != 0 && (!own || now != compactionRatio(&value)) {
 			return strconv.FormatFloat(now, 'g', -1, 64), true
 		}
+	case timePast, timeAhead:
+		return timeConfig(c, k, value, own)
 	case "leat.tags":
 		if c.Tags {
 			return "true", true
