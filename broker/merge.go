@@ -68,13 +68,10 @@ func (b *Broker) openMerge(c *Caller, streams []string) (*merge, error) {
 
 const mergeStreamsMax = 1000
 
-// addLanes adds a stream's partitions from the first one on.
-func (m *merge) addLanes(n *named, first int) error {
-	st, ok := m.pub.Stream(n.id)
-	if !ok {
-		return fault.New(fault.NotFound, "read", n.name, "the stream was deleted")
-	}
-	for p := first; p < st.Partitions; p++ {
+// addLanes adds a stream's partitions from the first one up to end. The caller has read end once: a partition made meanwhile would else be among the
+// lanes and not counted, and be added again by the next who looks.
+func (m *merge) addLanes(n *named, first, end int) error {
+	for p := first; p < end; p++ {
 		src, ok := m.pub.Source(n.id, record.PartitionID(p))
 		if !ok {
 			return fault.New(fault.NotFound, "read", n.name, "the stream was deleted")
@@ -101,7 +98,7 @@ func (m *merge) grown() error {
 			return fault.New(fault.NotFound, "read", n.name, "the stream was deleted")
 		}
 		if st.Partitions > m.counts[i] {
-			if err := m.addLanes(n, m.counts[i]); err != nil {
+			if err := m.addLanes(n, m.counts[i], st.Partitions); err != nil {
 				return err
 			}
 			m.counts[i] = st.Partitions
