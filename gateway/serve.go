@@ -137,6 +137,7 @@ func (l *Listener) accept() (*link, error) {
 		pause = acceptPauseFirst
 		c, limit := l.admit(conn)
 		if c != nil {
+			near(conn)
 			return c, nil
 		}
 		l.count.refused(limit).Inc()
