@@ -243,7 +243,8 @@ type pacer struct {
 }
 
 const (
-	paceMin   = 64 << 20               // bytes a second that are always allowed
+	paceLeast = 16 << 20               // bytes a second that are always allowed
+	paceMin   = 64 << 20               // the same while less than that is appended and read
 	paceIdle  = 512 << 20              // the same while nearly nothing is appended or read: there is nobody to give way to
 	paceQuiet = 256 << 10              // bytes a second that are nearly nothing
 	paceBurst = 4 * time.Millisecond   // worth of writing at once: what a disk has to get through before it comes to the next frame
@@ -289,14 +290,20 @@ func (p *pacer) took(bytes int, pressure float64, stop <-chan struct{}) error {
 	}
 }
 
-// limit is in bytes a second. It rises with the square of the pressure, so that a burst is let into the journal and moved after it, and what comes
+// limit is in bytes a second. It rises with the fourth power of the pressure, so that a burst is let into the journal and moved after it, and what comes
 // without an end finds its balance below the limit of the backlog: where 3 × pressure² is one.
+//
+//	pressure   0.2   0.3   0.4   0.5   0.58   0.7   0.8
+//	of rate    0.01  0.07  0.23  0.56  1      2.2   3.7
+//
+// What is always allowed is less, the more is appended and read: what the keeper copies takes from both, and can wait.
 func (p *pacer) limit(pressure float64) float64 {
-	if p.rate+p.reading < paceQuiet {
+	busy := p.rate + p.reading
+	if busy < paceQuiet {
 		return paceIdle
 	}
-	pressure = max(pressure, 0)
-	return paceMin + p.rate*pacePush*pressure*pressure
+	push := pacePush * max(pressure, 0) * max(pressure, 0)
+	return max(paceLeast, paceMin*min(1, paceMin/busy)) + p.rate*push*push
 }
 
 func (p *pacer) readBytes() int64 {
