@@ -336,10 +336,15 @@ func TestWebSocket_FramesAndResume(t *testing.T) {
 	for range 2 {
 		next(c)
 	}
-	time.AfterFunc(250*time.Millisecond, func() { s.do("POST", "/v1/streams/orders/events", `{"n":9}`, "Content-Type", "application/json") })
+	posted := make(chan struct{})
+	time.AfterFunc(250*time.Millisecond, func() {
+		defer close(posted)
+		s.do("POST", "/v1/streams/orders/events", `{"n":9}`, "Content-Type", "application/json")
+	})
 	if f := next(c); f.Event.Data.N != 9 { // pings have gone to and fro meanwhile
 		t.Errorf("live: %+v", f)
 	}
+	<-posted // the drain below is cut short by the end of the test, and an answer on its way with it
 	if err := c.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
