@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -22,6 +23,7 @@ type entry struct {
 	body        []byte // nil: the registry asks for it
 	sameID      *entry // the next of its context with the same id
 	sameContent *entry // the next with the same content, in all contexts
+	shown       atomic.Pointer[Shown]
 }
 
 // Place is where a schema is.

@@ -96,6 +96,7 @@ type index struct {
 	bindings  map[string]*Binding
 	reads     map[string]*Reads // by the name of the document
 	parsed    parsedCache
+	seen      shownCache
 	revision  atomic.Uint64 // of the index: what was derived from it is good while it is the same
 	documents func(name string) ([]byte, error)
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"sync"
 
 	"leat/contract"
 )
@@ -30,6 +31,9 @@ func (r *Registry) shown(e *entry) (s Shown, ok bool) {
 	if e == nil {
 		return s, false
 	}
+	if s := e.shown.Load(); s != nil {
+		return *s, true
+	}
 	body := e.body
 	if body == nil {
 		var err error
@@ -42,5 +46,46 @@ func (r *Registry) shown(e *entry) (s Shown, ok bool) {
 	if !ok || !d.plain || string(d.subject) != e.subject || bytes.Contains(d.text, []byte(`\u00`)) {
 		return s, false
 	}
-	return Shown{e.place(), int64(d.timeMS), formatName(d.kind), contract.FormatGUID(e.guid()), d.text}, true
+	s = Shown{e.place(), int64(d.timeMS), formatName(d.kind), contract.FormatGUID(e.guid()), d.text}
+	if e.body == nil {
+		r.seen.put(e, &s, cap(body)+shownBytes)
+	}
+	return s, true
+}
+
+// shownCache lets entries remember how they are shown, as far as there is room; whoever was asked for first forgets first. It is for those that are asked
+// for all the time: a row is found in some microseconds, and what is remembered in none. An entry stands for one document, and goes with it.
+type shownCache struct {
+	mu    sync.Mutex
+	queue []seenEntry
+	first int // of the queue: those before are gone
+	bytes int
+}
+
+type seenEntry struct {
+	e     *entry
+	bytes int
+}
+
+const (
+	shownBytesMax = 8 << 20
+	shownBytes    = 200 // of one, beside its document
+)
+
+func (x *shownCache) put(e *entry, s *Shown, bytes int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !e.shown.CompareAndSwap(nil, s) {
+		return
+	}
+	x.queue, x.bytes = append(x.queue, seenEntry{e, bytes}), x.bytes+bytes
+	for x.bytes > shownBytesMax {
+		old := &x.queue[x.first]
+		old.e.shown.Store(nil)
+		x.bytes -= old.bytes
+		*old = seenEntry{}
+		if x.first++; x.first > len(x.queue)/2 {
+			x.queue, x.first = append(x.queue[:0], x.queue[x.first:]...), 0
+		}
+	}
 }
