@@ -75,9 +75,11 @@ import "confluent/meta.proto";
 option java_package = "x.y";
 
 message Order {
-  option deprecated = true;
   reserved 9, 20 to 30;
   reserved "gone";
+
+  option deprecated = true;
+
   string id = 1 [deprecated = true];
   optional int32 n = 2;
   repeated .a.b.Order.Line lines = 3;
@@ -91,19 +93,87 @@ message Order {
   }
 
   message Line {
-    string sku = 1;
+    string sku = 1 [
+      deprecated = true,
+      json_name = "unit"
+    ];
   }
-
+  message None {}
   enum Kind {
     NONE = 0;
     SOME = 1;
   }
+}
+enum Other {
+  X = 0;
 }
 
 service Orders {
   rpc Get (.a.b.Order) returns (stream .a.b.Order);
 }
 `
+
+// Options that nothing declares, and imports that only they need, are taken as Confluent's registry takes them, and come back.
+func TestLoose(t *testing.T) {
+	const text = `syntax = "proto3";
+package a;
+
+import "buf/validate/validate.proto";
+
+option (my_file) = "f";
+
+message M {
+  option (my_message).x = -1;
+
+  string id = 1 [
+    deprecated = true,
+    (buf.validate.field).string.min_len = 1,
+    (buf.validate.field).cel = { id : "x" , message : "a, b" }
+  ];
+
+  oneof o {
+    option (my_option) = true;
+
+    string a = 2;
+  }
+}
+enum E {
+  option (my_enum) = FULL;
+  X = 0 [(my_value) = 1.5];
+}
+
+service S {
+  option (my_service) = "s";
+  rpc Get (.a.M) returns (.a.M) {
+    option (google.api.http) = { get : "/v1" };
+  }
+}
+`
+	s := must(t, text)
+	if got := s.Canonical(); got != text {
+		t.Errorf("%s", got)
+	}
+	if again := must(t, s.Normalized()); again.Normalized() != s.Normalized() {
+		t.Errorf("the normalized text is not stable: %s", s.Normalized())
+	}
+	if d := s.Reads(must(t, file(`package a; message M { string id = 1; }`)), ""); len(d) != 0 {
+		t.Errorf("%v", d)
+	}
+	_, err := Format{}.Parse(file(`import "r.proto"; message N { M m = 1; }`), []contract.Named{{Name: "r.proto", Text: file(`message M { string id = 1 [(v.rules).x = 1]; }`)}})
+	if err != nil {
+		t.Error(err)
+	}
+	for text, want := range map[string]string{
+		`import "gone.proto"; message M { Gone g = 1; }`:                                                   `could not resolve path "gone.proto"`, // as it was about the text
+		`message M { string a = 1 [(x) = 1]; Gone g = 2; }`:                                                "unknown",
+		`message M { string a = 1 [nonsense = 1]; }`:                                                       "nonsense",
+		`import "confluent/meta.proto"; message M { string a = 1 [(confluent.field_meta).nonsense = 1]; }`: "nonsense",
+	} {
+		if _, err := (Format{}).Parse(file(text), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
 
 func TestText(t *testing.T) {
 	s := must(t, everything)
@@ -124,7 +194,7 @@ func TestText(t *testing.T) {
 	if got := must(t, s.Serialized()); got.Canonical() != everything {
 		t.Errorf("from its descriptor: %s", got.Canonical())
 	}
-	p2 := "syntax = \"proto2\";\n\nmessage M {\n  required int32 a = 1 [default = 7];\n  optional string s = 2 [default = \"x\\\"y\"];\n  extensions 100 to max;\n}\n\nextend .M {\n  optional int32 x = 100;\n}\n"
+	p2 := "syntax = \"proto2\";\n\nmessage M {\n  required int32 a = 1 [default = 7];\n  optional string s = 2 [default = \"x\\\"y\"];\n\n  extensions 100 to max;\n}\n\nextend .M {\n  optional int32 x = 100;\n}\n"
 	if got := must(t, p2).Canonical(); got != p2 {
 		t.Errorf("%s", got)
 	}
@@ -136,14 +206,18 @@ func TestParse_Refuses(t *testing.T) {
 		"hello":                            "default.proto:1:1",
 		file("message M { string a = 1 }"): "default.proto:2:",
 		file("message M { Foo a = 1; }"):   "Foo",
-		file("import \"x.proto\";"):        "no reference",
-		file("message M { string a = 1; string b = 1; }"): "tag",
-		strings.Repeat(" ", contract.TextBytesMax+1):      "too large",
+		file("import \"x.proto\"; message M { X x = 1; }"): "no reference",
+		file("message M { string a = 1; string b = 1; }"):  "tag",
+		strings.Repeat(" ", contract.TextBytesMax+1):       "too large",
 	} {
 		_, err := Format{}.Parse(text, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %q", text, err, want)
 		}
+	}
+	deep := file(strings.Repeat("message M { ", 1000) + "string a = 1 [(x) = 1];" + strings.Repeat("}", 1000))
+	if _, err := (Format{}).Parse(deep, nil); err == nil {
+		t.Error("a thousand messages inside each other")
 	}
 	ref := contract.Named{Name: "x.proto", Text: file("package x; message X { int32 a = 1; }")}
 	if s := must(t, file("import \"x.proto\"; message M { x.X x = 1; }"), ref); len(s.Fields()) != 2 {

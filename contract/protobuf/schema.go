@@ -29,6 +29,7 @@ func (Format) Name() string { return "PROTOBUF" }
 type Schema struct {
 	file  protoreflect.FileDescriptor
 	proto *descriptorpb.FileDescriptorProto
+	loose aside // options that nothing declares
 
 	once                  sync.Once
 	canonical, normalized string
@@ -65,10 +66,16 @@ func parse(text string, refs []contract.Named) (contract.Schema, error) {
 			f, err = in.compile()
 		}
 	}
+	var loose aside
 	if err != nil {
-		return nil, err
+		if loose = in.loosen(); loose == nil {
+			return nil, err
+		}
+		if f, _ = in.compile(); f == nil {
+			return nil, err // as it was about the text itself
+		}
 	}
-	return &Schema{file: f, proto: protodesc.ToFileDescriptorProto(f)}, nil
+	return &Schema{file: f, proto: protodesc.ToFileDescriptorProto(f), loose: loose}, nil
 }
 
 // input are the files that one is compiled from: as text, or as a descriptor.
@@ -80,15 +87,7 @@ type input struct {
 func (in *input) compile() (linker.File, error) {
 	var bad error
 	compiler := protocompile.Compiler{
-		Resolver: protocompile.WithStandardImports(protocompile.ResolverFunc(func(path string) (protocompile.SearchResult, error) {
-			if p := in.given[path]; p != nil {
-				return protocompile.SearchResult{Proto: p}, nil
-			}
-			if t, ok := in.texts[path]; ok {
-				return protocompile.SearchResult{Source: strings.NewReader(t)}, nil
-			}
-			return protocompile.SearchResult{}, errors.New("it is no reference of the schema")
-		})),
+		Resolver:       protocompile.WithStandardImports(protocompile.ResolverFunc(in.find)),
 		MaxParallelism: 1,
 		Reporter: reporter.NewReporter(func(e reporter.ErrorWithPos) error {
 			if bad == nil {
@@ -108,6 +107,17 @@ func (in *input) compile() (linker.File, error) {
 		return nil, contract.Bad("", "the text is no file of Protobuf")
 	}
 	return files[0], nil
+}
+
+// find is a file that is given.
+func (in *input) find(path string) (protocompile.SearchResult, error) {
+	if p := in.given[path]; p != nil {
+		return protocompile.SearchResult{Proto: p}, nil
+	}
+	if t, ok := in.texts[path]; ok {
+		return protocompile.SearchResult{Source: strings.NewReader(t)}, nil
+	}
+	return protocompile.SearchResult{}, errors.New("it is no reference of the schema")
 }
 
 // take notes a file as text, or as the descriptor that its base64 holds.
@@ -172,8 +182,8 @@ func (s *Schema) Normalized() string { s.write(); return s.normalized }
 
 func (s *Schema) write() {
 	s.once.Do(func() {
-		s.canonical = write(s.file, false)
-		s.normalized = write(s.file, true)
+		s.canonical = write(s.file, s.loose, false)
+		s.normalized = write(s.file, s.loose, true)
 	})
 }
 

@@ -1,6 +1,7 @@
 package protobuf
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"sort"
@@ -12,29 +13,48 @@ import (
 
 // writer writes a descriptor as a file. Sorted is the normalized form: what has no meaning is in one order.
 type writer struct {
-	out    strings.Builder
+	out    bytes.Buffer
+	loose  aside
 	sorted bool
 	proto3 bool
 	level  int
+	first  bool // nothing stands in the block yet
 }
 
-func write(f protoreflect.FileDescriptor, sorted bool) string {
-	w := &writer{sorted: sorted, proto3: f.Syntax() == protoreflect.Proto3}
+func write(f protoreflect.FileDescriptor, loose aside, sorted bool) string {
+	w := &writer{loose: loose, sorted: sorted, proto3: f.Syntax() == protoreflect.Proto3}
 	w.head(f)
-	for i := range f.Messages().Len() {
+	if f.Messages().Len()+f.Enums().Len() > 0 { // kinds of things have a blank line between them, as Confluent's registry writes them
 		w.blank()
+	}
+	for i := range f.Messages().Len() {
 		w.message(f.Messages().Get(i))
 	}
 	for i := range f.Enums().Len() {
-		w.blank()
 		w.enum(f.Enums().Get(i))
 	}
-	w.extensions(f.Extensions(), true)
-	for i := range f.Services().Len() {
+	if f.Extensions().Len() > 0 {
 		w.blank()
+	}
+	w.extensions(f.Extensions())
+	if f.Services().Len() > 0 {
+		w.blank()
+	}
+	for i := range f.Services().Len() {
 		w.service(f.Services().Get(i))
 	}
 	return w.out.String()
+}
+
+// options are those of a thing, with those that nothing declares.
+func (w *writer) options(d protoreflect.Descriptor) []string {
+	out := options(d.Options(), w.sorted)
+	if loose := w.loose[d.FullName()]; len(loose) > 0 {
+		if out = append(out, loose...); w.sorted {
+			sort.Strings(out)
+		}
+	}
+	return out
 }
 
 func (w *writer) head(f protoreflect.FileDescriptor) {
@@ -67,7 +87,7 @@ func (w *writer) head(f protoreflect.FileDescriptor) {
 	for _, s := range imports {
 		w.line("%s", s)
 	}
-	if opts := options(f.Options(), w.sorted); len(opts) > 0 {
+	if opts := w.options(f); len(opts) > 0 {
 		w.blank()
 		for _, o := range opts {
 			w.line("option %s;", o)
@@ -84,56 +104,95 @@ func (w *writer) line(format string, a ...any) {
 func (w *writer) blank() { w.out.WriteByte('\n') }
 
 func (w *writer) message(m protoreflect.MessageDescriptor) {
-	w.line("message %s {", m.Name())
-	w.body(m)
-	w.line("}")
+	w.block(fmt.Sprintf("message %s", m.Name()), func() { w.body(m) })
+}
+
+// block writes what has a body; one without says so in its line.
+func (w *writer) block(head string, body func()) {
+	before := w.out.Len()
+	w.line("%s {", head)
+	open := w.out.Len()
+	w.level++
+	w.first = true
+	body()
+	w.first = false
+	w.level--
+	if w.out.Len() > open {
+		w.line("}")
+		return
+	}
+	w.out.Truncate(before)
+	w.line("%s {}", head)
+}
+
+// section begins one kind of things in a block, behind a blank line if there was another.
+func (w *writer) section(some bool) bool {
+	if some && !w.first {
+		w.blank()
+	}
+	if some {
+		w.first = false
+	}
+	return some
 }
 
 func (w *writer) body(m protoreflect.MessageDescriptor) {
-	w.level++
-	for _, o := range options(m.Options(), w.sorted) {
+	w.section(m.ReservedRanges().Len()+m.ReservedNames().Len() > 0)
+	w.reserved(m.ReservedRanges(), m.ReservedNames())
+	opts := w.options(m)
+	w.section(len(opts) > 0)
+	for _, o := range opts {
 		w.line("option %s;", o)
 	}
-	w.reserved(m.ReservedRanges(), m.ReservedNames())
 	fields := fieldsOf(m.Fields(), w.sorted)
-	var plain []protoreflect.FieldDescriptor
-	told := map[protoreflect.Name]bool{}
+	var plain, groups []protoreflect.FieldDescriptor
+	var oneofs []protoreflect.OneofDescriptor
 	for _, f := range fields {
 		o := f.ContainingOneof()
-		if o == nil || o.IsSynthetic() {
+		switch {
+		case o != nil && !o.IsSynthetic():
+			if !slices.Contains(oneofs, o) {
+				oneofs = append(oneofs, o)
+			}
+		case f.Kind() == protoreflect.GroupKind && f.ParentFile().Syntax() == protoreflect.Proto2:
+			groups = append(groups, f)
+		default:
 			plain = append(plain, f)
 		}
 	}
+	w.section(len(plain) > 0)
 	for _, f := range plain {
 		w.field(f)
 	}
-	for _, f := range fields {
-		if o := f.ContainingOneof(); o != nil && !o.IsSynthetic() && !told[o.Name()] {
-			told[o.Name()] = true
-			w.oneof(o)
-		}
+	w.section(len(oneofs) > 0)
+	for _, o := range oneofs {
+		w.oneof(o)
 	}
+	w.section(len(groups) > 0)
+	for _, f := range groups {
+		w.field(f)
+	}
+	w.section(m.ExtensionRanges().Len() > 0)
 	for i := range m.ExtensionRanges().Len() {
 		r := m.ExtensionRanges().Get(i)
 		w.line("extensions %s;", span(int64(r[0]), int64(r[1])-1, 536870911))
 	}
+	w.section(m.Extensions().Len() > 0)
+	w.extensions(m.Extensions())
+	w.nested(m)
+}
+
+func (w *writer) nested(m protoreflect.MessageDescriptor) {
+	some := false
 	for i := range m.Messages().Len() {
 		if inner := m.Messages().Get(i); !inner.IsMapEntry() && !isGroup(m, inner) {
-			w.gap(m)
+			some = some || w.section(true)
 			w.message(inner)
 		}
 	}
 	for i := range m.Enums().Len() {
-		w.gap(m)
+		some = some || w.section(true)
 		w.enum(m.Enums().Get(i))
-	}
-	w.extensions(m.Extensions(), false)
-	w.level--
-}
-
-func (w *writer) gap(m protoreflect.MessageDescriptor) {
-	if m.Fields().Len() > 0 {
-		w.blank()
 	}
 }
 
@@ -158,21 +217,21 @@ func isGroup(m, inner protoreflect.MessageDescriptor) bool {
 }
 
 func (w *writer) oneof(o protoreflect.OneofDescriptor) {
-	w.blank()
-	w.line("oneof %s {", o.Name())
-	w.level++
-	for _, s := range options(o.Options(), w.sorted) {
-		w.line("option %s;", s)
-	}
-	for _, f := range fieldsOf(o.Fields(), w.sorted) {
-		w.field(f)
-	}
-	w.level--
-	w.line("}")
+	w.block(fmt.Sprintf("oneof %s", o.Name()), func() {
+		opts := w.options(o)
+		w.section(len(opts) > 0)
+		for _, s := range opts {
+			w.line("option %s;", s)
+		}
+		w.section(true)
+		for _, f := range fieldsOf(o.Fields(), w.sorted) {
+			w.field(f)
+		}
+	})
 }
 
 func (w *writer) field(f protoreflect.FieldDescriptor) {
-	opts := options(f.Options(), w.sorted)
+	opts := w.options(f)
 	if p := protodesc.ToFieldDescriptorProto(f); p.DefaultValue != nil {
 		v := p.GetDefaultValue()
 		switch f.Kind() {
@@ -187,17 +246,24 @@ func (w *writer) field(f protoreflect.FieldDescriptor) {
 	if name := f.JSONName(); f.HasJSONName() && name != camel(string(f.Name())) && !f.IsExtension() {
 		opts = append(opts, "json_name = "+quote(name))
 	}
-	end := ";"
-	if len(opts) > 0 {
-		end = " [" + strings.Join(opts, ", ") + "];"
-	}
+	end := w.bracketed(opts)
 	if f.Kind() == protoreflect.GroupKind && f.ParentFile().Syntax() == protoreflect.Proto2 {
-		w.line("%sgroup %s = %d {", w.label(f), f.Message().Name(), f.Number())
-		w.body(f.Message())
-		w.line("}")
+		w.block(fmt.Sprintf("%sgroup %s = %d", w.label(f), f.Message().Name(), f.Number()), func() { w.body(f.Message()) })
 		return
 	}
 	w.line("%s%s %s = %d%s", w.label(f), w.typeName(f), f.Name(), f.Number(), end)
+}
+
+// bracketed is the end of a line: one option stands in it, several in lines of their own.
+func (w *writer) bracketed(opts []string) string {
+	switch len(opts) {
+	case 0:
+		return ";"
+	case 1:
+		return " [" + opts[0] + "];"
+	}
+	in := "\n" + strings.Repeat("  ", w.level+1)
+	return " [" + in + strings.Join(opts, ","+in) + "\n" + strings.Repeat("  ", w.level) + "];"
 }
 
 // camel is the name in JSON that a field has if it has no other.
@@ -288,7 +354,7 @@ func span(from, to, most int64) string {
 func (w *writer) enum(e protoreflect.EnumDescriptor) {
 	w.line("enum %s {", e.Name())
 	w.level++
-	for _, o := range options(e.Options(), w.sorted) {
+	for _, o := range w.options(e) {
 		w.line("option %s;", o)
 	}
 	var ranges []string
@@ -308,22 +374,15 @@ func (w *writer) enum(e protoreflect.EnumDescriptor) {
 		slices.SortStableFunc(values[1:], func(a, b protoreflect.EnumValueDescriptor) int { return int(a.Number()) - int(b.Number()) })
 	}
 	for _, v := range values {
-		end := ";"
-		if opts := options(v.Options(), w.sorted); len(opts) > 0 {
-			end = " [" + strings.Join(opts, ", ") + "];"
-		}
-		w.line("%s = %d%s", v.Name(), v.Number(), end)
+		w.line("%s = %d%s", v.Name(), v.Number(), w.bracketed(w.options(v)))
 	}
 	w.level--
 	w.line("}")
 }
 
-func (w *writer) extensions(all protoreflect.ExtensionDescriptors, top bool) {
+func (w *writer) extensions(all protoreflect.ExtensionDescriptors) {
 	for i := range all.Len() {
 		x := all.Get(i)
-		if top {
-			w.blank()
-		}
 		w.line("extend .%s {", x.ContainingMessage().FullName())
 		w.level++
 		w.field(x)
@@ -335,7 +394,7 @@ func (w *writer) extensions(all protoreflect.ExtensionDescriptors, top bool) {
 func (w *writer) service(s protoreflect.ServiceDescriptor) {
 	w.line("service %s {", s.Name())
 	w.level++
-	for _, o := range options(s.Options(), w.sorted) {
+	for _, o := range w.options(s) {
 		w.line("option %s;", o)
 	}
 	for i := range s.Methods().Len() {
@@ -348,7 +407,7 @@ func (w *writer) service(s protoreflect.ServiceDescriptor) {
 			out = "stream "
 		}
 		head := fmt.Sprintf("rpc %s (%s.%s) returns (%s.%s)", m.Name(), in, m.Input().FullName(), out, m.Output().FullName())
-		opts := options(m.Options(), w.sorted)
+		opts := w.options(m)
 		if len(opts) == 0 {
 			w.line("%s;", head)
 			continue
