@@ -22,7 +22,7 @@ for i in range(60):
 producer.flush()
 members = [KafkaConsumer("kp", bootstrap_servers=addr, group_id="kp-group", auto_offset_reset="earliest", enable_auto_commit=False) for _ in range(2)]
 seen, end = set(), time.time() + 40
-while time.time() < end and (len(seen) < 60 or any(not m.assignment() for m in members)):
+while time.time() < end and (len(seen) < 60 or any(len(m.assignment()) != 2 for m in members)):
     for m in members:
         for records in m.poll(timeout_ms=200).values():
             seen.update(int(r.value) for r in records)
