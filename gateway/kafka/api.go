@@ -63,7 +63,7 @@ var apis = []api{
 	{43, 0, 2, "elect_leaders", handler((*conn).electLeaders)},
 	{42, 0, 2, "delete_groups", handler((*conn).deleteGroups)},
 	{44, 0, 1, "incremental_alter_configs", handler((*conn).incrementalAlterConfigs)},
-	{45, 0, 0, "alter_partition_reassignments", handler((*conn).alterReassignments)},
+	{45, 0, 1, "alter_partition_reassignments", handler((*conn).alterReassignments)},
 	{46, 0, 0, "list_partition_reassignments", handler((*conn).listReassignments)},
 	{48, 0, 1, "describe_client_quotas", handler((*conn).describeClientQuotas)},
 	{49, 0, 1, "alter_client_quotas", handler((*conn).alterClientQuotas)},

@@ -72,6 +72,10 @@ func TestReassignments(t *testing.T) {
 			t.Errorf("reassign %d: %d, want %d", i, got, want)
 		}
 	}
+	move.AllowReplicationFactorChange = false
+	if r := ask[*kmsg.AlterPartitionAssignmentsResponse](c, move, 1); r.AllowReplicationFactorChange || r.Topics[0].Partitions[0].ErrorCode != codeNone {
+		t.Errorf("reassign, with as many replicas: %+v", r)
+	}
 	if r := ask[*kmsg.ListPartitionReassignmentsResponse](c, kmsg.NewPtrListPartitionReassignmentsRequest(), 0); r.ErrorCode != 0 || len(r.Topics) != 0 {
 		t.Errorf("list: %+v", r)
 	}

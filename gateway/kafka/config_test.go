@@ -200,6 +200,30 @@ func configs(c *client, name string, version int16) map[string]kmsg.DescribeConf
 	return m
 }
 
+// Synonyms are, as of Apache Kafka, the topic's own name where it was set, and behind it the broker's for the default.
+func TestConfigs_SynonymsAreNamedAsOnABroker(t *testing.T) {
+	c := dial(t, serve(t, newBroker(t, 1)))
+	create(c, "orders", 1, "cleanup.policy", "compact")
+	m := configs(c, "orders", 4)
+	for name, want := range map[string][]string{
+		"cleanup.policy": {"cleanup.policy", "log.cleanup.policy"}, "max.message.bytes": {"message.max.bytes"}, "segment.index.bytes": {"log.index.size.max.bytes"},
+		"compression.type": {"compression.type"}, "min.insync.replicas": {"min.insync.replicas"},
+	} {
+		var got []string
+		for _, x := range m[name].ConfigSynonyms {
+			got = append(got, x.Name)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	for name := range nodeNames {
+		if k, _ := findConfig(name); k == nil {
+			t.Errorf("%s is no topic config", name)
+		}
+	}
+}
+
 func TestConfigs(t *testing.T) {
 	b := newBroker(t, 1)
 	c := dial(t, serve(t, b))

@@ -82,7 +82,7 @@ func (k *conn) topicConfigs(ctx context.Context, caller *broker.Caller, q *kmsg.
 			if own {
 				c.ConfigSynonyms = append(c.ConfigSynonyms, synonym(key.name, value, kmsg.ConfigSourceDynamicTopicConfig))
 			}
-			c.ConfigSynonyms = append(c.ConfigSynonyms, synonym(key.name, key.value, kmsg.ConfigSourceDefaultConfig))
+			c.ConfigSynonyms = append(c.ConfigSynonyms, synonym(nodeName(key.name), key.value, kmsg.ConfigSourceDefaultConfig))
 		}
 		if q.IncludeDocumentation {
 			c.Documentation = &key.doc

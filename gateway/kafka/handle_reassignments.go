@@ -39,10 +39,11 @@ func (k *conn) electLeaders(ctx context.Context, s *slot, q *kmsg.ElectLeadersRe
 	return r, nil
 }
 
-// AlterPartitionReassignments(45), version 0: to this node alone is where each partition is; elsewhere there is nobody. To cancel (null) there is
+// AlterPartitionReassignments(45), versions 0-1: to this node alone is where each partition is; elsewhere there is nobody. To cancel (null) there is
 // nothing.
 func (k *conn) alterReassignments(ctx context.Context, s *slot, q *kmsg.AlterPartitionAssignmentsRequest) (*kmsg.AlterPartitionAssignmentsResponse, error) {
 	r := kmsg.NewPtrAlterPartitionAssignmentsResponse()
+	r.AllowReplicationFactorChange = q.AllowReplicationFactorChange // it never changes
 	if err := k.mayCluster(s.caller, broker.ActionAlter); err != nil {
 		r.ErrorCode, r.ErrorMessage = codeClusterDenied, message(fault.As(err))
 		return r, err

@@ -67,6 +67,25 @@ var configKeys = []configKey{
 	{"unclean.leader.election.enable", kmsg.ConfigTypeBoolean, "false", 0, nil, kept},
 }
 
+// nodeNames are what topic configs are called on a broker, where a default comes from; those that are not here have one name or are not a broker's.
+var nodeNames = map[string]string{
+	"cleanup.policy": "log.cleanup.policy", "delete.retention.ms": "log.cleaner.delete.retention.ms", "file.delete.delay.ms": "log.segment.delete.delay.ms",
+	"flush.messages": "log.flush.interval.messages", "flush.ms": "log.flush.interval.ms", "index.interval.bytes": "log.index.interval.bytes",
+	"local.retention.bytes": "log.local.retention.bytes", "local.retention.ms": "log.local.retention.ms", "max.compaction.lag.ms": "log.cleaner.max.compaction.lag.ms",
+	"max.message.bytes": "message.max.bytes", "message.timestamp.after.max.ms": "log.message.timestamp.after.max.ms",
+	"message.timestamp.before.max.ms": "log.message.timestamp.before.max.ms", "message.timestamp.type": "log.message.timestamp.type",
+	"min.cleanable.dirty.ratio": "log.cleaner.min.cleanable.ratio", "min.compaction.lag.ms": "log.cleaner.min.compaction.lag.ms", "preallocate": "log.preallocate",
+	"retention.bytes": "log.retention.bytes", "retention.ms": "log.retention.ms", "segment.bytes": "log.segment.bytes", "segment.index.bytes": "log.index.size.max.bytes",
+	"segment.jitter.ms": "log.roll.jitter.ms", "segment.ms": "log.roll.ms",
+}
+
+func nodeName(name string) string {
+	if n, ok := nodeNames[name]; ok {
+		return n
+	}
+	return name
+}
+
 // findConfig finds a topic config by name; refusals name the nearest.
 func findConfig(name string) (*configKey, string) {
 	i, ok := slices.BinarySearchFunc(configKeys, name, func(k configKey, n string) int { return strings.Compare(k.name, n) })
