@@ -448,6 +448,19 @@ func BenchmarkCheckBatch(b *testing.B) {
 	}
 }
 
+// The sum of a batch is that of its bytes, whatever its offset and epoch have been set to since its checksum was found right.
+func TestBatchSum_IsTheChecksumOfAllBytes(t *testing.T) {
+	for n, codec := range allCodecs {
+		p := foreignBatch(t, []Record{{Timestamp: 1, Key: []byte("k"), Value: bytes.Repeat([]byte("0123456789abcdef"), 1+n*9973)}}, codec)
+		for base := range Offset(3) {
+			PatchBatch(p, base<<40, int32(base))
+			if got, want := BatchSum(p), crc32.Checksum(p, castagnoli); got != want {
+				t.Errorf("%s, %d bytes: %08x, want %08x", codec, len(p), got, want)
+			}
+		}
+	}
+}
+
 func benchBatch(b *testing.B, n, size int, c Codec) []byte {
 	rs := make([]Record, n)
 	for i := range rs {

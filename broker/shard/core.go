@@ -8,6 +8,7 @@ import (
 	"leat/broker/record"
 	"leat/broker/stream"
 	"leat/broker/subscription"
+	"leat/storage/journal"
 )
 
 // Core decides. It has no goroutine, clock, chance or I/O: whoever drives it says what time it is and what became of its frames. One
@@ -53,6 +54,25 @@ type Frame struct {
 	Stamps   Stamps
 	Follow   Follow // what may happen once it is durable
 	failed   error
+	sums     []uint32 // the room of toWrite
+}
+
+// toWrite is the frame as the journal takes it. All its data are batches whose checksums were found right or made here, and nobody changes them any more: what
+// the journal's checksum is made of is known of the large ones.
+func (f *Frame) toWrite() journal.Frame {
+	w := journal.Frame{Seq: journal.Seq(f.Seq), Facts: f.Facts, Data: f.Data}
+	f.sums = f.sums[:0]
+	for i, p := range f.Data {
+		if len(p) < record.SumBytesMin {
+			continue
+		}
+		if w.Sums == nil {
+			f.sums = append(f.sums, make([]uint32, len(f.Data))...)
+			w.Sums = f.sums
+		}
+		w.Sums[i] = record.BatchSum(p)
+	}
+	return w
 }
 
 // Follow is what follows from decisions, for members of subscriptions and those who look after them.

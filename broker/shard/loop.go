@@ -192,7 +192,7 @@ func (s *Shard) writeFrame(p *pipeline, f *Frame) {
 		f.failed = errNotTried
 	case !f.Empty():
 		s.keeper.admit()
-		place, err := p.journal.Append(journal.Frame{Seq: journal.Seq(f.Seq), Facts: f.Facts, Data: f.Data})
+		place, err := p.journal.Append(f.toWrite())
 		if err != nil {
 			p.writeErr, f.failed = err, err
 			p.stop()

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"leat/broker/subscription"
-	"leat/storage/journal"
 )
 
 // Stepper is a shard without its goroutines: whoever holds it decides when a request is judged, a frame is taken, written and published.
@@ -41,7 +40,7 @@ func (x *Stepper) Write(f *Frame) error {
 	if f.Empty() {
 		return nil
 	}
-	place, err := (*x.shard.published.journal.Load()).Append(journal.Frame{Seq: journal.Seq(f.Seq), Facts: f.Facts, Data: f.Data})
+	place, err := (*x.shard.published.journal.Load()).Append(f.toWrite())
 	f.Place = uint64(place)
 	return err
 }

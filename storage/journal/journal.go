@@ -23,6 +23,10 @@ type Frame struct {
 	Seq   Seq
 	Facts []byte
 	Data  [][]byte // written one after the other, as one region
+
+	// Sums are the CRC-32C of the pieces of Data, where the caller knows them; 0 is one that it does not know. nil: it knows none. An engine that stores a
+	// checksum of that kind believes it, and need not go through the piece.
+	Sums []uint32
 }
 
 // Entry is one frame as Scan hands it out. Facts is only valid during the call.

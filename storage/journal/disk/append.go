@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"leat/internal/clock"
+	"leat/internal/crc32c"
 	"leat/storage/journal"
 )
 
@@ -30,7 +31,7 @@ func (j *Journal) Append(f journal.Frame) (journal.Place, error) {
 	if size > j.cfg.FrameBytesMax {
 		return 0, fmt.Errorf("%w: %d bytes, limit %d", journal.ErrTooLarge, size, j.cfg.FrameBytesMax)
 	}
-	place, err := j.write(kindData, f.Seq, f.Facts, f.Data)
+	place, err := j.write(kindData, f)
 	if err != nil {
 		return 0, err
 	}
@@ -64,14 +65,18 @@ func (j *Journal) poison(what string, err error) error {
 //	[file header 4096] [frame header 128] [data ...] [facts] [zeros to the end of the page]
 //
 // The next frame begins at the next multiple of 8 and overwrites those zeros.
-func (j *Journal) write(k kind, seq journal.Seq, facts []byte, data [][]byte) (journal.Place, error) {
+func (j *Journal) write(k kind, fr journal.Frame) (journal.Place, error) {
 	w := &j.w
 	hdr := frameHeader{
-		kind: k, lineage: j.lineage.short(), seq: seq, epoch: j.epoch, prev: w.last,
-		factsBytes: int64(len(facts)), factsCRC: crc32.Update(0, castagnoli, facts),
+		kind: k, lineage: j.lineage.short(), seq: fr.Seq, epoch: j.epoch, prev: w.last,
+		factsBytes: int64(len(fr.Facts)), factsCRC: crc32.Update(0, castagnoli, fr.Facts),
 	}
-	for _, d := range data {
+	for i, d := range fr.Data {
 		hdr.dataBytes += int64(len(d))
+		if fr.Sums != nil && fr.Sums[i] != 0 {
+			hdr.dataCRC = crc32c.Join(hdr.dataCRC, fr.Sums[i], int64(len(d)))
+			continue
+		}
 		hdr.dataCRC = crc32.Update(hdr.dataCRC, castagnoli, d)
 	}
 	f, h, at, err := j.target(k, hdr.size())
@@ -90,8 +95,8 @@ func (j *Journal) write(k kind, seq journal.Seq, facts []byte, data [][]byte) (j
 	hdr.place, hdr.generation = placeOf(f.header.number, at), f.header.generation
 	hdr.encode(w.raw[:])
 	w.iov = append(w.iov, w.raw[:])
-	w.iov = append(w.iov, data...)
-	w.iov = append(w.iov, facts)
+	w.iov = append(w.iov, fr.Data...)
+	w.iov = append(w.iov, fr.Facts)
 	end := at + hdr.size()
 	used := at + hdr.factsAt() + hdr.factsBytes
 	w.iov = append(w.iov, zeros[:alignUp(end, pageBytes)-used])
@@ -186,7 +191,7 @@ func (j *Journal) indexed(at int64) {
 // seal writes a seal: a frame without facts that records that all before it is synced. Without it a restart must take the last
 // frame for unsynced, and rewrite it.
 func (j *Journal) seal() error {
-	if _, err := j.write(kindSeal, j.w.last.seq, nil, nil); err != nil {
+	if _, err := j.write(kindSeal, journal.Frame{Seq: j.w.last.seq}); err != nil {
 		return err
 	}
 	j.counts.seals.Add(1)

@@ -359,7 +359,7 @@ func (j *Journal) resume(f *file, e ending) error {
 	}
 	w := &j.w
 	w.file, w.h, w.off, w.last, w.entries = f, h, e.syncedEnd, e.synced, e.entries
-	_, err = j.write(kindOpen, w.last.seq, nil, nil)
+	_, err = j.write(kindOpen, journal.Frame{Seq: w.last.seq})
 	return err
 }
 
