@@ -33,6 +33,7 @@ type BatchAppend struct {
 	Transactor string       // the named producer whose transaction the batches are of; "": none
 	Implicit   bool         // its partitions need not be announced
 	Reserved   time.Time    // when memory for the request was reserved, for the stage histograms; zero: not measured
+	Lane       *Lane        // of requests that are handed in one behind the other; nil: this one is alone
 }
 
 // BatchResult is what became of one entry.
@@ -57,23 +58,19 @@ type PendingBatches struct {
 	began   time.Time
 	open    *portion // being filled
 	sent    []*portion
+	lane    *Lane
+	own     Lane // of a request that is alone: its portions
 
 	throttle time.Duration
 }
 
-// portion is as much of a request as one command may hold. Nearly every request is one portion; a larger one becomes several, submitted in
-// order, so that their appends are in order too.
-type portion struct {
-	command shard.Append
-	request *shard.Request
-	place   []int // of each of the command's entries in results
-	bytes   int64
-}
-
-// SubmitBatches checks a request and hands it in and returns at once (it waits only while too many wait). Calls of one goroutine
-// are appended in their order. Each entry is judged alone.
+// SubmitBatches checks a request and hands it in and returns at once (it waits only while too many wait). Calls of one goroutine that have the same lane
+// are appended in their order. Each entry is judged alone. Wait is to be called, also by whoever does not want to know.
 func (b *Broker) SubmitBatches(ctx context.Context, c *Caller, a BatchAppend) *PendingBatches {
 	p := &PendingBatches{b: b, c: c, ctx: ctx, began: a.Reserved, results: make([]BatchResult, len(a.Entries))}
+	if p.lane = a.Lane; p.lane == nil {
+		p.lane = &p.own
+	}
 	throttle, spent := b.spendBatches(c, &a)
 	p.throttle = throttle
 	for i := range a.Entries {
@@ -140,7 +137,7 @@ func (p *PendingBatches) resolve(i int, a *BatchAppend) error {
 		p.submit()
 	}
 	if p.open == nil {
-		p.open = &portion{}
+		p.open = &portion{of: p, shard: p.shard}
 		p.open.command.Origin = p.c.origin()
 		if a.Transactor != "" {
 			p.open.command.Transactor, p.open.command.Implicit = stream.TransactorName{Namespace: p.c.namespace(), Name: a.Transactor}, a.Implicit
@@ -447,9 +444,7 @@ func (p *PendingBatches) submit() {
 		p.fail(o, fault.As(err))
 		return
 	}
-	o.request = shard.NewRequest(&o.command)
-	o.request.Stages.Reserved = p.began
-	if err := p.shard.Submit(p.ctx, o.request); err != nil {
+	if err := p.lane.submit(o); err != nil {
 		p.fail(o, fault.As(err))
 		return
 	}
@@ -475,66 +470,43 @@ func (p *PendingBatches) Done() <-chan struct{} {
 	return p.sent[len(p.sent)-1].request.Done() // portions are answered in order
 }
 
-const resolveTriesMax = 20 // when what a command was resolved against keeps changing
-
 // Wait returns the results, in the order of the entries, when what was appended is durable.
 func (p *PendingBatches) Wait(ctx context.Context) []BatchResult {
 	for _, o := range p.sent {
-		for try := 0; o != nil; try++ {
-			if err := p.shard.Wait(ctx, o.request); err != nil {
-				p.fail(o, fault.As(err))
-				break
-			}
-			if o.request.Fault != nil {
-				p.fail(o, o.request.Fault)
-				break
-			}
-			o = p.collect(o, try)
+		for o != nil {
+			o = p.collect(ctx, o)
 		}
 	}
 	p.sent = nil
 	return p.results
 }
 
-// collect takes a portion's outcomes and returns what is left of one that was stale, resolved and submitted again.
-func (p *PendingBatches) collect(o *portion, try int) *portion {
-	n := len(o.command.Outcomes)
-	for k := range n {
+// collect waits for a portion, takes its outcomes, and returns what is left of one that was stale.
+func (p *PendingBatches) collect(ctx context.Context, o *portion) *portion {
+	err := o.err
+	if err == nil {
+		err = fault.As(o.shard.Wait(ctx, o.request))
+	}
+	if err == nil {
+		err = o.request.Fault
+	}
+	if err != nil {
+		o.collected.Store(true)
+		p.fail(o, err)
+		return nil
+	}
+	for k := range o.command.Outcomes {
 		if o.place[k] != noPlace {
 			p.take(o.place[k], &o.command.Outcomes[k])
 			p.saw(o, k)
 			p.failed(o, k)
 		}
 	}
-	if o.command.Stale == stream.Fresh {
-		return nil
+	if o.command.Stale != stream.Fresh {
+		return p.lane.again(o)
 	}
-	rest := &portion{place: o.place[n:]}
-	if try >= resolveTriesMax {
-		p.fail(rest, fault.New(fault.Unavailable, "append", "", "the stream is changing too fast; try again"))
-		return nil
-	}
-	rest.command.Transactor, rest.command.Implicit = o.command.Transactor, o.command.Implicit
-	rest.command.Origin, rest.command.ResolvedAt = o.command.Origin, p.shard.Published().Seq()
-	for _, e := range o.command.Entries[n:] {
-		named := &named{id: e.Stream, shard: slices.Index(p.b.shards, p.shard)}
-		e.Keys, e.Encoded = nil, stream.EncodedKeys{}
-		if err := p.b.resolveKeys(&rest.command, &e, named); err != nil {
-			p.fail(rest, fault.As(err))
-			return nil
-		}
-		rest.command.Entries = append(rest.command.Entries, e)
-	}
-	if err := p.b.reach(slices.Index(p.b.shards, p.shard), &rest.command); err != nil {
-		p.fail(rest, fault.As(err))
-		return nil
-	}
-	rest.request = shard.NewRequest(&rest.command)
-	if err := p.shard.Submit(p.ctx, rest.request); err != nil {
-		p.fail(rest, fault.As(err))
-		return nil
-	}
-	return rest
+	o.collected.Store(true)
+	return nil
 }
 
 // failed tells which conditions of an entry did not hold: Detail is a []FailedCondition with all of them, Event being the record's place in its batch.

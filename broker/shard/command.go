@@ -44,6 +44,10 @@ type Append struct {
 	stream.Append
 	ResolvedAt uint64
 
+	// Lane, where it is not nil, is what the command has to keep its place in, and Turn its turn there.
+	Lane *Lane
+	Turn uint64
+
 	// Reach says, for each entry, whom its records reach by their address; nil: nobody. It has as many elements as Entries, or none.
 	Reach [][]Reach
 
@@ -65,6 +69,15 @@ type Reach struct {
 func (a *Append) kind() string { return "append" }
 
 func (a *Append) decide(c *Core, r *Request) {
+	if a.passed() {
+		a.Stale, a.Outcomes = stream.StaleNow, a.Outcomes[:0]
+		return
+	}
+	a.judge(c, r)
+	a.pass()
+}
+
+func (a *Append) judge(c *Core, r *Request) {
 	if (len(a.Slots) > 0 || len(a.Unless) > 0 || looksBack(a.Entries)) && !c.head.Current(a.ResolvedAt) {
 		a.Stale, a.Outcomes = stream.StaleNow, a.Outcomes[:0]
 		return

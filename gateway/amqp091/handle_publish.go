@@ -38,6 +38,7 @@ type publisher struct {
 	holding  []func()
 	releases []func() // the same for drafts
 
+	lane    broker.Lane
 	queue   chan *request // to the confirmer; nil: there is none yet
 	pending sync.WaitGroup
 	ended   sync.WaitGroup
@@ -368,7 +369,7 @@ func (k *conn) submit(ctx context.Context) error {
 	r := &request{entries: p.entries, runs: p.runs, begun: p.now, releases: p.releases}
 	p.entries, p.bytes, p.runs, p.releases, p.now = make([]broker.BatchEntry, 0, len(p.entries)), 0, make([]run, 0, len(p.runs)), nil, time.Time{}
 	if len(r.entries) > 0 {
-		r.pending = k.g.b.SubmitBatches(ctx, k.caller, broker.BatchAppend{Entries: r.entries, Reserved: r.begun})
+		r.pending = k.g.b.SubmitBatches(ctx, k.caller, broker.BatchAppend{Entries: r.entries, Reserved: r.begun, Lane: &p.lane})
 	}
 	if p.queue == nil {
 		p.queue = make(chan *request, requestsMax)

@@ -43,6 +43,7 @@ type conn struct {
 	mute    mute
 	names   names // of the reader
 	reading *slot // by the reader, and not in the queue yet
+	lane    broker.Lane
 
 	queue chan *slot
 	hurry chan struct{} // closed when nothing more will be read: long polls end

@@ -50,7 +50,7 @@ func (k *conn) submit(ctx context.Context, s *slot) error {
 			s.entries = append(s.entries, broker.BatchEntry{Stream: name, UID: t.ID, Partition: partitionID(part.Partition), Batch: part.Records})
 		}
 	}
-	a := broker.BatchAppend{Entries: s.entries, Reserved: s.begun}
+	a := broker.BatchAppend{Entries: s.entries, Reserved: s.begun, Lane: &k.lane}
 	if p.Transactor != nil {
 		a.Transactor, a.Implicit = string(p.Transactor), p.Version >= wire.ProduceVersionImplicit
 		if err := k.mayTransact(s.caller, broker.ActionWrite, a.Transactor); err != nil {
