@@ -19,7 +19,13 @@ import (
 // copying is a partition that is copied.
 type copying struct {
 	part
-	next record.Offset // everything before it is here
+	next   record.Offset // everything before it is here
+	leader int32         // who has it there
+
+	seen    record.Offset // next, when it was last looked whether anything comes,
+	since   time.Time     // and since when it stands there
+	empty   int           // answers without a batch, at emptyAt
+	emptyAt record.Offset
 }
 
 // open is a batch that is being built.
@@ -276,19 +282,8 @@ func (w *worker) outOfRange(ctx context.Context, k part) error {
 		return nil
 	}
 	before := x.next
-	var entries []broker.BatchEntry
-	b := open{x: x, at: x.next, builder: w.builder, entries: &entries}
-	b.builder.Reset()
-	if err := b.skipTo(start); err != nil {
+	if err := w.leaveOut(ctx, x, start); err != nil {
 		return err
-	}
-	if err := b.close(); err != nil {
-		return err
-	}
-	for i := range entries { // each waits for the one before it
-		if err := w.append(ctx, entries[i:i+1], []*copying{x}); err != nil {
-			return err
-		}
 	}
 	if before == 0 {
 		_, err := w.l.broker.Truncate(ctx, w.caller, broker.Truncation{

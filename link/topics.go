@@ -263,8 +263,12 @@ func (w *worker) config(partitions int, configs map[string]string) broker.Stream
 // grow has the partitions of a topic copied that are not yet.
 func (w *worker) grow(ctx context.Context, name string, t *kadm.TopicDetail) error {
 	fresh := false
-	for p := range t.Partitions {
-		fresh = fresh || w.copies[part{name, p}] == nil
+	for p, d := range t.Partitions {
+		if x := w.copies[part{name, p}]; x != nil {
+			x.leader = d.Leader
+		} else {
+			fresh = true
+		}
 	}
 	if !fresh {
 		return nil
@@ -284,9 +288,9 @@ func (w *worker) grow(ctx context.Context, name string, t *kadm.TopicDetail) err
 		return nil
 	}
 	from := map[int32]kgo.Offset{}
-	for p := range t.Partitions {
+	for p, d := range t.Partitions {
 		if k := (part{name, p}); w.copies[k] == nil && int(p) < len(info.Partitions) {
-			x := &copying{part: k, next: info.Partitions[p].End}
+			x := &copying{part: k, next: info.Partitions[p].End, leader: d.Leader}
 			w.copies[k] = x
 			w.progress(k, x.next, x.next)
 			from[p] = kgo.NewOffset().At(int64(x.next))

@@ -33,6 +33,7 @@ type worker struct {
 	shown
 
 	client    *kgo.Client
+	aside     *kgo.Client // for what must not wait behind what the client waits for; nil: nothing did
 	admin     *kadm.Client
 	copies    map[part]*copying
 	known     map[string]kadm.TopicID     // topics for which there is a stream
@@ -121,6 +122,7 @@ func (w *worker) round(ctx context.Context) error {
 		return fmt.Errorf("the client cannot be made: %w", err)
 	}
 	defer w.client.Close()
+	defer w.closeAside()
 	w.admin = kadm.NewClient(w.client)
 	w.copies, w.known, w.committed = map[part]*copying{}, map[string]kadm.TopicID{}, map[string]map[part]promise{}
 	w.gone = nil
@@ -178,6 +180,9 @@ func (w *worker) ends(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the ends of partitions cannot be listed: %w", err)
 	}
+	if err := w.tails(ctx, ends); err != nil {
+		return err
+	}
 	ends.Each(func(o kadm.ListedOffset) {
 		if x := w.copies[part{o.Topic, o.Partition}]; x != nil && o.Err == nil {
 			w.progress(x.part, x.next, record.Offset(o.Offset))
@@ -229,6 +234,9 @@ func (w *worker) behind(ctx context.Context) (out []string, err error) {
 	ends, err := w.admin.ListEndOffsets(ctx, names(w.known)...)
 	if err != nil {
 		return nil, fmt.Errorf("the ends of partitions cannot be listed: %w", err)
+	}
+	if err := w.tails(ctx, ends); err != nil {
+		return nil, err
 	}
 	more := 0
 	for p, x := range w.copies {
