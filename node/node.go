@@ -96,6 +96,7 @@ type Node struct {
 
 type serving struct {
 	name string
+	g    gateway.Gateway
 	l    *gateway.Listener
 }
 
@@ -269,12 +270,20 @@ func (n *Node) Start() error {
 		}
 	}
 	for i := range n.opt.Protocols {
-		if err := n.startProtocol(ctx, &n.opt.Protocols[i]); err != nil {
+		if err := n.listen(ctx, &n.opt.Protocols[i]); err != nil {
 			return err
 		}
 	}
 	if len(n.listening) == 0 {
 		return errors.New("no listener could be opened; name free ports with --listen NAME=ADDR")
+	}
+	// All are open before one serves: who is told that the node is ready finds every listener there.
+	for _, s := range n.listening {
+		n.wg.Go(func() {
+			if err := s.g.Serve(ctx, s.l); err != nil {
+				n.log.Error("a gateway stopped serving", "listener", s.name, "error", err)
+			}
+		})
 	}
 	n.wg.Go(func() { n.push.Run(ctx) })
 	n.wg.Go(func() { n.link.Run(ctx) })
@@ -296,7 +305,8 @@ func (n *Node) protocolNames() (s string) {
 	return s
 }
 
-func (n *Node) startProtocol(ctx context.Context, p *Protocol) error {
+// listen opens the listener of a protocol. Who connects waits until it serves.
+func (n *Node) listen(ctx context.Context, p *Protocol) error {
 	addr, named := n.opt.Listen[p.Name]
 	if len(n.opt.Listen) > 0 && !named {
 		return nil
@@ -331,13 +341,8 @@ func (n *Node) startProtocol(ctx context.Context, p *Protocol) error {
 		return err
 	}
 	n.listenMu.Lock()
-	n.listening = append(n.listening, serving{p.Name, l})
+	n.listening = append(n.listening, serving{p.Name, g, l})
 	n.listenMu.Unlock()
-	n.wg.Go(func() {
-		if err := g.Serve(ctx, l); err != nil {
-			n.log.Error("a gateway stopped serving", "listener", p.Name, "error", err)
-		}
-	})
 	return nil
 }
 
