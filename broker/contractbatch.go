@@ -169,10 +169,16 @@ func (b *Broker) RegisterContract(ctx context.Context, c *Caller, subject string
 			}
 			b.register(ctx, c, room)
 		case <-ctx.Done():
-			if room.waiting.forget(r) {
+			forgotten := room.waiting.forget(r)
+			if !forgotten { // it is being decided, or was; it may be put back, and nobody may come who decides it
+				room.deciding <- struct{}{}
+				forgotten = room.waiting.forget(r)
+				<-room.deciding
+			}
+			if forgotten {
 				return fault.New(fault.Unavailable, "register", subject, "others are changing contracts; try again").From(ctx.Err())
 			}
-			<-r.done // it has been decided: what became of it is known soon
+			<-r.done // it was decided: what became of it is known soon
 			return r.err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"leat/contract/registry"
 )
@@ -96,5 +97,50 @@ func registerOneFails(t *testing.T, h *house) {
 		return c, err
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who gives up while his schema is decided, and finds it put back because it depends on another that is on its way, does not wait for somebody to come by.
+func TestRegisterContract_GivesUpWhileItIsPutBack(t *testing.T) {
+	h := newHouse(t, 1, "")
+	h.open()
+	nothing := func(*registry.Registry) (registry.Change, error) { return registry.Change{}, nil }
+	for i := range 20 {
+		subject := fmt.Sprint("s", i)
+		gone, give := context.WithCancel(context.Background())
+		late, decider, first, again := make(chan error, 1), make(chan error, 1), true, true
+		err := h.b.RegisterContract(context.Background(), h.c, subject, func(*registry.Registry) (registry.Change, error) {
+			if !first {
+				return registry.Change{}, nil
+			}
+			first = false
+			go func() { decider <- h.b.RegisterContract(context.Background(), h.c, subject, nothing) }() // has the token next, and decides for all
+			time.Sleep(time.Millisecond)
+			go func() {
+				late <- h.b.RegisterContract(gone, h.c, subject, func(*registry.Registry) (registry.Change, error) {
+					if !again {
+						return registry.Change{}, nil
+					}
+					again = false
+					give()
+					time.Sleep(5 * time.Millisecond) // whoever waits for it sees that it has given up
+					return registry.Change{}, registry.ErrStaged
+				})
+			}()
+			time.Sleep(time.Millisecond)
+			return registry.Change{}, registry.ErrStaged
+		})
+		if err := <-decider; err != nil {
+			t.Fatal(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		give()
+		select {
+		case <-late:
+		case <-time.After(time.Minute):
+			t.Fatal("it waits for ever")
+		}
 	}
 }
