@@ -23,6 +23,9 @@ import (
 //
 // What bounds it: whoever asks for a millisecond gets a pause after each window, and after each look, of agePauseMin, and of agePauseFactor times what it took; so
 // the keeper is busy with this a tenth of its time at most. The small files that small windows leave are made one on the way.
+//
+// A file is rewritten whole, also for one record. So streams that are compacted by age share no files with others: whenever runs are put into files, theirs
+// are put aside. What a window that is forced costs the others is then that they are moved sooner, in smaller files, which are merged once as all are.
 
 const (
 	// agePauseMin is between two windows that were forced, and between two looks at a stream for its age.
@@ -75,6 +78,24 @@ func pauseAfter(took time.Duration) time.Duration { return max(agePauseMin, ageP
 func over(since, now time.Time, pause time.Duration) bool {
 	d := now.Sub(since)
 	return d >= pause || d < 0
+}
+
+// newBuild begins files, in which streams that are compacted by age are among themselves.
+func (k *keeper) newBuild() *segment.Build {
+	b := k.s.published.segments.NewBuild(k.paced)
+	if k.s.cfg.Compactions == nil {
+		return b
+	}
+	timed := map[uint32]bool{}
+	for _, c := range k.s.cfg.Compactions() {
+		if c.timed() {
+			timed[uint32(c.Stream)] = true
+		}
+	}
+	if len(timed) > 0 {
+		b.Aside(func(stream, _ uint32) bool { return timed[stream] })
+	}
+	return b
 }
 
 // forced says whether a window is due for the tail of some stream, however small it is.

@@ -73,7 +73,7 @@ func (k *keeper) rewrite(files []segment.FileID) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	b := p.segments.NewBuild(k.paced)
+	b := k.newBuild()
 	c.prepare(b)
 	err = p.segments.CopyPieces(b, files, func(stream, partition uint32) (from uint64, drop bool) {
 		from = p.startOf(stream, partition)

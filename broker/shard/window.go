@@ -35,7 +35,7 @@ func (k *keeper) window() (bool, error) {
 		k.pending.Add(-before)
 		return false, nil
 	}
-	w := &moving{k: k, from: from, target: target, build: p.segments.NewBuild(k.paced)}
+	w := &moving{k: k, from: from, target: target, build: k.newBuild()}
 	files, err := w.moveAll()
 	if err != nil {
 		w.build.Abort()

@@ -21,11 +21,14 @@ type Build struct {
 	level uint8
 
 	shared  *writer // open between pieces that are not alone
+	aside   *writer // likewise, for those that are put aside
 	own     *writer // open while one piece goes on
-	cur     *writer // the one of the two that takes the open piece
+	cur     *writer // the one of the three that takes the open piece
 	last    Run
 	fresh   bool // Piece was called since the last Add
 	alone   bool // the open piece gets files of its own
+	beside  bool // it is put aside
+	asides  func(stream, number uint32) bool
 	known   int64
 	cover   uint64
 	rewrite Rewrite // what CopyPieces copies goes through it; nil: as it is
@@ -57,6 +60,10 @@ func (b *Build) Compacted(seq uint64, timeMS int64) {
 	b.mark.Compacted, b.mark.CompactedMS = seq, timeMS
 }
 
+// Aside says which partitions share files with one another and with no others: those that are rewritten more often, so that what lies beside them is not. It is
+// for pieces that are announced.
+func (b *Build) Aside(fn func(stream, number uint32) bool) { b.asides = fn }
+
 // Piece announces that the next runs are of that partition and have about so many bytes together: more than Config.OwnBytesMin get
 // a file of their own. It also begins another piece where the partition is the one before: so it must be called where offsets
 // that another file holds lie between. Without it a partition is taken for a small one.
@@ -67,7 +74,7 @@ func (b *Build) Piece(stream, number uint32, bytes int64) error {
 	if err := b.endPiece(); err != nil {
 		return b.fail(err)
 	}
-	b.fresh, b.known, b.alone = true, bytes, bytes > b.s.cfg.OwnBytesMin
+	b.fresh, b.known, b.alone, b.beside = true, bytes, bytes > b.s.cfg.OwnBytesMin, b.asides != nil && b.asides(stream, number)
 	if last, next := partitionOf(b.last.Stream, b.last.Partition), partitionOf(stream, number); b.last.Next > 0 && next < last {
 		return b.fail(fmt.Errorf("%w: stream %d, partition %d after stream %d, partition %d", ErrOrder, stream, number, b.last.Stream, b.last.Partition))
 	}
@@ -109,7 +116,7 @@ func (b *Build) add(r *Run, data []byte) error {
 		if err := b.endPiece(); err != nil {
 			return err
 		}
-		b.known, b.alone = 0, false
+		b.known, b.alone, b.beside = 0, false, false
 	}
 	if err := b.open(r.Bytes); err != nil {
 		return err
@@ -121,6 +128,9 @@ func (b *Build) add(r *Run, data []byte) error {
 // open sees to it that cur is a file that has room for the run.
 func (b *Build) open(bytes int64) (err error) {
 	place, most, want := &b.shared, b.s.cfg.SharedBytesMax, bytes
+	if b.beside {
+		place = &b.aside
+	}
 	if b.alone {
 		place, most = &b.own, b.ownMax
 	} else if b.cur == nil {
@@ -178,9 +188,11 @@ func (b *Build) Finish() ([]File, error) {
 		return nil, b.err
 	}
 	err := b.endPiece()
-	if w := b.shared; err == nil && w != nil {
-		b.shared = nil
-		err = b.finish(w)
+	for _, place := range []**writer{&b.shared, &b.aside} {
+		if w := *place; err == nil && w != nil {
+			*place = nil
+			err = b.finish(w)
+		}
 	}
 	if err == nil && len(b.made) > 0 {
 		err = b.s.fs.SyncDir(b.s.dir)
@@ -194,12 +206,12 @@ func (b *Build) Finish() ([]File, error) {
 
 // Abort removes what the build made, unless a Commit took it. It may be called at any time, also twice, but not during Commit.
 func (b *Build) Abort() {
-	for _, w := range []*writer{b.shared, b.own} {
+	for _, w := range []*writer{b.shared, b.aside, b.own} {
 		if w != nil {
 			_ = w.close() // removed below
 		}
 	}
-	b.shared, b.own, b.cur = nil, nil, nil
+	b.shared, b.aside, b.own, b.cur = nil, nil, nil, nil
 	if b.err == nil {
 		b.err = errRunning
 	}
