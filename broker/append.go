@@ -60,6 +60,7 @@ type PendingBatches struct {
 	sent    []*portion
 	lane    *Lane
 	own     Lane // of a request that is alone: its portions
+	room    [1]*portion
 
 	throttle time.Duration
 }
@@ -69,7 +70,7 @@ type PendingBatches struct {
 func (b *Broker) SubmitBatches(ctx context.Context, c *Caller, a BatchAppend) *PendingBatches {
 	p := &PendingBatches{b: b, c: c, ctx: ctx, began: a.Reserved, results: make([]BatchResult, len(a.Entries))}
 	if p.lane = a.Lane; p.lane == nil {
-		p.lane = &p.own
+		p.lane, p.own.sent = &p.own, p.room[:0]
 	}
 	throttle, spent := b.spendBatches(c, &a)
 	p.throttle = throttle
@@ -485,10 +486,11 @@ func (p *PendingBatches) Wait(ctx context.Context) []BatchResult {
 func (p *PendingBatches) collect(ctx context.Context, o *portion) *portion {
 	err := o.err
 	if err == nil {
-		err = fault.As(o.shard.Wait(ctx, o.request))
-	}
-	if err == nil {
-		err = o.request.Fault
+		if e := o.shard.Wait(ctx, o.request); e != nil {
+			err = fault.As(e)
+		} else {
+			err = o.request.Fault
+		}
 	}
 	if err != nil {
 		o.collected.Store(true)

@@ -50,7 +50,7 @@ func (f *writingFile) WriteV(ps [][]byte, off int64) (int64, error) {
 // One stream that closes its tail every minute has windows moved early for all others of its shard. What that costs is bounded: what they have is written once more, when
 // small files are merged, and not each time that something of the one has to go.
 func TestAging_WhatForcedWindowsCostOthers(t *testing.T) {
-	const minutes, others, perMinute = 60, 20, 6
+	const minutes, others, perMinute = 32, 10, 6
 	amplify := func(terms shard.Compaction) (float64, shard.KeepStats) {
 		var kept *segment.Store
 		fs, now := &writing{FS: memory.New()}, clock.NewManual(time.UnixMilli(1_700_000_000_000))
