@@ -1,7 +1,9 @@
 package schemaregistry
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -36,6 +39,9 @@ type call struct {
 
 // Media types; the first is what is answered where the client does not care.
 var mediaTypes = []string{"application/vnd.schemaregistry.v1+json", "application/vnd.schemaregistry+json", "application/json"}
+
+// charsets are those of bodies; which one it is the body itself says.
+var charsets = []string{"", "utf-8", "us-ascii", "utf-16", "utf-16le", "utf-16be"}
 
 func (x *call) registry() *registry.Registry { return x.g.b.Contracts(x.caller.Namespace) }
 
@@ -109,7 +115,7 @@ func (x *call) negotiate() error {
 	}
 	if t := x.r.Header.Get("Content-Type"); t != "" {
 		t, params, err := mime.ParseMediaType(t)
-		if err != nil || !slices.Contains(mediaTypes, t) && t != "application/octet-stream" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
+		if err != nil || !slices.Contains(mediaTypes, t) && t != "application/octet-stream" || !slices.Contains(charsets, strings.ToLower(params["charset"])) {
 			return &problem{http.StatusUnsupportedMediaType, http.StatusUnsupportedMediaType, "HTTP 415 Unsupported Media Type"}
 		}
 	}
@@ -150,7 +156,7 @@ func loginError(err error) error {
 	return err
 }
 
-const bodyCopies = 4 // how often a body is in memory while it is worked on
+const bodyCopies = 5 // how often a body is in memory while it is worked on
 
 // body decodes the request's body, an object without members that nobody knows.
 func (x *call) body(ctx context.Context, v any) error {
@@ -175,7 +181,7 @@ func (x *call) body(ctx context.Context, v any) error {
 	if err != nil {
 		return err
 	}
-	d := json.NewDecoder(strings.NewReader(string(b)))
+	d := json.NewDecoder(bytes.NewReader(inUTF8(b)))
 	d.DisallowUnknownFields()
 	err = d.Decode(v)
 	var wrong *json.UnmarshalTypeError
@@ -189,6 +195,31 @@ func (x *call) body(ctx context.Context, v any) error {
 		return &problem{http.StatusUnprocessableEntity, http.StatusUnprocessableEntity, "Unrecognized field: " + strings.Trim(name, `"`)}
 	}
 	return &problem{http.StatusBadRequest, http.StatusBadRequest, "HTTP 400 Bad Request: the body is no JSON object"}
+}
+
+// inUTF8 turns JSON in UTF-16 into UTF-8. Its first character is ASCII, so a zero in one of the first two bytes, or a mark of the order, tells.
+func inUTF8(b []byte) []byte {
+	if len(b) < 2 || len(b)%2 != 0 {
+		return b
+	}
+	var order binary.ByteOrder
+	switch {
+	case b[0] == 0xfe && b[1] == 0xff:
+		order, b = binary.BigEndian, b[2:]
+	case b[0] == 0xff && b[1] == 0xfe:
+		order, b = binary.LittleEndian, b[2:]
+	case b[0] == 0 && b[1] != 0:
+		order = binary.BigEndian
+	case b[0] != 0 && b[1] == 0:
+		order = binary.LittleEndian
+	default:
+		return b
+	}
+	units := make([]uint16, len(b)/2)
+	for i := range units {
+		units[i] = order.Uint16(b[2*i:])
+	}
+	return []byte(string(utf16.Decode(units)))
 }
 
 // page is the part of a list that is asked for.

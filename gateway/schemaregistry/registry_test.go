@@ -1,10 +1,12 @@
 package schemaregistry
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf16"
 
 	"leat/broker"
 	"leat/broker/fault"
@@ -58,6 +60,17 @@ func TestRegister_IDsAndVersions(t *testing.T) {
 	a.want(422, `Unrecognized field: other`, "POST", "subjects/a/versions", `{"schema":"{}","other":1}`)
 	a.want(400, `{"error_code":400}`, "POST", "subjects/a/versions", `{`)
 	a.want(415, `{"error_code":415}`, "POST", "subjects/a/versions", `{}`, "Content-Type", "text/plain")
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} { // as Jackson reads it, with a mark or without
+		for _, mark := range []string{"", "\ufeff"} {
+			var body []byte
+			for _, u := range utf16.Encode([]rune(mark + avroRecord("x"))) {
+				body = order.AppendUint16(body, u)
+			}
+			a.want(200, `{"id":1,"version":1}`, "POST", "subjects/a/versions", string(body), "Content-Type", "application/json; charset=UTF-16")
+		}
+	}
+	a.want(400, `{"error_code":400}`, "POST", "subjects/a/versions", "{\x00}", "Content-Type", "application/json")
+	a.want(415, `{"error_code":415}`, "POST", "subjects/a/versions", `{}`, "Content-Type", "application/json; charset=ebcdic")
 	a.want(406, `{"error_code":406}`, "GET", "subjects", "", "Accept", "text/html")
 	a.want(200, `["a","b"]`, "GET", "subjects", "", "Accept", "text/html, image/gif, *; q=.2, */*; q=.2")
 	a.want(405, `{"error_code":405}`, "PUT", "subjects", "")
