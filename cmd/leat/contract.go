@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -226,7 +228,7 @@ func (a *app) contractCheck() *cobra.Command {
 				wrong += n
 			}
 			if wrong > 0 {
-				return fmt.Errorf("%d things are wrong", wrong)
+				return errors.New(counted(wrong, "thing is", "things are") + " wrong")
 			}
 			return nil
 		},
@@ -253,15 +255,61 @@ func (a *app) checkSubject(cmd *cobra.Command, subject, kind, text string) (int,
 		return 0, err
 	}
 	if got.Compatible {
-		_, err = fmt.Fprintf(a.out, "it may follow the versions of %s\n", subject)
+		said := "it may follow the versions of %s\n"
+		if err := c.call(cmd.Context(), "GET", "/subjects/"+url.PathEscape(subject)+"/versions", nil, nil); err != nil {
+			said = "%s has no versions yet: it may be the first\n"
+		}
+		_, err = fmt.Fprintf(a.out, said, subject)
 		return 0, err
 	}
-	for _, m := range got.Messages {
-		if _, err := fmt.Fprintln(a.out, m); err != nil {
-			return 0, err
+	_, err = fmt.Fprint(a.out, whyNot(subject, got.Messages))
+	return 1, err
+}
+
+// A registry says why one schema cannot follow another in texts for programs of its own clients:
+//
+//	{errorType:"TYPE_NARROWED", description:"A type at path … is different …", additionalInfo:"…"}    Avro has single quotes
+//	{oldSchemaVersion: 1}
+//	{oldSchema: '…'}
+//	{validateFields: 'false', compatibility: 'BACKWARD'}
+var (
+	differencePattern    = regexp.MustCompile(`^\{errorType:['"](\w+)['"], description:['"](.*?)['"](?:, additionalInfo:['"](.*)['"])?\}$`)
+	oldVersionPattern    = regexp.MustCompile(`^\{oldSchemaVersion: (\d+)\}$`)
+	compatibilityPattern = regexp.MustCompile(`compatibility: '(\w+)'`)
+)
+
+// whyNot says it for people. What it does not know stays as it is.
+func whyNot(subject string, messages []string) string {
+	version, level, lines := "the versions", "", ""
+	for _, m := range messages {
+		if d := differencePattern.FindStringSubmatch(m); d != nil {
+			lines += "  " + d[2]
+			if d[3] != "" {
+				lines += "; " + d[3]
+			}
+			lines += " (" + d[1] + ")\n"
+			continue
+		}
+		if v := oldVersionPattern.FindStringSubmatch(m); v != nil {
+			version = "version " + v[1]
+			continue
+		}
+		if l := compatibilityPattern.FindStringSubmatch(m); l != nil && strings.HasPrefix(m, "{validateFields:") {
+			level = " as " + l[1] + " asks"
+			continue
+		}
+		if !strings.HasPrefix(m, "{oldSchema: ") {
+			lines += "  " + m + "\n"
 		}
 	}
-	return 1, nil
+	return "it may not follow " + version + " of " + subject + level + ":\n" + lines
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 var contractFormats = map[string]contract.Format{"AVRO": avro.Format{}, "JSON": jsonschema.Format{}, "PROTOBUF": protobuf.Format{}}
@@ -279,16 +327,20 @@ func (a *app) checkEvents(ctx context.Context, stream string, last int, kind, te
 	q := url.Values{"direction": {"backward"}, "limit": {fmt.Sprint(min(max(last, 1), pageEvents))}}
 	var page struct {
 		Events []struct {
-			Ref    string          `json:"ref"`
-			ID     string          `json:"id"`
 			Data   json.RawMessage `json:"data"`
 			Base64 string          `json:"data_base64"`
 		} `json:"events"`
+		Stored []struct {
+			Ref string `json:"ref"`
+		} `json:"stored"`
 	}
 	if err := c.call(ctx, "GET", "/v1/streams/"+url.PathEscape(stream)+"/events?"+q.Encode(), nil, &page); err != nil {
 		return 0, err
 	}
-	for _, e := range page.Events {
+	if len(page.Stored) != len(page.Events) {
+		return 0, errors.New("the node does not say where its events are stored")
+	}
+	for i, e := range page.Events {
 		payload := []byte(e.Data)
 		if e.Base64 != "" {
 			if payload, err = base64.StdEncoding.DecodeString(e.Base64); err != nil {
@@ -300,7 +352,7 @@ func (a *app) checkEvents(ctx context.Context, stream string, last int, kind, te
 		}
 		if err := tryPayload(s, kind, payload); err != nil {
 			wrong++
-			if _, err := fmt.Fprintf(a.out, "%s %s\n", first(e.Ref, e.ID), err); err != nil {
+			if _, err := fmt.Fprintf(a.out, "%s %s\n", page.Stored[i].Ref, err); err != nil {
 				return wrong, err
 			}
 		}

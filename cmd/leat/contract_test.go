@@ -55,8 +55,12 @@ func TestContract(t *testing.T) {
 		t.Error(out)
 	}
 	out, errs, code := c.run(context.Background(), "", "contract", "check", "--stream", "orders", "--subject", "orders", "--schema", other)
-	if code == exitOK || !strings.Contains(out, "TYPE_CHANGED") || !strings.Contains(out, "field id: got string, want integer") {
+	if code == exitOK || !strings.Contains(out, "it may not follow version 1 of orders as BACKWARD asks:\n  A type at path '#/properties/id' is different between the new schema and the old schema (TYPE_CHANGED)\n") ||
+		!strings.Contains(out, "orders/0/0 field id: got string, want integer") || !strings.Contains(errs, "2 things are wrong") {
 		t.Error(code, out, errs)
+	}
+	if out := c.must(t, "", "contract check --subject nothing --schema "+good); !strings.Contains(out, "nothing has no versions yet: it may be the first") {
+		t.Error(out)
 	}
 	if _, errs, code := c.run(context.Background(), "", "contract", "put", "x", "--stream", "x", "--subject", "nothing"); code == exitOK || !strings.Contains(errs, "Subject 'nothing' not found") {
 		t.Error(code, errs)
@@ -95,5 +99,16 @@ func TestContract(t *testing.T) {
 		if _, errs, code := c.run(context.Background(), "", append([]string{"contract", "quarantine"}, strings.Fields(args)...)...); code != exitUsage {
 			t.Error(args, errs, code)
 		}
+	}
+}
+
+func TestWhyNot(t *testing.T) {
+	got := whyNot("s", []string{
+		`{errorType:'NAME_MISMATCH', description:'The name of the schema has changed (path '/name')', additionalInfo:'expected: a.B'}`, "{oldSchemaVersion: 3}", "{oldSchema: '{}'}",
+		"{validateFields: 'false', compatibility: 'FULL'}", "something else",
+	})
+	want := "it may not follow version 3 of s as FULL asks:\n  The name of the schema has changed (path '/name'); expected: a.B (NAME_MISMATCH)\n  something else\n"
+	if got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -112,7 +113,7 @@ func (a *app) showAdvice(all []advice) error {
 		}
 	}
 	if errs > 0 {
-		return fmt.Errorf("%d errors", errs)
+		return errors.New(counted(errs, "error", "errors"))
 	}
 	if len(rows) == 0 && a.output != "json" {
 		_, err := fmt.Fprintln(a.err, "nothing to say")

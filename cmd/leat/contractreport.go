@@ -46,8 +46,8 @@ func (a *app) contractCoupling() *cobra.Command {
 }
 
 func (a *app) showCoupling(r *coupling.Report) error {
-	_, err := fmt.Fprintf(a.out, "%d services, %d types of events: %d edges through contracts, %d without one; %d pairs of services\n\n",
-		r.Services, r.Types, r.ContractEdges, r.DirectEdges, r.Pairs)
+	_, err := fmt.Fprintf(a.out, "%s, %s of events: %s through contracts, %d without one; %s of services\n\n",
+		counted(r.Services, "service", "services"), counted(r.Types, "type", "types"), counted(r.ContractEdges, "edge", "edges"), r.DirectEdges, counted(r.Pairs, "pair", "pairs"))
 	if err != nil {
 		return err
 	}

@@ -39,14 +39,14 @@ func TestContractReports(t *testing.T) {
 	if out := c.must(t, "", "contract tags orders"); !strings.Contains(out, "orders\t1\tmail\tstring\tPII\tleat\tleat") {
 		t.Error(out)
 	}
-	if out := c.must(t, "", "contract coupling"); !strings.HasPrefix(out, "1 services, 1 types of events: 2 edges through contracts, 0 without one; 1 pairs of services\n") {
+	if out := c.must(t, "", "contract coupling"); !strings.HasPrefix(out, "1 service, 1 type of events: 2 edges through contracts, 0 without one; 1 pair of services\n") {
 		t.Error(out)
 	}
 	var report map[string]any
 	if err := json.Unmarshal([]byte(c.must(t, "", "contract coupling --output json")), &report); err != nil || report["contract_edges"] == nil {
 		t.Error(err, report)
 	}
-	if out := fails("contract lint --schema " + next); !strings.Contains(out, "pii\temail") || !strings.Contains(out, "1 errors") {
+	if out := fails("contract lint --schema " + next); !strings.Contains(out, "pii\temail") || !strings.Contains(out, "1 error") {
 		t.Error(out)
 	}
 	if out := c.must(t, "", "contract lint orders"); !strings.Contains(out, "correlation") || strings.Contains(out, "type-and-version") {
