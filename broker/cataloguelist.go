@@ -129,6 +129,9 @@ func (x *explainer) sighting(u *usage.Use) Sighting {
 		Type: u.Type, Stream: u.Stream, Role: u.Role.String(), Service: cmp.Or(u.Service(), "("+u.Protocol+")"), Principal: u.Principal, Protocol: u.Protocol, Client: u.Client, Via: u.Via,
 		SchemaID: int(u.Schema), FirstSeen: time.UnixMilli(u.FirstMS).UTC(), LastSeen: time.UnixMilli(u.LastMS).UTC(), typed: u.Type != "", Records: u.Records, Bytes: u.Bytes,
 	}
+	if s.Type == DefaultEventType {
+		s.Type = "" // it stands for none: events of many streams have it, which have nothing to do with each other
+	}
 	var e *explained
 	switch {
 	case u.GUID != "":
