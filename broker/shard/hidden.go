@@ -101,17 +101,21 @@ func (p *Published) unhidden(got []*Batch, old int, src Source) (_ []*Batch, mor
 
 // ReadStable is ReadStored of what is stable, with the aborted transactions among it: for clients that leave out themselves what they are not to see.
 func (p *Published) ReadStable(dst []*Batch, src Source, from record.Offset, maxBytes int) (_ []*Batch, gone []stream.Aborted, err error) {
-	if src.Part.marked.Load() {
-		src.Keep = nil // what is stable ends between batches, and a span has none
+	marked := src.Part.marked.Load()
+	if marked {
+		if src.SpanEnd, _ = src.Part.hides(); src.SpanEnd <= from {
+			src.Keep = nil
+		}
 	}
 	got, err := p.ReadStored(dst, src, from, maxBytes, AllSeqs)
 	if err != nil || len(got) == len(dst) || !src.Part.marked.Load() {
 		return got, nil, err
 	}
-	if src.Keep != nil { // the first transaction began meanwhile
+	if !marked && src.Keep != nil { // the first transaction began meanwhile: a span may go beyond what is stable
 		clear(got[len(dst):])
 		return p.ReadStable(got[:len(dst)], src, from, maxBytes)
 	}
+	// What was stable before is so still: spans are whole.
 	stable, lastAborted := src.Part.hides()
 	n := len(dst)
 	for n < len(got) && got[n].Next <= stable {

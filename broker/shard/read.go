@@ -27,6 +27,9 @@ type Source struct {
 	// them: whoever gives Keep calls it when it is done with the batches. While it is not called, files that are let go of stay on the disk.
 	Keep func(release func())
 
+	// SpanEnd, above 0, is where spans end at the latest: who takes only a part of what is read needs batches to cut between.
+	SpanEnd record.Offset
+
 	// Most, above 0, is what even the first batch may not exceed: then nothing is read, and that is no error.
 	Most int
 }

@@ -40,9 +40,12 @@ func (p *Published) span(l *locator, from, end record.Offset, room int, upTo uin
 	if !l.spans(upTo) || l.run.Base < from {
 		return nil
 	}
+	if l.src.SpanEnd > 0 {
+		end = min(end, l.src.SpanEnd)
+	}
 	first := l.run
 	if !l.inFile {
-		if first.Bytes < journalSpanMin || first.Bytes > int64(room) || first.Seq <= p.foreign.Load() {
+		if first.Next > end || first.Bytes < journalSpanMin || first.Bytes > int64(room) || first.Seq <= p.foreign.Load() {
 			return nil
 		}
 		return spanBatch(&first, &first, &journalSpan{p: p, src: Source{Stream: l.src.Stream, Partition: l.src.Partition}, run: first})

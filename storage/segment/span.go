@@ -30,19 +30,19 @@ type Span struct {
 // Len is how many bytes there are.
 func (x *Span) Len() int { return int(x.bytes) }
 
-// Span takes the run the cursor stands on and those that follow, as long as no offset is missing between them, as many as fit into bytesMax and begin below
-// the offset below, if they were all checked before. The cursor then stands on the last one. nil: there are fewer bytes of them than bytesMin, or the
+// Span takes the run the cursor stands on and those that follow, as long as no offset is missing between them, as many as fit into bytesMax and end at the offset
+// end or before it, if they were all checked before. The cursor then stands on the last one. nil: there are fewer bytes of them than bytesMin, or the
 // file cannot send; nothing has moved.
-func (c *Cursor) Span(bytesMin, bytesMax int64, below uint64) *Span {
+func (c *Cursor) Span(bytesMin, bytesMax int64, end uint64) *Span {
 	if c.standing() != nil || !c.s.sends {
 		return nil
 	}
 	r, runs := c.refs[c.at], c.block.runs
 	checked := r.f.checkedTo(c.lineNumber(), c.entry)
-	end, bytes := c.entry, int64(0)
-	for ; end < min(checked, len(runs)); end++ {
-		x := &runs[end]
-		if bytes+int64(x.bytes) > bytesMax || x.base >= below || end > c.entry && x.base != runs[end-1].next {
+	to, bytes := c.entry, int64(0)
+	for ; to < min(checked, len(runs)); to++ {
+		x := &runs[to]
+		if bytes+int64(x.bytes) > bytesMax || x.next > end || to > c.entry && x.base != runs[to-1].next {
 			break
 		}
 		bytes += int64(x.bytes)
@@ -50,8 +50,8 @@ func (c *Cursor) Span(bytesMin, bytesMax int64, below uint64) *Span {
 	if bytes == 0 || bytes < bytesMin {
 		return nil
 	}
-	span := &Span{c.s, r, runs[c.entry].base, runs[end-1].next, int64(runs[c.entry].at), bytes}
-	c.entry = end - 1
+	span := &Span{c.s, r, runs[c.entry].base, runs[to-1].next, int64(runs[c.entry].at), bytes}
+	c.entry = to - 1
 	c.show()
 	return span
 }

@@ -164,8 +164,9 @@ func TestSpan_Bounds(t *testing.T) {
 		{from: 35, below: 100, least: 1, most: 1000, len: 200, lastBase: 45},
 		{from: 0, below: 100, least: 1, most: 299, len: 200, lastBase: 10},
 		{from: 0, below: 20, least: 1, most: 1000, len: 200, lastBase: 10},
-		{from: 0, below: 100, least: 301, most: 1000, lastBase: 0}, // too few
-		{from: 0, below: 100, least: 1, most: 99, lastBase: 0},     // no room
+		{from: 0, below: 19, least: 1, most: 1000, len: 100, lastBase: 0}, // not a run that goes on behind it
+		{from: 0, below: 100, least: 301, most: 1000, lastBase: 0},        // too few
+		{from: 0, below: 100, least: 1, most: 99, lastBase: 0},            // no room
 	} {
 		c := s.Cursor(1, 0)
 		if !c.Seek(x.from) {
