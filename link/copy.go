@@ -22,10 +22,12 @@ type copying struct {
 	next   record.Offset // everything before it is here
 	leader int32         // who has it there
 
-	seen    record.Offset // next, when it was last looked whether anything comes,
-	since   time.Time     // and since when it stands there
-	empty   int           // answers without a batch, at emptyAt
-	emptyAt record.Offset
+	seen  record.Offset // next, when it was last looked whether anything comes,
+	since time.Time     // and since when it stands there
+
+	empty      int // answers without a batch, at emptyAt
+	emptyAt    record.Offset
+	emptySince time.Time
 }
 
 // open is a batch that is being built.

@@ -40,13 +40,15 @@ type Linker struct {
 	mu      sync.Mutex
 	workers map[key]*worker
 	kick    chan struct{}
+
+	tailEmptyFor time.Duration
 }
 
 type key struct{ namespace, name string }
 
 // New makes a linker. It starts nothing.
 func New(b *broker.Broker, log *slog.Logger) *Linker {
-	return &Linker{broker: b, log: log, workers: map[key]*worker{}, kick: make(chan struct{}, 1)}
+	return &Linker{broker: b, log: log, workers: map[key]*worker{}, kick: make(chan struct{}, 1), tailEmptyFor: tailEmptyFor}
 }
 
 // Run works until ctx ends.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -25,10 +26,12 @@ import (
 
 const (
 	tailAfter    = 500 * time.Millisecond // so long nothing has come
-	tailWaitMS   = 100                    // how long the other side may take to find something
+	tailWaitMS   = 200                    // how long the other side may take to find something
+	tailTime     = 5 * time.Second        // how long an answer may take
 	tailBytesMax = 1 << 20
-	tailEmpty    = 3 // answers without a batch that are believed
-	tailsAtOnce  = 8 // partitions in one look
+	tailEmpty    = 3               // answers without a batch are believed,
+	tailEmptyFor = 5 * time.Second // when there was nothing else for so long
+	tailsAtOnce  = 8               // partitions in one look
 )
 
 // tail copies that there is nothing from the end of the copy up to some offset, as far as that is so.
@@ -43,12 +46,12 @@ func (w *worker) tail(ctx context.Context, x *copying, end record.Offset) error 
 	case len(p.RecordBatches) > 0:
 		x.empty = 0
 		to = bare(p.RecordBatches, x.next)
-	case x.emptyAt != x.next:
-		x.empty, x.emptyAt = 1, x.next
+	case x.empty == 0 || x.emptyAt != x.next:
+		x.empty, x.emptyAt, x.emptySince = 1, x.next, clock.Now()
 	default:
 		x.empty++
 	}
-	if x.empty >= tailEmpty {
+	if x.empty >= tailEmpty && clock.Since(x.emptySince) >= w.l.tailEmptyFor {
 		// What lies elsewhere may take longer than anybody waits; then nothing comes, either.
 		if remote, err := w.remote(ctx, x.topic); err != nil || remote {
 			return err
@@ -94,6 +97,8 @@ func (w *worker) fetchAt(ctx context.Context, x *copying) *kmsg.FetchResponseTop
 	if err != nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, tailTime)
+	defer cancel()
 	resp, err := req.RequestWith(ctx, client.Broker(int(x.leader)))
 	if err != nil || resp.ErrorCode != 0 || resp.ThrottleMillis > 0 || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
 		return nil
@@ -135,7 +140,7 @@ func (w *worker) remote(ctx context.Context, topic string) (bool, error) {
 			return true, nil // who knows
 		}
 		for _, c := range r.Configs {
-			if c.Key == "remote.storage.enable" && c.MaybeValue() == "true" {
+			if strings.Contains(c.Key, "remote.") && c.MaybeValue() == "true" { // Kafka's remote.storage.enable, Redpanda's redpanda.remote.read
 				return true, nil
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -74,6 +75,7 @@ func TestLink_EndsInNothing(t *testing.T) {
 				asked.Add(1)
 				p.RecordBatches = answer
 			})
+			l.linker.Believe(time.Millisecond)
 			l.link("l", link.Settings{From: o.from})
 			l.until("it has the records", func() bool { return l.ends("orders", 0) >= 5 })
 			if err := l.linker.Switch(context.Background(), l.c, "l", patience); err != nil {
@@ -95,38 +97,47 @@ func TestLink_EndsInNothing(t *testing.T) {
 // What is not all there yet, as of a log of which a part is elsewhere, is not taken for nothing.
 func TestLink_WhatTakesLongerIsNotNothing(t *testing.T) {
 	t.Parallel()
-	o, l := newOld(t), newLeat(t)
-	o.topic("orders", 1, nil)
-	o.produce(o.client(), "orders", 0, 0, 5)
-	var asked atomic.Int64
-	o.answer(8, func(p *kmsg.FetchResponseTopicPartition) {
-		switch asked.Add(1) {
-		case 1, 2:
-		case 3:
-			p.RecordBatches = run(t, 5, 0, true, false, false) // it was there all the time
-		case 4, 5:
-		case 6:
-			p.LastStableOffset = 6 // of an open transaction
-		default:
-			p.ErrorCode = 78
-		}
-	})
-	l.link("l", link.Settings{From: o.from})
-	l.until("it copies", func() bool { return l.ends("orders", 0) >= 5 })
-	ctx, cancel := context.WithCancel(context.Background())
-	switched := make(chan error)
-	go func() { switched <- l.linker.Switch(ctx, l.c, "l", patience) }()
-	l.until("it has asked often enough", func() bool { return asked.Load() > 8 })
-	cancel()
-	if got := l.ends("orders", 0); got > 6 {
-		t.Errorf("it ends at %d", got)
-	}
-	if s, _ := l.linker.State(broker.DefaultNamespace, "l"); s.Why != "" {
-		t.Errorf("%+v", s)
-	}
-	l.link("l", link.Settings{From: o.from, Mode: link.ModePause})
-	if err := <-switched; err == nil {
-		t.Error("it was switched")
+	yes := "true"
+	for name, c := range map[string]struct {
+		configs map[string]*string
+		believe time.Duration
+		most    int64
+		answer  func(n int64, p *kmsg.FetchResponseTopicPartition)
+	}{
+		"it comes in the end": {nil, time.Millisecond, 5, func(n int64, p *kmsg.FetchResponseTopicPartition) {
+			if n%3 == 0 {
+				p.RecordBatches = run(t, 5, 0, true, false, false)
+			}
+		}},
+		"of an open transaction": {nil, time.Millisecond, 6, func(_ int64, p *kmsg.FetchResponseTopicPartition) { p.LastStableOffset = 6 }},
+		"refused":                {nil, time.Millisecond, 5, func(_ int64, p *kmsg.FetchResponseTopicPartition) { p.ErrorCode = 78 }},
+		"too soon":               {nil, time.Hour, 5, func(int64, *kmsg.FetchResponseTopicPartition) {}},
+		"elsewhere":              {map[string]*string{"remote.storage.enable": &yes}, time.Millisecond, 5, func(int64, *kmsg.FetchResponseTopicPartition) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, l := newOld(t), newLeat(t)
+			o.topic("orders", 1, c.configs)
+			o.produce(o.client(), "orders", 0, 0, 5)
+			var asked atomic.Int64
+			o.answer(8, func(p *kmsg.FetchResponseTopicPartition) { c.answer(asked.Add(1), p) })
+			l.linker.Believe(c.believe)
+			l.link("l", link.Settings{From: o.from})
+			l.until("it copies", func() bool { return l.ends("orders", 0) >= 5 })
+			switched := make(chan error)
+			go func() { switched <- l.linker.Switch(context.Background(), l.c, "l", patience) }()
+			l.until("it has asked often enough", func() bool { return asked.Load() > 6 })
+			if got := l.ends("orders", 0); got > c.most {
+				t.Errorf("it ends at %d", got)
+			}
+			if s, _ := l.linker.State(broker.DefaultNamespace, "l"); s.Why != "" {
+				t.Errorf("%+v", s)
+			}
+			l.link("l", link.Settings{From: o.from, Mode: link.ModePause})
+			if err := <-switched; err == nil {
+				t.Error("it was switched")
+			}
+		})
 	}
 }
 
