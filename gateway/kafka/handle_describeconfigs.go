@@ -120,6 +120,7 @@ func (k *conn) nodeConfigs(caller *broker.Caller, q *kmsg.DescribeConfigsRequest
 		{"fetch.max.bytes", formatNumber(int64(k.g.cfg.FetchBytesMax)), kmsg.ConfigTypeInt, "Bytes of a Fetch response at most (gateways.kafka.fetch_bytes_max)."},
 		{"listeners", listens, kmsg.ConfigTypeString, "The listener of this connection; the node's are in its settings."},
 		{"log.cleanup.policy", "delete", kmsg.ConfigTypeList, "Of topics that do not say."},
+		{"log.message.timestamp.after.max.ms", formatNumber(timeAheadBorn), kmsg.ConfigTypeLong, "Of topics that clients of this protocol make and that do not say."},
 		{"log.retention.ms", "604800000", kmsg.ConfigTypeLong, "Of topics that do not say."},
 		{"max.incremental.fetch.session.cache.slots", formatNumber(int64(k.g.cfg.FetchSessionsMax)), kmsg.ConfigTypeInt, "Fetch sessions that are remembered (gateways.kafka.fetch_sessions_max)."},
 		{"message.max.bytes", "1048588", kmsg.ConfigTypeInt, "Bytes of the largest record batch, of topics that do not say."},

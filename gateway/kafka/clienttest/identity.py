@@ -1,8 +1,9 @@
 """confluent-kafka (librdkafka) as somebody: token ADDRESS ENDPOINT USER NOBODY, or certificate ADDRESS DIRECTORY USER NOBODY."""
-import sys, time
+import faulthandler, sys, time
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition, OFFSET_BEGINNING
 from confluent_kafka.admin import AdminClient
 
+faulthandler.dump_traceback_later(100)  # says where it waits, before it is killed
 what, address, place, user, nobody = sys.argv[1:6]
 failures = 0
 
