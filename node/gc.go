@@ -24,6 +24,9 @@ import (
 // quietSeconds, and no less than what the collector has to go through, so that the first second of a load costs no more than Go's default. Blocks of
 // the state's cache have no pointers, so they count as alive and not as gone through: a cache that has filled does not double itself.
 //
+// Opening reads all names and documents once and keeps a part of that. A node that then has nothing to do would not collect for two minutes, and hold
+// as much again until then: so the collector runs once, beside whoever is served already.
+//
 // GOGC in the environment, when set, is left alone.
 
 const (
@@ -41,6 +44,7 @@ func keepHeadroom(ctx context.Context, headroom int64) {
 	if _, set := os.LookupEnv("GOGC"); set || headroom == 0 {
 		return
 	}
+	debug.FreeOSMemory() // see above: what opening has left behind
 	sample := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	tick := clock.NewTicker(gcAdjustEvery)
 	defer tick.Stop()
