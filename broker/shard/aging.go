@@ -25,7 +25,7 @@ import (
 // the keeper is busy with this a tenth of its time at most. The small files that small windows leave are made one on the way.
 //
 // A file is rewritten whole, also for one record. So streams that are compacted by age share no files with others: whenever runs are put into files, theirs
-// are put aside. What a window that is forced costs the others is then that they are moved sooner, in smaller files, which are merged once as all are.
+// are put aside. What a window that is forced costs the others is then that they are moved sooner, in smaller files, which are merged as all are.
 
 const (
 	// agePauseMin is between two windows that were forced, and between two looks at a stream for its age.

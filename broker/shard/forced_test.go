@@ -102,3 +102,43 @@ func TestAging_WhatForcedWindowsCostOthers(t *testing.T) {
 		t.Errorf("%.2f bytes are written for each that is appended; 3 are the most", forced)
 	}
 }
+
+// However long it goes on, forced windows do not leave more and more small files.
+func TestAging_ForcedWindowsLeaveFewFiles(t *testing.T) {
+	const windows = 300
+	now := clock.NewManual(time.UnixMilli(1_700_000_000_000))
+	fs := memory.New()
+	var kept *segment.Store
+	n, err := open(fs, statemem.New(), func(cfg *shard.Config) {
+		must(t, cfg.Segments.Close())
+		files, err := segment.Open(fs, "/segments", segment.Default(), segment.Options{Log: quiet})
+		must(t, err)
+		kept, cfg.Segments, cfg.Clock, cfg.HotTailBytes, cfg.Keep.WindowBytes = files, files, now, 1<<10, 1<<20
+		cfg.Compactions = func() []shard.Compaction {
+			return []shard.Compaction{{Stream: 1, TombstoneMS: time.Hour.Milliseconds(), MaxLagMS: 1}}
+		}
+	})
+	must(t, err)
+	l := &life{t: t, rng: rand.New(rand.NewPCG(1, 1)), n: n, m: newModel()}
+	for range 4 {
+		l.create(stream.KeysLatest)
+	}
+	put := compactable{records: map[lane][]stored{}}
+	most := 0
+	for i := range windows {
+		l.nowMS = now.Now().UnixMilli() - 1_700_000_000_000
+		for _, id := range l.ids() {
+			put.put(l, lane{id, 0}, stored{fmt.Sprint("k", i), "v"})
+		}
+		now.Advance(time.Minute)
+		must(t, n.keepAll())
+		most = max(most, len(kept.Files()))
+	}
+	t.Logf("%d windows, %d merges, at most %d files, %d at the end", n.KeepStats().Windows, n.KeepStats().Merges, most, len(kept.Files()))
+	if n.KeepStats().Windows < windows/2 {
+		t.Errorf("%d windows", n.KeepStats().Windows)
+	}
+	if most > 40 {
+		t.Errorf("%d files", most)
+	}
+}

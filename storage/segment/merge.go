@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
-// Levels of files. A file is merged at most once in its life, so merging writes every byte at most once more.
+// Levels of files. A file of some size is merged at most once in its life, so merging writes every byte at most once more. Files that are still small after that, because
+// windows were, are merged again, again of files that are as small: so a byte is written once more each time that its file becomes mergeAgain times as large.
 const (
 	levelJournal uint8 = 0
 	levelMerged  uint8 = 1
@@ -18,42 +20,59 @@ const (
 	MergeBytesMax = 8 << 30
 	// mergePieceBytes is from which mean size of a piece on a file is not worth merging: reading it is mostly reading ahead.
 	mergePieceBytes = 8 << 20
+	// mergeAgain is how many merged files, of which each is at most one in so many of the largest, are made one.
+	mergeAgain = 16
+	// mergeTiny is up to where files are alike however small they are.
+	mergeTiny = 64 << 10
 	// copyBytes is how much CopyPieces reads at a time.
 	copyBytes = 1 << 20
 )
 
 // MergeCandidates returns sets of shared files, cut from the journal one after the other, that are worth being made one: Config.MergeFiles of them
-// each, oldest first. While a file is lost or damaged, what lies on both sides of it is not merged.
+// each, oldest first; and of merged files that are still small, mergeAgain of about the same size each. While a file is lost or damaged, what lies on both sides of it is not merged.
 func (s *Store) MergeCandidates() [][]FileID {
 	s.mu.RLock()
-	var level0 []*file
+	var shared []*file
 	for _, f := range s.files {
-		if f.Level == levelJournal && !s.ownFile(f) {
-			level0 = append(level0, f)
+		if !s.ownFile(f) {
+			shared = append(shared, f)
 		}
 	}
 	s.mu.RUnlock()
-	slices.SortFunc(level0, func(a, b *file) int { return cmp.Or(cmp.Compare(a.SeqLast, b.SeqLast), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(shared, func(a, b *file) int { return cmp.Or(cmp.Compare(a.SeqLast, b.SeqLast), cmp.Compare(a.ID, b.ID)) })
 	var sets [][]FileID
-	var set []FileID
-	var bytes int64
-	for _, f := range level0 {
+	open := map[int]*candidates{} // by what is merged with what
+	for _, f := range shared {
+		kind, most := -1, s.cfg.MergeFiles
+		if f.Level != levelJournal {
+			kind, most = bits.Len64(uint64(max(f.DataBytes, mergeTiny)))/4, mergeAgain
+		}
+		x := open[kind]
+		if x == nil {
+			x = &candidates{}
+			open[kind] = x
+		}
 		switch {
 		case f.damaged.Load() || f.lost():
-			set, bytes = nil, 0
+			clear(open)
 			continue
-		case f.Pieces > 0 && f.DataBytes/int64(f.Pieces) >= mergePieceBytes:
+		case f.Pieces > 0 && f.DataBytes/int64(f.Pieces) >= mergePieceBytes, kind >= 0 && f.DataBytes > s.cfg.SharedBytesMax/mergeAgain:
 			continue
-		case bytes+f.Bytes > MergeBytesMax:
-			set, bytes = nil, 0 // cannot be with MergeFiles of the largest size at its default
+		case x.bytes+f.Bytes > MergeBytesMax:
+			*x = candidates{} // cannot be with MergeFiles of the largest size at its default
 		}
-		set, bytes = append(set, f.ID), bytes+f.Bytes
-		if len(set) == s.cfg.MergeFiles {
-			sets = append(sets, set)
-			set, bytes = nil, 0
+		x.files, x.bytes = append(x.files, f.ID), x.bytes+f.Bytes
+		if len(x.files) == most {
+			sets = append(sets, x.files)
+			*x = candidates{}
 		}
 	}
 	return sets
+}
+
+type candidates struct {
+	files []FileID
+	bytes int64
 }
 
 // CopyPieces adds the runs of the files to a build, in order: partition by partition, the pieces of one in offset order. keep is asked once
