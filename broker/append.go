@@ -505,7 +505,7 @@ func (p *PendingBatches) collect(ctx context.Context, o *portion) *portion {
 		}
 	}
 	if o.command.Stale != stream.Fresh {
-		return p.lane.again(o)
+		return p.lane.again(o) //nolint:contextcheck // it is done for others, too, who wait longer
 	}
 	o.collected.Store(true)
 	return nil

@@ -136,13 +136,12 @@ func (w *worker) remote(ctx context.Context, topic string) (bool, error) {
 		return false, fmt.Errorf("the configs of %s cannot be described: %w", topic, err)
 	}
 	for _, r := range rs {
-		if r.Err != nil {
-			return true, nil // who knows
+		elsewhere := r.Err != nil     // who knows
+		for _, c := range r.Configs { // Kafka's remote.storage.enable, Redpanda's redpanda.remote.read
+			elsewhere = elsewhere || strings.Contains(c.Key, "remote.") && c.MaybeValue() == "true"
 		}
-		for _, c := range r.Configs {
-			if strings.Contains(c.Key, "remote.") && c.MaybeValue() == "true" { // Kafka's remote.storage.enable, Redpanda's redpanda.remote.read
-				return true, nil
-			}
+		if elsewhere {
+			return true, nil
 		}
 	}
 	return false, nil

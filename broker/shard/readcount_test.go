@@ -78,7 +78,6 @@ func TestRead_CompactedRunsTogether(t *testing.T) {
 			id = l.ids()[0]
 			put := compactable{records: map[lane][]stored{}}
 			value := strings.Repeat("v", c.bytes)
-			left := 0
 			for i := range c.records { // two of three are superseded, those between them are not
 				key := fmt.Sprint("k", i)
 				if i%3 > 0 {
@@ -114,7 +113,8 @@ func TestRead_CompactedRunsTogether(t *testing.T) {
 				}
 				return places, batches
 			}
-			if _, left = read(false); left > c.records/3+10 || left < c.records/3 {
+			_, left := read(false)
+			if left > c.records/3+10 || left < c.records/3 {
 				t.Fatalf("%d batches are left", left)
 			}
 			for _, keep := range []bool{false, true} {

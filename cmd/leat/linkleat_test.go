@@ -86,7 +86,8 @@ func TestLink_FromLeatWithQuarantine(t *testing.T) {
 	url, _ := realNode(t, t.TempDir())
 	here := cli{url: url}
 	here.must(t, "", "link kafka://"+there.Addr("kafka")+" --name move --topics orders")
-	out, errs, code := "", "", exitOK
+	var out, errs string
+	var code int
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { // until it works
 		if out, errs, code = here.run(ctx, "", "link", "switch", "move", "--wait", "60s"); code == exitOK || !strings.Contains(errs, "try again") || time.Since(began) > time.Minute {
 			break
