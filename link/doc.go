@@ -10,6 +10,7 @@
 //	worker.go    one link: look around, copy, follow groups, again
 //	topics.go    streams for topics, with what they say about partitions and retention
 //	copy.go      records as batches at the offsets they had
+//	tail.go      ends of partitions at which there are no records
 //	groups.go    committed offsets as positions of cursor subscriptions
 //	state.go     what is shown
 //
