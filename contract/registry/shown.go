@@ -48,7 +48,8 @@ func (r *Registry) shown(e *entry) (s Shown, ok bool) {
 	}
 	s = Shown{e.place(), int64(d.timeMS), formatName(d.kind), contract.FormatGUID(e.guid()), d.text}
 	if e.body == nil {
-		r.seen.put(e, &s, cap(body)+shownBytes)
+		s.Quoted = bytes.Clone(d.text) // the document has more
+		r.seen.put(e, &s, cap(s.Quoted)+shownBytes)
 	}
 	return s, true
 }
