@@ -35,7 +35,7 @@ type contracts struct {
 
 	document func(n catalog.Name) ([]byte, error) // from its row
 
-	bound atomic.Int64 // bindings of all namespaces
+	bound atomic.Int64 // bindings of all namespaces that are not off
 }
 
 type contractRoom struct {
@@ -120,9 +120,9 @@ func (x *contracts) fold(n catalog.Name, change func(*registry.Registry) error) 
 	if !strings.HasPrefix(n.Name, registry.BindingPrefix) {
 		return change(r)
 	}
-	before := r.BindingCount()
+	before := r.Enforced()
 	err := change(r)
-	x.bound.Add(int64(r.BindingCount() - before))
+	x.bound.Add(int64(r.Enforced() - before))
 	return err
 }
 

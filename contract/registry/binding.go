@@ -88,11 +88,25 @@ func (r *Registry) Binding(name string) (*Binding, error) {
 	return nil, refuse(BindingNotFound, "there is no contract %q", clip(name))
 }
 
-// BindingCount is how many there are.
-func (r *Registry) BindingCount() int {
+// Enforced is how many bindings there are that are not off.
+func (r *Registry) Enforced() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return len(r.bindings)
+	return r.enforced
+}
+
+// bind puts a binding in place of the one of that name; nil: there is none any more. The lock is held.
+func (r *Registry) bind(name string, b *Binding) {
+	if was := r.bindings[name]; was != nil && was.Enforce != Off {
+		r.enforced--
+	}
+	if b == nil {
+		delete(r.bindings, name)
+		return
+	}
+	if r.bindings[name] = b; b.Enforce != Off {
+		r.enforced++
+	}
 }
 
 // Bindings are all of them, by name.

@@ -75,3 +75,32 @@ func TestTagged_ByMetadata(t *testing.T) {
 		}
 	}
 }
+
+// What is off is not counted as enforced, however a binding comes to be so.
+func TestEnforced(t *testing.T) {
+	s := &store{t, map[string][]byte{}, New()}
+	put := func(b Binding) {
+		t.Helper()
+		var c Change
+		c.put(kindBinding+b.Name, b)
+		if err := s.do(c, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, step := range []struct {
+		do   func()
+		want int
+	}{
+		{func() { put(Binding{Name: "a", Stream: "s", Enforce: Off}) }, 0},
+		{func() { put(Binding{Name: "b", Stream: "s", Enforce: Warn}) }, 1},
+		{func() { put(Binding{Name: "a", Stream: "s", Enforce: Reject}) }, 2},
+		{func() { put(Binding{Name: "a", Stream: "s", Enforce: Reject}) }, 2},
+		{func() { put(Binding{Name: "b", Stream: "s", Enforce: Off}) }, 1},
+		{func() { s.r.Drop(kindBinding + "a") }, 0},
+		{func() { s.r.Drop(kindBinding + "b"); s.r.Drop(kindBinding + "b") }, 0},
+	} {
+		if step.do(); s.r.Enforced() != step.want {
+			t.Errorf("%d: %d are enforced, want %d", i, s.r.Enforced(), step.want)
+		}
+	}
+}

@@ -94,6 +94,7 @@ type index struct {
 	configs   map[string]*Settings
 	modes     map[string]Mode
 	bindings  map[string]*Binding
+	enforced  int               // of them, those that are not off
 	reads     map[string]*Reads // by the name of the document
 	parsed    parsedCache
 	seen      shownCache
@@ -175,7 +176,7 @@ func (r *Registry) Take(name string, body []byte) error {
 		if err := json.Unmarshal(body, b); err != nil {
 			return err
 		}
-		r.bindings[about] = b
+		r.bind(about, b)
 		return nil
 	case kindReads:
 		d := &Reads{}
@@ -202,7 +203,7 @@ func (r *Registry) Drop(name string) {
 	case kindMode:
 		delete(r.modes, about)
 	case kindBinding:
-		delete(r.bindings, about)
+		r.bind(about, nil)
 	case kindReads:
 		delete(r.reads, name)
 	}

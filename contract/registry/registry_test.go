@@ -42,7 +42,7 @@ func (s *store) do(c Change, err error) error {
 // told is all that a registry says of what is in it.
 func told(r *Registry) string {
 	var out strings.Builder
-	fmt.Fprint(&out, r.Subjects(AllContexts, WithDeleted), r.Contexts(), r.count, r.BindingCount(), len(r.refs), len(r.guids))
+	fmt.Fprint(&out, r.Subjects(AllContexts, WithDeleted), r.Contexts(), r.count, r.Enforced(), len(r.refs), len(r.guids))
 	for v := range r.Schemas(AllContexts, WithDeleted, false) {
 		fmt.Fprint(&out, "\n", v.Subject, v.Version, v.ID, v.Deleted, v.Text, len(r.ByID(v.ID, v.Subject)), len(r.ByGUID(v.GUID())), len(r.ReferencedBy(v.Subject, v.Version, true)), r.MaxID(v.Subject))
 	}
