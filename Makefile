@@ -71,7 +71,7 @@ peers: bench-programs ## side by side with NATS JetStream, Apache Kafka on the J
 	bin/bench -leat bin/leat -peers bin/peers -only peer-nats,peer-nats-sync,peer-kafka,peer-kafka-sync,jvm-table,peer-postgres $(PEERS)
 
 .PHONY: ecosystem-kafka
-ecosystem-kafka: build ## Kafka Streams with exactly-once, Connect, MirrorMaker 2, Debezium and Confluent's Java serializers against this build; ECOSYSTEM="streams connect mirror registry debezium"
+ecosystem-kafka: build ## Kafka Streams with exactly-once, Connect, MirrorMaker 2, Debezium, Confluent's Java serializers and user interfaces against this build; ECOSYSTEM="streams connect mirror registry debezium ui"
 	.ci/ecosystem-kafka $(ECOSYSTEM)
 
 .PHONY: suites-amqp

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -82,6 +83,10 @@ func (k *conn) answerMetadata(ctx context.Context, s *slot) error {
 // metadataBytes is about how long the answer for one topic is.
 func metadataBytes(name string, partitions int32) int { return 32 + len(name) + 38*int(partitions) }
 
+// kafkasOwn are topics in which a broker of Kafka keeps its groups and transactions. Who asks for one wants to read them there, and nothing here writes
+// any: better it is not there than made, and empty for ever, so that a monitor says why it sees no groups.
+var kafkasOwn = []string{"__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"}
+
 // namedTopic describes a topic by name, making it when that is allowed, or by id.
 func (k *conn) namedTopic(ctx context.Context, s *slot, q *kmsg.MetadataRequest, of *kmsg.MetadataRequestTopic) wire.MetadataTopic {
 	t := wire.MetadataTopic{ID: of.TopicID, Operations: wire.OperationsUnset}
@@ -102,7 +107,7 @@ func (k *conn) namedTopic(ctx context.Context, s *slot, q *kmsg.MetadataRequest,
 	}
 	t.Name = *of.Topic
 	info, err := k.topic(ctx, s.caller, t.Name)
-	if fault.Is(err, fault.NotFound) && k.g.cfg.AutoCreate && (q.Version < 4 || q.AllowAutoTopicCreation) {
+	if fault.Is(err, fault.NotFound) && k.g.cfg.AutoCreate && (q.Version < 4 || q.AllowAutoTopicCreation) && !slices.Contains(kafkasOwn, t.Name) {
 		_, made := k.g.b.CreateStream(ctx, s.caller, t.Name, k.g.newStream(0))
 		switch {
 		case made == nil, fault.Is(made, fault.Exists): // by somebody else, just now
