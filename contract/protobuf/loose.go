@@ -208,7 +208,7 @@ func written(o *descriptorpb.UninterpretedOption) string {
 			parts = append(parts, p.GetNamePart())
 		}
 	}
-	v := ""
+	var v string
 	switch {
 	case o.IdentifierValue != nil:
 		v = o.GetIdentifierValue()
