@@ -269,15 +269,28 @@ func (n *Node) Start() error {
 			return fmt.Errorf("--listen %s=…: this binary has no gateway of that name; it has %s", name, n.protocolNames())
 		}
 	}
+	// All gateways are made before a listener is opened: who connects waits until he is served, and should not for what others need to begin. And all listeners are
+	// open before one serves: who is told that the node is ready finds every one there.
+	var made []serving
 	for i := range n.opt.Protocols {
-		if err := n.listen(ctx, &n.opt.Protocols[i]); err != nil {
+		p := &n.opt.Protocols[i]
+		if _, named := n.opt.Listen[p.Name]; len(n.opt.Listen) > 0 && !named {
+			continue
+		}
+		g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log, Outbound: n.outbound, Push: n.push, Link: n.link, Opened: n.opened})
+		if err != nil {
+			return err
+		}
+		made = append(made, serving{name: p.Name, g: g})
+	}
+	for _, s := range made {
+		if err := n.listen(ctx, s); err != nil {
 			return err
 		}
 	}
 	if len(n.listening) == 0 {
 		return errors.New("no listener could be opened; name free ports with --listen NAME=ADDR")
 	}
-	// All are open before one serves: who is told that the node is ready finds every listener there.
 	for _, s := range n.listening {
 		n.wg.Go(func() {
 			if err := s.g.Serve(ctx, s.l); err != nil {
@@ -305,17 +318,10 @@ func (n *Node) protocolNames() (s string) {
 	return s
 }
 
-// listen opens the listener of a protocol. Who connects waits until it serves.
-func (n *Node) listen(ctx context.Context, p *Protocol) error {
-	addr, named := n.opt.Listen[p.Name]
-	if len(n.opt.Listen) > 0 && !named {
-		return nil
-	}
-	g, err := p.New(n.Broker, Env{Config: n.cfg.Gateways[p.Name], Advertise: n.opt.Advertise[p.Name], Registry: n.Registry, Log: n.log, Outbound: n.outbound, Push: n.push, Link: n.link, Opened: n.opened})
-	if err != nil {
-		return err
-	}
-	d := g.Descriptor()
+// listen opens the listener of a gateway. Who connects waits until it serves.
+func (n *Node) listen(ctx context.Context, s serving) error {
+	addr, named := n.opt.Listen[s.name]
+	d := s.g.Descriptor()
 	switch {
 	case named:
 	case n.opt.AnyPort:
@@ -323,25 +329,26 @@ func (n *Node) listen(ctx context.Context, p *Protocol) error {
 	default:
 		addr = d.DefaultAddr
 	}
-	if err := gateway.CheckExposure(p.Name, addr, n.Broker.UsersExist(), n.opt.Insecure); err != nil {
+	if err := gateway.CheckExposure(s.name, addr, n.Broker.UsersExist(), n.opt.Insecure); err != nil {
 		return err
 	}
 	opts := gateway.Options{
-		Name: p.Name, Addr: addr, Protocol: d.Name, Known: d.Operations, Limits: n.cfg.Listeners, Metrics: n.metrics.gateways, Log: n.log,
+		Name: s.name, Addr: addr, Protocol: d.Name, Known: d.Operations, Limits: n.cfg.Listeners, Metrics: n.metrics.gateways, Log: n.log,
 	}
 	if n.tls != nil {
 		opts.TLS = n.tls.Config()
 	}
-	l, err := gateway.Listen(ctx, opts)
+	var err error
+	s.l, err = gateway.Listen(ctx, opts)
 	if errors.Is(err, gateway.ErrBusy) && !named {
-		n.log.Warn("port is taken; this gateway stays closed", "listener", p.Name, "addr", addr)
+		n.log.Warn("port is taken; this gateway stays closed", "listener", s.name, "addr", addr)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	n.listenMu.Lock()
-	n.listening = append(n.listening, serving{p.Name, g, l})
+	n.listening = append(n.listening, s)
 	n.listenMu.Unlock()
 	return nil
 }

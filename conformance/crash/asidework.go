@@ -61,7 +61,7 @@ func (p *asideProducer) client(more ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(p.k.kafka), kgo.ClientID(p.who), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerBatchCompression(asideCodecs[p.i%len(asideCodecs)]),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.MetadataMinAge(50 * time.Millisecond),
-		kgo.RequestRetries(1 << 20), kgo.RetryTimeout(10 * time.Minute), kgo.UnknownTopicRetries(-1), kgo.StopProducerOnDataLossDetected(),
+		kgo.RequestRetries(1 << 20), kgo.RetryTimeout(10 * time.Minute), kgo.UnknownTopicRetries(-1), kgo.AlwaysRetryEOF(), kgo.StopProducerOnDataLossDetected(),
 	}, more...)...)
 }
 

@@ -24,6 +24,7 @@ func (k *killer) produceKafka(ctx context.Context, name string, idempotent bool,
 		kgo.ProducerLinger(time.Millisecond), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.MetadataMinAge(50 * time.Millisecond),
 		kgo.RequestRetries(1 << 20), kgo.RetryTimeout(10 * time.Minute), kgo.UnknownTopicRetries(-1),
+		kgo.AlwaysRetryEOF(), // it is killed while it starts, too: after a listener is open, and before anybody is served
 	}
 	if idempotent {
 		stream = "idempotent"
