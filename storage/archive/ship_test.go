@@ -101,14 +101,18 @@ func TestShip_OutOfOrderThenStopped(t *testing.T) {
 	for held := range 4 {
 		b, j := newBucket(), newJournal(t, 60)
 		ctx, cancel := context.WithCancel(t.Context())
-		n := 0
+		n, stuck := 0, ""
 		f := &faulty{Bucket: b}
-		f.rule = func(_ int, op, _ string) fault {
-			if op != "put" {
+		f.rule = func(_ int, op, name string) fault {
+			switch {
+			case op != "put":
 				return fine
+			case name == stuck:
+				return refused // also when it comes again before the others have
 			}
 			if n++; n == held+1 {
-				return refused // its next try is long after the others
+				stuck = name
+				return refused
 			}
 			if n > 6 {
 				cancel()
