@@ -33,16 +33,6 @@ func (h *house) enroll(together bool, subject, text string, meanwhile func(), re
 	return v, err
 }
 
-// healthy waits until all shards serve.
-func (h *house) healthy() {
-	h.t.Helper()
-	for deadline := time.Now().Add(time.Minute); h.b.Ready() != nil; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			h.t.Fatal(h.b.Ready())
-		}
-	}
-}
-
 func named(n int) string { return fmt.Sprintf(`{"type":"record","name":"R%d","fields":[]}`, n) }
 
 // A registration whose frame was written has its id, also when its client was told that nobody knows: the next one gets another. Here the next one comes
@@ -106,12 +96,7 @@ func TestContracts_OneWhoLeavesIsWaitedFor(t *testing.T) {
 			return c, err
 		})
 	}
-	held, free := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	h.journals[0].SetHook(func(journal.Frame) journalmem.Outcome {
-		once.Do(func() { close(held); <-free })
-		return journalmem.Durable
-	})
+	held, free := h.hold()
 	ctx, leave := context.WithCancel(context.Background())
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() { first <- remove(ctx, false) }()

@@ -13,8 +13,6 @@ import (
 	"leat/broker"
 	"leat/broker/fault"
 	"leat/broker/record"
-	"leat/storage/journal"
-	journalmem "leat/storage/journal/memory"
 )
 
 // State is a fold of the journal: rows after everything was replayed into an empty store are those that were written step by step.
@@ -327,12 +325,7 @@ func TestUsers_OneWhoLeavesIsWaitedFor(t *testing.T) {
 	admin := []broker.Grant{{Action: broker.ActionAdmin, Kind: "*", Pattern: "*"}}
 	h := newHouse(t, 1, "")
 	h.open()
-	held, free := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	h.journals[0].SetHook(func(journal.Frame) journalmem.Outcome {
-		once.Do(func() { close(held); <-free })
-		return journalmem.Durable
-	})
+	held, free := h.hold()
 	ctx, leave := context.WithCancel(context.Background())
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -308,4 +309,21 @@ func wantKind(t *testing.T, err error, k fault.Kind) *fault.Error {
 		t.Fatalf("got %v, want %s", err, k)
 	}
 	return fault.As(err)
+}
+
+// healthy waits until all shards serve.
+func (h *house) healthy() {
+	h.t.Helper()
+	wait(h.t, func() bool { return h.b.Ready() == nil })
+}
+
+// hold keeps the next frame of the first shard from being written: held is closed when it comes, and it goes on when free is.
+func (h *house) hold() (held, free chan struct{}) {
+	held, free = make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	h.journals[0].SetHook(func(journal.Frame) journalmem.Outcome {
+		once.Do(func() { close(held); <-free })
+		return journalmem.Durable
+	})
+	return held, free
 }

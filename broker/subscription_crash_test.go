@@ -50,7 +50,7 @@ func TestSubscription_NothingIsLostNorComesBack(t *testing.T) {
 			all.Wait()
 			cancel()
 			h.rough(life, false)
-			wait(t, func() bool { return h.b.Ready() == nil })
+			h.healthy()
 			if life == 1 {
 				h.forget()
 			} else {

@@ -171,7 +171,7 @@ func TestSubscription_AttemptsSurviveAndThePoisonedIsBuried(t *testing.T) {
 }
 
 // wait waits until something holds that happens in the background.
-func wait(t *testing.T, ok func() bool) {
+func wait(t testing.TB, ok func() bool) {
 	t.Helper()
 	for range 6000 {
 		if ok() {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -256,8 +257,12 @@ func (a *app) checkSubject(cmd *cobra.Command, subject, kind, text string) (int,
 	}
 	if got.Compatible {
 		said := "it may follow the versions of %s\n"
-		if err := c.call(cmd.Context(), "GET", "/subjects/"+url.PathEscape(subject)+"/versions", nil, nil); err != nil {
+		var p *problem
+		switch err := c.call(cmd.Context(), "GET", "/subjects/"+url.PathEscape(subject)+"/versions", nil, nil); {
+		case errors.As(err, &p) && p.Status == http.StatusNotFound:
 			said = "%s has no versions yet: it may be the first\n"
+		case err != nil:
+			return 0, err
 		}
 		_, err = fmt.Fprintf(a.out, said, subject)
 		return 0, err

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 
 	"leat/contract"
@@ -86,7 +87,7 @@ func (x *shownCache) put(e *entry, s *Shown, bytes int) {
 		x.bytes -= old.bytes
 		*old = seenEntry{}
 		if x.first++; x.first > len(x.queue)/2 {
-			x.queue, x.first = append(x.queue[:0], x.queue[x.first:]...), 0
+			x.queue, x.first = slices.Delete(x.queue, 0, x.first), 0
 		}
 	}
 }

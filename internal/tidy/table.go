@@ -99,7 +99,7 @@ var Table = []Room{
 	{Path: "gateway/*/**", What: "its codec (`wire`: bytes ↔ values, no I/O) and other parts that only it uses", Test: append([]string{"gateway/gatewaytest"}, core...)},
 
 	{Path: "internal/kafkagroup", What: "which subscription stands for which group of Kafka", May: append([]string{"broker/record"}, tools...)},
-	{Path: "internal/*", What: "small tools: clock, assert, outbound (HTTP to others), hooks (signatures of webhooks), tally, tidy (this law, as tests)", May: tools},
+	{Path: "internal/*", What: "small tools: clock, assert, crc32c (checksums joined), outbound (HTTP to others), hooks (signatures of webhooks), tally, tidy (this law, as tests)", May: tools},
 }
 
 // roomOf returns the room of a folder: the most exact match.
