@@ -44,6 +44,7 @@ type conn struct {
 	names   names // of the reader
 	reading *slot // by the reader, and not in the queue yet
 	lane    broker.Lane
+	sent    int // bytes of its last Produce request
 
 	queue chan *slot
 	hurry chan struct{} // closed when nothing more will be read: long polls end
@@ -158,6 +159,7 @@ func (k *conn) readRequest(ctx context.Context, s *slot) (end bool, err error) {
 	}
 	switch s.header.Key {
 	case wire.KeyProduce:
+		k.sent = len(frame)
 		return false, k.submit(ctx, s)
 	case keySaslHandshake:
 		return false, k.saslHandshake(s)
@@ -184,7 +186,7 @@ func (k *conn) readFrame(ctx context.Context, s *slot) ([]byte, error) {
 	if n > most {
 		return nil, fmt.Errorf("a request of %d bytes is over the limit of %d (is the client set to speak TLS, or something else than Kafka?)", n, most)
 	}
-	// Memory follows what has really come: a peer that claims 100 MiB and sends nothing costs the first piece.
+	// Memory follows what has really come: a peer that claims 100 MiB and sends nothing costs the first piece, or twice what it has sent before.
 	var frame []byte
 	for room := min(n, first); ; room = min(n, 4*room) {
 		release, err := k.reserve(ctx, k.caller, room*factor)
@@ -226,6 +228,8 @@ func uncleared(n int) []byte {
 const (
 	produceBytesFirst = 1 << 20
 	otherBytesFirst   = 64 << 10
+
+	believedFactor = 2 // times what the last Produce request had is waited for at once
 )
 
 // Bytes of memory that a byte of a request can take once it is decoded, at most, when its sender means to use memory up.
@@ -251,7 +255,8 @@ func (k *conn) weigh() (most, first, factor int, err error) {
 	most, first = k.g.cfg.OtherBytesMax, otherBytesFirst
 	switch int16(binary.BigEndian.Uint16(head)) {
 	case wire.KeyProduce:
-		most, first, factor = k.g.cfg.RequestBytesMax, produceBytesFirst, decodedPerByteProduce
+		// Who has sent as much before is believed: a piece that turns out too small is copied, and is garbage.
+		most, first, factor = k.g.cfg.RequestBytesMax, max(produceBytesFirst, believedFactor*k.sent), decodedPerByteProduce
 	case wire.KeyFetch:
 		factor = decodedPerByteFetch
 	default:

@@ -627,6 +627,52 @@ func TestScramIterations_AreThoseOfRealUsers(t *testing.T) {
 	}
 }
 
+// Memory is taken for what has come, and for as much again as the peer has sent before in one request; never for what it only claims.
+func TestProduce_MemoryFollowsWhatHasCome(t *testing.T) {
+	b := newBroker(t, 1)
+	addr := serve(t, b)
+	c := dial(t, addr)
+	create(c, "orders", 3)
+	claims := func(n uint32) (reserved func(want int)) {
+		t.Helper()
+		q := produceRequest("orders", -1)
+		q.SetVersion(9)
+		head := requestFrame(q, 1)
+		binary.BigEndian.PutUint32(head, n)
+		if _, err := c.c.Write(head); err != nil {
+			t.Fatal(err)
+		}
+		return func(want int) {
+			t.Helper()
+			until(t, fmt.Sprintf("%d bytes are taken", want), func() bool { return b.MemoryReserved() == int64(want) })
+			c.c.Close()
+			until(t, "they are given back", func() bool { return b.MemoryReserved() == 0 })
+			c = dial(t, addr)
+		}
+	}
+	const most = 64 << 20
+	claims(most)(produceBytesFirst)
+	large := strings.Repeat("x", 700_000)
+	q := produceRequest("orders", -1, batch(t, large), batch(t, large), batch(t, large))
+	sends := func(q *kmsg.ProduceRequest) int {
+		t.Helper()
+		for i, p := range ask[*kmsg.ProduceResponse](c, q, 9).Topics[0].Partitions {
+			if p.ErrorCode != 0 {
+				t.Fatalf("partition %d: error %d", i, p.ErrorCode)
+			}
+		}
+		until(t, "its memory is given back", func() bool { return b.MemoryReserved() == 0 })
+		return len(requestFrame(q, 1)) - 4
+	}
+	n := sends(q)
+	claims(most)(believedFactor * n)
+	n = sends(q)
+	claims(uint32(n))(n)
+	sends(q)
+	sends(produceRequest("orders", -1, batch(t, "small")))
+	claims(most)(produceBytesFirst)
+}
+
 // A panic while one connection is answered ends that connection, gives its memory back, and nothing else.
 func TestPanic_EndsOneConnection(t *testing.T) {
 	a := findAPI(60)
