@@ -48,7 +48,7 @@ type Config struct {
 	RetentionInterval  time.Duration `yaml:"retention_interval" doc:"how often retention is looked at"`
 	UndeleteWindow     time.Duration `yaml:"undelete_window" doc:"how long a deleted stream can be brought back; 0 deletes at once"`
 
-	SegmentWindowBytes     int64         `yaml:"segment_window_bytes" doc:"moved from the journal to segment files at a time, per shard"`
+	SegmentWindowBytes     int64         `yaml:"segment_window_bytes" doc:"moved from the journal to segment files at a time, per shard; less, from an eighth on (and from 64MiB on), where few partitions are written to"`
 	SegmentBacklogBytesMax int64         `yaml:"segment_backlog_bytes_max" doc:"waiting to be moved, per shard; beyond it appends are slowed down; 0: what journal.ring_bytes holds"`
 	KeepInterval           time.Duration `yaml:"keep_interval" doc:"between looks for segment files to merge or remove"`
 
@@ -92,7 +92,7 @@ func (c *Config) Validate() error {
 		{"audit_scan_max", int64(c.AuditScanMax), 10, 1 << 24},
 		{"retention_interval", int64(c.RetentionInterval), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"undelete_window", int64(c.UndeleteWindow), 0, int64(365 * 24 * time.Hour)},
-		{"segment_window_bytes", c.SegmentWindowBytes, 16 << 10, 64 << 30},
+		{"segment_window_bytes", c.SegmentWindowBytes, 16 << 10, 512 << 30},
 		{"segment_backlog_bytes_max", c.backlogBytes(), c.SegmentWindowBytes + c.SegmentWindowBytes/2, 1 << 40},
 		{"keep_interval", int64(c.KeepInterval), int64(10 * time.Millisecond), int64(time.Hour)},
 	} {

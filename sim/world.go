@@ -253,7 +253,7 @@ func (w *World) config(st state.Store, files *segment.Store, index func(keys.Opt
 		ID: 0, Lineage: lineage, InboxMax: 16, HotTailBytes: w.dice.hot, DedupWindow: dedupWindow, Limits: lim,
 		OpenJournal: func() (journal.Journal, error) { return w.between(open()) }, Store: hookedStore{st, w}, Segments: files, OpenKeys: index, Clock: w.clock, Log: quiet,
 		VersionsMax: w.dice.versions, Compactions: w.compactions, OnCompacted: w.compacted,
-		Keep: shard.KeepConfig{WindowBytes: w.dice.window, BacklogBytesMax: 1 << 30, RewriteBytesMin: 1 << 10, Unpaced: true},
+		Keep: shard.KeepConfig{WindowBytes: w.dice.window, EarlyBytes: w.dice.window / 8, BacklogBytesMax: 1 << 30, RewriteBytesMin: 1 << 10, Unpaced: true},
 	}
 }
 

@@ -125,7 +125,7 @@ func (k *keeper) forced() (bool, error) {
 // force moves a window that is not full.
 func (k *keeper) force() (bool, error) {
 	began := k.s.cfg.Clock.Now()
-	did, err := k.window()
+	did, err := k.window(false)
 	k.looks.forced = k.s.cfg.Clock.Now()
 	k.looks.forcedTook = k.looks.forced.Sub(began)
 	return did, err

@@ -37,7 +37,7 @@ func newAging(t *testing.T, terms shard.Compaction) *aging {
 }
 
 func (a *aging) config(cfg *shard.Config) {
-	cfg.Clock, cfg.HotTailBytes, cfg.Keep.WindowBytes = a.clock, 1<<20, 1<<20
+	cfg.Clock, cfg.HotTailBytes, cfg.Keep.WindowBytes, cfg.Keep.EarlyBytes = a.clock, 1<<20, 1<<20, 1<<20
 	cfg.Compactions = func() []shard.Compaction {
 		c := a.terms
 		c.Stream, c.TombstoneMS = a.id, time.Hour.Milliseconds()

@@ -46,7 +46,31 @@ type Part struct {
 	lastAborted record.Offset
 	batches     []*Batch
 	watches     []*Watch
+	touched     uint32 // see touched
 }
+
+// touched counts the partitions that were appended to since the keeper began its last window: about how many pieces the next one will have. What
+// that one leaves in the journal is not counted again.
+type touched struct {
+	window atomic.Uint32 // number of the window
+	n      atomic.Int64
+}
+
+// begin is called by the keeper.
+func (t *touched) begin() {
+	t.window.Add(1)
+	t.n.Store(0)
+}
+
+// add is called by the publisher, which holds the partition's lock.
+func (t *touched) add(p *Part) {
+	if now := t.window.Load() + 1; p.touched != now {
+		p.touched = now
+		t.n.Add(1)
+	}
+}
+
+func (t *touched) count() int64 { return t.n.Load() }
 
 func newPart(x *stream.Partition) *Part {
 	p := &Part{end: x.Next}

@@ -40,7 +40,7 @@ const compactKeys = 12
 func makeCompactable(t *testing.T) *compactable {
 	t.Helper()
 	c := &compactable{disk: memory.New(), rows: statemem.New(), records: map[lane][]stored{}, start: map[lane]record.Offset{}}
-	n, err := open(c.disk, c.rows, nil)
+	n, err := open(c.disk, c.rows, func(cfg *shard.Config) { cfg.Keep.EarlyBytes = cfg.Keep.WindowBytes })
 	must(t, err)
 	l := &life{t: t, rng: rand.New(rand.NewPCG(5, 5)), n: n, m: newModel()}
 	for range 2 {

@@ -58,7 +58,7 @@ func open(fs vfs.FS, rows *statemem.Store, change func(*shard.Config)) (*node, e
 	cfg := shard.Config{
 		Lineage: lineage, InboxMax: 16, DedupWindow: time.Minute, Limits: shard.DefaultLimits(), Store: rows, Segments: n.files,
 		Clock: clock.NewManual(time.UnixMilli(1_700_000_000_000)), Log: quiet,
-		Keep: shard.KeepConfig{WindowBytes: 6 << 10, BacklogBytesMax: 1 << 30, RewriteBytesMin: 1 << 10, Unpaced: true},
+		Keep: shard.KeepConfig{WindowBytes: 6 << 10, EarlyBytes: 2 << 10, BacklogBytesMax: 1 << 30, RewriteBytesMin: 1 << 10, Unpaced: true},
 		OpenJournal: func() (journal.Journal, error) {
 			return disk.Open(fs, "/journal", jc, disk.Options{Log: quiet, Random: rand.New(rand.NewPCG(1, 2)).Uint64, Foreground: true})
 		},

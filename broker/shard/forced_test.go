@@ -60,6 +60,7 @@ func TestAging_WhatForcedWindowsCostOthers(t *testing.T) {
 			must(t, err)
 			kept, cfg.Segments, cfg.Clock, cfg.HotTailBytes = files, files, now, 1<<10
 			cfg.Keep.WindowBytes = others * perMinute * minutes / 4 * 4000 // four windows in an hour by themselves
+			cfg.Keep.EarlyBytes = cfg.Keep.WindowBytes
 			cfg.Compactions = func() []shard.Compaction {
 				terms.Stream, terms.TombstoneMS = 1, time.Hour.Milliseconds()
 				return []shard.Compaction{terms}
@@ -113,7 +114,7 @@ func TestAging_ForcedWindowsLeaveFewFiles(t *testing.T) {
 		must(t, cfg.Segments.Close())
 		files, err := segment.Open(fs, "/segments", segment.Default(), segment.Options{Log: quiet})
 		must(t, err)
-		kept, cfg.Segments, cfg.Clock, cfg.HotTailBytes, cfg.Keep.WindowBytes = files, files, now, 1<<10, 1<<20
+		kept, cfg.Segments, cfg.Clock, cfg.HotTailBytes, cfg.Keep.WindowBytes, cfg.Keep.EarlyBytes = files, files, now, 1<<10, 1<<20, 1<<20
 		cfg.Compactions = func() []shard.Compaction {
 			return []shard.Compaction{{Stream: 1, TombstoneMS: time.Hour.Milliseconds(), MaxLagMS: 1}}
 		}

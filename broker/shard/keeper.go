@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -14,6 +15,7 @@ import (
 // KeepConfig says how what the journal holds is moved to where it is kept.
 type KeepConfig struct {
 	WindowBytes     int64         // moved to segment files at a time, once so much has come together; 0: nothing is ever moved
+	EarlyBytes      int64         // moved before that where it makes pieces that are large; 0: an eighth, but at least earlyBytes
 	BacklogBytesMax int64         // in the journal and not yet moved: beyond it appends are slowed down
 	Interval        time.Duration // between looks at what else there is to do: merging, removing what has been trimmed
 
@@ -43,6 +45,9 @@ type keeper struct {
 	pace    pacer
 	turn    sync.Mutex // held while it does one thing: a snapshot must not see half a window
 
+	kept      atomic.Int64 // bytes in segment files
+	unsettled int64        // bytes in segment files that the journal still has, because state or keys were not flushed for them
+
 	through  atomic.Uint64 // sequence of the last frame that is in segment files
 	failures atomic.Int64
 	failing  atomic.Pointer[string]
@@ -57,6 +62,7 @@ type keeper struct {
 func newKeeper(s *Shard, cfg KeepConfig) *keeper {
 	k := &keeper{s: s, cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
 	k.through.Store(s.cfg.Segments.Through())
+	k.kept.Store(s.cfg.Segments.Metrics().DataBytes)
 	k.pace.read = &s.published.readBytes
 	return k
 }
@@ -64,10 +70,41 @@ func newKeeper(s *Shard, cfg KeepConfig) *keeper {
 // published counts a frame; the publisher calls it.
 func (k *keeper) published(bytes int64) {
 	k.pace.foreground.Add(bytes)
-	if before := k.pending.Add(bytes) - bytes; before < k.cfg.WindowBytes && before+bytes >= k.cfg.WindowBytes {
+	after := k.pending.Add(bytes)
+	if before := after - bytes; before < k.cfg.WindowBytes && after >= k.cfg.WindowBytes || before/k.early() != after/k.early() && k.enough() {
 		k.nudge()
 	}
 }
+
+// enough says whether there is enough for a window: WindowBytes, or less where a window's pieces are large all the same and files do not become too many. What
+// is in segment files is read from the page cache as it lies, what is in the journal is copied twice; and who moves early is there when readers come.
+//
+//	streams    of the window    pieces
+//	1          64 MiB           64 MiB
+//	16         64 MiB           4 MiB
+//	60         240 MiB          4 MiB
+//	1,000      512 MiB          512 KiB, which are merged later
+func (k *keeper) enough() bool {
+	pending := k.pending.Load()
+	if pending >= k.cfg.WindowBytes {
+		return true
+	}
+	return pending >= max(k.early(), k.kept.Load()/earlyFiles, k.s.published.touched.count()*(k.early()/earlyPieces))
+}
+
+func (k *keeper) early() int64 {
+	return cmp.Or(k.cfg.EarlyBytes, max(earlyBytes, k.cfg.WindowBytes/earlyPart))
+}
+
+const (
+	// A window is moved early from one part of it in earlyPart on, but never with less than earlyBytes.
+	earlyPart        = 8
+	earlyBytes int64 = 64 << 20
+	// earlyPieces is how many partitions may share that.
+	earlyPieces = 16
+	// earlyFiles is about how many files there may be of windows that were moved early. Each commit names all files there are.
+	earlyFiles = 4096
+)
 
 func (k *keeper) nudge() {
 	select {
@@ -150,8 +187,8 @@ func (k *keeper) once() (bool, error) {
 	if k.cfg.WindowBytes == 0 {
 		return false, nil
 	}
-	if k.pending.Load() >= k.cfg.WindowBytes {
-		did, err := k.window()
+	if k.enough() {
+		did, err := k.window(k.pending.Load() < k.cfg.WindowBytes)
 		if err != nil {
 			// On a full disk nothing can be moved before something has gone: what gives room back does not wait for what takes it.
 			_, also := k.reclaim()

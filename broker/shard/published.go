@@ -44,6 +44,7 @@ type Published struct {
 	seen        *identities
 	recent      versions
 	tail        tail
+	touched     touched
 	marks       markCache
 	largeRuns   chan struct{} // see oneBuffer
 	terms       func(record.StreamID) func(*record.Record, func([]byte))
@@ -233,6 +234,7 @@ func (p *Published) show(seq uint64, timeMS int64, data [][]byte) {
 		}
 		next := a.Base + record.Offset(a.Count)
 		part.mu.Lock()
+		p.touched.add(part)
 		if part.end = next; a.Flags == 0 && part.unstableSeq == stream.NeverStable {
 			part.stable = next
 		} else if x := p.folder.Partition(a.Stream, a.Partition); x != nil {

@@ -67,7 +67,7 @@ func TestRead_CompactedRunsTogether(t *testing.T) {
 				files, err := segment.Open(fs, "/segments", segment.Default(), segment.Options{Log: quiet})
 				must(t, err)
 				cfg.Segments = files
-				cfg.Clock, cfg.HotTailBytes, cfg.Keep.WindowBytes = now, 1<<10, 16<<20
+				cfg.Clock, cfg.HotTailBytes, cfg.Keep.WindowBytes, cfg.Keep.EarlyBytes = now, 1<<10, 16<<20, 16<<20
 				cfg.Compactions = func() []shard.Compaction {
 					return []shard.Compaction{{Stream: id, TombstoneMS: 1, MaxLagMS: 1}}
 				}

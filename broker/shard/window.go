@@ -23,9 +23,13 @@ import (
 //
 // Then, each only after the one before: the files are synced, the manifest names them, the rows go, rows and keys are made durable, the journal
 // lets go. A crash in between repeats the rest: rows that lie below the end of the files are passed over by readers and removed by the next window.
-func (k *keeper) window() (bool, error) {
+//
+// An early one leaves state and keys to be flushed when they are: flushing them each time would make many small files of them, and nothing waits for the journal to
+// let go.
+func (k *keeper) window(early bool) (bool, error) {
 	p := k.s.published
 	before := k.pending.Load()
+	p.touched.begin()
 	from, tail := k.through.Load(), p.Seq()
 	target, rest, err := k.target(from, tail)
 	if err != nil {
@@ -47,10 +51,15 @@ func (k *keeper) window() (bool, error) {
 	}
 	k.through.Store(target)
 	k.pending.Add(rest - before)
+	k.kept.Store(p.segments.Metrics().DataBytes)
 	k.windows.Add(1)
 	if err := w.dropRows(); err != nil {
 		return true, err
 	}
+	if k.unsettled += before - rest; early && k.unsettled+k.pending.Load() < k.cfg.WindowBytes {
+		return true, nil
+	}
+	k.unsettled = 0
 	return true, k.settle(target)
 }
 

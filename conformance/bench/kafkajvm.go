@@ -132,7 +132,12 @@ func (b *bench) jvmPair(ctx context.Context, i int, other peer, rows *jvmRows) e
 		if !b.wants(in) {
 			continue
 		}
-		if err := in.pair(i, leat, theirs, func(_ int, p *proc) (float64, error) { return produceBy(ctx, p, s, s.records(b.volume/4)) }); err != nil {
+		if err := in.pair(i, leat, theirs, func(_ int, p *proc) (float64, error) {
+			if err := calm(ctx, leat); err != nil {
+				return 0, err
+			}
+			return produceBy(ctx, p, s, s.records(b.volume/4))
+		}); err != nil {
 			return err
 		}
 	}
@@ -146,7 +151,9 @@ func (b *bench) jvmPair(ctx context.Context, i int, other peer, rows *jvmRows) e
 		}
 		var tails [2]float64
 		if err := p50.pair(i, leat, theirs, func(side int, p *proc) (float64, error) {
-			syscall.Sync() // what the other one has left to the kernel is not written while this one is measured
+			if err := calm(ctx, leat); err != nil {
+				return 0, err
+			}
 			h, err := endToEnd(ctx, p, size, b.latencyFor)
 			if err != nil {
 				return 0, err
@@ -159,6 +166,13 @@ func (b *bench) jvmPair(ctx context.Context, i int, other peer, rows *jvmRows) e
 		rows.p99[size].add(tails[0], tails[1])
 	}
 	return nil
+}
+
+// calm waits until what one side has left to the kernel, and the other to its keeper, is done: it is not done while the other one is measured.
+func calm(ctx context.Context, leat *proc) error {
+	syscall.Sync()
+	leat.window = shippedWindow // less than this may stay in the journal
+	return leat.settleFor(ctx, jvmQuiet)
 }
 
 // jvmWarm lets just-in-time compilers see every path that is measured.
@@ -192,9 +206,7 @@ func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *j
 				return err
 			}
 		}
-		syscall.Sync() // what one side has left to the kernel, and the other to its keeper, is done before reading is measured
-		leat.window = jvmWindowBytes
-		if err := leat.settle(ctx); err != nil {
+		if err := calm(ctx, leat); err != nil {
 			return err
 		}
 		var used, bytes [2]float64 // by side: CPU, and what was read for it
@@ -226,9 +238,9 @@ type reading struct {
 }
 
 const (
-	jvmBatchBytes  = 64 << 10  // of values, in a batch that is to be read
-	jvmWindowBytes = 512 << 20 // as shipped: less than this stays in the journal
-	jvmReadRounds  = 3         // of one topic: a reading takes less than a second
+	jvmBatchBytes = 64 << 10        // of values, in a batch that is to be read
+	jvmReadRounds = 3               // of one topic: a reading takes less than a second
+	jvmQuiet      = 2 * time.Second // as long as nothing was moved or merged, Leat's background has come to rest
 )
 
 // alike is how many records make so many whole batches.

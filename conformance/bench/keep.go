@@ -121,7 +121,7 @@ func (k *keeping) window() (bytes int64, config string) {
 }
 
 func windowConfig(bytes int64) string {
-	return fmt.Sprintf("broker:\n  segment_window_bytes: %d\n  segment_backlog_bytes_max: %d\n", bytes, 8*bytes)
+	return fmt.Sprintf("broker:\n  segment_window_bytes: %d\n  segment_backlog_bytes_max: %d\n", bytes, min(8*bytes, 1<<40))
 }
 
 // startKeeping starts a node on a new data directory, when the disk has room for what will be written.
@@ -163,7 +163,9 @@ func (b *bench) hasRoom(bytes int64) error {
 }
 
 // settle waits until less than a window is to be moved and nothing has been moved or merged for a while.
-func (p *proc) settle(ctx context.Context) error {
+func (p *proc) settle(ctx context.Context) error { return p.settleFor(ctx, settleQuiet) }
+
+func (p *proc) settleFor(ctx context.Context, quietFor time.Duration) error {
 	var last [5]float64
 	quiet, deadline := time.Now(), time.Now().Add(settleMax)
 	for {
@@ -175,7 +177,7 @@ func (p *proc) settle(ctx context.Context) error {
 		if now := [5]float64(v[1:]); now != last || v[0] >= float64(p.window) {
 			last, quiet = now, time.Now()
 		}
-		if time.Since(quiet) >= settleQuiet {
+		if time.Since(quiet) >= quietFor {
 			return nil
 		}
 		if time.Now().After(deadline) {

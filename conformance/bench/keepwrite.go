@@ -60,7 +60,7 @@ func (b *bench) keepWrite(ctx context.Context) error {
 }
 
 // nothingMoved is a window that no run here fills.
-const nothingMoved = 64 << 30
+const nothingMoved = 512 << 30
 
 // keepForeground holds a node that moves windows all the time against one that never moves any. A second producer, which costs both the same,
 // gives it something to move.

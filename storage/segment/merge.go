@@ -19,7 +19,7 @@ const (
 	// MergeBytesMax is how much one merge rewrites.
 	MergeBytesMax = 8 << 30
 	// mergePieceBytes is from which mean size of a piece on a file is not worth merging: reading it is mostly reading ahead.
-	mergePieceBytes = 8 << 20
+	mergePieceBytes = 3 << 20
 	// mergeAgain is how many merged files, of which each is at most one in so many of the largest, are made one.
 	mergeAgain = 16
 	// mergeTiny is up to where files are alike however small they are.
