@@ -148,6 +148,27 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// Who is given other grants keeps the rest: all of a user is put at once.
+func TestUserCreate_WhatIsNotSaidStays(t *testing.T) {
+	c := cli{url: startNode(t)}
+	for _, args := range [][]string{
+		{"user", "create", "shop", "--generate", "--grant", "read stream *"},
+		{"user", "quota", "shop", "--events-per-second", "100"},
+		{"user", "create", "shop", "--new-access-key"},
+		{"user", "create", "shop", "--generate", "--grant", "write stream orders.*"},
+	} {
+		if _, errs, code := c.run(t.Context(), "", args...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	if out, _, _ := c.run(t.Context(), "", "user", "list"); out != "name\tgrants\tquota\nshop\twrite stream orders.*\t100 events/s, no limit of bytes\n" {
+		t.Errorf("got %q", out)
+	}
+	if out, _, _ := c.run(t.Context(), "", "user", "describe", "-o", "json", "shop"); !strings.Contains(out, "access_keys") {
+		t.Errorf("its access key is gone: %s", out)
+	}
+}
+
 func TestStreamList_GoesThroughAllPages(t *testing.T) {
 	c := cli{url: startNode(t)}
 	for _, name := range []string{"a", "b", "c", "d", "e"} {

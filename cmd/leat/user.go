@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -83,18 +85,22 @@ func (a *app) userCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			doc := userDocument{Grants: []grant{}}
+			given := []grant{}
 			for _, g := range grants {
 				parsed, err := parseGrant(strings.Fields(g))
 				if err != nil {
 					return err
 				}
-				doc.Grants = append(doc.Grants, parsed)
+				given = append(given, parsed)
 			}
-			if len(grants) == 0 {
-				if old, err := c.user(cmd.Context(), args[0]); err == nil {
-					doc = old
-				}
+			// What is not said stays: all of a user is put at once.
+			doc, err := c.user(cmd.Context(), args[0])
+			var p *problem
+			if err != nil && (!errors.As(err, &p) || p.Status != http.StatusNotFound) {
+				return err
+			}
+			if len(grants) > 0 || doc.Grants == nil {
+				doc.Grants = given
 			}
 			shown := false
 			if drop != "" {
