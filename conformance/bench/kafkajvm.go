@@ -60,6 +60,7 @@ type jvmRows struct {
 	consume map[shape]*row
 	fetch   map[shape]*row
 	cost    map[shape]*row // of both
+	client  map[shape]*row // what consuming costs the client
 	p50     map[int]*row   // by size
 	p99     map[int]*row
 }
@@ -70,7 +71,7 @@ const (
 )
 
 func (b *bench) jvmRows(other string) *jvmRows {
-	rows := &jvmRows{produce: map[shape]*row{}, consume: map[shape]*row{}, fetch: map[shape]*row{}, cost: map[shape]*row{}, p50: map[int]*row{}, p99: map[int]*row{}}
+	rows := &jvmRows{produce: map[shape]*row{}, consume: map[shape]*row{}, fetch: map[shape]*row{}, cost: map[shape]*row{}, client: map[shape]*row{}, p50: map[int]*row{}, p99: map[int]*row{}}
 	for _, s := range jvmShapes {
 		id := fmt.Sprintf("jvm-produce-%d-%d-%d", s.size, s.partitions, s.producers)
 		rows.produce[s] = b.row(id, fmt.Sprintf("produce %d B, %d partitions, %d producers", s.size, s.partitions, s.producers), "records/s", other, jvmGoal)
@@ -88,6 +89,9 @@ func (b *bench) jvmRows(other string) *jvmRows {
 			id = fmt.Sprintf("jvm-read-cpu-%d-%d", s.size, s.partitions)
 			rows.cost[s] = b.row(id, fmt.Sprintf("CPU of the broker while these were read, %d B, %d partitions", s.size, s.partitions), "ms/GB", other, 0)
 			rows.cost[s].less = true
+			id = fmt.Sprintf("jvm-client-cpu-%d-%d", s.size, s.partitions)
+			rows.client[s] = b.row(id, fmt.Sprintf("CPU of the client while it consumed, %d B, %d partitions", s.size, s.partitions), "ms/GB", other, 0)
+			rows.client[s].less = true
 		}
 	}
 	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
@@ -195,7 +199,7 @@ func jvmWarm(ctx context.Context, p *proc, bytes int) error {
 // client does with batches is most of the work.
 func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *jvmRows) error {
 	for _, s := range jvmShapes {
-		out, raw, cost := rows.consume[s], rows.fetch[s], rows.cost[s]
+		out, raw, cost, clients := rows.consume[s], rows.fetch[s], rows.cost[s], rows.client[s]
 		if out == nil || !b.wants(out) && !b.wants(raw) {
 			continue
 		}
@@ -209,16 +213,25 @@ func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *j
 		if err := calm(ctx, leat); err != nil {
 			return err
 		}
-		var used, bytes [2]float64 // by side: CPU, and what was read for it
+		// The first reading after some quiet is slower by a third, whoever is read: the client's heap grows again. It is not counted.
+		for _, p := range []*proc{leat, theirs} {
+			if _, err := consumeAll(ctx, p, s, n); err != nil {
+				return err
+			}
+		}
+		var used, client, bytes [2]float64 // by side: CPU, that of a client that consumes, and what was read for it
 		for round := range jvmReadRounds {
 			for _, x := range []reading{{out, consumeAll}, {raw, fetchAll}} {
 				if !b.wants(x.row) {
 					continue
 				}
 				if err := x.row.pair(i+round, leat, theirs, func(side int, p *proc) (float64, error) {
-					before := p.cpu()
+					before, self := p.cpu(), cpuOf("self")
 					perSecond, err := x.read(ctx, p, s, n)
 					used[side] += (p.cpu() - before).Seconds()
+					if x.row == out {
+						client[side] += (cpuOf("self") - self).Seconds()
+					}
 					bytes[side] += float64(n * s.size)
 					return perSecond, err
 				}); err != nil {
@@ -227,6 +240,10 @@ func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *j
 			}
 		}
 		cost.add(used[0]/bytes[0]*1e12, used[1]/bytes[1]*1e12)
+		if b.wants(out) {
+			consumed := float64(jvmReadRounds * n * s.size)
+			clients.add(client[0]/consumed*1e12, client[1]/consumed*1e12)
+		}
 	}
 	return nil
 }
@@ -239,7 +256,7 @@ type reading struct {
 
 const (
 	jvmBatchBytes = 64 << 10        // of values, in a batch that is to be read
-	jvmReadRounds = 3               // of one topic: a reading takes less than a second
+	jvmReadRounds = 6               // of one topic: a reading takes less than a second; each side is first in as many
 	jvmQuiet      = 2 * time.Second // as long as nothing was moved or merged, Leat's background has come to rest
 )
 
