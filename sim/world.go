@@ -249,11 +249,15 @@ func (w *World) config(st state.Store, files *segment.Store, index func(keys.Opt
 	if w.dice.small {
 		lim = shard.Limits{FrameBytesMax: 1 << 10, FrameCommandsMax: 3, OverlayFrames: 3, OverlayRowsMax: 12}
 	}
+	early := w.dice.window
+	if w.deskRng != nil || w.till != nil { // not in the others: what found holds were found without
+		early /= 8
+	}
 	return shard.Config{
 		ID: 0, Lineage: lineage, InboxMax: 16, HotTailBytes: w.dice.hot, DedupWindow: dedupWindow, Limits: lim,
 		OpenJournal: func() (journal.Journal, error) { return w.between(open()) }, Store: hookedStore{st, w}, Segments: files, OpenKeys: index, Clock: w.clock, Log: quiet,
 		VersionsMax: w.dice.versions, Compactions: w.compactions, OnCompacted: w.compacted,
-		Keep: shard.KeepConfig{WindowBytes: w.dice.window, EarlyBytes: w.dice.window / 8, BacklogBytesMax: 1 << 30, RewriteBytesMin: 1 << 10, Unpaced: true},
+		Keep: shard.KeepConfig{WindowBytes: w.dice.window, EarlyBytes: early, BacklogBytesMax: 1 << 30, RewriteBytesMin: 1 << 10, Unpaced: true},
 	}
 }
 

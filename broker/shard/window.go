@@ -39,6 +39,13 @@ func (k *keeper) window(early bool) (bool, error) {
 		k.pending.Add(-before)
 		return false, nil
 	}
+	// Where there are segment files, an empty state is one that was lost, unless the journal begins with frame 1 (see reaches); and numbers of frames
+	// have gaps. So state is durable before the first of them.
+	if p.store.Durable().Seq == 0 {
+		if err := p.store.Flush(); err != nil {
+			return false, fmt.Errorf("make state durable: %w", err)
+		}
+	}
 	w := &moving{k: k, from: from, target: target, build: k.newBuild()}
 	files, err := w.moveAll()
 	if err != nil {
