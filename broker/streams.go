@@ -110,6 +110,15 @@ const alikeMax = 256
 
 var createdField = []byte(`,"created_ms":`)
 
+// DefaultTypeIn is the type that a stream's document in the catalog has for events that have none; empty where it says nothing.
+func DefaultTypeIn(document []byte) (string, error) {
+	n, err := readStreamDocument(document)
+	if err != nil {
+		return "", err
+	}
+	return n.config.DefaultType, nil
+}
+
 // readAlike is readStreamDocument for a document that is like one before but for its time. Nobody changes what is shared.
 func (n *names) readAlike(p []byte) (*named, error) {
 	i := bytes.LastIndex(p, createdField)

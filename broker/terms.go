@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -96,11 +97,16 @@ func (n *named) defaultType() string {
 
 // storedTerms gives the terms of records that a stream has from before it indexed them.
 func (b *Broker) storedTerms(sh int, id record.StreamID) func(r *record.Record, each func(term []byte)) {
-	typ, scratch := DefaultEventType, &record.Event{}
+	typ := ""
 	if n := b.names.of(sh, id); n != nil {
 		typ = n.defaultType()
 	}
-	var buf []byte
+	return TermsOf(typ)
+}
+
+// TermsOf gives the terms of records as the index of a stream has them, the type first. typ is the type of those that have none; empty: DefaultEventType.
+func TermsOf(typ string) func(r *record.Record, each func(term []byte)) {
+	typ, scratch, buf := cmp.Or(typ, DefaultEventType), &record.Event{}, []byte(nil)
 	return func(r *record.Record, each func(term []byte)) {
 		_ = eachTerm(r, scratch, typ, false, func(tag bool, text string) {
 			if tag {

@@ -12,6 +12,7 @@ import (
 	"path"
 	"strings"
 
+	"leat/broker"
 	"leat/broker/record"
 	"leat/broker/stream"
 	"leat/storage/keys"
@@ -77,18 +78,19 @@ func (s *stoppedShard) buildKeys(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
 	for id, st := range s.streams.Streams {
-		if st.Keys == stream.KeysOff {
-			continue
-		}
 		if err := s.importStream(ctx, x, uint32(id), st); err != nil {
 			return fmt.Errorf("stream %s: %w", s.name(uint32(id)), err)
 		}
 	}
-	if through := s.segments.Through(); through > 0 {
+	if through := s.through(); through > 0 {
 		x.Through(through)
 	}
 	return x.Flush()
 }
+
+// through is the last frame of which segment files have all events and state the streams. What segment files have of later ones is in the journal still, and is
+// added from there: state does not know yet which streams they are of.
+func (s *stoppedShard) through() uint64 { return min(s.segments.Through(), s.rows.Applied().Seq) }
 
 func (s *stoppedShard) openKeys(dir string) (*keys.Index, error) {
 	return keys.Open(s.d.fsys, dir, s.d.opt.Config.Keys, keys.Options{Log: slog.New(slog.DiscardHandler), Foreground: true})
@@ -118,17 +120,30 @@ func removeKeys(fsys vfs.FS, dir string) error {
 	return nil
 }
 
-func (s *stoppedShard) importStream(ctx context.Context, x *keys.Index, id uint32, st *stream.Stream) (err error) {
-	if st.Keys != stream.KeysVersioned {
-		return importAll(x, id, s.entries(ctx, id, st))
+func (s *stoppedShard) importStream(ctx context.Context, x *keys.Index, id uint32, st *stream.Stream) error {
+	if st.TermsSince > 0 {
+		if err := importAll(x, uint32(stream.TermsOf(record.StreamID(id))), s.entries(ctx, id, st, ofTerms(broker.TermsOf(s.types[record.StreamID(id)])))); err != nil {
+			return err
+		}
 	}
+	switch st.Keys {
+	case stream.KeysOff:
+		return nil
+	case stream.KeysVersioned:
+		return s.importVersions(ctx, x, id, st)
+	default:
+		return importAll(x, id, s.entries(ctx, id, st, ofKey))
+	}
+}
+
+func (s *stoppedShard) importVersions(ctx context.Context, x *keys.Index, id uint32, st *stream.Stream) (err error) {
 	// A version is a key's how-manieth record: sort them all first, then count.
 	dir := path.Join(s.dir, keysScratch)
 	scratch, err := s.openKeys(dir)
 	if err != nil {
 		return err
 	}
-	err = importAll(scratch, id, s.entries(ctx, id, st))
+	err = importAll(scratch, id, s.entries(ctx, id, st, ofKey))
 	if err == nil {
 		err = importAll(x, id, counted(scratch, id))
 	}
@@ -140,10 +155,11 @@ func importAll(x *keys.Index, id uint32, all iter.Seq2[*keys.Entry, error]) erro
 	defer stop()
 	return x.Import(id, func() (*keys.Entry, error) {
 		e, err, ok := next()
-		if !ok {
-			return nil, nil
+		if !ok || err != nil {
+			return nil, err
 		}
-		return e, err
+		e.Stream = id
+		return e, nil
 	})
 }
 
@@ -171,11 +187,39 @@ func counted(x *keys.Index, id uint32) iter.Seq2[*keys.Entry, error] {
 	}
 }
 
-// entries yields the keyed records of a stream's segment files.
-func (s *stoppedShard) entries(ctx context.Context, id uint32, st *stream.Stream) iter.Seq2[*keys.Entry, error] {
+// indexed calls fn for every entry that the index has of a record, until it returns false. It says whether it never did.
+type indexed func(r *record.Record, fn func(key []byte, flags uint8, version uint64) bool) bool
+
+func ofKey(r *record.Record, fn func(key []byte, flags uint8, version uint64) bool) bool {
+	switch {
+	case r.Key == nil || len(r.Key) > keys.KeyBytesMax:
+		return true
+	case r.Value == nil:
+		return fn(r.Key, keys.Tombstone, 0)
+	default:
+		return fn(r.Key, 0, 0)
+	}
+}
+
+// ofTerms has an entry for each term, with the mark of the first one, which is the type.
+func ofTerms(terms func(r *record.Record, each func(term []byte))) indexed {
+	return func(r *record.Record, fn func(key []byte, flags uint8, version uint64) bool) bool {
+		more, mark, marked := true, uint64(0), false
+		terms(r, func(term []byte) {
+			if !marked {
+				mark, marked = stream.MarkOf(term), true
+			}
+			more = more && fn(term, 0, mark)
+		})
+		return more
+	}
+}
+
+// entries yields what the index has of the records in a stream's segment files, of frames up to through.
+func (s *stoppedShard) entries(ctx context.Context, id uint32, st *stream.Stream, of indexed) iter.Seq2[*keys.Entry, error] {
 	return func(yield func(*keys.Entry, error) bool) {
 		for p := range st.Partitions {
-			if more, err := s.partitionEntries(ctx, id, uint32(p), st.Partitions[p].Start, yield); !more {
+			if more, err := s.partitionEntries(ctx, id, uint32(p), st.Partitions[p].Start, of, yield); !more {
 				return
 			} else if err != nil {
 				yield(nil, err)
@@ -187,11 +231,14 @@ func (s *stoppedShard) entries(ctx context.Context, id uint32, st *stream.Stream
 
 var errStopped = errors.New("the reader has enough")
 
-func (s *stoppedShard) partitionEntries(ctx context.Context, id, p uint32, start record.Offset, yield func(*keys.Entry, error) bool) (more bool, err error) {
+func (s *stoppedShard) partitionEntries(
+	ctx context.Context, id, p uint32, start record.Offset, of indexed, yield func(*keys.Entry, error) bool,
+) (more bool, err error) {
 	c := s.segments.Cursor(id, p)
 	defer c.Close()
 	var buf []byte
-	for ok := c.Seek(uint64(start)); ok; ok = c.Next() {
+	through := s.through()
+	for ok := c.Seek(uint64(start)); ok && c.Run().Seq <= through; ok = c.Next() {
 		if err := ctx.Err(); err != nil {
 			return true, err
 		}
@@ -205,27 +252,37 @@ func (s *stoppedShard) partitionEntries(ctx context.Context, id, p uint32, start
 			if err != nil {
 				return true, err
 			}
-			err = record.EachRecord(rest[:h.Bytes], record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
-				if r.Key == nil || r.Offset < start {
-					return nil
-				}
-				e.Key, e.Offset, e.Record, e.Flags = r.Key, uint64(r.Offset), uint32(r.Offset-h.BaseOffset), 0
-				if r.Value == nil {
-					e.Flags = keys.Tombstone
-				}
-				if !yield(&e, nil) {
-					return errStopped
-				}
-				return nil
-			})
-			if errors.Is(err, errStopped) {
+			if err := batchEntries(rest[:h.Bytes], &h, start, e, of, yield); errors.Is(err, errStopped) {
 				return false, nil
-			}
-			if err != nil {
+			} else if err != nil {
 				return true, err
 			}
 			rest = rest[h.Bytes:]
 		}
 	}
 	return true, c.Err()
+}
+
+// batchEntries yields the entries of a batch; of one in a transaction whoever finds them has to ask how it ended.
+func batchEntries(raw []byte, h *record.BatchHeader, start record.Offset, e keys.Entry, of indexed, yield func(*keys.Entry, error) bool) error {
+	transactional, marker := record.Hidden(raw)
+	if marker {
+		return nil
+	}
+	return record.EachRecord(raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
+		if r.Offset < start {
+			return nil
+		}
+		more := of(r, func(key []byte, flags uint8, version uint64) bool {
+			e.Key, e.Offset, e.Record, e.Flags, e.Version = key, uint64(r.Offset), uint32(r.Offset-h.BaseOffset), flags, version
+			if transactional {
+				e.Flags |= keys.Provisional
+			}
+			return yield(&e, nil)
+		})
+		if !more {
+			return errStopped
+		}
+		return nil
+	})
 }

@@ -114,8 +114,9 @@ type stoppedShard struct {
 	rows     *pebble.Store
 	streams  *stream.State
 	names    map[record.StreamID]string
-	begins   uint64   // first frame of the journal; 0: it has none, or was not read
-	damage   []Damage // that was met in opening
+	types    map[record.StreamID]string // of events that have none, where the stream says
+	begins   uint64                     // first frame of the journal; 0: it has none, or was not read
+	damage   []Damage                   // that was met in opening
 }
 
 func (d *stopped) has(dir, file string) bool {
@@ -132,7 +133,7 @@ func (d *stopped) has(dir, file string) bool {
 }
 
 func (d *stopped) shard(i int) (s *stoppedShard, err error) {
-	s = &stoppedShard{d: d, n: i, dir: shardFolder(d.opt.Data, i), names: map[record.StreamID]string{}}
+	s = &stoppedShard{d: d, n: i, dir: shardFolder(d.opt.Data, i), names: map[record.StreamID]string{}, types: map[record.StreamID]string{}}
 	if dir := path.Join(s.dir, stateFolder); d.has(dir, "MANIFEST") {
 		cfg := d.opt.Config.State
 		cfg.Log = d.opt.Log
@@ -165,6 +166,11 @@ func (s *stoppedShard) openRows(dir string, cfg pebble.Config) (err error) {
 		return err
 	}
 	for _, e := range names.Entries {
+		if e.Name.Kind == catalog.Stream {
+			if s.types[record.StreamID(e.ID)], err = broker.DefaultTypeIn(e.Document); err != nil {
+				return fmt.Errorf("the settings of stream %s: %w", e.Name.Name, err)
+			}
+		}
 		switch {
 		case e.Name.Kind == catalog.Stream && e.Name.Namespace == broker.DefaultNamespace:
 			s.names[record.StreamID(e.ID)] = e.Name.Name

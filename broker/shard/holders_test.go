@@ -67,6 +67,7 @@ func TestHolders_WhoLagsKeepsTheJournal(t *testing.T) {
 			for _, mode := range []stream.KeyMode{stream.KeysLatest, stream.KeysHistory, stream.KeysVersioned} {
 				l.create(mode)
 			}
+			must(t, rows.Flush()) // before the first window it has to be durable, or there is none
 			stuck = true
 			refused := 0
 			for i := range 400 {

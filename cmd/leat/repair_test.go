@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,6 +110,38 @@ func TestRepair_Keys(t *testing.T) {
 			_, url, _ = smallNode(t, data)
 			ask(t, url, asked, true)
 		})
+	}
+}
+
+// TestRepair_Terms: types and tags are in the index again, so that nothing is appended that must not be.
+func TestRepair_Terms(t *testing.T) {
+	data := t.TempDir()
+	_, url, stop := smallNode(t, data)
+	first := stored(t, data, "journal/*.log")[0]
+	c := cli{url: url}
+	c.must(t, "", "stream create users --set tags=true")
+	c.must(t, "", "publish users ann --type user.registered --tag name:ann")
+	c.must(t, "", "publish users bob --tag name:bob")
+	c.must(t, strings.Repeat(strings.Repeat("x", 100)+"\n", 4000), "publish load --lines")
+	eventually(t, "the journal has let go of the first events", func() bool { return !slices.Contains(stored(t, data, "journal/*.log"), first) })
+	stop()
+	if err := os.RemoveAll(filepath.Join(data, "shard-0", "keys")); err != nil {
+		t.Fatal(err)
+	}
+	if out := c.must(t, "", "repair --act --yes --data "+data); !strings.Contains(out, "built again") {
+		t.Fatal(out)
+	}
+	_, url, _ = smallNode(t, data)
+	c.url = url
+	for unless, place := range map[string]string{
+		"type=user.registered tag=name:ann": "users/0/0", "tag=name:bob": "users/0/1",
+	} {
+		if _, errs, code := c.run(t.Context(), "", "publish", "users", "again", "--unless", unless); code != 6 || !strings.Contains(errs, place) {
+			t.Errorf("unless %s: exit %d: %s", unless, code, errs)
+		}
+	}
+	if out := c.must(t, "", "read users --tag name:ann"); strings.Count(out, "\n") != 1 {
+		t.Errorf("%s", out)
 	}
 }
 
