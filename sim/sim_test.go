@@ -110,6 +110,7 @@ var found = []struct {
 	{1795242559692742337, false, false, false, "shard: building keys brought trimmed records of a batch back into the index, and the versions of their keys changed"},
 	{1795242906035490206, false, false, false, "shard, keys: of a record that was indexed twice the entry without its version won, and the version of its key fell"},
 	{1795316308634264303, false, false, true, "shard: the first window was moved before state was ever made durable, and where the journal began later than with frame 1, nothing opened any more"},
+	{1795316586811425711, false, true, false, "subscription: in order by key, the last records of a partition were not handed over again after a restart, until another came"},
 }
 
 func TestFound(t *testing.T) {

@@ -73,9 +73,11 @@ func (h *Head) advance(d *desk, k uint64) {
 	h.putInTurn(d, l.head)
 }
 
-// isShown reports whether everything before a record has been shown.
+// isShown reports whether everything before a record has been shown. Of a source that is caught up with all is known, also where its last records came from rows
+// and nobody had to look as far.
 func (d *desk) isShown(e *entry) bool {
-	return e.Seq <= d.shown && e.Offset < d.sources[e.source].next
+	ds := d.sources[e.source]
+	return e.Seq <= d.shown && (ds.caught || e.Offset < ds.next)
 }
 
 func (h *Head) putInTurn(d *desk, i slot) {
