@@ -14,6 +14,7 @@ import (
 
 	"leat/broker"
 	"leat/broker/record"
+	"leat/broker/shard"
 	"leat/broker/stream"
 	"leat/storage/keys"
 	"leat/storage/vfs"
@@ -122,7 +123,7 @@ func removeKeys(fsys vfs.FS, dir string) error {
 
 func (s *stoppedShard) importStream(ctx context.Context, x *keys.Index, id uint32, st *stream.Stream) error {
 	if st.TermsSince > 0 {
-		if err := importAll(x, uint32(stream.TermsOf(record.StreamID(id))), s.entries(ctx, id, st, ofTerms(broker.TermsOf(s.types[record.StreamID(id)])))); err != nil {
+		if err := importAll(x, uint32(stream.TermsOf(record.StreamID(id))), s.entries(ctx, id, st, broker.TermsOf(s.types[record.StreamID(id)]))); err != nil {
 			return err
 		}
 	}
@@ -132,7 +133,7 @@ func (s *stoppedShard) importStream(ctx context.Context, x *keys.Index, id uint3
 	case stream.KeysVersioned:
 		return s.importVersions(ctx, x, id, st)
 	default:
-		return importAll(x, id, s.entries(ctx, id, st, ofKey))
+		return importAll(x, id, s.entries(ctx, id, st, nil))
 	}
 }
 
@@ -143,7 +144,7 @@ func (s *stoppedShard) importVersions(ctx context.Context, x *keys.Index, id uin
 	if err != nil {
 		return err
 	}
-	err = importAll(scratch, id, s.entries(ctx, id, st, ofKey))
+	err = importAll(scratch, id, s.entries(ctx, id, st, nil))
 	if err == nil {
 		err = importAll(x, id, counted(scratch, id))
 	}
@@ -187,39 +188,14 @@ func counted(x *keys.Index, id uint32) iter.Seq2[*keys.Entry, error] {
 	}
 }
 
-// indexed calls fn for every entry that the index has of a record, until it returns false. It says whether it never did.
-type indexed func(r *record.Record, fn func(key []byte, flags uint8, version uint64) bool) bool
-
-func ofKey(r *record.Record, fn func(key []byte, flags uint8, version uint64) bool) bool {
-	switch {
-	case r.Key == nil || len(r.Key) > keys.KeyBytesMax:
-		return true
-	case r.Value == nil:
-		return fn(r.Key, keys.Tombstone, 0)
-	default:
-		return fn(r.Key, 0, 0)
-	}
-}
-
-// ofTerms has an entry for each term, with the mark of the first one, which is the type.
-func ofTerms(terms func(r *record.Record, each func(term []byte))) indexed {
-	return func(r *record.Record, fn func(key []byte, flags uint8, version uint64) bool) bool {
-		more, mark, marked := true, uint64(0), false
-		terms(r, func(term []byte) {
-			if !marked {
-				mark, marked = stream.MarkOf(term), true
-			}
-			more = more && fn(term, 0, mark)
-		})
-		return more
-	}
-}
+// termsOf gives the terms of a record; nil: it is keys that are asked for.
+type termsOf func(r *record.Record, each func(term []byte))
 
 // entries yields what the index has of the records in a stream's segment files, of frames up to through.
-func (s *stoppedShard) entries(ctx context.Context, id uint32, st *stream.Stream, of indexed) iter.Seq2[*keys.Entry, error] {
+func (s *stoppedShard) entries(ctx context.Context, id uint32, st *stream.Stream, terms termsOf) iter.Seq2[*keys.Entry, error] {
 	return func(yield func(*keys.Entry, error) bool) {
 		for p := range st.Partitions {
-			if more, err := s.partitionEntries(ctx, id, uint32(p), st.Partitions[p].Start, of, yield); !more {
+			if more, err := s.partitionEntries(ctx, id, uint32(p), st.Partitions[p].Start, terms, yield); !more {
 				return
 			} else if err != nil {
 				yield(nil, err)
@@ -232,7 +208,7 @@ func (s *stoppedShard) entries(ctx context.Context, id uint32, st *stream.Stream
 var errStopped = errors.New("the reader has enough")
 
 func (s *stoppedShard) partitionEntries(
-	ctx context.Context, id, p uint32, start record.Offset, of indexed, yield func(*keys.Entry, error) bool,
+	ctx context.Context, id, p uint32, start record.Offset, terms termsOf, yield func(*keys.Entry, error) bool,
 ) (more bool, err error) {
 	c := s.segments.Cursor(id, p)
 	defer c.Close()
@@ -252,7 +228,13 @@ func (s *stoppedShard) partitionEntries(
 			if err != nil {
 				return true, err
 			}
-			if err := batchEntries(rest[:h.Bytes], &h, start, e, of, yield); errors.Is(err, errStopped) {
+			err = shard.EachEntry(rest[:h.Bytes], h.BaseOffset, start, e, terms, func(e *keys.Entry) error {
+				if !yield(e, nil) {
+					return errStopped
+				}
+				return nil
+			})
+			if errors.Is(err, errStopped) {
 				return false, nil
 			} else if err != nil {
 				return true, err
@@ -261,28 +243,4 @@ func (s *stoppedShard) partitionEntries(
 		}
 	}
 	return true, c.Err()
-}
-
-// batchEntries yields the entries of a batch; of one in a transaction whoever finds them has to ask how it ended.
-func batchEntries(raw []byte, h *record.BatchHeader, start record.Offset, e keys.Entry, of indexed, yield func(*keys.Entry, error) bool) error {
-	transactional, marker := record.Hidden(raw)
-	if marker {
-		return nil
-	}
-	return record.EachRecord(raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
-		if r.Offset < start {
-			return nil
-		}
-		more := of(r, func(key []byte, flags uint8, version uint64) bool {
-			e.Key, e.Offset, e.Record, e.Flags, e.Version = key, uint64(r.Offset), uint32(r.Offset-h.BaseOffset), flags, version
-			if transactional {
-				e.Flags |= keys.Provisional
-			}
-			return yield(&e, nil)
-		})
-		if !more {
-			return errStopped
-		}
-		return nil
-	})
 }

@@ -291,32 +291,47 @@ func (w *keyWalk) read() error {
 // take makes the entries of a batch. One that cannot be read was stored as its producer sent it, and has no keys that anybody could find.
 func (w *keyWalk) take(s *Batch) {
 	w.ready, w.arena = w.ready[:0], w.arena[:0]
-	transactional, marker := record.Hidden(s.Raw)
+	e := keys.Entry{Stream: uint32(w.x.id), Seq: s.Seq, Batch: s.Ordinal, Partition: uint32(w.partition())}
+	_ = EachEntry(s.Raw, s.Base, w.start, e, w.terms, func(e *keys.Entry) error {
+		at := len(w.arena)
+		w.arena = append(w.arena, e.Key...)
+		kept := *e
+		kept.Key = w.arena[at:len(w.arena):len(w.arena)]
+		w.ready = append(w.ready, kept)
+		return nil
+	})
+}
+
+// EachEntry calls fn for what the index has of the records of a stored batch from start on: their keys, or with terms those. e says where the batch is, and is
+// completed; it is good during the call, which ends EachEntry with its error. Of a transaction, whoever finds an entry has to ask how it ended; markers have none.
+func EachEntry(
+	raw []byte, base, start record.Offset, e keys.Entry, terms func(r *record.Record, each func(term []byte)), fn func(e *keys.Entry) error,
+) error {
+	transactional, marker := record.Hidden(raw)
 	if marker {
-		return
+		return nil
 	}
-	_ = record.EachRecord(s.Raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) error {
-		if r.Offset < w.start {
+	provisional := uint8(0)
+	if transactional {
+		provisional = keys.Provisional
+	}
+	return record.EachRecord(raw, record.DefaultInflateLimits(), func(_ int, r *record.Record) (err error) {
+		if r.Offset < start {
 			return nil
 		}
-		mark, marked := uint64(0), false
+		e.Offset, e.Record, e.Version = uint64(r.Offset), uint32(r.Offset-base), 0
 		add := func(key []byte, flags uint8) {
-			at := len(w.arena)
-			w.arena = append(w.arena, key...)
-			e := keys.Entry{
-				Stream: uint32(w.x.id), Key: w.arena[at:len(w.arena):len(w.arena)], Seq: s.Seq, Batch: s.Ordinal, Record: uint32(r.Offset - s.Base),
-				Partition: uint32(w.partition()), Offset: uint64(r.Offset), Version: mark, Flags: flags,
+			if err == nil {
+				e.Key, e.Flags = key, flags|provisional
+				err = fn(&e)
 			}
-			if transactional {
-				e.Flags |= keys.Provisional
-			}
-			w.ready = append(w.ready, e)
 		}
 		switch {
-		case w.terms != nil:
-			w.terms(r, func(term []byte) {
+		case terms != nil:
+			marked := false
+			terms(r, func(term []byte) {
 				if !marked {
-					mark, marked = stream.MarkOf(term), true
+					e.Version, marked = stream.MarkOf(term), true
 				}
 				add(term, 0)
 			})
@@ -326,7 +341,7 @@ func (w *keyWalk) take(s *Batch) {
 		default:
 			add(r.Key, 0)
 		}
-		return nil
+		return err
 	})
 }
 
