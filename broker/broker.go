@@ -48,7 +48,8 @@ type Config struct {
 	RetentionInterval  time.Duration `yaml:"retention_interval" doc:"how often retention is looked at"`
 	UndeleteWindow     time.Duration `yaml:"undelete_window" doc:"how long a deleted stream can be brought back; 0 deletes at once"`
 
-	SegmentWindowBytes     int64         `yaml:"segment_window_bytes" doc:"moved from the journal to segment files at a time, per shard; less, from an eighth on (and from 64MiB on), where few partitions are written to"`
+	SegmentWindowBytes     int64         `yaml:"segment_window_bytes" doc:"moved from the journal to segment files at a time, per shard"`
+	SegmentEarlyBytes      int64         `yaml:"segment_early_bytes" doc:"moved before that where few partitions are written to, so that their pieces are large; 0: an eighth of it, but at least 64MiB"`
 	SegmentBacklogBytesMax int64         `yaml:"segment_backlog_bytes_max" doc:"waiting to be moved, per shard; beyond it appends are slowed down; 0: what journal.ring_bytes holds"`
 	KeepInterval           time.Duration `yaml:"keep_interval" doc:"between looks for segment files to merge or remove"`
 
@@ -93,6 +94,7 @@ func (c *Config) Validate() error {
 		{"retention_interval", int64(c.RetentionInterval), int64(100 * time.Millisecond), int64(time.Hour)},
 		{"undelete_window", int64(c.UndeleteWindow), 0, int64(365 * 24 * time.Hour)},
 		{"segment_window_bytes", c.SegmentWindowBytes, 16 << 10, 512 << 30},
+		{"segment_early_bytes", c.SegmentEarlyBytes, 0, c.SegmentWindowBytes},
 		{"segment_backlog_bytes_max", c.backlogBytes(), c.SegmentWindowBytes + c.SegmentWindowBytes/2, 1 << 40},
 		{"keep_interval", int64(c.KeepInterval), int64(10 * time.Millisecond), int64(time.Hour)},
 	} {
@@ -197,7 +199,8 @@ func Open(opt Options) (*Broker, error) {
 			ID: uint16(i), Lineage: opt.Lineage, Format: opt.Format, InboxMax: b.cfg.InboxMax, VersionsMax: b.cfg.VersionsMax, HotTailBytes: b.cfg.HotTailBytes, DedupWindow: b.cfg.DedupWindow,
 			Limits: shard.DefaultLimits(), FlushInterval: b.cfg.StateFlushInterval, OpenJournal: st.OpenJournal, Store: st.State, Segments: st.Segments, OpenKeys: st.OpenKeys,
 			Keep: shard.KeepConfig{
-				WindowBytes: b.cfg.SegmentWindowBytes, BacklogBytesMax: b.cfg.backlogBytes(), Interval: b.cfg.KeepInterval, Archived: st.Archived, Room: b.roomToMove(),
+				WindowBytes: b.cfg.SegmentWindowBytes, EarlyBytes: b.cfg.SegmentEarlyBytes, BacklogBytesMax: b.cfg.backlogBytes(), Interval: b.cfg.KeepInterval,
+				Archived: st.Archived, Room: b.roomToMove(),
 			},
 			Clock: opt.Clock, Log: opt.Log,
 			OnFrame: func(f *shard.FrameStats) {

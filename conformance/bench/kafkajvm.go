@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 //	produce      records of 1 KiB and 100 B to 1 and 16 partitions, by one and four producers, each a client of its own
 //	consume      records from the start, by one client; both sides hold the same batches, each written alone
 //	fetch        the same by fetch requests one after the other, of which nothing is opened: what the brokers can do, not what a client makes of it
+//	free         consume from a broker that costs nothing, which holds what Leat answers; see free.go
 //	end to end   records at a fixed rate, from the call that sends one to its return from the consumer's poll
 
 const (
@@ -61,6 +63,7 @@ type jvmRows struct {
 	fetch   map[shape]*row
 	cost    map[shape]*row // of both
 	client  map[shape]*row // what consuming costs the client
+	free    map[shape]*row // consuming from a broker that costs nothing
 	p50     map[int]*row   // by size
 	p99     map[int]*row
 }
@@ -71,7 +74,7 @@ const (
 )
 
 func (b *bench) jvmRows(other string) *jvmRows {
-	rows := &jvmRows{produce: map[shape]*row{}, consume: map[shape]*row{}, fetch: map[shape]*row{}, cost: map[shape]*row{}, client: map[shape]*row{}, p50: map[int]*row{}, p99: map[int]*row{}}
+	rows := &jvmRows{produce: map[shape]*row{}, consume: map[shape]*row{}, fetch: map[shape]*row{}, cost: map[shape]*row{}, client: map[shape]*row{}, free: map[shape]*row{}, p50: map[int]*row{}, p99: map[int]*row{}}
 	for _, s := range jvmShapes {
 		id := fmt.Sprintf("jvm-produce-%d-%d-%d", s.size, s.partitions, s.producers)
 		rows.produce[s] = b.row(id, fmt.Sprintf("produce %d B, %d partitions, %d producers", s.size, s.partitions, s.producers), "records/s", other, jvmGoal)
@@ -92,6 +95,8 @@ func (b *bench) jvmRows(other string) *jvmRows {
 			id = fmt.Sprintf("jvm-client-cpu-%d-%d", s.size, s.partitions)
 			rows.client[s] = b.row(id, fmt.Sprintf("CPU of the client while it consumed, %d B, %d partitions", s.size, s.partitions), "ms/GB", other, 0)
 			rows.client[s].less = true
+			id = fmt.Sprintf("jvm-free-%d-%d", s.size, s.partitions)
+			rows.free[s] = b.row(id, fmt.Sprintf("the same from a broker that costs nothing, %d B, %d partitions", s.size, s.partitions), "records/s", other, 0)
 		}
 	}
 	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
@@ -199,8 +204,8 @@ func jvmWarm(ctx context.Context, p *proc, bytes int) error {
 // client does with batches is most of the work.
 func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *jvmRows) error {
 	for _, s := range jvmShapes {
-		out, raw, cost, clients := rows.consume[s], rows.fetch[s], rows.cost[s], rows.client[s]
-		if out == nil || !b.wants(out) && !b.wants(raw) {
+		out, raw, cost, clients, free := rows.consume[s], rows.fetch[s], rows.cost[s], rows.client[s], rows.free[s]
+		if out == nil || !b.wants(out) && !b.wants(raw) && !b.wants(free) {
 			continue
 		}
 		s.producers = 0 // a topic of its own
@@ -239,7 +244,14 @@ func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *j
 				}
 			}
 		}
-		cost.add(used[0]/bytes[0]*1e12, used[1]/bytes[1]*1e12)
+		if b.wants(free) {
+			if err := b.jvmFree(ctx, i, leat, theirs, s, n, free); err != nil {
+				return err
+			}
+		}
+		if bytes[0] > 0 {
+			cost.add(used[0]/bytes[0]*1e12, used[1]/bytes[1]*1e12)
+		}
 		if b.wants(out) {
 			consumed := float64(jvmReadRounds * n * s.size)
 			clients.add(client[0]/consumed*1e12, client[1]/consumed*1e12)
@@ -248,10 +260,37 @@ func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *j
 	return nil
 }
 
+// jvmFree reads what the node holds from a broker that costs nothing, beside the other one: the most that any broker could reach with this client here.
+func (b *bench) jvmFree(ctx context.Context, i int, leat, theirs *proc, s shape, n int, r *row) error {
+	free, err := b.startFree(ctx, leat)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = free.stop() }()
+	// Without sessions, whose ids differ from one reading to the next, the same is asked each time.
+	read := func(_ int, p *proc) (float64, error) {
+		return consumeAll(ctx, p, s, n, kgo.DisableFetchSessions(), kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, p.kafka)
+		}))
+	}
+	for _, p := range []*proc{free, theirs} { // which is when it learns the answers
+		if _, err := read(0, p); err != nil {
+			return err
+		}
+	}
+	syscall.Sync() // what it has written
+	for round := range jvmReadRounds {
+		if err := r.pair(i+round, free, theirs, read); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // reading is a way to read a topic, and its row.
 type reading struct {
 	row  *row
-	read func(context.Context, *proc, shape, int) (float64, error)
+	read func(context.Context, *proc, shape, int, ...kgo.Opt) (float64, error)
 }
 
 const (
@@ -302,8 +341,8 @@ func fillAlike(ctx context.Context, p *proc, s shape, n int) error {
 }
 
 // fetchAll reads the n records of a topic by requests of all partitions, one after the other, and returns records a second.
-func fetchAll(ctx context.Context, p *proc, s shape, n int) (float64, error) {
-	c, err := kafkaClient(p)
+func fetchAll(ctx context.Context, p *proc, s shape, n int, more ...kgo.Opt) (float64, error) {
+	c, err := kafkaClient(p, more...)
 	if err != nil {
 		return 0, err
 	}
@@ -440,9 +479,9 @@ func produceBy(ctx context.Context, p *proc, s shape, n int) (float64, error) {
 }
 
 // consumeAll reads the n records of a topic and returns records a second.
-func consumeAll(ctx context.Context, p *proc, s shape, n int) (float64, error) {
-	c, err := kafkaClient(p, kgo.FetchMaxBytes(fetchBytesMax), kgo.FetchMaxPartitionBytes(fetchPartBytesMax),
-		kgo.ConsumeTopics(s.topic()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+func consumeAll(ctx context.Context, p *proc, s shape, n int, more ...kgo.Opt) (float64, error) {
+	c, err := kafkaClient(p, append(more, kgo.FetchMaxBytes(fetchBytesMax), kgo.FetchMaxPartitionBytes(fetchPartBytesMax),
+		kgo.ConsumeTopics(s.topic()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	if err != nil {
 		return 0, err
 	}

@@ -114,8 +114,13 @@ func main() {
 	flag.DurationVar(&b.workFor, "time", 10*time.Second, "of one run by HTTP")
 	flag.BoolVar(&b.quick, "quick", false, "a smoke run: one pair of everything, small")
 	match := flag.String("rows", "", "only rows of jvm-table whose id matches this regular expression")
+	free := flag.String(freeFlag, "", "LISTEN,NODE: be the broker that costs nothing; see free.go")
 	b.keep.flags()
 	flag.Parse()
+	if *free != "" {
+		fmt.Fprintln(os.Stderr, "bench:", serveFree(*free))
+		os.Exit(1)
+	}
 	if *match != "" {
 		var err error
 		if b.match, err = regexp.Compile(*match); err != nil {

@@ -20,9 +20,10 @@ const smallFiles = `journal:
   frame_bytes_max: 2MiB
 `
 
-// smallWindows moves events out of the journal all the time, so that kills fall into windows, merges, trims and their manifests.
+// smallWindows moves events out of the journal all the time, so that kills fall into windows, those that are moved early among them, merges, trims and their manifests.
 const smallWindows = `broker:
-  segment_window_bytes: 256KiB
+  segment_window_bytes: 512KiB
+  segment_early_bytes: 128KiB
   segment_backlog_bytes_max: 64MiB
   keep_interval: 50ms
   hot_tail_bytes: 1MiB

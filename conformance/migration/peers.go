@@ -22,6 +22,7 @@ const (
 // settings make a run pass through many journal files, windows, segment files and merges.
 const settings = `broker:
   segment_window_bytes: 1MiB
+  segment_early_bytes: 256KiB
   keep_interval: 200ms
   hot_tail_bytes: 2MiB
 journal:
