@@ -76,11 +76,11 @@ func (a *amqpClient) open() error {
 	if _, err := a.c.Write([]byte("AMQP\x00\x00\x09\x01")); err != nil {
 		return err
 	}
-	if _, err := a.await(amqpStart); err != nil {
+	if err := a.await(amqpStart); err != nil {
 		return err
 	}
 	login := amqpShort(amqpLong(amqpShort(amqpLong(nil, ""), "PLAIN"), "\x00guest\x00guest"), "en_US")
-	if _, err := a.call(0, amqpStartOK, login, amqpTune); err != nil {
+	if err := a.call(0, amqpStartOK, login, amqpTune); err != nil {
 		return err
 	}
 	limits := binary.BigEndian.AppendUint16(nil, 2047)
@@ -89,11 +89,10 @@ func (a *amqpClient) open() error {
 	if _, err := a.c.Write(amqpFrame(nil, 0, amqpTuneOK, limits)); err != nil {
 		return err
 	}
-	if _, err := a.call(0, amqpOpen, append(amqpShort(nil, "/"), 0, 0), amqpOpenOK); err != nil {
+	if err := a.call(0, amqpOpen, append(amqpShort(nil, "/"), 0, 0), amqpOpenOK); err != nil {
 		return err
 	}
-	_, err := a.call(1, amqpChanOpen, []byte{0}, amqpChanOpenOK)
-	return err
+	return a.call(1, amqpChanOpen, []byte{0}, amqpChanOpenOK)
 }
 
 func amqpDeclaration(queue string, flags byte) []byte {
@@ -123,7 +122,7 @@ func (a *amqpClient) declareMany(queues []string) error {
 		if _, err := a.c.Write(out); err != nil {
 			return err
 		}
-		if _, err := a.declare(queues[n-1]); err != nil {
+		if err := a.declare(queues[n-1]); err != nil {
 			return err
 		}
 		queues = queues[n:]
@@ -131,30 +130,23 @@ func (a *amqpClient) declareMany(queues []string) error {
 	return nil
 }
 
-// declare makes a durable quorum queue and returns how many messages it has.
-func (a *amqpClient) declare(queue string) (int, error) {
-	p, err := a.call(1, amqpDeclare, amqpDeclaration(queue, amqpDurable), amqpDeclareOK)
-	if err != nil {
-		return 0, err
-	}
-	p = p[1+int(p[0]):]
-	return int(binary.BigEndian.Uint32(p)), nil
+// declare makes a durable quorum queue.
+func (a *amqpClient) declare(queue string) error {
+	return a.call(1, amqpDeclare, amqpDeclaration(queue, amqpDurable), amqpDeclareOK)
 }
 
 func (a *amqpClient) confirm() error {
-	_, err := a.call(1, amqpConfirm, []byte{0}, amqpConfirmOK)
-	return err
+	return a.call(1, amqpConfirm, []byte{0}, amqpConfirmOK)
 }
 
 // consume begins to consume, acknowledging each.
 func (a *amqpClient) consume(queue string, prefetch int) error {
 	p := binary.BigEndian.AppendUint16(make([]byte, 4), uint16(prefetch))
-	if _, err := a.call(1, amqpQoS, append(p, 0), amqpQoSOK); err != nil {
+	if err := a.call(1, amqpQoS, append(p, 0), amqpQoSOK); err != nil {
 		return err
 	}
 	p = amqpShort(amqpShort([]byte{0, 0}, queue), "c")
-	_, err := a.call(1, amqpConsume, amqpLong(append(p, 0), ""), amqpConsumeOK)
-	return err
+	return a.call(1, amqpConsume, amqpLong(append(p, 0), ""), amqpConsumeOK)
 }
 
 func amqpShort(dst []byte, s string) []byte { return append(append(dst, byte(len(s))), s...) }
@@ -185,23 +177,23 @@ func amqpMessage(queue string, body []byte) []byte {
 	return append(append(amqpHead(p, 3, 1, len(body)), body...), amqpFrameEnd)
 }
 
-func (a *amqpClient) call(channel uint16, m amqpMethod, fields []byte, want amqpMethod) ([]byte, error) {
+func (a *amqpClient) call(channel uint16, m amqpMethod, fields []byte, want amqpMethod) error {
 	if _, err := a.c.Write(amqpFrame(nil, channel, m, fields)); err != nil {
-		return nil, err
+		return err
 	}
 	return a.await(want)
 }
 
-// await reads a method that must be want, and returns its fields.
-func (a *amqpClient) await(want amqpMethod) ([]byte, error) {
+// await reads a method that must be want.
+func (a *amqpClient) await(want amqpMethod) error {
 	kind, p, err := a.next()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if kind != 1 || amqpMethod(binary.BigEndian.Uint32(p)) != want {
-		return nil, fmt.Errorf("waiting for %d.%d: %w", want>>16, want&0xffff, amqpOther(kind, p))
+		return fmt.Errorf("waiting for %d.%d: %w", want>>16, want&0xffff, amqpOther(kind, p))
 	}
-	return append([]byte(nil), p[4:]...), nil
+	return nil
 }
 
 // next reads a frame. Its payload is valid until the next one.

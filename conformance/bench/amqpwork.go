@@ -95,7 +95,7 @@ func amqpProduce(ctx context.Context, p *proc, queue string, n int) (float64, er
 		return 0, err
 	}
 	defer a.close()
-	if _, err := a.declare(queue); err != nil {
+	if err := a.declare(queue); err != nil {
 		return 0, err
 	}
 	return a.produce(ctx, n, []string{queue})
@@ -229,7 +229,7 @@ func amqpCycle(ctx context.Context, p *proc, queue string, n int) (float64, erro
 	defer a.close()
 	stop := context.AfterFunc(ctx, a.close)
 	defer stop()
-	if _, err := a.declare(queue); err != nil {
+	if err := a.declare(queue); err != nil {
 		return 0, err
 	}
 	if err := a.consume(queue, amqpPrefetch); err != nil {
@@ -267,7 +267,7 @@ func amqpLatency(ctx context.Context, p *proc, queue string, d time.Duration) (*
 		return nil, err
 	}
 	defer sub.close()
-	if _, err := pub.declare(queue); err != nil {
+	if err := pub.declare(queue); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(pub.confirm(), sub.consume(queue, amqpPrefetch)); err != nil {

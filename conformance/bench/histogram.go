@@ -38,13 +38,6 @@ func bucketEnd(i int) uint64 {
 	return (uint64(i%histogramSteps)+histogramSteps+1)<<shift - 1
 }
 
-func (h *histogram) merge(o *histogram) {
-	h.count += o.count
-	for i, n := range o.buckets {
-		h.buckets[i] += n
-	}
-}
-
 // quantile is the value below or at which a share q of all values lies; 0 when there are none.
 func (h *histogram) quantile(q float64) float64 {
 	want, seen := uint64(q*float64(h.count)), uint64(0)

@@ -156,7 +156,7 @@ func (b *bench) hasRoom(bytes int64) error {
 	if err := syscall.Statfs(b.dir, &fs); err != nil {
 		return err
 	}
-	if free, need := int64(fs.Bavail)*int64(fs.Bsize), bytes+bytes/4+8<<30; free < need {
+	if free, need := int64(fs.Bavail)*fs.Bsize, bytes+bytes/4+8<<30; free < need {
 		return fmt.Errorf("%s has %d MB free, this row wants %d MB", b.dir, free/1e6, need/1e6)
 	}
 	return nil

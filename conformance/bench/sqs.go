@@ -116,7 +116,6 @@ type sqsClient struct {
 	*rawHTTP
 	host, queue, group string
 	fifo               bool
-	sent               int
 	body               []byte
 	request            []byte
 	day                string

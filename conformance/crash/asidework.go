@@ -192,7 +192,7 @@ func (p *asideProducer) http() error {
 			return err
 		}
 		p.k.book.send(p.who, asideSmallBatch)
-		text, tries, err := p.k.send(p.finish, "/v1/streams/"+p.way.stream+"/events", "application/cloudevents-batch+json", nil, body)
+		text, tries, err := p.k.send(p.finish, "/v1/streams/"+p.way.stream+"/events", "application/cloudevents-batch+json", body)
 		if err != nil {
 			return fmt.Errorf("%s %d: %w: %w", p.who, n, errGaveUp, err)
 		}

@@ -33,10 +33,10 @@ type answered struct {
 var errConflict = errors.New("a condition failed")
 
 // send repeats a request until it is answered, as a careful client does: the ids in it make that safe. Conflicts are the caller's.
-func (k *killer) send(ctx context.Context, path, kind string, header map[string]string, body []byte) (text []byte, tries int, err error) {
+func (k *killer) send(ctx context.Context, path, kind string, body []byte) (text []byte, tries int, err error) {
 	for {
 		tries++
-		status, text, err := k.request(ctx, http.MethodPost, path, kind, header, body)
+		status, text, err := k.request(ctx, http.MethodPost, path, kind, body)
 		switch {
 		case err == nil && (status == http.StatusOK || status == http.StatusCreated):
 			return text, tries, nil
@@ -53,7 +53,7 @@ func (k *killer) send(ctx context.Context, path, kind string, header map[string]
 	}
 }
 
-func (k *killer) request(ctx context.Context, method, path, kind string, header map[string]string, body []byte) (int, []byte, error) {
+func (k *killer) request(ctx context.Context, method, path, kind string, body []byte) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, method, "http://"+k.http+path, bytes.NewReader(body))
@@ -62,9 +62,6 @@ func (k *killer) request(ctx context.Context, method, path, kind string, header 
 	}
 	if kind != "" {
 		q.Header.Set("Content-Type", kind)
-	}
-	for name, v := range header {
-		q.Header.Set(name, v)
 	}
 	r, err := k.client.Do(q)
 	if err != nil {
@@ -123,7 +120,7 @@ func (k *killer) produceSingle(ctx context.Context, name string, r *rand.Rand) e
 		if err != nil {
 			return err
 		}
-		text, tries, err := k.send(k.finish, "/v1/streams/single/events", "application/cloudevents+json", nil, body)
+		text, tries, err := k.send(k.finish, "/v1/streams/single/events", "application/cloudevents+json", body)
 		if err != nil {
 			return k.gaveUp(name, seq, err)
 		}
@@ -152,7 +149,7 @@ func (k *killer) produceBatch(ctx context.Context, name string, r *rand.Rand) er
 		if err != nil {
 			return err
 		}
-		text, tries, err := k.send(k.finish, "/v1/streams/batch/events", "application/cloudevents-batch+json", nil, body)
+		text, tries, err := k.send(k.finish, "/v1/streams/batch/events", "application/cloudevents-batch+json", body)
 		if err != nil {
 			return k.gaveUp(name, seq, err)
 		}
@@ -193,7 +190,7 @@ func (k *killer) appendOnce(name string, seq int, events []event, conditions []c
 	if err != nil {
 		return 0, err
 	}
-	text, tries, err := k.send(k.finish, "/v1/append", "application/json", nil, body)
+	text, tries, err := k.send(k.finish, "/v1/append", "application/json", body)
 	if errors.Is(err, errConflict) {
 		return conflictVersion(text)
 	}

@@ -85,10 +85,10 @@ func (k *queueKiller) sendPoison(work, finish context.Context, i int) {
 }
 
 // received hands what comes to fn until ctx ends.
-func (k *queueKiller) each(ctx context.Context, queue string, visibility int, fn func(began time.Time, ms []message)) {
+func (k *queueKiller) each(ctx context.Context, queue string, fn func(began time.Time, ms []message)) {
 	for ctx.Err() == nil {
 		began := time.Now()
-		ms, err := k.receive(ctx, queue, 10, visibility)
+		ms, err := k.receive(ctx, queue, 10, -1)
 		if err != nil {
 			rest(ctx, 5*time.Millisecond)
 			continue
@@ -112,7 +112,7 @@ func keep(work context.Context, r *rand.Rand, ms []message) []message {
 }
 
 func (k *queueKiller) receiveWork(work, finish context.Context, r *rand.Rand) {
-	k.each(finish, standardQueue, -1, func(began time.Time, ms []message) {
+	k.each(finish, standardQueue, func(began time.Time, ms []message) {
 		k.book.take(began, ms)
 		if ms = keep(work, r, ms); len(ms) > 0 {
 			gone, _ := k.remove(finish, standardQueue, ms) // what is not answered comes again, or does not
@@ -122,7 +122,7 @@ func (k *queueKiller) receiveWork(work, finish context.Context, r *rand.Rand) {
 }
 
 func (k *queueKiller) receiveGroups(work, finish context.Context, r *rand.Rand) {
-	k.each(finish, groupQueue, -1, func(began time.Time, ms []message) {
+	k.each(finish, groupQueue, func(began time.Time, ms []message) {
 		k.book.takeGroups(began, ms)
 		if ms = keep(work, r, ms); len(ms) > 0 {
 			k.book.try(ms)
@@ -134,7 +134,7 @@ func (k *queueKiller) receiveGroups(work, finish context.Context, r *rand.Rand) 
 
 // receivePoison never deletes. Half of what it gets it gives back at once, the other half by saying nothing.
 func (k *queueKiller) receivePoison(finish context.Context, r *rand.Rand) {
-	k.each(finish, poisonQueue, -1, func(_ time.Time, ms []message) {
+	k.each(finish, poisonQueue, func(_ time.Time, ms []message) {
 		k.book.attempt(ms)
 		for i := range ms {
 			if r.IntN(2) == 0 {
@@ -145,7 +145,7 @@ func (k *queueKiller) receivePoison(finish context.Context, r *rand.Rand) {
 }
 
 func (k *queueKiller) receiveDead(finish context.Context) {
-	k.each(finish, deadQueue, -1, func(began time.Time, ms []message) {
+	k.each(finish, deadQueue, func(began time.Time, ms []message) {
 		k.book.take(began, ms)
 		k.book.buried(ms)
 		if len(ms) > 0 {

@@ -166,7 +166,7 @@ func (e pageEvent) text() (string, error) {
 
 func (k *killer) page(ctx context.Context, stream, from, more string) (page, error) {
 	var p page
-	status, text, err := k.request(ctx, http.MethodGet, "/v1/streams/"+stream+"/events?limit=1000&from="+url.QueryEscape(from)+more, "", nil, nil)
+	status, text, err := k.request(ctx, http.MethodGet, "/v1/streams/"+stream+"/events?limit=1000&from="+url.QueryEscape(from)+more, "", nil)
 	if err != nil {
 		return p, err
 	}

@@ -292,7 +292,7 @@ func (k *killer) produce(ctx context.Context) <-chan error {
 func (k *killer) prepare(ctx context.Context) error {
 	for _, s := range streams {
 		body := fmt.Sprintf(`{"partitions":%d,"keys":%q}`, partitions, k.keyMode(s))
-		status, text, err := k.request(ctx, http.MethodPut, "/v1/streams/"+s, "application/json", nil, []byte(body))
+		status, text, err := k.request(ctx, http.MethodPut, "/v1/streams/"+s, "application/json", []byte(body))
 		if err != nil || status != http.StatusCreated {
 			return fmt.Errorf("create stream %s: %d %.300s %w", s, status, text, err)
 		}
@@ -340,7 +340,7 @@ func (k *killer) ready(ctx context.Context) error {
 			return ctx.Err()
 		default:
 		}
-		if status, _, err := k.request(ctx, http.MethodGet, "/readyz", "", nil, nil); err == nil && status == http.StatusOK {
+		if status, _, err := k.request(ctx, http.MethodGet, "/readyz", "", nil); err == nil && status == http.StatusOK {
 			return nil
 		}
 		if time.Now().After(deadline) {

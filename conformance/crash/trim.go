@@ -63,7 +63,7 @@ func (t *trimmer) once(part partitionOf) error {
 		return nil
 	}
 	body := fmt.Sprintf(`{"before":{"offset":%d},"partition":%d}`, before, part.partition)
-	text, _, err := t.k.send(t.k.finish, "/v1/streams/"+part.stream+"/truncate", "application/json", nil, []byte(body))
+	text, _, err := t.k.send(t.k.finish, "/v1/streams/"+part.stream+"/truncate", "application/json", []byte(body))
 	if err != nil {
 		return fmt.Errorf("truncate %v before %d: %w", part, before, err)
 	}

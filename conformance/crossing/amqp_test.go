@@ -138,7 +138,7 @@ func TestAMQPQueueIsRewound(t *testing.T) {
 	ch := channel(t)
 	queueOn(t, ch, "rewound", "rewound.q", "#")
 	for i := range 5 {
-		if err := ch.PublishWithContext(t.Context(), "rewound", "x", false, false, amqp.Publishing{Body: []byte(fmt.Sprint(i))}); err != nil {
+		if err := ch.PublishWithContext(t.Context(), "rewound", "x", false, false, amqp.Publishing{Body: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}

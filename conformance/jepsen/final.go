@@ -368,7 +368,7 @@ func (p *page) seen(i int) (at history.Part, s history.Seen, err error) {
 		return at, s, fmt.Errorf("ref %q: %w", p.Stored[i].Ref, err)
 	}
 	var text string
-	value := []byte(nil)
+	var value []byte
 	if p.Events[i].Base64 != "" {
 		value, err = base64.StdEncoding.DecodeString(p.Events[i].Base64)
 	} else {

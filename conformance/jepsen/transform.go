@@ -20,7 +20,7 @@ const (
 func (c *client) transform(ctx context.Context, who string) error {
 	opts := c.common(
 		kgo.TransactionalID(c.id), kgo.TransactionTimeout(transactionTimeout), kgo.ConsumerGroup(groupName), kgo.ConsumeTopics("a", "b"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.RequireStableFetchOffsets(), kgo.FetchMaxWait(200*time.Millisecond), kgo.HeartbeatInterval(500*time.Millisecond),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond), kgo.HeartbeatInterval(500*time.Millisecond),
 		kgo.SessionTimeout(sessionTimeout), kgo.RebalanceTimeout(sessionTimeout))
 	if c.consumer() {
 		opts = append(opts, kgo.ServerSideBalancer())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -272,9 +273,7 @@ var whole = map[string]int32{"orders": ordersLast, "payments": paymentsParts, "t
 // judge compares both sides.
 func (r *run) judge(ctx context.Context) error {
 	all := map[string]int32{"accounts": 2, "clicks": 2}
-	for t, n := range whole {
-		all[t] = n
-	}
+	maps.Copy(all, whole)
 	there, err := readAll(ctx, r.kafka.addr, all)
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func TestCompacted_AClientSeesTheNewestOfEachKey(t *testing.T) {
 	var mu sync.Mutex
 	c := client(t, n, kgo.DefaultProduceTopic("compacted"), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	for i := range compactRecords {
-		r := &kgo.Record{Key: fmt.Appendf(nil, "key-%d", i*7919%compactKeys), Value: []byte(fmt.Sprint(i, strings.Repeat("x", 900)))}
+		r := &kgo.Record{Key: fmt.Appendf(nil, "key-%d", i*7919%compactKeys), Value: fmt.Append(nil, i, strings.Repeat("x", 900))}
 		if i > compactRecords-compactKeys && i%5 == 0 {
 			r.Value = nil
 		}
@@ -60,7 +60,7 @@ func TestCompacted_AClientSeesTheNewestOfEachKey(t *testing.T) {
 	if err := c.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	left := 0
+	var left int
 	for end := time.Now().Add(readyTime); ; {
 		time.Sleep(3 * time.Second)
 		n.kill(t) // what is in memory is read as it was sent
