@@ -96,7 +96,7 @@ func (b *bench) jvmRows(other string) *jvmRows {
 			rows.client[s] = b.row(id, fmt.Sprintf("CPU of the client while it consumed, %d B, %d partitions", s.size, s.partitions), "ms/GB", other, 0)
 			rows.client[s].less = true
 			id = fmt.Sprintf("jvm-free-%d-%d", s.size, s.partitions)
-			rows.free[s] = b.row(id, fmt.Sprintf("the same from a broker that costs nothing, %d B, %d partitions", s.size, s.partitions), "records/s", other, 0)
+			rows.free[s] = b.row(id, fmt.Sprintf("consume %d B from a broker that costs nothing, %d partitions", s.size, s.partitions), "records/s", other, 0)
 		}
 	}
 	for _, size := range []int{jvmLargeBytes, jvmSmallBytes} {
@@ -226,7 +226,8 @@ func (b *bench) jvmReads(ctx context.Context, i int, leat, theirs *proc, rows *j
 		}
 		var used, client, bytes [2]float64 // by side: CPU, that of a client that consumes, and what was read for it
 		for round := range jvmReadRounds {
-			for _, x := range []reading{{out, consumeAll}, {raw, fetchAll}} {
+			consume := func(ctx context.Context, p *proc, s shape, n int) (float64, error) { return consumeAll(ctx, p, s, n) }
+			for _, x := range []reading{{out, consume}, {raw, fetchAll}} {
 				if !b.wants(x.row) {
 					continue
 				}
@@ -290,7 +291,7 @@ func (b *bench) jvmFree(ctx context.Context, i int, leat, theirs *proc, s shape,
 // reading is a way to read a topic, and its row.
 type reading struct {
 	row  *row
-	read func(context.Context, *proc, shape, int, ...kgo.Opt) (float64, error)
+	read func(context.Context, *proc, shape, int) (float64, error)
 }
 
 const (
@@ -341,8 +342,8 @@ func fillAlike(ctx context.Context, p *proc, s shape, n int) error {
 }
 
 // fetchAll reads the n records of a topic by requests of all partitions, one after the other, and returns records a second.
-func fetchAll(ctx context.Context, p *proc, s shape, n int, more ...kgo.Opt) (float64, error) {
-	c, err := kafkaClient(p, more...)
+func fetchAll(ctx context.Context, p *proc, s shape, n int) (float64, error) {
+	c, err := kafkaClient(p)
 	if err != nil {
 		return 0, err
 	}
