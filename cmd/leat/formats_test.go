@@ -163,10 +163,12 @@ func ask(t *testing.T, url string, asked []question, grown bool) {
 	}
 }
 
-// whole leaves out what compaction thins, of streams that keep the latest of each key.
+// whole leaves out what compaction thins, of streams that keep the latest of each key: what is not the latest, and the latest of key-1 of kafka-compacted, which
+// has no value, and goes once a day has passed since it came (delete.retention.ms).
 func whole(asked []question) []question {
 	return slices.DeleteFunc(slices.Clone(asked), func(q question) bool {
-		return strings.HasSuffix(q.Path, "compacted/events?limit=1000") || strings.HasSuffix(q.Path, "prices/events?limit=1000")
+		return strings.HasSuffix(q.Path, "compacted/events?limit=1000") || strings.HasSuffix(q.Path, "compacted/events?limit=1000&key=key-1") ||
+			strings.HasSuffix(q.Path, "prices/events?limit=1000")
 	})
 }
 
