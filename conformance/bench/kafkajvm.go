@@ -29,7 +29,7 @@ const (
 	jvmRate         = 5000 // records a second, end to end
 	jvmLargeBytes   = 1024
 	jvmSmallBytes   = 100
-	jvmSmallerShare = 3 // of the volume, for small records: their cost is per record
+	jvmSmallerShare = 3 // of the volume, for small records that are produced: their cost is per record
 	jvmWarmBytes    = 192 << 20
 )
 
@@ -296,15 +296,12 @@ type reading struct {
 
 const (
 	jvmBatchBytes = 64 << 10        // of values, in a batch that is to be read
-	jvmReadRounds = 6               // of one topic: a reading takes less than a second; each side is first in as many
+	jvmReadRounds = 6               // of one topic: a reading takes about a second; each side is first in as many
 	jvmQuiet      = 2 * time.Second // as long as nothing was moved or merged, Leat's background has come to rest
 )
 
 // alike is how many records make so many whole batches.
 func (s shape) alike(volume int) int {
-	if s.size == jvmSmallBytes {
-		volume /= jvmSmallerShare
-	}
 	return volume / jvmBatchBytes * (jvmBatchBytes / s.size)
 }
 
