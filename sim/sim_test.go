@@ -18,13 +18,20 @@ var (
 
 const stepsPerSeed = 900
 
-func run(t *testing.T, seed uint64, plain, desk, till, trace bool) *World {
+// kind is what a run has beside the rest, or has not.
+type kind struct {
+	plain bool // no compaction, no changes of key modes
+	desk  bool // subscriptions
+	till  bool // transactions
+}
+
+func run(t *testing.T, seed uint64, k kind, trace bool) *World {
 	t.Helper()
-	w := NewWorld(seed, plain, trace)
-	if desk {
+	w := NewWorld(seed, k.plain, trace)
+	if k.desk {
 		w.Receive()
 	}
-	if till {
+	if k.till {
 		w.Transact()
 	}
 	if err := w.Run(stepsPerSeed); err != nil {
@@ -33,14 +40,14 @@ func run(t *testing.T, seed uint64, plain, desk, till, trace bool) *World {
 				t.Log(line)
 			}
 		}
-		t.Fatalf("seed %d: %v\nreplay: go test ./sim -run TestSeeds -seed %d -plain=%t -desk=%t -till=%t -v", seed, err, seed, plain, desk, till)
+		t.Fatalf("seed %d: %v\nreplay: go test ./sim -run TestSeeds -seed %d -plain=%t -desk=%t -till=%t -v", seed, err, seed, k.plain, k.desk, k.till)
 	}
 	return w
 }
 
 func TestSeeds(t *testing.T) {
 	if *seedFlag > 0 {
-		w := run(t, *seedFlag, *plainFlag, *deskFlag, *tillFlag, true)
+		w := run(t, *seedFlag, kind{*plainFlag, *deskFlag, *tillFlag}, true)
 		t.Logf("%d crashes, %d faults, %d reopened, %d acknowledged, %+v, %+v", w.crashes, w.faults, w.reopened, w.acked, w.kept, w.desks)
 		if w.till != nil {
 			t.Logf("%+v", w.till.counts)
@@ -63,7 +70,7 @@ func TestSeeds(t *testing.T) {
 		if *forFlag > 0 && time.Since(began) > *forFlag {
 			break
 		}
-		w := run(t, first+uint64(i), *plainFlag, i%2 == 1, i%3 == 0, false)
+		w := run(t, first+uint64(i), kind{*plainFlag, i%2 == 1, i%3 == 0}, false)
 		if w.till != nil {
 			tills.add(w.till.counts)
 		}
@@ -92,30 +99,28 @@ func TestSeeds(t *testing.T) {
 // found are seeds that once failed, with what they found in Leat (not in the simulation itself). A change of the simulation gives a seed another
 // run: then the same fault is put back to find a new seed for it.
 var found = []struct {
-	seed  uint64
-	plain bool
-	desk  bool
-	till  bool
-	what  string
+	seed uint64
+	kind
+	what string
 }{
-	{110, true, false, false, "journal/disk: a file whose header stood in the page cache only was followed by another, and power loss left a hole"},
-	{3, true, false, false, "shard: rows of a frame that recovery moved kept its old place when later frames had come before the restart"},
-	{42, true, false, false, "shard: a reader that a truncation overtook in the middle of a read was given what follows, without a word"},
-	{57, true, false, false, "shard: the version of a key from before its stream numbered keys fell when its records were trimmed"},
-	{59, true, false, false, "shard: a window moved runs again that lie in a file which could not be opened, and the next open refused both"},
-	{72, true, false, false, "shard: where a partition's last files could not be opened, readers passed over what they hold"},
-	{60, true, false, false, "keys: a file that could not be read when a history came to it made the walk panic"},
-	{1458, true, false, false, "journal/disk: a file that could not be removed was forgotten, and the next trim left a hole behind it"},
-	{1795243983797872479, false, false, false, "shard: what a file had that was lost with its directory was taken for compacted away, and a tombstone went before what it was of"},
-	{1795242559692742337, false, false, false, "shard: building keys brought trimmed records of a batch back into the index, and the versions of their keys changed"},
-	{1795242906035490206, false, false, false, "shard, keys: of a record that was indexed twice the entry without its version won, and the version of its key fell"},
-	{1795316308634264303, false, false, true, "shard: the first window was moved before state was ever made durable, and where the journal began later than with frame 1, nothing opened any more"},
-	{1795316586811425711, false, true, false, "subscription: in order by key, the last records of a partition were not handed over again after a restart, until another came"},
+	{110, kind{plain: true}, "journal/disk: a file whose header stood in the page cache only was followed by another, and power loss left a hole"},
+	{3, kind{plain: true}, "shard: rows of a frame that recovery moved kept its old place when later frames had come before the restart"},
+	{42, kind{plain: true}, "shard: a reader that a truncation overtook in the middle of a read was given what follows, without a word"},
+	{57, kind{plain: true}, "shard: the version of a key from before its stream numbered keys fell when its records were trimmed"},
+	{59, kind{plain: true}, "shard: a window moved runs again that lie in a file which could not be opened, and the next open refused both"},
+	{72, kind{plain: true}, "shard: where a partition's last files could not be opened, readers passed over what they hold"},
+	{60, kind{plain: true}, "keys: a file that could not be read when a history came to it made the walk panic"},
+	{1458, kind{plain: true}, "journal/disk: a file that could not be removed was forgotten, and the next trim left a hole behind it"},
+	{1795243983797872479, kind{}, "shard: what a file had that was lost with its directory was taken for compacted away, and a tombstone went before what it was of"},
+	{1795242559692742337, kind{}, "shard: building keys brought trimmed records of a batch back into the index, and the versions of their keys changed"},
+	{1795242906035490206, kind{}, "shard, keys: of a record that was indexed twice the entry without its version won, and the version of its key fell"},
+	{1795316308634264303, kind{till: true}, "shard: the first window was moved before state was ever made durable, and where the journal began later than with frame 1, nothing opened any more"},
+	{1795316586811425711, kind{desk: true}, "subscription: in order by key, the last records of a partition were not handed over again after a restart, until another came"},
 }
 
 func TestFound(t *testing.T) {
 	for _, f := range found {
-		t.Run(f.what, func(t *testing.T) { run(t, f.seed, f.plain, f.desk, f.till, false) })
+		t.Run(f.what, func(t *testing.T) { run(t, f.seed, f.kind, false) })
 	}
 }
 
@@ -126,7 +131,8 @@ func TestSeed_RunsTheSameTwice(t *testing.T) {
 		last = 6
 	}
 	for seed := uint64(1); seed <= last; seed++ {
-		a, b := run(t, seed, seed%4 == 0, seed%2 == 0, seed%3 == 0, true), run(t, seed, seed%4 == 0, seed%2 == 0, seed%3 == 0, true)
+		k := kind{seed%4 == 0, seed%2 == 0, seed%3 == 0}
+		a, b := run(t, seed, k, true), run(t, seed, k, true)
 		if !slices.Equal(a.trace, b.trace) {
 			for i := range min(len(a.trace), len(b.trace)) {
 				if a.trace[i] != b.trace[i] {

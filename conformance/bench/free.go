@@ -44,12 +44,9 @@ func (b *bench) startFree(ctx context.Context, node *proc) (*proc, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := b.newDir()
-	if err != nil {
-		return nil, err
-	}
 	p := &proc{}
-	if p.kafka, err = freePort(); err != nil {
+	dir, err := b.place(&p.kafka)
+	if err != nil {
 		return nil, err
 	}
 	return launch(ctx, "a broker that costs nothing", dir, func(p *proc) bool { return opens(p.kafka) }, p, self, "-"+freeFlag, p.kafka+","+node.kafka)

@@ -147,15 +147,8 @@ func kafkaPeer(sync bool) peer {
 		name += ", flushed"
 	}
 	return viaKafka(name, func(b *bench, ctx context.Context) (*proc, error) {
-		dir, err := b.newDir()
-		if err != nil {
-			return nil, err
-		}
-		p := &proc{}
-		if p.kafka, err = freePort(); err != nil {
-			return nil, err
-		}
-		controller, err := freePort()
+		p, controller := &proc{}, ""
+		dir, err := b.place(&p.kafka, &controller)
 		if err != nil {
 			return nil, err
 		}

@@ -28,12 +28,9 @@ func natsPeer(always bool) peer {
 	return peer{
 		name: name, scale: 4,
 		start: func(b *bench, ctx context.Context) (*proc, error) {
-			dir, err := b.newDir()
-			if err != nil {
-				return nil, err
-			}
 			p := &proc{}
-			if p.http, err = freePort(); err != nil {
+			dir, err := b.place(&p.http)
+			if err != nil {
 				return nil, err
 			}
 			file := filepath.Join(dir, "nats.conf")

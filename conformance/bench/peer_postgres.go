@@ -28,7 +28,8 @@ func postgresPeer() peer {
 	return peer{
 		name: "PostgreSQL", scale: 4,
 		start: func(b *bench, ctx context.Context) (*proc, error) {
-			dir, err := b.newDir()
+			p := &proc{}
+			dir, err := b.place(&p.http)
 			if err != nil {
 				return nil, err
 			}
@@ -36,10 +37,7 @@ func postgresPeer() peer {
 			if err != nil {
 				return nil, err
 			}
-			p := &proc{as: other}
-			if p.http, err = freePort(); err != nil {
-				return nil, err
-			}
+			p.as = other
 			initdb, err := postgresBin("initdb")
 			if err != nil {
 				return nil, err

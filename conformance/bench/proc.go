@@ -172,6 +172,16 @@ func freePort() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
+// place makes a folder for what is about to be started, and finds a free port for each address.
+func (b *bench) place(addrs ...*string) (dir string, err error) {
+	for _, addr := range addrs {
+		if *addr, err = freePort(); err != nil {
+			return "", err
+		}
+	}
+	return b.newDir()
+}
+
 func (b *bench) newDir() (string, error) {
 	dir, err := os.MkdirTemp(b.dir, "leat-bench-")
 	if err == nil {
@@ -196,14 +206,8 @@ func (b *bench) startLeatAMQP(ctx context.Context, ring int64) (*proc, error) {
 }
 
 func (b *bench) startNode(ctx context.Context, ring int64, p *proc, more ...string) (*proc, error) {
-	dir, err := b.newDir()
+	dir, err := b.place(&p.kafka, &p.http)
 	if err != nil {
-		return nil, err
-	}
-	if p.kafka, err = freePort(); err != nil {
-		return nil, err
-	}
-	if p.http, err = freePort(); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(dir, "leat.yaml")
@@ -302,12 +306,9 @@ func sumMetrics(text string, names ...string) ([]float64, error) {
 
 // startCeiling starts the program that only writes and syncs; its port opens when its file is filled.
 func (b *bench) startCeiling(ctx context.Context, size int64) (*proc, error) {
-	dir, err := b.newDir()
-	if err != nil {
-		return nil, err
-	}
 	p := &proc{}
-	if p.kafka, err = freePort(); err != nil {
+	dir, err := b.place(&p.kafka)
+	if err != nil {
 		return nil, err
 	}
 	return launch(ctx, "ceiling", dir, func(p *proc) bool { return opens(p.kafka) }, p, b.ceiling,
@@ -316,12 +317,9 @@ func (b *bench) startCeiling(ctx context.Context, size int64) (*proc, error) {
 
 // startYardstick starts the empty HTTP server.
 func (b *bench) startYardstick(ctx context.Context, size int64) (*proc, error) {
-	dir, err := b.newDir()
-	if err != nil {
-		return nil, err
-	}
 	p := &proc{}
-	if p.http, err = freePort(); err != nil {
+	dir, err := b.place(&p.http)
+	if err != nil {
 		return nil, err
 	}
 	return launch(ctx, "yardstick", dir, func(p *proc) bool { return opens(p.http) }, p, b.yardstick,
