@@ -20,6 +20,7 @@ type Config struct {
 	FetchWaitMax      time.Duration `yaml:"fetch_wait_max" doc:"longest wait of a Fetch, whatever the client asks for"`
 	FetchSessionsMax  int           `yaml:"fetch_sessions_max" doc:"fetch sessions that are remembered (max.incremental.fetch.session.cache.slots); 0: none"`
 	InFlightMax       int           `yaml:"in_flight_max" doc:"requests of one connection that are not answered yet"`
+	InFlightBytesMax  int           `yaml:"in_flight_bytes_max" doc:"bytes of requests of one connection that are not answered yet, from which on nothing more is read; those below 64 KiB do not count"`
 	LoginDelay        time.Duration `yaml:"login_delay" doc:"wait before a refused login is answered"`
 	AutoCreate        bool          `yaml:"auto_create" doc:"make topics that a client names in Metadata and that are not there"`
 	PartitionsDefault int32         `yaml:"partitions_default" doc:"partitions of topics whose maker does not say"`
@@ -41,6 +42,7 @@ func Default() Config {
 		FetchWaitMax:      5 * time.Minute,
 		FetchSessionsMax:  1000,
 		InFlightMax:       256,
+		InFlightBytesMax:  16 << 20,
 		LoginDelay:        100 * time.Millisecond,
 		AutoCreate:        true,
 		PartitionsDefault: 1,
@@ -62,6 +64,7 @@ func (c Config) Validate() error {
 		{"fetch_bytes_max", c.FetchBytesMax, 1 << 10, 1 << 30},
 		{"fetch_sessions_max", c.FetchSessionsMax, 0, 10_000},
 		{"in_flight_max", c.InFlightMax, 1, 10_000},
+		{"in_flight_bytes_max", c.InFlightBytesMax, 64 << 10, 1 << 30},
 		{"partitions_default", int(c.PartitionsDefault), 1, int(c.PartitionsMax)},
 		{"partitions_max", int(c.PartitionsMax), 1, 100_000},
 	} {

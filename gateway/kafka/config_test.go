@@ -570,14 +570,15 @@ func TestDescribeConfigs_OfAGroup(t *testing.T) {
 
 func TestConfig_Validate(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"request_bytes_max":  func(c *Config) { c.RequestBytesMax = 0 },
-		"fetch_bytes_max":    func(c *Config) { c.FetchBytesMax = 2 << 30 },
-		"in_flight_max":      func(c *Config) { c.InFlightMax = 0 },
-		"partitions_default": func(c *Config) { c.PartitionsDefault = c.PartitionsMax + 1 },
-		"fetch_sessions_max": func(c *Config) { c.FetchSessionsMax = 10_001 },
-		"fetch_wait_max":     func(c *Config) { c.FetchWaitMax = 0 },
-		"login_delay":        func(c *Config) { c.LoginDelay = -1 },
-		"advertise":          func(c *Config) { c.Advertise = "nowhere" },
+		"request_bytes_max":   func(c *Config) { c.RequestBytesMax = 0 },
+		"fetch_bytes_max":     func(c *Config) { c.FetchBytesMax = 2 << 30 },
+		"in_flight_max":       func(c *Config) { c.InFlightMax = 0 },
+		"in_flight_bytes_max": func(c *Config) { c.InFlightBytesMax = 0 },
+		"partitions_default":  func(c *Config) { c.PartitionsDefault = c.PartitionsMax + 1 },
+		"fetch_sessions_max":  func(c *Config) { c.FetchSessionsMax = 10_001 },
+		"fetch_wait_max":      func(c *Config) { c.FetchWaitMax = 0 },
+		"login_delay":         func(c *Config) { c.LoginDelay = -1 },
+		"advertise":           func(c *Config) { c.Advertise = "nowhere" },
 	} {
 		c := Default()
 		if change(&c); c.Validate() == nil || !strings.Contains(c.Validate().Error(), name) {

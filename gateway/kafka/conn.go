@@ -10,6 +10,7 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -45,6 +46,7 @@ type conn struct {
 	reading *slot // by the reader, and not in the queue yet
 	lane    broker.Lane
 	sent    int // bytes of its last Produce request
+	large   large
 
 	queue chan *slot
 	hurry chan struct{} // closed when nothing more will be read: long polls end
@@ -61,6 +63,7 @@ func newConn(g *Gateway, c *gateway.Conn, ops map[int16]*gateway.Operation) *con
 		caller: &broker.Caller{Listener: c.Listener().Name(), Protocol: "kafka", Address: hostOf(c.RemoteAddr().String())},
 		queue:  make(chan *slot, g.cfg.InFlightMax),
 		hurry:  make(chan struct{}),
+		large:  large{fewer: make(chan struct{}, 1)},
 	}
 	if user := g.certified(c); user != "" {
 		k.caller.Principal, k.caller.Namespace = user, g.b.NamespaceOf(user)
@@ -110,6 +113,9 @@ func (k *conn) serve(ctx context.Context) {
 func (k *conn) readLoop(ctx context.Context) error {
 	for {
 		if err := k.mute.wait(ctx, k.c.Draining()); err != nil {
+			return err
+		}
+		if err := k.large.wait(ctx, k.c.Draining(), int64(k.g.cfg.InFlightBytesMax)); err != nil {
 			return err
 		}
 		if err := k.c.Await(k.br); err != nil {
@@ -204,7 +210,48 @@ func (k *conn) readFrame(ctx context.Context, s *slot) ([]byte, error) {
 			return nil, err
 		}
 		if room == n {
+			if n >= largeBytesMin {
+				s.release = k.large.count(int64(n), release)
+			}
 			return frame, nil
+		}
+	}
+}
+
+// large counts what the large requests of a connection that are not answered yet have in bytes: InFlightMax of them would be gigabytes. A producer to many partitions
+// sends 16 MB at a time and does not wait for answers; more of them in memory than one that is written and one that is read make nothing faster, and
+// memory that was not in use before costs the node more than the events in it.
+type large struct {
+	bytes atomic.Int64
+	fewer chan struct{} // has one when bytes has become less
+}
+
+// largeBytesMin is from how much on a request is counted.
+const largeBytesMin = 64 << 10
+
+// wait returns when there are less than most. The writer, which answers all that was read and never waits for the reader, ends it.
+func (l *large) wait(ctx context.Context, draining <-chan struct{}, most int64) error {
+	for l.bytes.Load() >= most {
+		select {
+		case <-l.fewer:
+		case <-draining:
+			return gateway.ErrDraining
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// count adds n bytes, until what it returns is called, which calls release, too.
+func (l *large) count(n int64, release func()) func() {
+	l.bytes.Add(n)
+	return func() {
+		release()
+		l.bytes.Add(-n)
+		select {
+		case l.fewer <- struct{}{}:
+		default:
 		}
 	}
 }

@@ -628,6 +628,58 @@ func TestScramIterations_AreThoseOfRealUsers(t *testing.T) {
 }
 
 // Memory is taken for what has come, and for as much again as the peer has sent before in one request; never for what it only claims.
+// A producer that does not wait for answers is read until so many bytes of its requests are not answered, and goes on where it was.
+func TestProduce_LargeInFlight(t *testing.T) {
+	const requests, most, bytes = 8, 1 << 20, 400_000 // the third is the last that is read
+	b := newBroker(t, 1)
+	addr := serve(t, b, func(c *Config) { c.InFlightBytesMax = most })
+	c, other := dial(t, addr), dial(t, addr)
+	create(c, "orders", 1)
+	create(c, "quiet", 1)
+	poll := fetchRequest("quiet", 0, 60_000, 1) // nothing behind it is answered before it is
+	c.send(poll, 11)
+	polled := c.correlation
+	q := produceRequest("orders", -1, batch(t, strings.Repeat("x", bytes)))
+	q.SetVersion(9)
+	wrote := make(chan error, 1)
+	go func() {
+		for i := range requests {
+			if _, err := c.c.Write(requestFrame(q, polled+1+int32(i))); err != nil {
+				wrote <- err
+				return
+			}
+		}
+		wrote <- nil
+	}()
+	end := func() int64 {
+		q := kmsg.NewPtrListOffsetsRequest()
+		q.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "orders", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: -1}}}}
+		return ask[*kmsg.ListOffsetsResponse](other, q, 4).Topics[0].Partitions[0].Offset
+	}
+	until(t, "three are stored", func() bool { return end() == 3 })
+	time.Sleep(100 * time.Millisecond)
+	if n, held := end(), b.MemoryReserved(); n != 3 || held > 4*bytes {
+		t.Errorf("%d requests stored and %d bytes held, of which %d are the limit", n, held, most)
+	}
+	ask[*kmsg.ProduceResponse](other, produceRequest("quiet", -1, batch(t, "x")), 9)
+	if _, err := receive[*kmsg.FetchResponse](c.c, poll, polled); err != nil {
+		t.Fatal(err)
+	}
+	for i := range requests {
+		r, err := receive[*kmsg.ProduceResponse](c.c, q, polled+1+int32(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := r.Topics[0].Partitions[0]; p.ErrorCode != 0 || p.BaseOffset != int64(i) {
+			t.Errorf("request %d: error %d, offset %d", i, p.ErrorCode, p.BaseOffset)
+		}
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+	until(t, "the memory is given back", func() bool { return b.MemoryReserved() == 0 })
+}
+
 func TestProduce_MemoryFollowsWhatHasCome(t *testing.T) {
 	b := newBroker(t, 1)
 	addr := serve(t, b)
