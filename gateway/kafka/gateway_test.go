@@ -627,7 +627,6 @@ func TestScramIterations_AreThoseOfRealUsers(t *testing.T) {
 	}
 }
 
-// Memory is taken for what has come, and for as much again as the peer has sent before in one request; never for what it only claims.
 // A producer that does not wait for answers is read until so many bytes of its requests are not answered, and goes on where it was.
 func TestProduce_LargeInFlight(t *testing.T) {
 	const requests, most, bytes = 8, 1 << 20, 400_000 // the third is the last that is read
@@ -680,6 +679,7 @@ func TestProduce_LargeInFlight(t *testing.T) {
 	until(t, "the memory is given back", func() bool { return b.MemoryReserved() == 0 })
 }
 
+// Memory is taken for what has come, and for as much again as the peer has sent before in one request; never for what it only claims.
 func TestProduce_MemoryFollowsWhatHasCome(t *testing.T) {
 	b := newBroker(t, 1)
 	addr := serve(t, b)
