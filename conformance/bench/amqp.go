@@ -129,19 +129,9 @@ func (b *bench) amqpPair(ctx context.Context, i int, published, consumed, p50, p
 	if err := consumed.pair(i, procs[0], procs[1], func(s int, p *proc) (float64, error) { return amqpConsumeAll(ctx, p, amqpQueue, n(s)) }); err != nil {
 		return err
 	}
-	var tails [2]float64
-	if err := p50.pair(i, procs[0], procs[1], func(s int, p *proc) (float64, error) {
-		h, err := amqpLatency(ctx, p, "latency", b.latencyFor)
-		if err != nil {
-			return 0, err
-		}
-		tails[s] = h.quantile(0.99) / 1e6
-		return h.quantile(0.50) / 1e6, nil
-	}); err != nil {
-		return err
-	}
-	p99.add(tails[0], tails[1])
-	return nil
+	return times(i, procs[0], procs[1], p50, p99, func(_ int, p *proc) (*histogram, error) {
+		return amqpLatency(ctx, p, "latency", b.latencyFor)
+	})
 }
 
 // amqpAgainstKafka holds publishing to a queue against producing to a topic of the same node.

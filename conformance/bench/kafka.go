@@ -274,18 +274,11 @@ func (b *bench) latency(ctx context.Context) error {
 	p50.less, p99.less = true, true
 	return b.withPair(ctx, func(leat, ceiling *proc) error {
 		for i := range b.latencyRuns {
-			var tails [2]float64
-			if err := p50.pair(i, leat, ceiling, func(side int, p *proc) (float64, error) {
-				h, err := acks(ctx, p, 1024, b.latencyFor)
-				if err != nil {
-					return 0, err
-				}
-				tails[side] = h.quantile(0.99) / 1e6
-				return h.quantile(0.50) / 1e6, nil
+			if err := times(i, leat, ceiling, p50, p99, func(_ int, p *proc) (*histogram, error) {
+				return acks(ctx, p, 1024, b.latencyFor)
 			}); err != nil {
 				return err
 			}
-			p99.add(tails[0], tails[1])
 		}
 		return nil
 	})

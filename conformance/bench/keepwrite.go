@@ -110,14 +110,9 @@ func (b *bench) keepForeground(ctx context.Context) error {
 	}
 	for i := range b.pairs {
 		var tails [2]float64
-		if err := p50.pair(i, moving, still, b.besides(ctx, func(side int, p *proc) (float64, error) {
-			h, err := acks(ctx, p, 1024, b.keep.fgFor)
-			if err != nil {
-				return 0, err
-			}
-			tails[side] = h.quantile(0.99) / 1e6
-			return h.quantile(0.50) / 1e6, nil
-		})); err != nil {
+		if err := p50.pair(i, moving, still, b.besides(ctx, timed(&tails, func(_ int, p *proc) (*histogram, error) {
+			return acks(ctx, p, 1024, b.keep.fgFor)
+		}))); err != nil {
 			return err
 		}
 		p99.add(tails[0], tails[1])

@@ -82,19 +82,7 @@ func (b *bench) peerPair(ctx context.Context, i int, sides [2]peer, produced, co
 	if err := consumed.pair(i, procs[0], procs[1], func(s int, p *proc) (float64, error) { return sides[s].consume(ctx, p, n) }); err != nil {
 		return err
 	}
-	var tails [2]float64
-	if err := p50.pair(i, procs[0], procs[1], func(s int, p *proc) (float64, error) {
-		h, err := sides[s].acks(ctx, p, b.latencyFor)
-		if err != nil {
-			return 0, err
-		}
-		tails[s] = h.quantile(0.99) / 1e6
-		return h.quantile(0.50) / 1e6, nil
-	}); err != nil {
-		return err
-	}
-	p99.add(tails[0], tails[1])
-	return nil
+	return times(i, procs[0], procs[1], p50, p99, func(side int, p *proc) (*histogram, error) { return sides[side].acks(ctx, p, b.latencyFor) })
 }
 
 // peerWorks is what make peers measures.

@@ -58,6 +58,28 @@ func (r *row) pair(i int, leat, yardstick *proc, f func(side int, p *proc) (floa
 	return nil
 }
 
+// times measures times on both sides, as pair does, and adds their medians to p50 and their tails to p99, in milliseconds.
+func times(i int, leat, yardstick *proc, p50, p99 *row, f func(side int, p *proc) (*histogram, error)) error {
+	var tails [2]float64
+	if err := p50.pair(i, leat, yardstick, timed(&tails, f)); err != nil {
+		return err
+	}
+	p99.add(tails[0], tails[1])
+	return nil
+}
+
+// timed is f as pair takes it: the median of its times, in milliseconds. Their tails are left in tails.
+func timed(tails *[2]float64, f func(side int, p *proc) (*histogram, error)) func(side int, p *proc) (float64, error) {
+	return func(side int, p *proc) (float64, error) {
+		h, err := f(side, p)
+		if err != nil {
+			return 0, err
+		}
+		tails[side] = h.quantile(0.99) / 1e6
+		return h.quantile(0.50) / 1e6, nil
+	}
+}
+
 func (r *row) add(a, b float64) {
 	r.A, r.B = append(r.A, a), append(r.B, b)
 	r.Ratios = append(r.Ratios, a/b)
