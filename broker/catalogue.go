@@ -168,7 +168,7 @@ func (b *Broker) whatOf(n *named, r *record.Record, closely bool) (w usage.What)
 			}
 		case contentTypeHeader:
 			if closely && w.Type == "" && structured(r) {
-				w.Type, _ = typeOf(r)
+				w.Type = string(outlineOf(r).kind)
 			}
 		}
 	}

@@ -196,13 +196,14 @@ func (x *explainer) latest(subject string) *explained {
 	return e
 }
 
-// bound is the contract that an event of a stream is under: one of its type comes before one of the stream.
+// bound is the contract that an event of a stream is under: one of its type comes before one of the stream. Those of addresses are left out, which are not
+// counted.
 func (x *explainer) bound(stream, kind string) (found *registry.Binding) {
 	for _, y := range x.bindings {
 		if y.Type != "" && kind != "" && fits(y.Type, kind) {
 			return y
 		}
-		if found == nil && y.Stream != "" && fits(y.Stream, stream) {
+		if found == nil && y.Stream != "" && y.Address == "" && fits(y.Stream, stream) {
 			found = y
 		}
 	}

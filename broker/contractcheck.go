@@ -32,8 +32,8 @@ type boundSet struct {
 
 // streamBound is what counts for one stream. nil members: nothing.
 type streamBound struct {
-	all   []*boundBy // of the stream, whatever is in a record
-	typed []*boundBy // of types
+	all  []*boundBy // of the stream, whatever is in a record
+	some []*boundBy // of types, and of addresses in the stream
 }
 
 // boundBy is a contract as it is applied: versions of the subject by id and GUID, parsed.
@@ -138,10 +138,10 @@ func (r *contractRoom) bind(set *boundSet, name string) *streamBound {
 		if out == nil {
 			out = &streamBound{}
 		}
-		if ofStream {
+		if ofStream && x.Address == "" {
 			out.all = append(out.all, y)
 		} else {
-			out.typed = append(out.typed, y)
+			out.some = append(out.some, y)
 		}
 	}
 	return out
@@ -225,8 +225,11 @@ func (b *Broker) owned(c *Caller, n *named, all []*boundBy) error {
 	for _, x := range all {
 		if len(x.Owner) > 0 && b.UsersExist() && !slices.Contains(x.Owner, c.Principal) {
 			what := "the stream " + n.name
-			if x.Type != "" {
+			switch {
+			case x.Type != "":
 				what = "events of the type " + x.Type
+			case x.Address != "":
+				what = "to " + x.Address + " in " + what
 			}
 			return fault.New(fault.Denied, "append", n.name, "only %s may publish %s: the contract %s says who owns it", strings.Join(x.Owner, ", "), what, x.Name)
 		}
@@ -237,23 +240,23 @@ func (b *Broker) owned(c *Caller, n *named, all []*boundBy) error {
 // keeps holds a record against all contracts that count for it. It is refused where one of them says so; else apart is the first that wants it put into
 // quarantine.
 func (b *Broker) keeps(c *Caller, n *named, s *streamBound, i int, r *record.Record) (apart *ContractBreak, err error) {
-	payload, kind := r.Value, ""
-	if len(s.typed) > 0 || structured(r) {
-		kind, payload = typeOf(r)
+	e := outline{data: r.Value}
+	if len(s.some) > 0 || structured(r) {
+		e = outlineOf(r)
 	}
 	for _, x := range s.all {
-		if err := b.check(c, n, x, i, r, payload, &apart); err != nil {
+		if err := b.check(c, n, x, i, r, e.data, &apart); err != nil {
 			return nil, err
 		}
 	}
-	for _, x := range s.typed {
-		if kind == "" || !fits(x.Type, kind) {
+	for _, x := range s.some {
+		if !e.under(x) {
 			continue
 		}
 		if err := b.owned(c, n, []*boundBy{x}); err != nil {
 			return nil, err
 		}
-		if err := b.check(c, n, x, i, r, payload, &apart); err != nil {
+		if err := b.check(c, n, x, i, r, e.data, &apart); err != nil {
 			return nil, err
 		}
 	}
@@ -275,21 +278,38 @@ func structured(r *record.Record) bool {
 	return false
 }
 
-// typeOf is the type of an event, and its data: what a structured event has inside.
-func typeOf(r *record.Record) (kind string, data []byte) {
+// outline is what contracts go by: type and subject, where there are any, and data. A structured event has them inside.
+type outline struct{ kind, subject, data []byte }
+
+func outlineOf(r *record.Record) outline {
+	out := outline{data: r.Value}
 	if structured(r) {
 		var e record.Event
 		if record.ParseEventJSON(r.Value, &e) == nil {
-			return e.Type, e.Data
+			out = outline{[]byte(e.Type), []byte(e.Subject), e.Data}
 		}
-		return "", r.Value
-	}
-	for i := range r.Headers {
-		if r.Headers[i].Key == typeHeader {
-			return string(r.Headers[i].Value), r.Value
+	} else {
+		for i := range r.Headers {
+			switch r.Headers[i].Key {
+			case typeHeader:
+				out.kind = r.Headers[i].Value
+			case headerSubject:
+				out.subject = r.Headers[i].Value
+			}
 		}
 	}
-	return "", r.Value
+	if len(out.subject) == 0 { // as address filters read it
+		out.subject = r.Key
+	}
+	return out
+}
+
+// under says whether a contract of a type or an address counts.
+func (e *outline) under(x *boundBy) bool {
+	if x.Address != "" {
+		return fits(x.Address, string(e.subject))
+	}
+	return len(e.kind) > 0 && fits(x.Type, string(e.kind))
 }
 
 // check applies one contract to one record.

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -195,6 +196,68 @@ func TestContract_OfATypeAndByHeader(t *testing.T) {
 	})
 }
 
+func TestContract_OfAnAddress(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.putSchema("orders-value", "JSON", orderSchema)
+		for _, x := range []registry.Binding{
+			{Name: "jobs", Stream: "queues", Address: "jobs.*", Subject: "orders-value"},
+			{Name: "parked", Stream: "queues", Address: "parked", Subject: "orders-value", Enforce: registry.Quarantine},
+		} {
+			if err := h.bindContract(x); err != nil {
+				t.Fatal(err)
+			}
+		}
+		good, bad := `{"id":"1","total":2}`, `{"id":"1","total":-2}`
+		to := func(s string) record.Header { return record.Header{Key: "ce_subject", Value: []byte(s)} }
+		structured := record.Header{Key: "content-type", Value: []byte("application/cloudevents+json")}
+		whole := func(subject, data string) string {
+			return `{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"` + subject + `","data":` + data + `}`
+		}
+		for i, c := range []struct {
+			stream, key, value string
+			headers            []record.Header
+			broken             bool
+		}{
+			{"queues", "", bad, []record.Header{to("jobs.mail")}, true},
+			{"queues", "", good, []record.Header{to("jobs.mail")}, false},
+			{"queues", "", bad, []record.Header{to("jobs")}, false},
+			{"queues", "", bad, []record.Header{to("jobs.a/b")}, false},
+			{"queues", "", bad, nil, false},
+			{"others", "", bad, []record.Header{to("jobs.mail")}, false},
+			{"queues", "jobs.mail", bad, nil, true},
+			{"queues", "jobs.mail", bad, []record.Header{to("else")}, false},
+			{"queues", "", whole("jobs.mail", bad), []record.Header{structured}, true},
+			{"queues", "", whole("jobs.mail", good), []record.Header{structured}, false},
+			{"queues", "", whole("else", bad), []record.Header{structured}, false},
+		} {
+			x := record.Record{Value: []byte(c.value), Headers: c.headers, Timestamp: 1}
+			if c.key != "" {
+				x.Key = []byte(c.key)
+			}
+			_, err := h.b.AppendEvents(context.Background(), h.c, broker.EventsAppend{AutoCreate: true, Events: []broker.EventEntry{{
+				Stream: c.stream, Partition: record.NoPartition, Record: x,
+			}}})
+			p, buildErr := record.BuildBatch([]record.Record{x})
+			if buildErr != nil {
+				t.Fatal(buildErr)
+			}
+			r := h.b.SubmitBatches(context.Background(), h.c, broker.BatchAppend{Entries: []broker.BatchEntry{{Stream: c.stream, Batch: p}}}).Wait(context.Background())[0]
+			if (err != nil) != c.broken || (r.Err != nil) != c.broken {
+				t.Errorf("%d: %v, %v", i, err, r.Err)
+			}
+			if c.broken && (!fault.Is(err, fault.ContractBroken) || !fault.Is(r.Err, fault.ContractBroken)) {
+				t.Errorf("%d: %v, %v", i, err, r.Err)
+			}
+		}
+		if err := h.event(h.c, "queues", bad, to("parked")); err != nil {
+			t.Error(err)
+		}
+		if seen := h.b.ContractStats(h.c.Namespace, "parked"); seen.Quarantined != 1 {
+			t.Errorf("%+v", seen)
+		}
+	})
+}
+
 func TestContract_Owner(t *testing.T) {
 	h := newHouse(t, 1, "")
 	h.open()
@@ -228,6 +291,18 @@ func TestContract_Owner(t *testing.T) {
 	if err := h.event(other, "orders", "x"); err != nil {
 		t.Fatal(err)
 	}
+	c := *h.c
+	h.c, c.Principal = shop, "root"
+	if err := h.bindContract(registry.Binding{Name: "q", Stream: "queues", Address: "jobs", Owner: []string{"shop"}}); err != nil {
+		t.Fatal(err)
+	}
+	to := func(s string) record.Header { return record.Header{Key: "ce_subject", Value: []byte(s)} }
+	if err := h.event(other, "queues", "x", to("jobs")); !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "only shop may publish to jobs in the stream queues") {
+		t.Fatal(err)
+	}
+	if err := errors.Join(h.event(shop, "queues", "x", to("jobs")), h.event(other, "queues", "x", to("else"))); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestContract_Refuses(t *testing.T) {
@@ -236,10 +311,12 @@ func TestContract_Refuses(t *testing.T) {
 	h.putSchema("s", "AVRO", `"string"`)
 	for want, x := range map[string]registry.Binding{
 		"not to both":                     {Name: "a", Stream: "x", Type: "y", Subject: "s"},
+		"beside stream":                   {Name: "a", Type: "x", Address: "y", Subject: "s"},
 		"needs a name":                    {Stream: "x", Subject: "s"},
 		"not found":                       {Name: "a", Stream: "x", Subject: "nothing"},
 		"off, warn, reject or quarantine": {Name: "a", Stream: "x", Subject: "s", Enforce: "often"},
-		"cannot be read":                  {Name: "a", Stream: "x[", Subject: "s"},
+		"\"x[\" cannot be read":           {Name: "a", Stream: "x[", Subject: "s"},
+		"\"y[\" cannot be read":           {Name: "a", Stream: "x", Address: "y[", Subject: "s"},
 		"or an owner":                     {Name: "a", Stream: "x"},
 	} {
 		if err := h.bindContract(x); err == nil || !strings.Contains(err.Error(), want) {

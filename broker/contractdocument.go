@@ -113,7 +113,7 @@ func (d *documenting) bound() {
 				m.Contract, m.Owner = cmp.Or(m.Contract, x.Name), x.Owner
 			}
 		}
-		if !plain || x.Subject == "" {
+		if !plain || x.Subject == "" || x.Address != "" {
 			continue
 		}
 		kind := x.Type

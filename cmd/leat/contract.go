@@ -25,8 +25,8 @@ import (
 const defaultRegistryURL = "http://127.0.0.1:8081"
 
 var (
-	contractColumns   = []string{"name", "stream", "type", "subject", "enforce", "owner", "checked", "broken", "quarantined"}
-	contractDescribed = []string{"name", "stream", "type", "subject", "key", "enforce", "framed", "owner", "tags", "checked", "broken", "quarantined"}
+	contractColumns   = []string{"name", "stream", "address", "type", "subject", "enforce", "owner", "checked", "broken", "quarantined"}
+	contractDescribed = []string{"name", "stream", "address", "type", "subject", "key", "enforce", "framed", "owner", "tags", "checked", "broken", "quarantined"}
 	contractEnforces  = []string{"off", "warn", "reject", "quarantine"}
 )
 
@@ -86,14 +86,15 @@ func (f *formatFlags) read() (kind, text string, err error) {
 func (a *app) contractPut() *cobra.Command {
 	var f formatFlags
 	body := map[string]any{}
-	var stream, kind, subject, key, enforce string
+	var stream, address, kind, subject, key, enforce string
 	var owner []string
 	var framed bool
 	cmd := &cobra.Command{
 		Use: "put NAME", Short: "Bind a contract, and register its schema", Args: exactly(1),
 		Long: "Bind a contract to a stream or a type of events (* stands for anything but a slash), or replace the one of that name. With --schema the schema is\n" +
 			"registered first, as the next version of the subject (default NAME).",
-		Example: "  leat contract put orders --stream orders --schema order.json\n  leat contract put orders --type 'com.shop.order.*' --subject orders --owner shop",
+		Example: "  leat contract put orders --stream orders --schema order.json\n  leat contract put orders --type 'com.shop.order.*' --subject orders --owner shop\n" +
+			"  leat contract put jobs --stream amqp.default --address jobs --schema job.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.registry(cmd)
 			if err != nil {
@@ -110,7 +111,7 @@ func (a *app) contractPut() *cobra.Command {
 					return err
 				}
 			}
-			for name, v := range map[string]string{"stream": stream, "type": kind, "subject": subject, "key": key, "enforce": enforce} {
+			for name, v := range map[string]string{"stream": stream, "address": address, "type": kind, "subject": subject, "key": key, "enforce": enforce} {
 				if v != "" {
 					body[name] = v
 				}
@@ -131,6 +132,7 @@ func (a *app) contractPut() *cobra.Command {
 	f.add(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&stream, "stream", "", "stream, or a pattern with *")
+	fl.StringVar(&address, "address", "", "with --stream: only events whose subject (the routing key of AMQP) is this, or fits a pattern with *")
 	fl.StringVar(&kind, "type", "", "type of events, or a pattern with *")
 	fl.StringVar(&subject, "subject", "", "subject whose schemas count")
 	fl.StringVar(&key, "key", "", "subject of the schemas of keys")

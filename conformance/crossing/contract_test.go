@@ -384,6 +384,51 @@ func TestContract_AMQP(t *testing.T) {
 	}
 }
 
+// Work queues are written to by name, through the exchange without one: a contract of that name's address counts for one queue alone.
+func TestContract_AMQPQueue(t *testing.T) {
+	ch := channel(t)
+	for _, name := range []string{"contract-jobs", "contract-other"} {
+		if _, err := ch.QueueDeclare(name, true, false, false, false, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	registry(t, "POST", "subjects/contract-jobs/versions", map[string]any{"schemaType": "JSON", "schema": `{"type":"object","properties":{"total":{"type":"number","minimum":0}}}`}, new(any))
+	registry(t, "PUT", "contracts/contract-jobs", map[string]any{"stream": "amqp.default", "address": "contract-jobs", "subject": "contract-jobs"}, new(any))
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), waitMost)
+	defer cancel()
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	for _, p := range []struct {
+		to  string
+		bad bool
+	}{{"contract-jobs", false}, {"contract-other", true}, {"contract-jobs", true}} {
+		d, err := ch.PublishWithDeferredConfirm("", p.to, true, false, amqp.Publishing{Body: []byte(order(1, p.bad))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.bad && p.to == "contract-jobs" {
+			break
+		}
+		if ok, err := d.WaitContext(ctx); err != nil || !ok {
+			t.Fatal(p, ok, err)
+		}
+	}
+	select {
+	case e := <-closed:
+		if e == nil || e.Code != amqp.PreconditionFailed || !strings.Contains(e.Reason, "total") {
+			t.Fatal(e)
+		}
+	case <-ctx.Done():
+		t.Fatal("the channel stays open")
+	}
+	ch = channel(t)
+	messages(t, ch, "contract-jobs", 1)
+	messages(t, ch, "contract-other", 1)
+	empty(t, ch, "contract-jobs")
+}
+
 func TestContract_SQS(t *testing.T) {
 	c := sqsClient()
 	for _, name := range []string{"quarantine-sqs", "reject-sqs"} {

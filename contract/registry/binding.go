@@ -22,6 +22,7 @@ const (
 type Binding struct {
 	Name    string   `json:"name"`
 	Stream  string   `json:"stream,omitempty"`  // a name, or a pattern with *
+	Address string   `json:"address,omitempty"` // with Stream: only events whose subject is this, or fits this pattern with *
 	Type    string   `json:"type,omitempty"`    // of an event (CloudEvents type), or a pattern with *
 	Subject string   `json:"subject,omitempty"` // whose schemas count; "" asks for an owner only
 	Key     string   `json:"key,omitempty"`     // subject of the keys' schemas
@@ -44,12 +45,14 @@ func (r *Registry) PutBinding(b Binding) (Change, error) {
 		return fail("a contract needs a name without spaces and slashes")
 	case (b.Stream == "") == (b.Type == ""):
 		return fail("a contract is bound to streams (stream) or to a type of events (type), and not to both")
+	case b.Address != "" && b.Stream == "":
+		return fail("an address is one of streams: it stands beside stream, and not beside type")
 	case b.Subject == "" && b.Key == "" && len(b.Owner) == 0:
 		return fail("a contract has a subject whose schemas count, or an owner, or both")
 	case !slices.Contains([]Enforce{Off, Warn, Reject, Quarantine}, b.Enforce):
 		return fail("enforce is %q; it must be off, warn, reject or quarantine", clip(string(b.Enforce)))
 	}
-	for _, p := range []string{b.Stream, b.Type} {
+	for _, p := range []string{b.Stream, b.Address, b.Type} {
 		if _, err := path.Match(p, ""); err != nil || len(p) > SubjectBytesMax {
 			return fail("the pattern %q cannot be read", clip(p))
 		}
