@@ -67,8 +67,10 @@ func startLeat(t *testing.T) *node {
 	}
 	n := &node{amqp: freePort(t), http: freePort(t), api: freePort(t), log: &bytes.Buffer{}}
 	n.args = []string{bin, "serve", "--data", t.TempDir(), "--listen", "amqp=" + n.amqp, "--listen", "http=" + n.http, "--listen", "rabbitmq-management=" + n.api}
-	n.run(t)
 	t.Cleanup(func() {
+		if n.cmd.Process == nil {
+			return // it did not start
+		}
 		_ = n.cmd.Process.Signal(syscall.SIGTERM)
 		err := n.cmd.Wait()
 		if err != nil || t.Failed() {
@@ -81,6 +83,7 @@ func startLeat(t *testing.T) *node {
 			t.Error("leat panicked")
 		}
 	})
+	n.run(t)
 	return n
 }
 
@@ -113,7 +116,7 @@ func (n *node) await(t *testing.T, patience time.Duration) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("nobody listens at %s: %v\n%s", n.amqp, err, n.log)
+			t.Fatalf("nobody listens at %s: %v", n.amqp, err)
 		}
 	}
 }
@@ -146,6 +149,9 @@ func startRabbit(t *testing.T) *node {
 	t.Cleanup(func() {
 		_ = syscall.Kill(-n.cmd.Process.Pid, syscall.SIGKILL)
 		_ = n.cmd.Wait()
+		if t.Failed() {
+			t.Logf("RabbitMQ said:\n%s", n.log)
+		}
 	})
 	n.await(t, time.Minute)
 	return n

@@ -76,8 +76,10 @@ func start(t *testing.T, config string) *node {
 	n := &node{aws: freePort(t), log: &bytes.Buffer{}}
 	n.url = "http://" + n.aws
 	n.args = []string{bin, "serve", "--config", file, "--data", filepath.Join(dir, "data"), "--listen", "aws=" + n.aws}
-	n.run(t)
 	t.Cleanup(func() {
+		if n.cmd.Process == nil {
+			return // it did not start
+		}
 		_ = n.cmd.Process.Signal(syscall.SIGTERM)
 		err := n.cmd.Wait()
 		if err != nil || t.Failed() {
@@ -90,6 +92,7 @@ func start(t *testing.T, config string) *node {
 			t.Error("leat panicked")
 		}
 	})
+	n.run(t)
 	return n
 }
 
@@ -138,7 +141,7 @@ func (n *node) run(t *testing.T) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("nobody listens at %s: %v\n%s", n.aws, err, n.log)
+			t.Fatalf("nobody listens at %s: %v", n.aws, err)
 		}
 	}
 }

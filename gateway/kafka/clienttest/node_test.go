@@ -138,7 +138,7 @@ func start(t *testing.T, options ...option) *node {
 	})
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("leat printed no ports: %v\n%s", err, n.log)
+		t.Fatalf("leat printed no ports: %v", err)
 	}
 	var ports map[string]string
 	if err := json.Unmarshal(line, &ports); err != nil {
