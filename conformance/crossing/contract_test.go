@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -111,6 +112,12 @@ func producer(t *testing.T, stream string, codec kgo.CompressionCodec, framedBy 
 			}
 			rs[i] = &kgo.Record{Key: fmt.Append(nil, i), Value: []byte(frame + order(i, isBad))}
 			c.Produce(ctx, rs[i], func(_ *kgo.Record, err error) { errs <- err })
+			// A client that learns of the topic while it is flushed may make two batches of what it was given.
+			for leader := int32(-1); leader < 0 && ctx.Err() == nil; {
+				if leader, _, _ = c.PartitionLeader(stream, 0); leader < 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
 		}
 		if err := c.Flush(ctx); err != nil {
 			return nil, err
