@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"leat/conformance/port"
 )
 
 // The group amqp holds Leat against RabbitMQ with quorum queues, which sync like Leat does, and its work queue against NATS JetStream. What is
@@ -50,7 +52,7 @@ func (b *bench) startRabbit(ctx context.Context) (*proc, error) {
 	p := &proc{}
 	ports := map[string]string{}
 	for _, name := range []string{"amqp", "epmd", "dist"} {
-		addr, err := freePort()
+		addr, err := port.Free()
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"leat/conformance/port"
 )
 
 const (
@@ -164,18 +166,10 @@ func (p *proc) status(file, name string) (int64, error) {
 	return 0, fmt.Errorf("no %s in /proc/…/%s", name, file)
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
 // place makes a folder for what is about to be started, and finds a free port for each address.
 func (b *bench) place(addrs ...*string) (dir string, err error) {
 	for _, addr := range addrs {
-		if *addr, err = freePort(); err != nil {
+		if *addr, err = port.Free(); err != nil {
 			return "", err
 		}
 	}
@@ -199,7 +193,7 @@ func (b *bench) startLeat(ctx context.Context, ring int64) (*proc, error) {
 func (b *bench) startLeatAMQP(ctx context.Context, ring int64) (*proc, error) {
 	p := &proc{}
 	var err error
-	if p.amqp, err = freePort(); err != nil {
+	if p.amqp, err = port.Free(); err != nil {
 		return nil, err
 	}
 	return b.startNode(ctx, ring, p, "--listen", "amqp="+p.amqp)

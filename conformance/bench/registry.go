@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"leat/conformance/port"
 )
 
 // The group registry is a schema registry with many subjects: registered by clients at once, asked for by id, and there again after a restart. Of ten
@@ -37,7 +39,7 @@ func (b *bench) registry(ctx context.Context) error {
 
 	p := &proc{}
 	var err error
-	if p.sqs, err = freePort(); err != nil { // the port of the registry, as rawHTTP dials it
+	if p.sqs, err = port.Free(); err != nil { // the port of the registry, as rawHTTP dials it
 		return err
 	}
 	at := p.sqs

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"leat/conformance/port"
 )
 
 // The group sqs is the whole life of a message by SQS: sent, received and deleted, in batches of 10, by clients that each do all three. Requests
@@ -55,7 +57,7 @@ func (b *bench) sqs(ctx context.Context) error {
 func (b *bench) sqsCycle(ctx context.Context, queue string) (float64, error) {
 	p := &proc{}
 	var err error
-	if p.sqs, err = freePort(); err != nil {
+	if p.sqs, err = port.Free(); err != nil {
 		return 0, err
 	}
 	if p, err = b.startNode(ctx, b.ring, p, "--listen", "aws="+p.sqs); err != nil {

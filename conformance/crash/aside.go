@@ -15,6 +15,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"leat/conformance/port"
 )
 
 // With -aside every stream has a contract that puts aside what breaks it, and producers send such events among good ones by Kafka, HTTP, SQS and AMQP
@@ -35,7 +37,7 @@ func runAside(ctx context.Context, o options) error {
 	k.ledger = newLedger(o.seed) // faults of requests
 	var err error
 	for _, addr := range []*string{&k.kafka, &k.http, &k.queue.addr, &k.amqp, &k.registry} {
-		if *addr, err = freePort(); err != nil {
+		if *addr, err = port.Free(); err != nil {
 			return err
 		}
 	}

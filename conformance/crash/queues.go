@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"leat/conformance/port"
 )
 
 // With -queues the node is killed while clients of SQS send, receive and delete.
@@ -41,7 +43,7 @@ func runQueues(ctx context.Context, o options) error {
 	k.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * o.producers}}
 	var err error
 	for _, addr := range []*string{&k.kafka, &k.http, &k.addr} {
-		if *addr, err = freePort(); err != nil {
+		if *addr, err = port.Free(); err != nil {
 			return err
 		}
 	}

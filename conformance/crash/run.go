@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"leat/conformance/port"
 )
 
 const (
@@ -68,10 +69,10 @@ func run(ctx context.Context, o options) error {
 	k := &killer{options: o, ledger: newLedger(o.seed), checker: newChecker(o.seed)}
 	k.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.producers + 1}}
 	var err error
-	if k.kafka, err = freePort(); err != nil {
+	if k.kafka, err = port.Free(); err != nil {
 		return err
 	}
-	if k.http, err = freePort(); err != nil {
+	if k.http, err = port.Free(); err != nil {
 		return err
 	}
 	if err := os.WriteFile(k.file("leat.yaml"), []byte(o.config), 0o600); err != nil {
@@ -383,18 +384,6 @@ func (k *killer) stop() error {
 		return fmt.Errorf("SIGTERM: %w: %s", err, k.logTail())
 	}
 	return nil
-}
-
-// freePort asks the system for ports until one is outside the range that outgoing connections get theirs from: the node must find its
-// port free after every kill.
-func freePort() (string, error) {
-	for _, port := range rand.Perm(10_000) {
-		addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(20_000+port))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			return addr, l.Close()
-		}
-	}
-	return "", errors.New("no free port from 20000 to 29999")
 }
 
 func kindNames() []string {

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"leat/conformance/port"
 )
 
 // settings make a run pass through many journal files, windows, segment files and merges.
@@ -44,8 +44,8 @@ type node struct {
 func newNode(o *options) (*node, error) {
 	n := &node{leat: o.leat, dir: o.dir, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32}}}
 	var err1, err2 error
-	n.kafka, err1 = freePort()
-	n.http, err2 = freePort()
+	n.kafka, err1 = port.Free()
+	n.http, err2 = port.Free()
 	return n, errors.Join(err1, err2, os.WriteFile(n.file("leat.yaml"), []byte(settings), 0o600))
 }
 
@@ -143,18 +143,6 @@ func wait(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-t.C:
 	}
-}
-
-// freePort asks the system for ports until one is outside the range that outgoing connections get theirs from: the node must find its
-// port free after every kill.
-func freePort() (string, error) {
-	for _, port := range rand.Perm(10_000) {
-		addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(20_000+port))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			return addr, l.Close()
-		}
-	}
-	return "", errors.New("no free port from 20000 to 29999")
 }
 
 // writeFile writes a file and returns its name, or what went wrong.

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"leat/conformance/port"
 )
 
 const (
@@ -90,11 +92,11 @@ type kafka struct {
 
 func startKafka(ctx context.Context, o *options) (*kafka, error) {
 	k := &kafka{process: process{name: "Apache Kafka", log: filepath.Join(o.dir, "kafka.log")}}
-	controller, err := freePort()
+	controller, err := port.Free()
 	if err != nil {
 		return nil, err
 	}
-	if k.addr, err = freePort(); err != nil {
+	if k.addr, err = port.Free(); err != nil {
 		return nil, err
 	}
 	// The cleaner and retention look every second or two, so that both go on while the link copies.
@@ -147,8 +149,8 @@ type node struct {
 func newNode(o *options) (*node, error) {
 	n := &node{process: process{name: "the node", log: filepath.Join(o.dir, "node.log")}, o: o, client: &http.Client{Timeout: 10 * time.Second}}
 	var err1, err2 error
-	n.kafka, err1 = freePort()
-	n.http, err2 = freePort()
+	n.kafka, err1 = port.Free()
+	n.http, err2 = port.Free()
 	return n, errors.Join(err1, err2, os.WriteFile(filepath.Join(o.dir, "leat.yaml"), []byte(settings), 0o600))
 }
 
@@ -217,15 +219,4 @@ func until(ctx context.Context, limit time.Duration, what string, is func() (boo
 		}
 	}
 	return errors.Join(ctx.Err(), fmt.Errorf("within %v not so: %s", limit, what))
-}
-
-// freePort asks the system for ports until one is outside the range that outgoing connections get theirs from.
-func freePort() (string, error) {
-	for _, port := range rand.Perm(10_000) {
-		addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(20_000+port))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			return addr, l.Close()
-		}
-	}
-	return "", errors.New("no free port from 20000 to 29999")
 }

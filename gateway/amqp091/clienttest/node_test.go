@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -47,15 +48,18 @@ type node struct {
 
 func (n *node) url() string { return "amqp://guest:guest@" + n.amqp }
 
-// freePort is a port that nobody listens at now.
+// freePort is a port that nobody listens at now, below those that systems give to connections that go out.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for _, n := range rand.Perm(10_000) {
+		addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(20_000+n))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port from 20000 to 29999")
+	return ""
 }
 
 // startLeat runs a node on a new data directory until the test ends.

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -50,15 +51,18 @@ type node struct {
 	args []string
 }
 
-// freePort is a port that nobody listens at now.
+// freePort is a port that nobody listens at now, below those that systems give to connections that go out.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for _, n := range mathrand.Perm(10_000) {
+		addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(20_000+n))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port from 20000 to 29999")
+	return ""
 }
 
 // start runs a node on a new data directory until the test ends. It may send to this machine. config is added to its configuration.
