@@ -229,6 +229,9 @@ func TestContract_OfAnAddress(t *testing.T) {
 			{"queues", "", whole("jobs.mail", bad), []record.Header{structured}, true},
 			{"queues", "", whole("jobs.mail", good), []record.Header{structured}, false},
 			{"queues", "", whole("else", bad), []record.Header{structured}, false},
+			{"queues", "", whole("else", bad), []record.Header{structured, to("jobs.mail")}, true}, // it goes to that queue, whatever it says inside
+			{"queues", "", whole("jobs.mail", bad), []record.Header{structured, to("else")}, true},
+			{"queues", "", whole("else", good), []record.Header{structured, to("jobs.mail")}, false},
 		} {
 			x := record.Record{Value: []byte(c.value), Headers: c.headers, Timestamp: 1}
 			if c.key != "" {
