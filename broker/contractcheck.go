@@ -278,33 +278,27 @@ func structured(r *record.Record) bool {
 	return false
 }
 
-// outline is what contracts go by: type and subject, where there are any, and data. A structured event has them inside; where its protocol says a subject
-// as well, by which it goes to a queue, that is path.
-type outline struct{ kind, subject, path, data []byte }
+// outline is what contracts go by: type and subject, where there are any, and data. A structured event has them inside; a subject beside it, by which it
+// goes to a queue, counts too.
+type outline struct{ kind, subject, inside, data []byte }
 
 func outlineOf(r *record.Record) outline {
 	out := outline{data: r.Value}
+	for i := range r.Headers {
+		switch r.Headers[i].Key {
+		case typeHeader:
+			out.kind = r.Headers[i].Value
+		case headerSubject:
+			out.subject = r.Headers[i].Value
+		}
+	}
 	if structured(r) {
 		var e record.Event
 		if record.ParseEventJSON(r.Value, &e) == nil {
-			out = outline{kind: []byte(e.Type), subject: []byte(e.Subject), data: e.Data}
-		}
-		for i := range r.Headers {
-			if r.Headers[i].Key == headerSubject {
-				out.path = r.Headers[i].Value
-			}
-		}
-	} else {
-		for i := range r.Headers {
-			switch r.Headers[i].Key {
-			case typeHeader:
-				out.kind = r.Headers[i].Value
-			case headerSubject:
-				out.subject = r.Headers[i].Value
-			}
+			out.kind, out.inside, out.data = []byte(e.Type), []byte(e.Subject), e.Data
 		}
 	}
-	if len(out.subject) == 0 { // as address filters read it
+	if len(out.subject)+len(out.inside) == 0 { // as address filters read it
 		out.subject = r.Key
 	}
 	return out
@@ -313,7 +307,7 @@ func outlineOf(r *record.Record) outline {
 // under says whether a contract of a type or an address counts.
 func (e *outline) under(x *boundBy) bool {
 	if x.Address != "" {
-		return fits(x.Address, string(e.subject)) || len(e.path) > 0 && fits(x.Address, string(e.path))
+		return fits(x.Address, string(e.subject)) || len(e.inside) > 0 && fits(x.Address, string(e.inside))
 	}
 	return len(e.kind) > 0 && fits(x.Type, string(e.kind))
 }

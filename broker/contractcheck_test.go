@@ -175,6 +175,7 @@ func TestContract_OfATypeAndByHeader(t *testing.T) {
 			{"any", `{"total":1}`, nil, ""},
 			{"any", `{"specversion":"1.0","id":"1","source":"/s","type":"com.shop.order.x","data":{"id":"1"}}`, []record.Header{structured}, "field total: it is required"},
 			{"any", `{"specversion":"1.0","id":"1","source":"/s","type":"com.shop.order.x","data":{"id":"1","total":1}}`, []record.Header{structured}, ""},
+			{"any", "no event", []record.Header{structured, kind("com.shop.order.x")}, "no JSON"}, // it says that it is one, and what it is
 			{"points", "\x04", nil, ""},
 			{"points", "\x04\x04", nil, "1 bytes follow the value"},
 			{"points", frame(avro, "\x04"), nil, ""},

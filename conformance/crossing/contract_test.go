@@ -354,14 +354,7 @@ func TestContract_AMQP(t *testing.T) {
 				}
 			}
 			publish(3)
-			select {
-			case e := <-closed:
-				if e == nil || e.Code != amqp.PreconditionFailed || !strings.Contains(e.Reason, "total") {
-					t.Fatal(e)
-				}
-			case <-ctx.Done():
-				t.Fatal("the channel stays open")
-			}
+			refused(t, closed)
 			messages(t, channel(t), exchange+".all", 3)
 			continue
 		}
@@ -388,6 +381,19 @@ func TestContract_AMQP(t *testing.T) {
 		if all := waiting(t, exchange); len(all) != 1 || all[0].Value.Text != order(3, true) || all[0].Protocol != "amqp091" && all[0].Protocol != "amqp" {
 			t.Errorf("%+v", all)
 		}
+	}
+}
+
+// refused waits until a channel was closed because a field broke its contract.
+func refused(t *testing.T, closed <-chan *amqp.Error) {
+	t.Helper()
+	select {
+	case e := <-closed:
+		if e == nil || e.Code != amqp.PreconditionFailed || !strings.Contains(e.Reason, "total") {
+			t.Fatal(e)
+		}
+	case <-time.After(waitMost):
+		t.Fatal("the channel stays open")
 	}
 }
 
@@ -422,14 +428,7 @@ func TestContract_AMQPQueue(t *testing.T) {
 			t.Fatal(p, ok, err)
 		}
 	}
-	select {
-	case e := <-closed:
-		if e == nil || e.Code != amqp.PreconditionFailed || !strings.Contains(e.Reason, "total") {
-			t.Fatal(e)
-		}
-	case <-ctx.Done():
-		t.Fatal("the channel stays open")
-	}
+	refused(t, closed)
 	ch = channel(t)
 	messages(t, ch, "contract-jobs", 1)
 	messages(t, ch, "contract-other", 1)

@@ -24,7 +24,7 @@ import (
 // conn is one connection: two goroutines and the queue between them.
 //
 //	reader  reserve memory → read a frame → decode its header → Produce: decode, submit       ┐
-//	                                                            login, ApiVersions: answer    ├→ queue (InFlightMax) → writer
+//	                                                            login, ApiVersions: answer    ├→ queue (InFlightMax, InFlightBytesMax) → writer
 //	                                                            everything else: as it is     ┘
 //	writer  take the next slot → wait for its appends, or do what it asks for → encode → write what is there to write
 //
