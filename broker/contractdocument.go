@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"leat/contract/asyncapi"
 	"leat/contract/registry"
@@ -45,6 +44,7 @@ type documenting struct {
 	types    map[string]map[string]bool // by stream
 
 	operations map[doing]int // place in the input's
+	addresses  []asyncapi.Channel
 }
 
 // doing is what makes one operation.
@@ -107,17 +107,21 @@ func (d *documenting) bound() {
 		if !may(x.Name) {
 			continue
 		}
-		plain := !strings.ContainsAny(x.Type+x.Stream, "*?[")
+		plain := !asyncapi.Pattern(x.Type + x.Stream)
 		for kind, m := range d.messages {
 			if m.Contract == x.Name || x.Type != "" && fits(x.Type, kind) {
 				m.Contract, m.Owner = cmp.Or(m.Contract, x.Name), x.Owner
 			}
 		}
-		if !plain || x.Subject == "" || x.Address != "" {
+		if !plain || x.Subject == "" {
 			continue
 		}
 		kind := x.Type
-		if x.Stream != "" {
+		switch {
+		case x.Address != "":
+			kind = UntypedPrefix + x.Stream + "#" + x.Address
+			d.addresses = append(d.addresses, asyncapi.Channel{Name: x.Stream, Address: x.Address, Types: []string{kind}})
+		case x.Stream != "":
 			if len(d.types[x.Stream]) > 0 {
 				continue // its events say what they are
 			}
@@ -141,7 +145,15 @@ func (d *documenting) channels() {
 	for k, n := range d.b.names.streams {
 		if k.namespace == d.x.namespace && !internalName(k.name) && may(k.name) {
 			d.in.Channels = append(d.in.Channels, asyncapi.Channel{Name: k.name, Partitions: n.config.Partitions, Types: slices.Sorted(maps.Keys(d.types[k.name]))})
+			for _, a := range d.addresses {
+				if a.Name == k.name {
+					a.Partitions = n.config.Partitions
+					d.in.Channels = append(d.in.Channels, a)
+				}
+			}
 		}
 	}
-	slices.SortFunc(d.in.Channels, func(a, b asyncapi.Channel) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(d.in.Channels, func(a, b asyncapi.Channel) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
+	})
 }

@@ -18,7 +18,10 @@ func everything() *Input {
 		Servers: []Server{
 			{"kafka", "kafka", "127.0.0.1:9092", false}, {"http", "http", "127.0.0.1:8080", true}, {"amqp", "amqp", "127.0.0.1:5672", false}, {"aws", "aws", "127.0.0.1:4566", false},
 		},
-		Channels: []Channel{{"orders", 3, []string{"com.shop.order.placed", "com/shop~order", "Line", "Ship"}}, {"orders/eu", 1, []string{"stream:orders/eu", "unknown"}}, {"orders_eu", 1, nil}},
+		Channels: []Channel{
+			{"orders", "", 3, []string{"com.shop.order.placed", "com/shop~order", "Line", "Ship"}}, {"orders/eu", "", 1, []string{"stream:orders/eu", "unknown"}}, {"orders_eu", "", 1, nil},
+			{"orders", "urgent", 3, []string{"Ship"}}, {"orders", "eu.*", 3, []string{"Line"}},
+		},
 		Messages: []Message{
 			{Type: "com.shop.order.placed", Format: "JSON", Schema: `{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{"id":{"type":"string"},"n":{"type":"integer","maximum":9007199254740993}}}`,
 				Subject: "order", Version: 3, Contract: "orders", Owner: []string{"shop"}, Tags: []string{"PII"}},

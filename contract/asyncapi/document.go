@@ -23,11 +23,34 @@ type Input struct {
 	Operations  []Operation
 }
 
-// Channel is a stream.
+// Channel is a stream, or what goes to one address in it.
 type Channel struct {
 	Name       string
+	Address    string // within the stream, or a pattern of such; "": all of it
 	Partitions int32
 	Types      []string // of its messages
+}
+
+// id tells channels apart: no name has a zero in it.
+func (c *Channel) id() string {
+	if c.Address == "" {
+		return c.Name
+	}
+	return c.Name + "\x00" + c.Address
+}
+
+func (c *Channel) object(messages object, servers []Server) object {
+	x := object{"address": c.Name, "title": c.Name, "messages": messages}
+	if c.Address != "" {
+		x["address"], x["title"], x["x-stream"] = c.Address, c.Address+" in "+c.Name, c.Name
+	}
+	if Pattern(c.Address) { // no address, and no template of one either
+		x["address"], x["x-address-pattern"] = nil, c.Address
+	}
+	if b := channelBindings(servers, c); len(b) > 0 {
+		x["bindings"] = b
+	}
+	return x
 }
 
 // Message is a type of event.
@@ -54,6 +77,9 @@ type Operation struct {
 	Protocol string
 	Via      string // the subscription or group
 }
+
+// Pattern reports whether a name stands for others, too.
+func Pattern(name string) bool { return strings.ContainsAny(name, `*?[\`) }
 
 // object is a JSON object; Go writes its members in the order of their names.
 type object = map[string]any
@@ -127,18 +153,16 @@ func Document(in *Input) ([]byte, error) {
 	streams, places := object{}, map[string]*Channel{}
 	for i := range in.Channels {
 		c := &in.Channels[i]
-		places[c.Name] = c
+		if c.Address == "" {
+			places[c.Name] = c
+		}
 		of := object{}
 		for _, t := range c.Types {
 			if known[t] {
 				of[messages.key(t)] = ref("components", "messages", messages.key(t))
 			}
 		}
-		x := object{"address": c.Name, "title": c.Name, "messages": of}
-		if b := channelBindings(in.Servers, c); len(b) > 0 {
-			x["bindings"] = b
-		}
-		streams[channels.key(c.Name)] = x
+		streams[channels.key(c.id())] = c.object(of, in.Servers)
 	}
 	d["channels"] = streams
 	d["operations"] = operations(in, places, known, &channels, &messages)

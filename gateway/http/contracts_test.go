@@ -88,6 +88,15 @@ func TestContracts_LintCouplingDocument(t *testing.T) {
 	if doc.str("asyncapi") != "3.0.0" || doc.str("channels.things.address") != "things" || !strings.HasPrefix(doc.header.Get("Content-Type"), "application/vnd.aai.asyncapi+json") {
 		t.Errorf("%s", doc.body)
 	}
+	if err := s.broker.ChangeContracts(t.Context(), &broker.Caller{}, broker.ActionCreate, "jobs", func(r *registry.Registry) (registry.Change, error) {
+		return r.PutBinding(registry.Binding{Name: "jobs", Stream: "things", Address: "jobs", Subject: "thing"})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	doc = s.want(200, "GET", "/v1/contracts/asyncapi", "")
+	if doc.str("channels.things_jobs.address") != "jobs" || !strings.Contains(string(doc.body), `"name": "stream:things#jobs"`) || !strings.Contains(string(doc.body), `"x-contract": "jobs"`) {
+		t.Errorf("%s", doc.body)
+	}
 	s.want(400, "GET", "/v1/contracts/catalogue?role=eats", "")
 	s.want(400, "GET", "/v1/contracts/catalogue?within=-1h", "")
 }
