@@ -28,6 +28,8 @@ gateways:
   kafka:
     groups:
       initial_delay: 100ms
+      session: 6s # as members of the older protocol have it: who was killed must be given up between two kills of the node
+      heartbeat: 500ms
 `
 
 const readyTimeout = 2 * time.Minute // recovery included
