@@ -24,8 +24,9 @@ import (
 // quietSeconds, and no less than what the collector has to go through, so that the first second of a load costs no more than Go's default. Blocks of
 // the state's cache have no pointers, so they count as alive and not as gone through: a cache that has filled does not double itself.
 //
-// Opening reads all names and documents once and keeps a part of that. A node that then has nothing to do would not collect for two minutes, and hold
-// as much again until then: so the collector runs once, beside whoever is served already.
+// Opening reads all names and documents once and keeps a part of that, and a burst of large requests leaves hundreds of megabytes. A node that then has
+// nothing to do would not collect for two minutes, and hold all of it until then: so the collector runs once when it has opened, and whenever it has
+// been quiet for some seconds with much to give back; what is free goes back to the system. Whoever is served at the time does not wait for that.
 //
 // GOGC in the environment, when set, is left alone.
 
@@ -38,6 +39,10 @@ const (
 	gcPercentStart  = 100 // Go's default
 	gcPercentChange = 10  // smaller changes are not worth stopping the world for
 	quietSeconds    = 2
+
+	gcQuietBytes   = 1 << 20  // allocated in a second: less is quiet
+	gcQuietTicks   = 3        // for so long
+	gcGarbageBytes = 32 << 20 // allocated since the last time: less is not worth a run
 )
 
 func keepHeadroom(ctx context.Context, headroom int64) {
@@ -48,12 +53,17 @@ func keepHeadroom(ctx context.Context, headroom int64) {
 	sample := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	tick := clock.NewTicker(gcAdjustEvery)
 	defer tick.Stop()
-	now, before := gcPercentStart, int64(0)
+	runtimemetrics.Read(sample)
+	now, before := gcPercentStart, int64(sample[2].Value.Uint64())
+	var q quiet
 	for {
 		runtimemetrics.Read(sample)
 		want, allocated := gcPercentMax, int64(sample[2].Value.Uint64())
 		if live := int64(sample[0].Value.Uint64()); live > 0 {
 			want = gcPercent(live, int64(sample[1].Value.Uint64()), allocated-before, headroom)
+		}
+		if q.tick(allocated - before) {
+			debug.FreeOSMemory()
 		}
 		before = allocated
 		if d := want - now; d > gcPercentChange || d < -gcPercentChange {
@@ -77,4 +87,24 @@ func gcPercent(live, scan, allocated, headroom int64) int {
 	}
 	room = min(room, max(headroom, scan, quietSeconds*allocated))
 	return int(min(max(100*room/live, gcPercentMin), gcPercentMax))
+}
+
+// quiet says when it is time to give memory back. What the last run of the collector took for alive may have died since, so it goes by what was allocated.
+type quiet struct {
+	ticks int   // in a row
+	since int64 // allocated since it was time
+}
+
+// tick is told what was allocated in a second.
+func (q *quiet) tick(allocated int64) bool {
+	q.since += allocated
+	q.ticks++
+	if allocated >= gcQuietBytes {
+		q.ticks = 0
+	}
+	if q.ticks < gcQuietTicks || q.since < gcGarbageBytes {
+		return false
+	}
+	q.since = 0
+	return true
 }

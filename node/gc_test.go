@@ -28,3 +28,23 @@ func TestGCPercent(t *testing.T) {
 		}
 	}
 }
+
+// A node gives back what a burst has left once it has been quiet for a while, and not while it has something to do, nor for little.
+func TestQuiet(t *testing.T) {
+	const mib = 1 << 20
+	var q quiet
+	for i, c := range []struct {
+		allocated int64
+		give      bool
+	}{
+		{900 * mib, false}, {0, false}, {0, false}, {mib, false}, // not quiet for long enough
+		{0, false}, {0, false}, {0, true},
+		{0, false}, {0, false}, // once
+		{30 * mib, false}, {0, false}, {0, false}, {0, false}, // for little
+		{mib - 1, false}, {mib - 1, false}, {1, false}, {1, true}, // what little work leaves after some time
+	} {
+		if got := q.tick(c.allocated); got != c.give {
+			t.Errorf("second %d: %v", i, got)
+		}
+	}
+}
