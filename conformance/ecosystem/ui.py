@@ -5,7 +5,9 @@ shows is compared: of a terminal program the lines and whether it failed, of Red
 metrics. Texts of errors may differ, that there is one may not. What is known to differ is listed with its reason; anything else is a failure. What
 was answered is left in DIR.
 """
-import base64, json, os, re, shutil, socket, struct, subprocess, sys, time, urllib.error, urllib.request
+import base64, json, os, re, shutil, struct, subprocess, sys, time, urllib.error, urllib.request
+
+from port import free_port
 
 # step: why the answers differ
 KNOWN = {
@@ -31,12 +33,6 @@ CLUSTER_DEFAULT = re.compile(r"min\.insync\.replicas|KEY +\| +CLUSTER VALUE|Thes
 
 def b64(text):
     return base64.b64encode(text.encode()).decode()
-
-
-def free_port():
-    s = socket.socket()
-    s.bind(("127.0.0.1", 0))
-    return s.getsockname()[1]
 
 
 def produce(at, topic, lines):
