@@ -58,14 +58,15 @@ func keepHeadroom(ctx context.Context, headroom int64) {
 	var q quiet
 	for {
 		runtimemetrics.Read(sample)
-		want, allocated := gcPercentMax, int64(sample[2].Value.Uint64())
-		if live := int64(sample[0].Value.Uint64()); live > 0 {
-			want = gcPercent(live, int64(sample[1].Value.Uint64()), allocated-before, headroom)
+		live, scan, total := int64(sample[0].Value.Uint64()), int64(sample[1].Value.Uint64()), int64(sample[2].Value.Uint64())
+		want, allocated := gcPercentMax, total-before
+		before = total
+		if live > 0 {
+			want = gcPercent(live, scan, allocated, headroom)
 		}
-		if q.tick(allocated - before) {
+		if q.tick(allocated, scan) {
 			debug.FreeOSMemory()
 		}
-		before = allocated
 		if d := want - now; d > gcPercentChange || d < -gcPercentChange {
 			debug.SetGCPercent(want)
 			now = want
@@ -95,14 +96,14 @@ type quiet struct {
 	since int64 // allocated since it was time
 }
 
-// tick is told what was allocated in a second.
-func (q *quiet) tick(allocated int64) bool {
+// tick is told what was allocated in a second, and what the collector has to go through: what it may find has to be worth that.
+func (q *quiet) tick(allocated, scan int64) bool {
 	q.since += allocated
 	q.ticks++
 	if allocated >= gcQuietBytes {
 		q.ticks = 0
 	}
-	if q.ticks < gcQuietTicks || q.since < gcGarbageBytes {
+	if q.ticks < gcQuietTicks || q.since < max(gcGarbageBytes, scan/2) {
 		return false
 	}
 	q.since = 0

@@ -34,16 +34,17 @@ func TestQuiet(t *testing.T) {
 	const mib = 1 << 20
 	var q quiet
 	for i, c := range []struct {
-		allocated int64
-		give      bool
+		allocated, scan int64
+		give            bool
 	}{
-		{900 * mib, false}, {0, false}, {0, false}, {mib, false}, // not quiet for long enough
-		{0, false}, {0, false}, {0, true},
-		{0, false}, {0, false}, // once
-		{30 * mib, false}, {0, false}, {0, false}, {0, false}, // for little
-		{mib - 1, false}, {mib - 1, false}, {1, false}, {1, true}, // what little work leaves after some time
+		{900 * mib, 0, false}, {0, 0, false}, {0, 0, false}, {mib, 0, false}, // not quiet for long enough
+		{0, 0, false}, {0, 0, false}, {0, 0, true},
+		{0, 0, false}, {0, 0, false}, // once
+		{30 * mib, 0, false}, {0, 0, false}, {0, 0, false}, {0, 0, false}, // for little
+		{mib - 1, 0, false}, {mib - 1, 0, false}, {1, 0, false}, {1, 0, true}, // what little work leaves after some time
+		{99 * mib, 0, false}, {0, 0, false}, {0, 0, false}, {0, 200 * mib, false}, {mib - 1, 200 * mib, false}, {1, 200 * mib, true}, // there is much to go through
 	} {
-		if got := q.tick(c.allocated); got != c.give {
+		if got := q.tick(c.allocated, c.scan); got != c.give {
 			t.Errorf("second %d: %v", i, got)
 		}
 	}
