@@ -42,10 +42,10 @@ func (c *Channel) id() string {
 func (c *Channel) object(messages object, servers []Server) object {
 	x := object{"address": c.Name, "title": c.Name, "messages": messages}
 	if c.Address != "" {
-		x["address"], x["title"], x["x-stream"] = c.Address, c.Address+" in "+c.Name, c.Name
+		x["address"], x["title"], x["x-stream"], x["x-address"] = c.Address, c.Address+" in "+c.Name, c.Name, c.Address
 	}
-	if Pattern(c.Address) { // no address, and no template of one either
-		x["address"], x["x-address-pattern"] = nil, c.Address
+	if Pattern(c.Address) || strings.ContainsAny(c.Address, "{}") { // braces would be parameters of a template
+		x["address"] = nil
 	}
 	if b := channelBindings(servers, c); len(b) > 0 {
 		x["bindings"] = b
