@@ -25,7 +25,7 @@ func (b *Broker) AsyncAPI(c *Caller, o DocumentOptions) ([]byte, error) {
 		Description: "Streams, the types of events in them, and who was seen to produce and consume them. Written by Leat from its contracts and its traffic.",
 		Servers:     slices.DeleteFunc(slices.Clone(o.Servers), func(s asyncapi.Server) bool { return !asyncapi.Carries(s.Protocol) }),
 	}
-	d := documenting{b: b, c: c, x: b.explainer(c.namespace()), in: in, messages: map[string]*asyncapi.Message{}, types: map[string]map[string]bool{}, operations: map[doing]int{}}
+	d := documenting{b: b, c: c, x: b.explainer(c.namespace()), in: in, messages: map[string]*asyncapi.Message{}, types: map[string]map[string]bool{}, operations: map[doing]int{}, addresses: map[string][]asyncapi.Channel{}}
 	all := b.Catalogue(c, CatalogueQuery{}).Sightings
 	for i := range all {
 		d.sighting(&all[i])
@@ -43,8 +43,8 @@ type documenting struct {
 	messages map[string]*asyncapi.Message
 	types    map[string]map[string]bool // by stream
 
-	operations map[doing]int // place in the input's
-	addresses  []asyncapi.Channel
+	operations map[doing]int                 // place in the input's
+	addresses  map[string][]asyncapi.Channel // that contracts are bound to, by stream
 }
 
 // doing is what makes one operation.
@@ -120,7 +120,7 @@ func (d *documenting) bound() {
 		switch {
 		case x.Address != "":
 			kind = UntypedPrefix + x.Stream + "#" + x.Address
-			d.addresses = append(d.addresses, asyncapi.Channel{Name: x.Stream, Address: x.Address, Types: []string{kind}})
+			d.addresses[x.Stream] = append(d.addresses[x.Stream], asyncapi.Channel{Name: x.Stream, Address: x.Address, Types: []string{kind}})
 		case x.Stream != "":
 			if len(d.types[x.Stream]) > 0 {
 				continue // its events say what they are
@@ -145,11 +145,9 @@ func (d *documenting) channels() {
 	for k, n := range d.b.names.streams {
 		if k.namespace == d.x.namespace && !internalName(k.name) && may(k.name) {
 			d.in.Channels = append(d.in.Channels, asyncapi.Channel{Name: k.name, Partitions: n.config.Partitions, Types: slices.Sorted(maps.Keys(d.types[k.name]))})
-			for _, a := range d.addresses {
-				if a.Name == k.name {
-					a.Partitions = n.config.Partitions
-					d.in.Channels = append(d.in.Channels, a)
-				}
+			for _, a := range d.addresses[k.name] {
+				a.Partitions = n.config.Partitions
+				d.in.Channels = append(d.in.Channels, a)
 			}
 		}
 	}
